@@ -1,0 +1,1 @@
+"""DiscoGAN in JAX: learns to translate between two image domains without pairs."""

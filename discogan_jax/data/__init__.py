@@ -1,0 +1,1 @@
+"""From archives, folders and drawings to batches."""

@@ -1,0 +1,285 @@
+"""Fetches one large file over HTTP so that what stands at its name is always whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import requests
+from absl import logging
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError
+
+from discogan_jax.errors import InputError
+
+CHUNK = 1 << 20
+LONGEST_WAIT = 60.0  # seconds between two attempts
+PROGRESS = 1 << 20  # an attempt that brought this much more does not use up the others
+SPARE = 16 << 20  # bytes that a download leaves free on the disk
+PASSING = frozenset({408, 425, 429})  # HTTP statuses worth another try, beside every 5xx
+
+
+class _AgainError(Exception):
+    """An attempt failed in a way that the next one may not."""
+
+    def __init__(self, message: str, wait: float = 0.0):
+        super().__init__(message)
+        self.wait = wait
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    expected_bytes: int | None = None,
+    attempts: int = 5,
+    session: requests.Session | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    timeout: tuple[float, float] = (10.0, 60.0),
+    magic: bytes = b"",
+    by_hand: str = "",
+) -> Path:
+    """Downloads `url` to `target`, resuming what an earlier process left.
+
+    The bytes gather in `target.part`, with a note of the server's version of the file in
+    `target.part.json`; only a whole file of the right size is renamed to `target`. A `target`
+    that is already there (with `expected_bytes`, if given) is left alone.
+
+    Args:
+        url: what to fetch.
+        target: where the whole file shall stand; its folder is made.
+        expected_bytes: the size that the file must have, where it is known beforehand.
+        attempts: failures in a row, without a mebibyte of progress between them, before giving up.
+        session: asks the server; a fresh one if None.
+        sleep: waits that many seconds (tests pass their own).
+        timeout: seconds to connect, and seconds of silence while reading.
+        magic: what the file must begin with; catches log-in pages that answer for the server.
+        by_hand: ends the message of a failure; a generic sentence if empty.
+
+    Returns:
+        `target`.
+
+    Raises:
+        InputError: no network, a refusal, a wrong file or no room on the disk, and what to do.
+    """
+    target = Path(target)
+    by_hand = by_hand or f"Fetch {url} by hand and save it as {target}."
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target), contextlib.ExitStack() as stack:
+            if target.is_file() and expected_bytes in (None, target.stat().st_size):
+                return target
+            session = session or stack.enter_context(requests.Session())
+            part = _Part(url, target, expected_bytes, magic, by_hand)
+            _persist(lambda: part.attempt(session, timeout), part, attempts, sleep)
+            part.path.replace(target)
+            part.note.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(_no_room(target.parent, None, target.name)) from error
+        raise InputError(f"{target} cannot be written: {error}. {by_hand}") from error
+    return target
+
+
+def _persist(
+    attempt: Callable[[], None],
+    part: _Part,
+    attempts: int,
+    sleep: Callable[[float], object],
+) -> None:
+    """Repeats `attempt`, waiting twice as long each time, until it returns or none is left."""
+    failures, best = 0, part.have()
+    while True:
+        try:
+            return attempt()
+        # ValueError: requests' word for an address that no attempt can make right.
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{part.url} is no usable address: {error}. {part.by_hand}") from error
+        except (_AgainError, requests.RequestException, HTTPError) as error:
+            failures += 1
+            # High-water mark, not the last size: a server that always starts anew must run out.
+            if part.have() >= best + PROGRESS:
+                failures, best = 1, part.have()
+            if failures >= attempts:
+                raise InputError(
+                    f"{part.url} could not be fetched ({failures} attempts; the last: {error})."
+                    f" {part.by_hand}"
+                ) from error
+            wait = min(max(2.0 ** (failures - 1), getattr(error, "wait", 0.0)), LONGEST_WAIT)
+            logging.warning("%s: %s; trying again in %.0f s", part.url, error, wait)
+            sleep(wait)
+
+
+class _Part:
+    """The unfinished file, what is known of its origin, and one attempt to finish it."""
+
+    def __init__(self, url: str, target: Path, expected: int | None, magic: bytes, by_hand: str):
+        self.url, self.name, self.expected = url, target.name, expected
+        self.magic, self.by_hand = magic, by_hand
+        self.path = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
+
+    def have(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def drop(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+    def _origin(self) -> dict[str, object]:
+        """The note, or {} where none can be trusted for a resume."""
+        try:
+            origin = json.loads(self.note.read_text())
+        except (OSError, ValueError):
+            return {}
+        whole = isinstance(origin, dict) and origin.get("url") == self.url
+        return origin if whole and origin.get("validator") else {}
+
+    def attempt(self, session: requests.Session, timeout: tuple[float, float]) -> None:
+        """One request; returns only when the part file is whole and on the disk."""
+        origin, have = self._origin(), self.have()
+        if have and not origin:  # without the server's version, a resume could mix two files
+            self.drop()
+            have = 0
+        if have and have == origin.get("bytes"):  # cut off between the last byte and the rename
+            return self._finish(have)
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": str(origin["validator"])}
+        with session.get(self.url, headers=headers, stream=True, timeout=timeout) as reply:
+            have = self._check(reply, have, origin)
+            length = reply.headers.get("Content-Length", "")
+            total = have + int(length) if length.isdigit() else None
+            if total is not None and self.expected not in (None, total):
+                raise InputError(
+                    f"{self.url} is {total} bytes there, but {self.expected} are expected: it is"
+                    f" another file. {self.by_hand}"
+                )
+            self._receive(reply, have, total if total is not None else self.expected)
+        return None
+
+    def _check(self, reply: requests.Response, have: int, origin: dict[str, object]) -> int:
+        """Judges status and headers; returns how many of the bytes at hand go on being used."""
+        status = reply.status_code
+        if status in PASSING or status >= 500:
+            after = reply.headers.get("Retry-After", "")
+            raise _AgainError(f"status {status}", float(after) if after.isdigit() else 0.0)
+        if status == 416 and have:
+            self.drop()
+            raise _AgainError("the server has no more of this file than the part at hand")
+        if status == 206 and have:
+            span = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)$", reply.headers.get("Content-Range", ""))
+            total = origin.get("bytes")
+            same = span and int(span[1]) == have and (not total or span[3] in ("*", str(total)))
+            # A server may ignore If-Range; its own tag then tells that the file is another.
+            if not same or _validator(reply) not in ("", origin["validator"]):
+                self.drop()
+                raise _AgainError("the server resumed with another part or version of the file")
+            return have
+        if status != 200:
+            raise InputError(f"{self.url} answered status {status}. {self.by_hand}")
+        return 0
+
+    def _receive(self, reply: requests.Response, have: int, total: int | None) -> None:
+        if total is not None:
+            require_room(self.path.parent, total - have + SPARE, self.name)
+        if not have:
+            self.drop()
+            origin = {"url": self.url, "validator": _validator(reply), "bytes": total}
+            self.note.write_text(json.dumps(origin))
+        with (
+            self.path.open("ab") as file,
+            tqdm(
+                desc=self.name,
+                total=total,
+                initial=have,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                disable=None,  # no bar where the output is no terminal
+            ) as bar,
+        ):
+            logging.info("fetching %s (%s bytes, %d at hand)", self.url, total, have)
+            # Undecoded: some servers declare a .gz file as an encoding of its content.
+            for chunk in reply.raw.stream(CHUNK, decode_content=False):
+                if not have and not self.magic.startswith(chunk[: len(self.magic)]):
+                    raise InputError(
+                        f"{self.url} answered with something else (it begins {chunk[:16]!r})."
+                        f" {self.by_hand}"
+                    )
+                file.write(chunk)
+                have += len(chunk)
+                bar.update(len(chunk))
+                if total is not None and have > total:
+                    break
+            file.flush()
+            os.fsync(file.fileno())
+        self._finish(have if total is None else total)
+
+    def _finish(self, total: int) -> None:
+        have = self.have()
+        if have == total and self.expected in (None, have):
+            return
+        if have > total or have == total:  # no byte of it can be trusted
+            self.drop()
+        raise _AgainError(f"{have} bytes came instead of {self.expected or total}")
+
+
+def _validator(reply: requests.Response) -> str:
+    """What names this version of the file in If-Range, which takes no weak tags; or ''."""
+    tag = reply.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else reply.headers.get("Last-Modified", "")
+
+
+def _no_room(folder: Path, needed: int | None, name: str) -> str:
+    free = shutil.disk_usage(folder).free
+    wanted = "more room" if needed is None else f"{needed} bytes free"
+    return f"{name} needs {wanted} in {folder}, which has {free}; make room or use another folder."
+
+
+def require_room(folder: Path, needed: int, name: str) -> None:
+    """Refuses to start what cannot end.
+
+    Args:
+        folder: a folder on the disk in question; it exists.
+        needed: bytes that must be free there.
+        name: what needs them, for the message.
+
+    Raises:
+        InputError: names the bytes needed and the bytes free.
+    """
+    if shutil.disk_usage(folder).free < needed:
+        raise InputError(_no_room(folder, needed, name))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes out of the work on `path`, by a lock on `path.lock`; waits its turn.
+
+    The lock dies with its process; the empty file stays, as removing it would let two in.
+    Where there are no such locks (Windows, some network disks), nothing is kept out.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with path.with_name(path.name + ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.warning("waiting for another process that works on %s", path)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            logging.info("%s: this disk has no locks", path)
+        yield

@@ -1,0 +1,125 @@
+"""Named sources of pictures: each becomes uint8 arrays, decoded once.
+
+| source | pictures |
+|---|---|
+| `archive:NAME/SIDE` | one side of a pix2pix archive |
+| `archive:NAME/SIDE/HALF` | the same, only the `first` or `second` half of the training files |
+| `folder:PATH` | every picture below a folder, or below its `train` and `val` (or `test`) |
+| `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]` | a data set of TensorFlow Datasets, by splits |
+| `catalogue:bags`, `catalogue:shoes` | drawn here |
+| `arrays:DIR` | `train.npy` and `val.npy`, for instance a cache folder of another machine |
+
+An edge and its photo never meet in training when one domain takes `edges/first` and the other
+`photo/second`. TensorFlow is imported only to decode an archive or a TFDS data set.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from discogan_jax.data import cache, kinds
+from discogan_jax.data.cache import Images
+from discogan_jax.errors import InputError
+
+DECODE_VERSION = 1
+"""Part of every cache key: raise it when the same source comes to give other bytes, which
+includes a change of `images.read` or `images.fit`."""
+
+CATALOGUE = {"bags": "edges2handbags", "shoes": "edges2shoes"}
+"""Archive of each drawn domain."""
+
+_GRAMMAR = {
+    "archive": "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second",
+    "folder": "folder:PATH",
+    "tfds": "tfds:NAME[/CONFIG][:VERSION]:TRAIN_SPLIT[:VAL_SPLIT]",
+    "catalogue": "catalogue:bags or catalogue:shoes",
+    "arrays": "arrays:DIR",
+}
+
+
+def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Images:
+    """Opens the pictures of a source; decodes them first if that was never done.
+
+    Args:
+      source: what to open, as in the table above.
+      image_size: side of the square pictures.
+      data_dir: where downloads, prepared data and arrays are kept.
+      archives: folder of `NAME.tar.gz` files, or one such file; None takes the published ones.
+
+    Returns:
+      The pictures, mapped into memory from `identify(...)`.
+
+    Raises:
+      InputError: if the source cannot be understood, found, read or cached.
+    """
+    found, facts, folder = _find(source, image_size, Path(data_dir), archives)
+    if found is None:
+        return cache.open_arrays(folder, image_size)
+    about = {"source": source, **facts}
+    return cache.cached(folder, image_size, lambda to: found.write(to, image_size), about)
+
+
+def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Path:
+    """Names the folder that has, or will have, the arrays of a source.
+
+    Its name holds a key of everything that shaped them: equal folders, equal arrays. For
+    `catalogue:` the archives are drawn, nothing else is prepared.
+
+    Args:
+      source: as for `load`.
+      image_size: as for `load`.
+      data_dir: as for `load`.
+      archives: as for `load`.
+
+    Returns:
+      A folder below `data_dir/arrays`; for `arrays:DIR`, that one.
+
+    Raises:
+      InputError: if the source cannot be understood or found.
+    """
+    return _find(source, image_size, Path(data_dir), archives)[2]
+
+
+def _find(
+    source: str, image_size: int, data_dir: Path, archives: Path | None
+) -> tuple[kinds.Source | None, dict[str, Any], Path]:
+    if image_size < 1:
+        raise InputError(f"image_size is {image_size}; it must be at least 1.")
+    data_dir = data_dir.expanduser()
+    found = _parse(source, data_dir, archives)
+    if isinstance(found, Path):
+        return None, {}, found
+    facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **found.facts()}
+    name = cache.folder_name(f"{found.label}-{image_size}", facts)
+    return found, facts, data_dir / "arrays" / name
+
+
+def _parse(source: str, data_dir: Path, archives: Path | None) -> kinds.Source | Path:
+    kind, colon, rest = source.partition(":")
+    if not colon:
+        hint = f"; for a folder of pictures write folder:{source}" if os.sep in source else ""
+        raise InputError(f"Source {source!r} must start with one of {_kinds()}{hint}.")
+    kinds.choose(kind, _GRAMMAR, source, "kind of source")
+    if kind == "catalogue":
+        from discogan_jax.data import catalogue
+
+        name = CATALOGUE[kinds.choose(rest, CATALOGUE, source, "drawn domain")]
+        catalogue.write_archives(data_dir / "catalogue")
+        return kinds.Archive(name, "photo", None, data_dir, data_dir / "catalogue")
+    if kind == "archive" and len(parts := rest.split("/")) in (2, 3) and all(parts):
+        half = parts[2] if len(parts) == 3 else None
+        if half:
+            kinds.choose(half, ("first", "second"), source, "half of the training files")
+        given = None if archives is None else Path(archives).expanduser()
+        return kinds.Archive(parts[0], parts[1], half, data_dir, given)
+    if kind == "tfds" and (tfds := kinds.Tfds.parse(rest, data_dir)):
+        return tfds
+    if kind == "folder" and rest:
+        return kinds.Folder.open(Path(rest).expanduser().resolve())
+    if kind == "arrays" and rest:
+        return Path(rest).expanduser()
+    raise InputError(f"Source {source!r} is not complete; write {_GRAMMAR[kind]}.")
+
+
+def _kinds() -> str:
+    return ", ".join(f"{kind}:" for kind in _GRAMMAR)

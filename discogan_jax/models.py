@@ -1,0 +1,271 @@
+"""The networks: one generator and one discriminator module, and the recipes made of them.
+
+Two recipes fill in the modules' fields: ``book`` (the chapter this library implements) and
+``official`` (Kim et al. 2017, arXiv 1703.05192). Depth follows the image size: 64 px has four
+levels, each doubling of the size one more. Channels double from level to level up to 512.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from discogan_jax.layers import ConvTranspose, depth_to_space, stripes
+
+KERNEL = (4, 4)
+LEAK = 0.2
+MAX_FEATURES = 512
+MIN_IMAGE_SIZE = 16
+
+# Two passes over the data (`use_fast_variance=False`): the mean of squares minus the square of
+# the mean loses digits, and the agreement with the golden numbers with them.
+book_norm = partial(nn.BatchNorm, use_scale=False, epsilon=1e-3, use_fast_variance=False)
+official_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9, use_fast_variance=False)
+book_init = nn.initializers.truncated_normal(0.02)
+official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
+
+Upsample = Literal["transpose", "subpixel", "reshape"]
+
+
+class Generator(nn.Module):
+    """Image to image: strided convolutions down, then up again to the input's size.
+
+    Attributes:
+      features: channels of the down-sampling levels; the way up mirrors them.
+      bottleneck: channels of a 1×1 code between a valid 4×4 convolution and its transpose (the
+        official "extra layers"), or None for no such pair.
+      upsample: ``"transpose"`` (transposed convolutions), ``"subpixel"`` (convolution to four
+        times the channels, then `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
+      output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
+      norm: makes the normalization of every hidden layer but the first.
+      use_bias: biases on the layers without normalization.
+      kernel_init: initial weights of every convolution.
+      axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
+      dtype: what it computes in; parameters, statistics and the image are float32.
+    """
+
+    features: tuple[int, ...]
+    bottleneck: int | None = None
+    upsample: Upsample = "transpose"
+    output: Literal["sigmoid", "relu"] = "sigmoid"
+    norm: Callable[..., nn.Module] = official_norm
+    use_bias: bool = False
+    kernel_init: Callable[..., Array] = official_init
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B H W C"]:
+        """Translates a batch of images.
+
+        Args:
+          x: images in [0, 1]; height and width must be multiples of ``2**len(features)``.
+          train: normalize with the batch's statistics (and update the running ones, if the
+            collection ``batch_stats`` is mutable) instead of the running statistics.
+
+        Returns:
+          Images of the same shape, float32, in [0, 1] (unbounded above if ``output="relu"``).
+
+        Raises:
+          ValueError: the size does not survive the halvings.
+        """
+        channels, factor = x.shape[-1], 2 ** len(self.features)
+        if x.shape[1] % factor or x.shape[2] % factor:
+            raise ValueError(
+                f"a generator of {len(self.features)} levels takes images whose height and width "
+                f"are multiples of {factor}, not {x.shape[1]}×{x.shape[2]}"
+            )
+        settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        conv = partial(nn.Conv, kernel_size=KERNEL, use_bias=False, **settings)
+        conv_t = partial(ConvTranspose, kernel_size=KERNEL, use_bias=False, **settings)
+        norm = partial(
+            self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
+        )
+
+        for i, n in enumerate(self.features):
+            first = i == 0
+            x = conv(n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
+            if not first:
+                x = norm(name=f"down_{i}_norm")(x)
+            x = nn.leaky_relu(x, LEAK)
+
+        if self.bottleneck is not None:
+            x = conv(self.bottleneck, padding="VALID", name="code")(x)
+            x = nn.leaky_relu(norm(name="code_norm")(x), LEAK)
+            x = conv_t(self.features[-1], stride=1, padding="VALID", name="decode")(x)
+            x = nn.relu(norm(name="decode_norm")(x))
+
+        ups = self.features[-2::-1]
+        if self.upsample == "transpose":
+            for i, n in enumerate(ups):
+                x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(n, name=f"up_{i}")(x)))
+            x = conv_t(channels, use_bias=self.use_bias, name="out")(x)
+        else:
+            rearrange = depth_to_space if self.upsample == "subpixel" else stripes
+            for i, n in enumerate((*ups, self.features[0] // 2)):
+                x = nn.relu(norm(name=f"up_{i}_norm")(conv(4 * n, name=f"up_{i}")(x)))
+                x = rearrange(x)
+            x = conv(channels, use_bias=self.use_bias, name="out")(x)
+
+        activation = nn.sigmoid if self.output == "sigmoid" else nn.relu
+        return activation(x.astype(jnp.float32))
+
+
+class Discriminator(nn.Module):
+    """Images to one logit each, and the activations that feature matching compares.
+
+    Attributes:
+      features: channels of the strided convolutions.
+      hidden: width of a dense hidden layer before the logit (book), or None for a valid 4×4
+        convolution straight to the logit (official).
+      output: ``"logit"``, or ``"probability"``: the book's literal defect, a sigmoid before a loss
+        that applies another one.
+      norm: makes the normalization of every hidden layer but the first.
+      use_bias: biases on the layers without normalization.
+      kernel_init: initial weights.
+      axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
+      dtype: what it computes in; parameters, statistics and results are float32.
+    """
+
+    features: tuple[int, ...]
+    hidden: int | None = None
+    output: Literal["logit", "probability"] = "logit"
+    norm: Callable[..., nn.Module] = official_norm
+    use_bias: bool = False
+    kernel_init: Callable[..., Array] = official_init
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B H W C"], train: bool
+    ) -> tuple[Float[Array, "B"], tuple[Float[Array, "B ..."], ...]]:
+        """Judges a batch of images.
+
+        Args:
+          x: images in [0, 1].
+          train: normalize with the batch's statistics instead of the running ones.
+
+        Returns:
+          Logits, positive for "real", and the activations of every normalized convolution.
+        """
+        settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        conv = partial(nn.Conv, kernel_size=KERNEL, use_bias=False, **settings)
+        dense = partial(nn.Dense, use_bias=False, **settings)
+        norm = partial(
+            self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
+        )
+
+        activations = []
+        for i, n in enumerate(self.features):
+            first = i == 0
+            x = conv(n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
+            if not first:
+                x = norm(name=f"down_{i}_norm")(x)
+            x = nn.leaky_relu(x, LEAK)
+            if not first:
+                activations.append(x.astype(jnp.float32))
+
+        if self.hidden is None:
+            # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
+            x = conv(1, padding="VALID", name="out")(x).mean((1, 2, 3))
+        else:
+            x = dense(self.hidden, name="hidden")(x.reshape(len(x), -1))
+            x = nn.leaky_relu(norm(name="hidden_norm")(x), LEAK)
+            x = dense(1, use_bias=self.use_bias, name="out")(x)[:, 0]
+        logits = x.astype(jnp.float32)
+        if self.output == "probability":
+            logits = nn.sigmoid(logits)
+        return logits, tuple(activations)
+
+
+def levels(image_size: int) -> int:
+    """How often an image is halved on the way to 4×4: four times from 64 px.
+
+    Args:
+      image_size: height and width in pixels, a power of two of at least 16.
+
+    Raises:
+      ValueError: for any other size.
+    """
+    if image_size < MIN_IMAGE_SIZE or image_size & (image_size - 1):
+        raise ValueError(f"image_size must be 16, 32, 64, 128, ..., not {image_size}")
+    return image_size.bit_length() - 3
+
+
+def _doubling(first: int, n: int) -> tuple[int, ...]:
+    return tuple(min(first * 2**i, MAX_FEATURES) for i in range(n))
+
+
+def book_generator(image_size: int = 64, *, literal: bool = False, **fields: Any) -> Generator:
+    """The book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
+
+    Args:
+      image_size: pixels; sets the depth.
+      literal: what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
+      **fields: any field of `Generator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {
+        "features": _doubling(32, levels(image_size)),
+        "upsample": "reshape" if literal else "subpixel",
+        "output": "relu" if literal else "sigmoid",
+        "norm": book_norm,
+        "use_bias": True,
+        "kernel_init": book_init,
+    }
+    return Generator(**(recipe | fields))
+
+
+def book_discriminator(
+    image_size: int = 64, *, literal: bool = False, **fields: Any
+) -> Discriminator:
+    """The book's discriminator: 32 to 512 channels, then a dense layer of 512.
+
+    Args:
+      image_size: pixels; sets the depth.
+      literal: what the book's code did: return probabilities where the loss takes logits.
+      **fields: any field of `Discriminator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {
+        "features": _doubling(32, levels(image_size) + 1),
+        "hidden": 512,
+        "output": "probability" if literal else "logit",
+        "norm": book_norm,
+        "use_bias": True,
+        "kernel_init": book_init,
+    }
+    return Discriminator(**(recipe | fields))
+
+
+def official_generator(
+    bottleneck: int | None = None, image_size: int = 64, **fields: Any
+) -> Generator:
+    """The published generator: 64 to 512 channels, transposed convolutions.
+
+    Args:
+      bottleneck: 100 for the published "extra layers".
+      image_size: pixels; sets the depth.
+      **fields: any field of `Generator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {"features": _doubling(64, levels(image_size))}
+    return Generator(bottleneck=bottleneck, **(recipe | fields))
+
+
+def official_discriminator(image_size: int = 64, **fields: Any) -> Discriminator:
+    """The published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
+
+    Args:
+      image_size: pixels; sets the depth.
+      **fields: any field of `Discriminator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {"features": _doubling(64, levels(image_size))}
+    return Discriminator(**(recipe | fields))
+
+
+def count_parameters(params: Any) -> int:
+    """Number of scalars in a tree of arrays or of their shapes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,287 @@
+"""The updates of the game: pure functions of a state and a batch.
+
+Each exists twice: plain, to be composed (``pmap``, ``shard_map``, other loops), and compiled with
+the state donated (`d_step_jit`, ...). Batches are ``{"a": [B, H, W, 3], "b": [B, H, W, 3]}``, float
+in [0, 1] or uint8.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float, Int, Num
+
+from discogan_jax import losses
+from discogan_jax.data.order import Resident
+from discogan_jax.state import DIRECTIONS, DOMAINS, DiscoGAN, Player, TrainState
+
+Batch = dict[str, Num[Array, "B H W C"]]
+Metrics = dict[str, Float[Array, ""]]
+
+
+def unit(images: Num[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
+    """uint8 images as floats in [0, 1]; floats as they are."""
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+
+
+def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[Any, Any]:
+    """A network in training mode: its result and its updated running statistics."""
+    variables = {"params": params, "batch_stats": batch_stats}
+    y, updated = module.apply(variables, x, True, mutable=["batch_stats"])
+    return y, updated.get("batch_stats", {})
+
+
+def _directions(gan: DiscoGAN) -> tuple[str, ...]:
+    """The translations whose results are judged."""
+    return DIRECTIONS if gan.objective == "discogan" else ("ab",)
+
+
+def _update(
+    player: Player,
+    tx: optax.GradientTransformation,
+    grads: dict[str, Any],
+    batch_stats: dict[str, Any],
+) -> Player:
+    """One optimizer step of the networks that have gradients and statistics; others keep theirs."""
+    grads = {k: grads.get(k, jax.tree.map(jnp.zeros_like, p)) for k, p in player.params.items()}
+    updates, opt_state = tx.update(grads, player.opt_state, player.params)
+    params = optax.apply_updates(player.params, updates)
+    used = {k: params[k] if k in batch_stats else p for k, p in player.params.items()}
+    return Player(params=used, batch_stats=player.batch_stats | batch_stats, opt_state=opt_state)
+
+
+def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    """One update of the discriminators; the generators stay as they are.
+
+    Args:
+      gan: what is trained.
+      state: the state before.
+      batch: real images of both domains.
+
+    Returns:
+      The state after, and ``disc_loss``, ``disc_a_loss``, ``disc_b_loss`` (before the update).
+    """
+    real = {d: unit(batch[d]) for d in DOMAINS}
+    fake = {}
+    for direction in _directions(gan):
+        source, target = direction
+        params, stats = state.gen.params[direction], state.gen.batch_stats[direction]
+        fake[target], _ = _apply(gan.generator, params, stats, real[source])
+    trained = {d: state.dis.params[d] for d in fake}
+
+    def loss(params: dict[str, Any]) -> tuple[Array, tuple[Metrics, dict[str, Any]]]:
+        metrics, batch_stats = {}, {}
+        for d in params:
+            judge = partial(_apply, gan.discriminator, params[d], state.dis.batch_stats[d])
+            # Running statistics are those of real images, what inference sees.
+            (on_real, _), batch_stats[d] = judge(real[d])
+            (on_fake, _), _ = judge(fake[d])
+            metrics[f"disc_{d}_loss"] = gan.weights.discriminator * (
+                losses.adversarial(on_real, True, gan.axis_name)
+                + losses.adversarial(on_fake, False, gan.axis_name)
+            )
+        total = sum(metrics.values(), jnp.zeros(()))
+        return total, (metrics | {"disc_loss": total}, batch_stats)
+
+    grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(trained)
+    grads = losses.device_mean(grads, gan.axis_name)
+    dis = _update(state.dis, gan.dis_tx, grads, batch_stats)
+    return state.replace(dis=dis, updates=state.updates + 1), metrics
+
+
+def generator_loss(
+    gan: DiscoGAN, state: TrainState, params: dict[str, Any], batch: Batch
+) -> tuple[Float[Array, ""], tuple[Metrics, dict[str, Any]]]:
+    """The generators' loss as a function of their parameters.
+
+    Args:
+      gan: what is trained.
+      state: everything else that the loss depends on.
+      params: parameters of ``ab`` and ``ba``.
+      batch: real images of both domains.
+
+    Returns:
+      The total; its terms (see `losses.LossWeights`), unweighted, and the running statistics.
+    """
+    weights, axis = gan.weights, gan.axis_name
+    real = {d: unit(batch[d]) for d in DOMAINS}
+    rate = losses.rate_at(weights, state.updates)
+    keep, match = (1.0, 1.0) if rate is None else (rate, 1 - rate)
+    if gan.objective == "gan":
+        match = 1.0
+    total = jnp.zeros(())
+    metrics: Metrics = {}
+    batch_stats: dict[str, Any] = {}
+
+    def generate(direction: str, x: Array) -> tuple[Array, Any]:
+        return _apply(gan.generator, params[direction], state.gen.batch_stats[direction], x)
+
+    for direction in _directions(gan):
+        source, target = direction
+        back = target + source
+        judge = partial(
+            _apply, gan.discriminator, state.dis.params[target], state.dis.batch_stats[target]
+        )
+        fake, batch_stats[direction] = generate(direction, real[source])
+        (logits, activations), _ = judge(fake)
+        adversarial = losses.adversarial(logits, True, axis)
+        metrics[f"gen_{target}_loss"] = adversarial
+        total += match * weights.adversarial * adversarial
+        if weights.feature:
+            (_, real_activations), _ = judge(real[target])
+            feature = losses.feature_matching(real_activations, activations, axis)
+            metrics[f"fm_{target}_loss"] = feature
+            total += match * weights.feature * feature
+        if gan.objective != "gan":
+            again, stats = generate(back, fake)
+            # ReconGAN's way back never sees a real image: then those of translations must do.
+            batch_stats.setdefault(back, stats)
+            const = losses.reconstruction(again, real[source], axis)
+            metrics[f"const_{source}_loss"] = const
+            total += keep * weights.reconstruction * const
+        if weights.identity:
+            same, _ = generate(direction, real[target])
+            identity = losses.reconstruction(same, real[target], axis)
+            metrics[f"identity_{target}_loss"] = identity
+            total += weights.identity * identity
+    return total, (metrics | {"gen_loss": total}, batch_stats)
+
+
+def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    """One update of the generators; the discriminators stay as they are.
+
+    Args:
+      gan: what is trained.
+      state: the state before.
+      batch: real images of both domains.
+
+    Returns:
+      The state after, and the terms of the loss before the update: ``gen_loss`` (the total), per
+      target domain ``gen_b_loss``, ``fm_b_loss``, ``identity_b_loss``, per source ``const_a_loss``.
+    """
+    loss = partial(generator_loss, gan, state, batch=batch)
+    grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.gen.params)
+    grads = losses.device_mean(grads, gan.axis_name)
+    gen = _update(state.gen, gan.gen_tx, grads, batch_stats)
+    state = state.replace(gen=gen, updates=state.updates + 1)
+    if gan.ema_decay is not None:
+        state = state.replace(ema=_average(gan.ema_decay, state))
+    return state, metrics
+
+
+def _average(decay: float, state: TrainState) -> Any:
+    """Exponential averages with a warm-up, so that the initial weights are soon forgotten."""
+    n = state.updates.astype(jnp.float32)
+    d = jnp.minimum(decay, (1 + n) / (10 + n))
+    return jax.tree.map(lambda e, p: d * e + (1 - d) * p, state.ema, state.gen.params)
+
+
+def train_step(
+    gan: DiscoGAN, state: TrainState, batches: dict[str, Num[Array, "U B H W C"]]
+) -> tuple[TrainState, Metrics]:
+    """One cycle: `d_updates` updates of the discriminators, then `g_updates` of the generators.
+
+    Args:
+      gan: what is trained.
+      state: the state before.
+      batches: a batch for every update, on a leading axis of ``d_updates + g_updates``.
+
+    Returns:
+      The state after, and the metrics of the last update of each player.
+    """
+    metrics: Metrics = {}
+    for i in range(gan.updates):
+        update = d_step if i < gan.d_updates else g_step
+        state, new = update(gan, state, jax.tree.map(lambda x, i=i: x[i], batches))
+        metrics |= new
+    return state.replace(step=state.step + 1), metrics
+
+
+def train_steps(
+    gan: DiscoGAN,
+    state: TrainState,
+    data: Resident,
+    seed: Int[Array, ""],
+    n: Int[Array, ""],
+) -> tuple[TrainState, Metrics]:
+    """Several cycles in one dispatch, on batches drawn on the device.
+
+    Args:
+      gan: what is trained.
+      state: the state before.
+      data: the images, on the device.
+      seed: of the order; `data.order` and the state's step give each cycle its batches.
+      n: cycles, at least 1; traced, so that any number runs the same program.
+
+    Returns:
+      The state after, and the metrics of the last cycle.
+    """
+    seed = jnp.asarray(seed, jnp.uint32).reshape(1)
+
+    def cycle(state: TrainState) -> tuple[TrainState, Metrics]:
+        step = state.step.astype(jnp.uint32).reshape(1)
+        return train_step(gan, state, data.order.batches(data.images, seed, step))
+
+    shapes = jax.eval_shape(cycle, state)[1]
+    metrics = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return lax.fori_loop(0, n, lambda _, carry: cycle(carry[0]), (state, metrics))
+
+
+def translate(
+    gan: DiscoGAN,
+    state: TrainState,
+    x: Num[Array, "B H W C"],
+    direction: str = "ab",
+    train: bool = False,
+) -> Float[Array, "B H W C"]:
+    """Translates images, with the averaged parameters where the state has them.
+
+    Args:
+      gan: what was trained.
+      state: the trained state.
+      x: images in [0, 1], or uint8.
+      direction: ``"ab"`` makes B from A, ``"ba"`` A from B.
+      train: use the batch's statistics, as in training; otherwise the running ones, and the
+        translation of an image does not depend on the batch it came in.
+
+    Returns:
+      Images in [0, 1].
+    """
+    params = (state.gen.params if state.ema is None else state.ema)[direction]
+    variables = {"params": params, "batch_stats": state.gen.batch_stats[direction]}
+    if train:
+        return gan.generator.apply(variables, unit(x), True, mutable=["batch_stats"])[0]
+    return gan.generator.apply(variables, unit(x), False)
+
+
+def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
+    """Reconstruction of held-out images, as sums and counts, so that batches add up.
+
+    Args:
+      gan: what was trained.
+      state: the trained state; averages and running statistics are used, as in `translate`.
+      batch: images of both domains; their numbers may differ.
+
+    Returns:
+      Per domain, ``const_a_sum`` (of the images' mean squared errors) and ``const_a_count``.
+    """
+    sums: Metrics = {}
+    for direction in DIRECTIONS if gan.objective != "gan" else ():
+        source, target = direction
+        x = unit(batch[source])
+        again = translate(gan, state, translate(gan, state, x, direction), target + source)
+        sums[f"const_{source}_sum"] = jnp.square(again - x).mean((1, 2, 3)).sum()
+        sums[f"const_{source}_count"] = jnp.full((), len(x), jnp.float32)
+    return sums
+
+
+d_step_jit = jax.jit(d_step, static_argnums=0, donate_argnums=1)
+g_step_jit = jax.jit(g_step, static_argnums=0, donate_argnums=1)
+train_step_jit = jax.jit(train_step, static_argnums=0, donate_argnums=1)
+train_steps_jit = jax.jit(train_steps, static_argnums=0, donate_argnums=1)
+translate_jit = jax.jit(translate, static_argnums=(0, 3, 4))
+eval_step_jit = jax.jit(eval_step, static_argnums=0)

@@ -1,0 +1,17 @@
+"""What every test relies on: strict shapes, strict dtypes, one quiet CPU."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from jaxtyping import install_import_hook
+
+# Shapes and types of arguments and results are checked in every room but `state`: JAX fills its
+# classes with shapes, shardings and other stand-ins for arrays.
+_ROOMS = "layers models losses steps sharding interop images measures data train runs".split()
+_hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")
+
+import jax
+
+jax.config.update("jax_numpy_dtype_promotion", "standard")

@@ -1,0 +1,185 @@
+"""The published networks, losses and loop against an independent PyTorch run.
+
+Both sides compute in float32 but sum in different orders, so nothing agrees to the last bit. Values
+agree to 1e-5 and images, twice through a generator, to 1e-4. In the run Adam divides by the square
+root of tiny second moments, which turns rounding into visible steps on weights whose gradient is
+nearly zero: after nine iterations the losses agree to 2e-3.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import golden_weights as gw
+from discogan_jax import interop, losses, models, steps
+from discogan_jax.losses import LossWeights
+from discogan_jax.state import OBJECTIVES, DiscoGAN, Player, TrainState, adam
+
+SGD = optax.sgd(1.0)
+OFFICIAL = LossWeights(adversarial=0.1, feature=0.9, discriminator=0.5, rate=0.5)
+
+
+def batch(seed):
+    rng = np.random.RandomState(seed)
+    draws = (rng.random_sample((4, 3, 64, 64)).astype(np.float32) for _ in range(2))
+    return {d: jnp.asarray(gw.nchw_to_nhwc(x)) for d, x in zip("ab", draws, strict=True)}
+
+
+class Case:
+    """`G_A` makes A, so it is `ba` here; `G_B` is `ab`."""
+
+    def __init__(self, name):
+        extra = name == "official_extra"
+        self.base = 2000 if extra else 1000
+        self.golden = gw.load(name)
+        shapes = [gw.official_generator_shapes(extra)] * 2 + [gw.official_discriminator_shapes()] * 2
+        tensors = [gw.official_tensors(self.base + i, s) for i, s in enumerate(shapes)]
+        self.tensors = dict(zip(("G_A", "G_B", "D_A", "D_B"), tensors, strict=True))
+        self.generators = {
+            d: interop.generator_from_torch(self.tensors[n]) for n, d in (("G_A", "ba"), ("G_B", "ab"))
+        }
+        self.discriminators = {
+            d: interop.discriminator_from_torch(self.tensors[n]) for n, d in (("D_A", "a"), ("D_B", "b"))
+        }
+        self.gan = DiscoGAN(
+            models.official_generator(100 if extra else None),
+            models.official_discriminator(),
+            SGD,
+            SGD,
+            OFFICIAL,
+        )
+        self.batch = batch(self.base + 100)
+
+    def state(self, gan):
+        def player(variables, tx):
+            params = jax.tree.map(jnp.asarray, {k: v["params"] for k, v in variables.items()})
+            stats = jax.tree.map(jnp.asarray, {k: v["batch_stats"] for k, v in variables.items()})
+            return Player(params=params, batch_stats=stats, opt_state=tx.init(params))
+
+        step, updates = (jnp.asarray(np.zeros((), np.int32)) for _ in range(2))
+        gen = player(self.generators, gan.gen_tx)
+        dis = player(self.discriminators, gan.dis_tx)
+        return TrainState(step=step, updates=updates, gen=gen, dis=dis)
+
+    def params(self, state, network):
+        """One network's parameters under the official names and layouts."""
+        if network[0] == "G":
+            ours = state.gen.params["ba" if network == "G_A" else "ab"]
+            to_ours = interop.generator_from_torch
+        else:
+            ours = state.dis.params["a" if network == "D_A" else "b"]
+            to_ours = interop.discriminator_from_torch
+        # Every tensor is found by sending its own index through the mapping.
+        names = list(self.tensors[network])
+        tagged = {n: np.full_like(t, i) for i, (n, t) in enumerate(self.tensors[network].items())}
+        tags = jax.tree.map(lambda x: int(x.flat[0]), to_ours(tagged)["params"])
+        by_tag = dict(zip(jax.tree.leaves(tags), jax.tree.leaves(ours), strict=True))
+        found = {n: np.asarray(by_tag[i]) for i, n in enumerate(names)}
+        return {n: x.transpose(3, 2, 0, 1) if x.ndim == 4 else x for n, x in found.items()}
+
+
+@pytest.fixture(scope="module", params=["official", "official_extra"])
+def case(request):
+    return Case(request.param)
+
+
+def close(actual, expected, tolerance=1e-5, **kw):
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, **kw)
+
+
+def test_images_and_features(case):
+    gan, state, golden = case.gan, case.state(case.gan), case.golden
+
+    def translate(x, direction):
+        return steps.translate(gan, state, x, direction, train=True)
+
+    ab, ba = translate(case.batch["a"], "ab"), translate(case.batch["b"], "ba")
+    close(ab, golden["image/AB"])
+    close(ba, golden["image/BA"])
+    close(translate(ab, "ba"), golden["image/ABA"], 1e-4)
+    close(translate(ba, "ab"), golden["image/BAB"], 1e-4)
+    for d, fake in (("a", ba), ("b", ab)):
+        variables = {"params": state.dis.params[d], "batch_stats": state.dis.batch_stats[d]}
+        for x, name in ((case.batch[d], "real"), (fake, "fake")):
+            judged, _ = gan.discriminator.apply(variables, x, True, mutable=["batch_stats"])
+            logits, features = judged
+            key = f"{name}_{d.upper()}"
+            close(jax.nn.sigmoid(logits), golden[f"disc/prob_{key}"][:, 0])
+            assert len(features) == 3
+            for i, feature in enumerate(features):
+                close(gw.summary(feature), golden[f"disc/feat{i}_{key}"], 2e-4, err_msg=f"{i} {key}")
+
+
+def test_every_loss_term(case):
+    state = case.state(case.gan)
+    _, (g, _) = steps.generator_loss(case.gan, state, state.gen.params, case.batch)
+    _, d = steps.d_step(case.gan, state, case.batch)
+    names = {"recon": "const", "gen": "gen", "fm": "fm", "dis": "disc"}
+    for theirs, ours in names.items():
+        for domain in "AB":
+            ours_value = (g | d)[f"{ours}_{domain.lower()}_loss"]
+            close(ours_value, case.golden[f"loss/{theirs}_{domain}"], err_msg=theirs)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_totals(case, objective):
+    for rate in (0.01, 0.5, 0.9):
+        gan = replace(case.gan, objective=objective, weights=replace(OFFICIAL, rate=rate))
+        state = case.state(gan)
+        total, _ = steps.generator_loss(gan, state, state.gen.params, case.batch)
+        close(total, case.golden[f"total/{objective}/{rate}/gen"], err_msg=f"{rate}")
+    _, metrics = steps.d_step(gan, state, case.batch)
+    close(metrics["disc_loss"], case.golden[f"total/{objective}/{rate}/dis"])
+
+
+def test_gradients(case):
+    state = case.state(case.gan)
+    after_g, _ = steps.g_step_jit(case.gan, case.state(case.gan), case.batch)
+    after_d, _ = steps.d_step_jit(case.gan, case.state(case.gan), case.batch)
+    for after, key, networks in ((after_g, "grad_gen", "GG"), (after_d, "grad_dis", "DD")):
+        for network in (f"{networks[0]}_A", f"{networks[1]}_B"):
+            new, old = case.params(after, network), case.params(state, network)
+            for name in old:
+                # SGD with a learning rate of 1 subtracts the gradient itself.
+                gradient = old[name].astype(np.float64) - new[name]
+                label = f"{key}/{network}/{name}"
+                gw.check_gradient(gradient, case.golden[label], label, 1e-3)
+
+
+def test_nine_iterations(case):
+    """The published loop: D, G, G on fresh batches, the rate rising at iteration 6."""
+    weights = replace(OFFICIAL, rate_start=0.01, rate=0.5, rate_updates=6)
+    tx = adam(2e-4, 0.5, 0.999, l2=1e-5)
+    gan = replace(case.gan, weights=weights, gen_tx=tx, dis_tx=tx)
+    state = case.state(gan)
+    d_step = jax.jit(steps.d_step, static_argnums=0)
+    g_step = jax.jit(steps.g_step, static_argnums=0)
+    columns = case.golden["run/trace_columns"]
+    for i, row in enumerate(case.golden["run/trace"]):
+        data = batch(case.base + 100 + i)
+        after_d, d = d_step(gan, state, data)
+        after_g, g = g_step(gan, state, data)
+        state = after_d if i % 3 == 0 else after_g
+        for column, expected in zip(columns, row, strict=True):
+            actual = (g | d)[trace_name(str(column))]
+            close(actual, expected, 2e-3, err_msg=f"{column}, iteration {i}")
+    for network in case.tensors:
+        for name, value in case.params(state, network).items():
+            expected = case.golden[f"run/param/{network}/{name}"]
+            actual, label = gw.summary(value), f"{network}/{name}"
+            # Six updates of at most 2e-4 each: a wrong sign anywhere would show as 2.4e-3.
+            np.testing.assert_allclose(actual[2:], expected[2:], atol=4e-4, err_msg=label)
+            np.testing.assert_allclose(actual[1], expected[1], rtol=1e-4, err_msg=label)
+            by_chance = 4e-4 * np.sqrt(value.size)
+            np.testing.assert_allclose(actual[0], expected[0], atol=by_chance, err_msg=label)
+
+
+def trace_name(column):
+    """Our name of a column of the golden trace."""
+    kind, what = column.rsplit("_", 1)
+    kind = {"recon": "const", "dis": "disc"}.get(kind, kind)
+    return f"{kind}_loss" if what == "total" else f"{kind}_{what.lower()}_loss"

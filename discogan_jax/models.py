@@ -31,6 +31,11 @@ official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # 
 Upsample = Literal["transpose", "subpixel", "reshape"]
 
 
+def _full(x: Array) -> Array:
+    """At least float32: what leaves a network that computes in bfloat16."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class Generator(nn.Module):
     """Image to image: strided convolutions down, then up again to the input's size.
 
@@ -112,7 +117,7 @@ class Generator(nn.Module):
             x = conv(channels, use_bias=self.use_bias, name="out")(x)
 
         activation = nn.sigmoid if self.output == "sigmoid" else nn.relu
-        return activation(x.astype(jnp.float32))
+        return activation(_full(x))
 
 
 class Discriminator(nn.Module):
@@ -168,7 +173,7 @@ class Discriminator(nn.Module):
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
             if not first:
-                activations.append(x.astype(jnp.float32))
+                activations.append(_full(x))
 
         if self.hidden is None:
             # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
@@ -177,7 +182,7 @@ class Discriminator(nn.Module):
             x = dense(self.hidden, name="hidden")(x.reshape(len(x), -1))
             x = nn.leaky_relu(norm(name="hidden_norm")(x), LEAK)
             x = dense(1, use_bias=self.use_bias, name="out")(x)[:, 0]
-        logits = x.astype(jnp.float32)
+        logits = _full(x)
         if self.output == "probability":
             logits = nn.sigmoid(logits)
         return logits, tuple(activations)

@@ -1,7 +1,7 @@
 """The book's networks and losses against an independent PyTorch run.
 
 Both sides compute in float32 but sum in different orders, so nothing agrees to the last bit. Values
-agree to 1e-5; gradients pass through ten layers and batch norms and agree to 1e-3 of their norm.
+agree to 1e-5; gradients pass through ten layers and batch norms and agree to 3e-3 of their norm.
 """
 
 import functools
@@ -86,7 +86,7 @@ def gradient(before, after, name):
 def check_gradients(golden, key, tensors, before, after):
     for name in tensors:
         actual = gradient(before, after, name)
-        gw.check_gradient(actual, golden[f"{key}/{name}"], f"{key}/{name}", 1e-3)
+        gw.check_gradient(actual, golden[f"{key}/{name}"], f"{key}/{name}", 3e-3)
 
 
 def test_losses_and_gradients(case):

@@ -21,6 +21,8 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from absl import logging
 from PIL import Image
+from tensorflow_datasets.core import shuffle
+from tensorflow_datasets.core.utils import tqdm_utils
 from tqdm import tqdm
 
 from discogan_jax.data.download import fetch, locked, require_room
@@ -34,6 +36,7 @@ MAX_TOTAL_BYTES = 64 << 30  # unpacked; the largest published archive has 8 GiB
 MAX_BAD_FRACTION = 0.01
 MAX_BAD_COUNT = 5  # so many bad images are borne in a small archive
 BLOCK = 1 << 18
+SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
 STEP_BYTES = 3 * MAX_MEMBER_BYTES  # passing one member, reading the next, and their headers
 
 
@@ -222,7 +225,11 @@ def images(
 
 
 def _fault(member: Member, archive: Archive) -> str:
-    """What is wrong with an image, or ''. Reads all of its data: about 4,000 images/s a core."""
+    """What is wrong with an image, or ''.
+
+    All of its data are decoded (about 4,000 images/s a core), but decoders bear damage in the
+    middle of them; the archive's CRC is what guards against that.
+    """
     # Pillow bears a missing end marker; TensorFlow, which decodes these bytes later, does not.
     if not member.jpeg.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in member.jpeg[-1024:]:
         return "no whole JPEG"
@@ -418,13 +425,13 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
         place = Path(builder.data_dir)
         for leftover in (place, *place.parent.glob("*incomplete*")):  # of runs that died
             shutil.rmtree(leftover, ignore_errors=True)
-        # TFDS holds up to 1 GB in memory and sorts more in files, deleted as they are used up.
+        # TFDS sorts in files beside the records, deleted as they are used up.
         require_room(home, int(1.2 * path.stat().st_size) + (64 << 20), f"preparing {name}")
         builder.archive_path = path
         config = tfds.download.DownloadConfig(
             try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP
         )
-        with tempfile.TemporaryDirectory() as unused, _no_bars():
+        with tempfile.TemporaryDirectory() as unused, _tamed():
             builder.download_and_prepare(download_dir=unused, download_config=config)
     return builder
 
@@ -435,12 +442,14 @@ def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
 
 
 @contextlib.contextmanager
-def _no_bars() -> Iterator[None]:
-    """Switches TFDS's own bars off; the builder shows one, in bytes of the archive."""
-    shown = getattr(tfds.core.utils.tqdm_utils, "_active", True)
+def _tamed() -> Iterator[None]:
+    """TFDS without its own bars (the builder shows one) and with a smaller sorting buffer."""
+    bars, buffer = getattr(tqdm_utils, "_active", True), shuffle.MAX_MEM_BUFFER_SIZE
     tfds.disable_progress_bar()
+    shuffle.MAX_MEM_BUFFER_SIZE = SORT_BYTES
     try:
         yield
     finally:
-        if shown:
+        shuffle.MAX_MEM_BUFFER_SIZE = buffer
+        if bars:
             tfds.enable_progress_bar()

@@ -26,18 +26,17 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from discogan_jax.data import drawing
+from discogan_jax.data import drawing, outlines
+from discogan_jax.data.drawing import edges
 from discogan_jax.errors import InputError
 
-Kind = Literal["bags", "shoes"]
-
-ARCHIVES: dict[Kind, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
+ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
 """Name of the archive, and of the folder inside it, of each kind."""
 
 PATTERNS = ("plain", "stripes", "dots", "checks")
@@ -45,10 +44,9 @@ TILT_RANGE = (-12.0, 12.0)
 VAL_START = 1_000_000
 """Index of the first validation drawing: the same ones however many are drawn for training."""
 
-_STYLES = {"bags": drawing.BAGS, "shoes": drawing.SHOES}
+_STYLES = {"bags": outlines.BAGS, "shoes": outlines.SHOES}
 _VERSION = 1  # raise it when drawings change, so that old archives are drawn anew
 _CHUNK = 50
-_FAINTEST = 36  # change of colour over two pixels that is still drawn as a line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Item:
 
     Attributes:
       kind: 'bags' or 'shoes'.
-      style: 'tote', 'sneaker', ...: a key of `drawing.BAGS` or `drawing.SHOES`.
+      style: 'tote', 'sneaker', ...: a key of `outlines.BAGS` or `outlines.SHOES`.
       hue: of the main colour, degrees in [0, 360).
       second_hue: of straps, trims and the pattern, degrees.
       lightness: of the main colour, 0 to 1 (HLS).
@@ -70,7 +68,7 @@ class Item:
       y: the same, downwards.
     """
 
-    kind: Kind
+    kind: str
     style: str
     hue: float
     second_hue: float
@@ -85,7 +83,7 @@ class Item:
 
 
 def describe(
-    kind: Kind, index: int, seed: int = 0, *, tilt_range: tuple[float, float] = TILT_RANGE
+    kind: str, index: int, seed: int = 0, *, tilt_range: tuple[float, float] = TILT_RANGE
 ) -> Item:
     """Chooses what a drawing shows: a pure function of its arguments.
 
@@ -165,40 +163,204 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
     return drawing.paint(_STYLES[item.kind][item.style], colours, item.pattern, place)
 
 
-def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3"]:
-    """Finds the lines of a picture: dark and thin on white, as on the left of pix2pix's images.
-
-    A gradient over all three channels (so that lines between colours of equal brightness are
-    found), thinned to its ridges.
-
-    Args:
-      photo: the picture.
-
-    Returns:
-      The edge map; its three channels are equal.
-    """
-    smooth = Image.fromarray(photo).filter(ImageFilter.BoxBlur(1))
-    padded = np.stack([np.pad(np.asarray(c, np.float32), 1, "edge") for c in smooth.split()])
-    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    xx, yy, xy = (across**2).sum(0), (down**2).sum(0), (across * down).sum(0)
-    strength = xx + yy
-    around = np.pad(strength, 1)
-    height, width = strength.shape
-
-    def ridge(dy: int, dx: int) -> np.ndarray:
-        one = around[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-        other = around[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
-        return (strength >= one) & (strength > other)
-
-    # Compared along the gradient, whose direction is taken to the nearest of four.
-    slanted = 2 * np.abs(xy) > np.abs(xx - yy)
-    upright = np.where(xx >= yy, ridge(0, 1), ridge(1, 0))
-    oblique = np.where(xy >= 0, ridge(1, 1), ridge(1, -1))
-    lines = (strength > _FAINTEST**2) & np.where(slanted, oblique, upright)
-    return np.where(lines, np.uint8(24), np.uint8(255))[..., None].repeat(3, axis=-1)
-
-
 def _rgb(hue: float, lightness: float, saturation: float) -> drawing.Colour:
     red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def write_archives(
+    directory: str | Path,
+    *,
+    train: int = 2000,
+    val: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+    tilt_range: tuple[float, float] = TILT_RANGE,
+) -> dict[str, Path]:
+    """Writes both archives, and beside each the JSON that tells what every drawing shows.
+
+    An archive that is complete and was drawn with the same parameters is kept; one that was drawn
+    with others is drawn anew. The same parameters give the same bytes.
+
+    Args:
+      directory: where to; created if need be.
+      train: drawings of each kind for training.
+      val: drawings of each kind for validation; the same ones for every `train`.
+      seed: which catalogue.
+      workers: processes that draw; by default one per available core, and none but this one for
+        a few drawings. They are started afresh ('spawn'), so a script that calls this needs the
+        usual `if __name__ == "__main__":`.
+      tilt_range: least and greatest tilt in degrees.
+
+    Returns:
+      The path of each archive, by its name ('edges2handbags', 'edges2shoes').
+
+    Raises:
+      InputError: if a number is out of range, the directory cannot be written, or it holds an
+        archive of that name which this function did not write (the published one, for instance).
+    """
+    directory = Path(directory)
+    for name, number, most in (("train", train, VAL_START), ("val", val, VAL_START)):
+        if not 1 <= number <= most:
+            raise InputError(f"{name} is {number}; the catalogue draws 1 to {most:,} of each kind.")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; at least one process must draw.")
+    describe("bags", 0, seed, tilt_range=tilt_range)  # refuses a bad range before anything starts
+    parameters = {
+        "version": _VERSION,
+        "train": train,
+        "val": val,
+        "seed": seed,
+        "tilt_range": [float(bound) for bound in tilt_range],
+    }
+    paths: dict[str, Path] = {}
+    missing: list[str] = []
+    for kind, name in ARCHIVES.items():
+        paths[name] = directory / f"{name}.tar.gz"
+        if not _is_kept(paths[name], {**parameters, "kind": kind}):
+            missing.append(kind)
+    if workers is None:
+        few = len(missing) * (train + val) <= 4 * _CHUNK
+        workers = 1 if few else min(8, _cores())
+    try:
+        if missing:
+            directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            pool = None
+            if workers > 1 and missing:
+                context = multiprocessing.get_context("spawn")
+                executor = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+                pool = stack.enter_context(executor)
+            for kind in missing:
+                _write(paths[ARCHIVES[kind]], kind, parameters, pool)
+    except BrokenProcessPool as error:
+        raise InputError(
+            "The processes that draw could not be started. Call write_archives under "
+            '`if __name__ == "__main__":`, or with workers=1.'
+        ) from error
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written: {error.strerror or error}.") from error
+    return paths
+
+
+def record_path(archive: Path) -> Path:
+    """Where the attributes of an archive's drawings are: `edges2shoes.json` beside the archive."""
+    return archive.with_name(archive.name.removesuffix(".tar.gz") + ".json")
+
+
+def _is_kept(archive: Path, parameters: dict[str, Any]) -> bool:
+    if not archive.exists():
+        return False
+    try:
+        record = json.loads(record_path(archive).read_text())
+        written, digest = record["parameters"], record["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{archive} is there, but no record beside it says that it was drawn here. It may be "
+            "the published archive: choose another directory, or move it away."
+        ) from None
+    return bool(written == parameters and _digest(archive) == digest)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _write(
+    archive: Path,
+    kind: str,
+    parameters: dict[str, Any],
+    pool: concurrent.futures.Executor | None,
+) -> None:
+    top, seed, tilts = ARCHIVES[kind], parameters["seed"], tuple(parameters["tilt_range"])
+    members = {f"train/{i + 1}_AB.jpg": i for i in range(parameters["train"])}
+    members |= {f"val/{i + 1}_AB.jpg": VAL_START + i for i in range(parameters["val"])}
+    items = {name: describe(kind, index, seed, tilt_range=tilts) for name, index in members.items()}
+    unique = uuid.uuid4().hex
+    temporary = archive.with_name(f".{archive.name}.{unique}.tmp")
+    record = record_path(archive)
+    temporary_record = record.with_name(f".{record.name}.{unique}.tmp")
+    try:
+        with (
+            temporary.open("wb") as file,
+            # No name and no time inside: the bytes depend on nothing but the drawings.
+            gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for folder in (top, f"{top}/train", f"{top}/val"):
+                tar.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
+            for name, data in zip(items, _encoded(list(items.values()), pool), strict=True):
+                member = _member(f"{top}/{name}", tarfile.REGTYPE, 0o644)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        content = {
+            "parameters": {**parameters, "kind": kind},
+            "sha256": _digest(temporary),
+            "images": {name: dataclasses.asdict(item) for name, item in items.items()},
+        }
+        temporary_record.write_text(json.dumps(content, indent=0) + "\n")
+        # The record first: cut off in between, the next call finds an archive that it may replace.
+        temporary_record.replace(record)
+        temporary.replace(archive)
+    finally:
+        for path in (temporary, temporary_record):
+            path.unlink(missing_ok=True)
+
+
+def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode = kind, mode
+    return member
+
+
+def _encoded(items: list[Item], pool: concurrent.futures.Executor | None) -> Iterator[bytes]:
+    chunks = [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
+    for chunk in map(_encode, chunks) if pool is None else pool.map(_encode, chunks):
+        yield from chunk
+
+
+def _encode(items: list[Item]) -> list[bytes]:
+    """Draws pairs of edges and picture, as the files of the archive. Runs in a worker."""
+    files = []
+    for item in items:
+        photo = draw(item)
+        file = io.BytesIO()
+        pair = Image.fromarray(np.concatenate([edges(photo), photo], axis=1))
+        pair.save(file, format="JPEG", quality=90)
+        files.append(file.getvalue())
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the archives from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m discogan_jax.data.catalogue",
+        description="Draws the sample archives: handbags and shoes in pix2pix's layout.",
+    )
+    parser.add_argument("directory", type=Path, help="where the archives go")
+    parser.add_argument("--train", type=int, default=2000, help="training drawings of each kind")
+    parser.add_argument("--val", type=int, default=100, help="validation drawings of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="which catalogue")
+    given = parser.parse_args(arguments)
+    try:
+        paths = write_archives(given.directory, train=given.train, val=given.val, seed=given.seed)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in paths.values():
+        print(
+            f"{path}: {given.train} train + {given.val} val, seed {given.seed}, "
+            f"{path.stat().st_size / 1e6:.1f} MB; attributes in {record_path(path).name}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

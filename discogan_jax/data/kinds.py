@@ -1,4 +1,9 @@
-"""The kinds of sources that have to be decoded."""
+"""The kinds of sources that have to be decoded.
+
+Every kind has a `label`, what a person calls it; `facts()`, all that shapes its arrays but their
+size, found without TensorFlow or a network; and `write(folder, image_size)`, which decodes it
+into `train.npy` and `val.npy`.
+"""
 
 import difflib
 import hashlib
@@ -8,30 +13,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from discogan_jax import images
 from discogan_jax.data import cache, decode
 from discogan_jax.errors import InputError
 
 HELD_OUT = 0.05
-"""Part that is not for training where a source does not say which; at least one picture,"""
+"""Part that is not for training where a source does not say which; at least one picture."""
+
 HELD_OUT_MOST = 500
-"""and at most so many: more would not measure better."""
-
-
-class Source(Protocol):
-    """What `sources` asks of every kind."""
-
-    @property
-    def label(self) -> str:
-        """What a person calls it; the readable part of the folder's name."""
-
-    def facts(self) -> dict[str, Any]:
-        """All that shapes the arrays but their size; needs neither TensorFlow nor a network."""
-
-    def write(self, folder: Path, image_size: int) -> None:
-        """Decodes everything into `train.npy` and `val.npy`."""
+"""So many are enough to measure with; the rest is for training."""
 
 
 def choose(value: str, choices: Collection[str], source: str, what: str) -> str:
@@ -71,7 +63,7 @@ class Archive:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return "-".join(filter(None, ("archive", self.name, self.side, self.half)))
+        return "archive:" + "/".join(filter(None, (self.name, self.side, self.half)))
 
     def facts(self) -> dict[str, Any]:
         """What was asked for, and which file it comes from."""
@@ -137,15 +129,18 @@ class Folder:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return f"folder-{self.path.name}"
+        return f"folder:{self.path.name}"
 
     def facts(self) -> dict[str, Any]:
         """The place, and a hash of names, sizes and times of change."""
         listing = hashlib.sha256()
         for file in chain(self.train, self.val or ()):
-            status = file.stat()
-            entry = (str(file.relative_to(self.path)), status.st_size, status.st_mtime_ns)
-            listing.update(repr(entry).encode())
+            try:
+                status = file.stat()
+                state = (status.st_size, status.st_mtime_ns)
+            except OSError:  # a link to nowhere; skipped, and named, when it is to be read
+                state = (-1, -1)
+            listing.update(repr((str(file.relative_to(self.path)), *state)).encode())
         return {"folder": str(self.path), "listing": listing.hexdigest()}
 
     def write(self, folder: Path, image_size: int) -> None:
@@ -183,9 +178,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _held_out(names: Iterable[str]) -> list[str]:
     """Chooses about 5%, by hash: a name stays where it is when others come or go."""
-    fractions = sorted(
-        (int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64, name) for name in names
-    )
+
+    def fraction_of(name: str) -> float:
+        return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
+
+    fractions = sorted((fraction_of(name), name) for name in names)
     below = sum(fraction < HELD_OUT for fraction, _ in fractions)
     return [name for _, name in fractions[: min(max(below, 1), HELD_OUT_MOST)]]
 
@@ -212,7 +209,7 @@ class Tfds:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return "-".join(filter(None, ("tfds", self.name, self.train, self.val)))
+        return ":".join(filter(None, ("tfds", self.name, self.train, self.val)))
 
     def facts(self) -> dict[str, Any]:
         """What was asked for: only the library itself knows more."""
@@ -292,3 +289,6 @@ class Tfds:
             raise InputError(
                 f"{self.name} has no split {split!r}; its splits: {choices}."
             ) from error
+
+
+Source = Archive | Folder | Tfds

@@ -206,16 +206,19 @@ def _doubling(first: int, n: int) -> tuple[int, ...]:
     return tuple(min(first * 2**i, MAX_FEATURES) for i in range(n))
 
 
-def book_generator(image_size: int = 64, *, literal: bool = False, **fields: Any) -> Generator:
+def book_generator(
+    image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
+) -> Generator:
     """The book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
 
     Args:
       image_size: pixels; sets the depth.
+      width: channels of the first level.
       literal: what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
       **fields: any field of `Generator`, over the recipe's.
     """
     recipe: dict[str, Any] = {
-        "features": _doubling(32, levels(image_size)),
+        "features": _doubling(width, levels(image_size)),
         "upsample": "reshape" if literal else "subpixel",
         "output": "relu" if literal else "sigmoid",
         "norm": book_norm,
@@ -226,17 +229,18 @@ def book_generator(image_size: int = 64, *, literal: bool = False, **fields: Any
 
 
 def book_discriminator(
-    image_size: int = 64, *, literal: bool = False, **fields: Any
+    image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Discriminator:
     """The book's discriminator: 32 to 512 channels, then a dense layer of 512.
 
     Args:
       image_size: pixels; sets the depth.
+      width: channels of the first level.
       literal: what the book's code did: return probabilities where the loss takes logits.
       **fields: any field of `Discriminator`, over the recipe's.
     """
     recipe: dict[str, Any] = {
-        "features": _doubling(32, levels(image_size) + 1),
+        "features": _doubling(width, levels(image_size) + 1),
         "hidden": 512,
         "output": "probability" if literal else "logit",
         "norm": book_norm,
@@ -247,27 +251,31 @@ def book_discriminator(
 
 
 def official_generator(
-    bottleneck: int | None = None, image_size: int = 64, **fields: Any
+    bottleneck: int | None = None, image_size: int = 64, *, width: int = 64, **fields: Any
 ) -> Generator:
     """The published generator: 64 to 512 channels, transposed convolutions.
 
     Args:
       bottleneck: 100 for the published "extra layers".
       image_size: pixels; sets the depth.
+      width: channels of the first level.
       **fields: any field of `Generator`, over the recipe's.
     """
-    recipe: dict[str, Any] = {"features": _doubling(64, levels(image_size))}
+    recipe: dict[str, Any] = {"features": _doubling(width, levels(image_size))}
     return Generator(bottleneck=bottleneck, **(recipe | fields))
 
 
-def official_discriminator(image_size: int = 64, **fields: Any) -> Discriminator:
+def official_discriminator(
+    image_size: int = 64, *, width: int = 64, **fields: Any
+) -> Discriminator:
     """The published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
 
     Args:
       image_size: pixels; sets the depth.
+      width: channels of the first level.
       **fields: any field of `Discriminator`, over the recipe's.
     """
-    recipe: dict[str, Any] = {"features": _doubling(64, levels(image_size))}
+    recipe: dict[str, Any] = {"features": _doubling(width, levels(image_size))}
     return Discriminator(**(recipe | fields))
 
 

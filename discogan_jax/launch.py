@@ -1,0 +1,104 @@
+"""From a command line to a training run: flags, devices, compile cache, dry run."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from discogan_jax.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+EXIT_INPUT = 2
+EXIT_DIVERGED = 1
+
+# TensorFlow greets with warnings about its own building blocks; its errors still show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+Adapt = Callable[[ConfigDict], None]
+
+
+def run(config_file: str, adapt: Adapt | None = None) -> None:
+    """Runs an experiment: parses the flags, trains, ends the process.
+
+    Args:
+      config_file: the default of ``--config``, a file in `configs/`.
+      adapt: changes the config by the experiment's own flags, before it is checked.
+
+    Exit codes: 0 done, 1 a loss was not finite, 2 a mistake in config, flags or data, 128 + n
+    after signal n (the state is saved).
+    """
+    config_flags.DEFINE_config_file(
+        "config", str(CONFIGS / config_file), "Config file; single fields: --config.train.steps=100"
+    )
+    flags.DEFINE_string("workdir", None, "Run directory; runs/CONFIG_NAME if not given.")
+    flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
+    logging.set_verbosity(logging.INFO)
+    app.run(_parsed_main(adapt), flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        text = str(error.args[0] if error.args else error).strip()
+        _fail(f"{text}\nSee --help and the fields in the config file.", EXIT_INPUT)
+    if len(rest) > 1:
+        _fail(f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100", 2)
+    return rest
+
+
+def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
+    def main(_: list[str]) -> None:
+        config = flags.FLAGS.config
+        try:
+            if adapt is not None:
+                adapt(config)
+            _start(config)
+        except InputError as error:
+            _fail(str(error), EXIT_INPUT)
+
+    return main
+
+
+def _start(config: ConfigDict) -> None:
+    name = Path(flags.FLAGS["config"].config_filename).stem
+    workdir = Path(flags.FLAGS.workdir or Path("runs") / name)
+    start_jax()
+    # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
+    from discogan_jax.settings import from_config
+    from discogan_jax.train import DivergedError, InterruptedRunError, train_and_evaluate
+
+    from_config(config)
+    print(config, flush=True)
+    if flags.FLAGS.dry_run:
+        from discogan_jax.dry_run import describe
+
+        print(describe(config))
+        return
+    try:
+        train_and_evaluate(config, workdir)
+    except DivergedError as error:
+        _fail(str(error), EXIT_DIVERGED)
+    except InterruptedRunError as error:
+        _fail(str(error), 128 + error.signal)
+    samples = sorted((workdir / "samples").glob("*.png"))
+    print(f"Done. The run is in {workdir}" + (f", its last grid is {samples[-1]}" if samples else ""))
+
+
+def start_jax() -> None:
+    """Turns JAX's compile cache on (`JAX_COMPILATION_CACHE_DIR` moves it)."""
+    import jax
+
+    cache = Path.home() / ".cache" / "discogan_jax" / "xla"
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache))
+    )
+
+
+def _fail(message: str, code: int) -> Any:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -1,0 +1,148 @@
+"""Where a run's numbers go: `metrics.jsonl`, and TensorBoard through CLU's metric writers."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from absl import logging
+from jaxtyping import Shaped, UInt8
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Writer(Protocol):
+    """What the training loop writes to."""
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes the numbers of a step."""
+
+    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
+        """Writes pictures."""
+
+    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+        """Writes the distribution of the elements of arrays."""
+
+    def flush(self) -> None:
+        """Returns when everything is written."""
+
+    def close(self) -> None:
+        """Flushes, and ends."""
+
+
+class JsonLines:
+    """Appends one JSON object a step, with its numbers, to a file.
+
+    Lines beyond the step that a run resumes from, and a last line that was cut off, are removed on
+    opening, so that every step stands there once.
+    """
+
+    def __init__(self, path: Path, start_step: int):
+        """Opens the file.
+
+        Args:
+          path: of the file; it need not exist.
+          start_step: finished steps; later lines are those of a lost future.
+        """
+        kept = [line for line in _lines(path) if line["step"] <= start_step]
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in kept)
+        temporary.replace(path)
+        self._file = path.open("a")
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Appends a line; whoever reads the file sees it at once."""
+        numbers = {name: float(value) for name, value in scalars.items()}
+        self._file.write(json.dumps({"step": step} | numbers) + "\n")
+        self._file.flush()
+
+    def write_images(self, step: int, images: Mapping[str, Any]) -> None:
+        """Pictures are no lines of text: they are passed over."""
+
+    def write_histograms(self, step: int, arrays: Mapping[str, Any]) -> None:
+        """Passed over, like pictures."""
+
+    def flush(self) -> None:
+        """Sees to it that the lines survive a power cut."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flushes and closes the file."""
+        self.flush()
+        self._file.close()
+
+
+class Both:
+    """Writes everything to several writers."""
+
+    def __init__(self, *writers: Writer):
+        self._writers = writers
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Writer`."""
+        for writer in self._writers:
+            writer.write_scalars(step, scalars)
+
+    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
+        """See `Writer`."""
+        for writer in self._writers:
+            writer.write_images(step, images)
+
+    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+        """See `Writer`."""
+        for writer in self._writers:
+            writer.write_histograms(step, arrays)
+
+    def flush(self) -> None:
+        """See `Writer`."""
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self) -> None:
+        """See `Writer`."""
+        for writer in self._writers:
+            writer.close()
+
+
+def open_writer(directory: Path, start_step: int) -> Writer:
+    """Opens a run directory's writers.
+
+    Args:
+      directory: the run directory; `metrics.jsonl` and TensorBoard's event files go there.
+      start_step: finished steps.
+
+    Returns:
+      Both writers, or the JSON lines alone (said once in the log) where CLU or TensorFlow is not
+      installed.
+    """
+    lines = JsonLines(directory / METRICS_FILE, start_step)
+    missing = [n for n in ("clu", "tensorflow") if importlib.util.find_spec(n) is None]
+    if missing:
+        logging.warning(
+            "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
+        )
+        return lines
+    from clu import metric_writers  # imports TensorFlow, which takes seconds
+
+    events = metric_writers.SummaryWriter(str(directory))
+    return Both(lines, metric_writers.AsyncWriter(events))
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file of JSON lines, which may not exist."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().split("\n"):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines

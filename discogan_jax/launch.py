@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from logging import WARNING, Formatter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 EXIT_INPUT = 2
 EXIT_DIVERGED = 1
 
-# TensorFlow greets with warnings about its own building blocks; its errors still show.
+# TensorFlow, which only decodes images here, greets with notes about its own building blocks. Its
+# errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 Adapt = Callable[[ConfigDict], None]
 
@@ -36,8 +39,17 @@ def run(config_file: str, adapt: Adapt | None = None) -> None:
     )
     flags.DEFINE_string("workdir", None, "Run directory; runs/CONFIG_NAME if not given.")
     flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
-    logging.set_verbosity(logging.INFO)
+    _quieten_others()
     app.run(_parsed_main(adapt), flags_parser=_parse_flags)
+
+
+def _quieten_others() -> None:
+    """Shows our own log and the warnings of others, as plain lines."""
+    here = str(Path(__file__).resolve().parent)
+    handler = logging.get_absl_handler()
+    handler.addFilter(lambda r: r.levelno >= WARNING or r.pathname.startswith(here))
+    handler.setFormatter(Formatter("%(message)s"))
+    logging.set_verbosity(logging.INFO)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from discogan_jax import images, steps
+from discogan_jax import grids, images, steps
 from discogan_jax.state import DiscoGAN, TrainState
 
 ROWS = 8
@@ -42,7 +42,7 @@ def grid(
             x = steps.translate_jit(gan, state, x, source + target)
             label = " → ".join(names[d] for d in path[: i + 2])
             columns.append((label, images.to_uint8(np.asarray(x))))
-    return images.grid(columns)
+    return grids.grid(columns)
 
 
 def held_out_reconstruction(

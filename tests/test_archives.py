@@ -1,7 +1,6 @@
 """Archives drawn here stand for the published ones: same layout, same sizes, a few images."""
 
 import gzip
-import importlib.util
 import io
 import logging
 import random
@@ -18,8 +17,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax.data import archives
-from discogan_jax.data.archives import ARCHIVES, Member, images, locate, members, prepare
+from discogan_jax.data import archives, download, tarballs
+from discogan_jax.data.archives import prepare
+from discogan_jax.data.files import fingerprint
+from discogan_jax.data.tarballs import ARCHIVES, Member, images, locate, members
 from discogan_jax.errors import InputError
 
 SHOES = ARCHIVES["edges2shoes"]
@@ -67,7 +68,7 @@ def no_network(monkeypatch):
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(archives, "fetch", refuse)
+    monkeypatch.setattr(download, "fetch", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -86,27 +87,19 @@ def info(kind, name="edges2shoes/train/9_AB.jpg", link=""):
     return it
 
 
-if importlib.util.find_spec("dill"):
+class Pix2pixTest(tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = archives.Pix2pix
+    BUILDER_CONFIG_NAMES_TO_TEST = ("edges2shoes", "maps")
+    SPLITS = {"train": 3, "val": 2}  # noqa: RUF012
 
-    class Pix2pixTest(tfds.testing.DatasetBuilderTestCase):
-        DATASET_CLASS = archives.Pix2pix
-        BUILDER_CONFIG_NAMES_TO_TEST = ("edges2shoes", "maps")
-        SPLITS = {"train": 3, "val": 2}  # noqa: RUF012
-
-        @classmethod
-        def setUpClass(cls):
-            cls.EXAMPLE_DIR = tempfile.mkdtemp()
-            cls.addClassCleanup(shutil.rmtree, cls.EXAMPLE_DIR)
-            for name in cls.BUILDER_CONFIG_NAMES_TO_TEST:
-                archive = ARCHIVES[name]
-                write(Path(cls.EXAMPLE_DIR, archive.file), files_of(archive, 3, 2))
-            super().setUpClass()
-
-else:
-
-    @pytest.mark.skip(reason="TFDS's own test case imports dill, which is not installed")
-    def test_tfds_own_test_case():
-        pass
+    @classmethod
+    def setUpClass(cls):
+        cls.EXAMPLE_DIR = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, cls.EXAMPLE_DIR)
+        for name in cls.BUILDER_CONFIG_NAMES_TO_TEST:
+            archive = ARCHIVES[name]
+            write(Path(cls.EXAMPLE_DIR, archive.file), files_of(archive, 3, 2))
+        super().setUpClass()
 
 
 # Reading
@@ -135,7 +128,7 @@ def test_members_are_the_images_and_nothing_else(tmp_path, shoes):
         ("hard", info(tarfile.LNKTYPE, link="edges2shoes/train/1_AB.jpg"), "link"),
         ("device", info(tarfile.CHRTYPE), "device"),
         ("edges2handbags/train/1.jpg", b"x", "stand under edges2shoes/"),
-        ("edges2shoes/train/big.jpg", b"\0" * (archives.MAX_MEMBER_BYTES + 1), "at most"),
+        ("edges2shoes/train/big.jpg", b"\0" * (tarballs.MAX_MEMBER_BYTES + 1), "at most"),
     ],
 )
 def test_an_archive_not_to_trust_is_refused(tmp_path, shoes, name, content, said):
@@ -147,19 +140,19 @@ def test_an_archive_not_to_trust_is_refused(tmp_path, shoes, name, content, said
 
 def test_bombs_are_cut_short(path, tmp_path, shoes, monkeypatch):
     header = info(tarfile.REGTYPE, "README")
-    header.pax_headers = {"comment": "x" * (archives.STEP_BYTES + 1)}
+    header.pax_headers = {"comment": "x" * (tarballs.STEP_BYTES + 1)}
     big = write(tmp_path / "pax.tar.gz", {"README": header})
     assert big.stat().st_size < 1 << 20
     with pytest.raises(InputError, match="more than an archive"):
         list(members(big, SHOES))
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "MAX_TOTAL_BYTES", 1000)
+        patch.setattr(tarballs, "MAX_TOTAL_BYTES", 1000)
         with pytest.raises(InputError, match="more than an archive"):
             list(members(path, SHOES))
-    monkeypatch.setattr(archives, "MAX_MEMBERS", len(shoes) - 1)
+    monkeypatch.setattr(tarballs, "MAX_MEMBERS", len(shoes) - 1)
     with pytest.raises(InputError, match=f"more than {len(shoes) - 1} members"):
         list(members(path, SHOES))
-    monkeypatch.setattr(archives, "MAX_MEMBERS", len(shoes))
+    monkeypatch.setattr(tarballs, "MAX_MEMBERS", len(shoes))
     assert len(list(members(path, SHOES))) == len(shoes)
 
 
@@ -239,21 +232,21 @@ def test_locate_downloads_what_is_not_there(tmp_path, monkeypatch):
         assert str(target) in options["by_hand"]
         return write(target, files_of(ARCHIVES["facades"], 1, 1))
 
-    monkeypatch.setattr(archives, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch", fetch)
     target = tmp_path / "downloads" / "facades.tar.gz"
     assert locate("facades", None, tmp_path) == locate("facades", None, tmp_path) == target
-    assert asked == [(archives.BASE + "/facades.tar.gz", target, 30168306)]
+    assert asked == [(tarballs.BASE + "/facades.tar.gz", target, 30168306)]
 
 
 def test_fingerprint_follows_the_content(path, shoes):
-    before = archives.fingerprint(path)
+    before = fingerprint(path)
     assert len(before) == 16
     write(path, shoes)
-    assert archives.fingerprint(path) == before
+    assert fingerprint(path) == before
     changed = bytearray(shoes["edges2shoes/val/1_AB.jpg"])
     changed[-3] ^= 1
     write(path, shoes | {"edges2shoes/val/1_AB.jpg": bytes(changed)})
-    assert archives.fingerprint(path) != before
+    assert fingerprint(path) != before
 
 
 # Preparing
@@ -314,7 +307,7 @@ def test_a_run_that_dies_leaves_nothing_that_looks_whole(path, tmp_path, monkeyp
         patch.setattr(archives, "images", die)
         with pytest.raises(KeyboardInterrupt):
             prepare("edges2shoes", archives=path, data_dir=tmp_path)
-    home = tmp_path / "archives" / archives.fingerprint(path) / "pix2pix" / "edges2shoes"
+    home = tmp_path / "archives" / fingerprint(path) / "pix2pix" / "edges2shoes"
     assert list(home.iterdir()) == []
     # A killed process cannot tidy: its unfinished folder, and one emptied by other means.
     for name in ("incomplete.ABCDEF_1.0.0", "1.0.0"):

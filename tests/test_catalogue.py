@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from discogan_jax import images
-from discogan_jax.data import catalogue, outlines
+from discogan_jax.data import catalogue, drawing, items, outlines
 from discogan_jax.errors import InputError
 
 KINDS = ("bags", "shoes")
@@ -21,10 +21,7 @@ KINDS = ("bags", "shoes")
 @pytest.fixture(scope="module")
 def drawn():
     return {
-        kind: [
-            (item, catalogue.draw(item))
-            for item in (catalogue.describe(kind, i) for i in range(40))
-        ]
+        kind: [(item, items.draw(item)) for item in (items.describe(kind, i) for i in range(40))]
         for kind in KINDS
     }
 
@@ -48,43 +45,43 @@ def apart(a, b):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_description_is_a_pure_function(kind):
-    forwards = [catalogue.describe(kind, i, 3) for i in range(20)]
-    backwards = [catalogue.describe(kind, i, 3) for i in reversed(range(20))]
+    forwards = [items.describe(kind, i, 3) for i in range(20)]
+    backwards = [items.describe(kind, i, 3) for i in reversed(range(20))]
     assert forwards == backwards[::-1]
     assert len(set(forwards)) == 20
-    assert forwards[0] != catalogue.describe(kind, 0, 4)
+    assert forwards[0] != items.describe(kind, 0, 4)
 
 
 def test_descriptions_stay_what_they_were():
-    item = catalogue.describe("shoes", 7, 1)
+    item = items.describe("shoes", 7, 1)
     assert (item.style, item.pattern) == ("flat", "stripes")
     assert item.hue == pytest.approx(270.30025393281477)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_hues_and_styles_are_even(kind):
-    items = [catalogue.describe(kind, i) for i in range(1200)]
-    for hues in ([i.hue for i in items], [i.second_hue for i in items]):
+    shown = [items.describe(kind, i) for i in range(1200)]
+    for hues in ([i.hue for i in shown], [i.second_hue for i in shown]):
         counts = np.histogram(hues, bins=12, range=(0, 360))[0]
         assert counts.sum() == 1200
         assert ((counts > 65) & (counts < 140)).all()
     styles = outlines.BAGS if kind == "bags" else outlines.SHOES
-    counts = [sum(item.style == style for item in items) for style in styles]
+    counts = [sum(item.style == style for item in shown) for style in styles]
     assert min(counts) > 150
-    assert {item.pattern for item in items} == set(catalogue.PATTERNS)
-    assert sum(item.pattern == "plain" for item in items) == pytest.approx(600, abs=70)
+    assert {item.pattern for item in shown} == set(items.PATTERNS)
+    assert sum(item.pattern == "plain" for item in shown) == pytest.approx(600, abs=70)
 
 
 def test_kinds_are_unrelated():
-    hues = [[catalogue.describe(kind, i).hue for i in range(300)] for kind in KINDS]
+    hues = [[items.describe(kind, i).hue for i in range(300)] for kind in KINDS]
     turns = np.exp(1j * np.radians(np.subtract(*hues)))
     assert abs(turns.mean()) < 0.15
 
 
 def test_tilt_range_changes_nothing_else():
     for i in range(50):
-        usual = catalogue.describe("bags", i)
-        wide = catalogue.describe("bags", i, tilt_range=(-180.0, 180.0))
+        usual = items.describe("bags", i)
+        wide = items.describe("bags", i, tilt_range=(-180.0, 180.0))
         assert abs(usual.tilt) <= 12
         assert wide.tilt == pytest.approx(15 * usual.tilt)
         assert replace(wide, tilt=usual.tilt) == usual
@@ -92,24 +89,24 @@ def test_tilt_range_changes_nothing_else():
 
 @pytest.mark.parametrize(("kind", "style"), [("bags", "tote"), ("shoes", "pump")])
 def test_tilt_turns_the_object_clockwise(kind, style):
-    item = replace(catalogue.describe(kind, 0), style=style, tilt=0.0, x=0.0, y=0.0)
-    upright = catalogue.draw(item).min(-1) < 200
-    turned = catalogue.draw(replace(item, tilt=90.0)).min(-1) < 200
+    item = replace(items.describe(kind, 0), style=style, tilt=0.0, x=0.0, y=0.0)
+    upright = items.draw(item).min(-1) < 200
+    turned = items.draw(replace(item, tilt=90.0)).min(-1) < 200
     expected = np.rot90(upright, -1)
     assert (turned & expected).sum() / (turned | expected).sum() > 0.93
 
 
 def test_unknown_kinds_and_empty_ranges_are_refused():
     with pytest.raises(InputError, match="hats"):
-        catalogue.describe("hats", 0)
+        items.describe("hats", 0)
     with pytest.raises(InputError, match="empty"):
-        catalogue.describe("bags", 0, tilt_range=(5.0, -5.0))
+        items.describe("bags", 0, tilt_range=(5.0, -5.0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawings_are_repeatable_and_differ(drawn, kind):
     (first, picture), (_, other) = drawn[kind][:2]
-    np.testing.assert_array_equal(catalogue.draw(first), picture)
+    np.testing.assert_array_equal(items.draw(first), picture)
     assert (picture != other).any()
     assert picture.shape == (256, 256, 3)
     assert picture.dtype == np.uint8
@@ -130,9 +127,9 @@ def test_background_is_white_and_objects_are_of_like_size(drawn, kind):
 @pytest.mark.parametrize("style", [0, 1, 2, 3, 4, 5])
 def test_every_style_in_every_pattern_and_tilt(kind, style):
     styles = tuple(outlines.BAGS if kind == "bags" else outlines.SHOES)
-    item = replace(catalogue.describe(kind, 1), style=styles[style], size=1.0)
-    for turn, pattern in enumerate(catalogue.PATTERNS):
-        picture = catalogue.draw(replace(item, pattern=pattern, tilt=90.0 * turn + 45))
+    item = replace(items.describe(kind, 1), style=styles[style], size=1.0)
+    for turn, pattern in enumerate(items.PATTERNS):
+        picture = items.draw(replace(item, pattern=pattern, tilt=90.0 * turn + 45))
         assert picture[:3, :3].min() >= 250
         assert (picture.min(-1) < 200).mean() > 0.1
 
@@ -177,7 +174,7 @@ def test_bags_and_shoes_can_be_told_apart_at_32_pixels(drawn):
 @pytest.mark.parametrize("kind", KINDS)
 def test_edges_are_thin_dark_lines_on_white(drawn, kind):
     for item, picture in drawn[kind][:20]:
-        lines = catalogue.edges(picture)
+        lines = drawing.edges(picture)
         assert lines.shape == picture.shape
         assert lines.dtype == np.uint8
         dark = lines[..., 0] < 128
@@ -192,7 +189,7 @@ def test_edges_are_thin_dark_lines_on_white(drawn, kind):
 
 
 def test_edges_of_white_are_white():
-    assert (catalogue.edges(np.full((256, 256, 3), 255, np.uint8)) == 255).all()
+    assert (drawing.edges(np.full((256, 256, 3), 255, np.uint8)) == 255).all()
 
 
 def test_archives_are_laid_out_as_published(written):
@@ -209,9 +206,9 @@ def test_archives_are_laid_out_as_published(written):
             assert (image.format, image.size, image.mode) == ("JPEG", (512, 256), "RGB")
         pair = images.read(data).astype(int)
         kind = "bags" if "bags" in name else "shoes"
-        photo = catalogue.draw(catalogue.describe(kind, 0))
+        photo = items.draw(items.describe(kind, 0))
         assert abs(pair[:, 256:] - photo).mean() < 3
-        assert abs(pair[:, :256] - catalogue.edges(photo)).mean() < 5
+        assert abs(pair[:, :256] - drawing.edges(photo)).mean() < 5
         assert np.median(pair[:, :256]) >= 250
 
 
@@ -219,10 +216,10 @@ def test_attributes_are_beside_the_archive(written):
     for kind, name in catalogue.ARCHIVES.items():
         record = json.loads(catalogue.record_path(written[name]).read_text())
         assert record["parameters"]["train"] == 6
-        items = {key: catalogue.Item(**value) for key, value in record["images"].items()}
-        assert len(items) == 9
-        assert items["train/2_AB.jpg"] == catalogue.describe(kind, 1)
-        assert items["val/3_AB.jpg"] == catalogue.describe(kind, catalogue.VAL_START + 2)
+        shown = {key: items.Item(**value) for key, value in record["images"].items()}
+        assert len(shown) == 9
+        assert shown["train/2_AB.jpg"] == items.describe(kind, 1)
+        assert shown["val/3_AB.jpg"] == items.describe(kind, catalogue.VAL_START + 2)
 
 
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(written, tmp_path):

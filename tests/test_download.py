@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from discogan_jax.data import download
+from discogan_jax.data import download, files
 from discogan_jax.errors import InputError
 
 BODY = bytes(range(256)) * 400  # 100 KiB
@@ -226,7 +226,7 @@ def test_a_second_process_waits_and_finds_the_file(server, target):
     # flock belongs to the open file, so a thread with its own stands for a process.
     done = []
     target.parent.mkdir()
-    with download.locked(target):
+    with files.locked(target):
         other = threading.Thread(target=lambda: done.append(get(server, target)))
         other.start()
         deadline = time.monotonic() + 0.05

@@ -12,7 +12,7 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from discogan_jax.data import cache, sources
+from discogan_jax.data import cache, files, sources
 from discogan_jax.errors import InputError
 
 # In an archive every picture tells its number: by where its line is, and by its grey.
@@ -306,7 +306,7 @@ def test_two_processes_share_one_cache_and_the_dead_leave_nothing(tmp_path):
 
 
 def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "fcntl", None)
+    monkeypatch.setattr(files, "fcntl", None)
     folder = tmp_path / "arrays" / "name-key"
 
     def write(to, shade=1, meanwhile=False):

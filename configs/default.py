@@ -1,6 +1,6 @@
 """bags ↔ shoes, the book's recipe at full size: 64 px, batch 256, 100,000 steps.
 
-    python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
+python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
 """
 
 from ml_collections import ConfigDict, config_dict

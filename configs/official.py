@@ -1,6 +1,6 @@
 """bags ↔ shoes, the published recipe (Kim et al. 2017): 64 px, batch 200, 10,000 + 20,000 cycles.
 
-    python -m experiments.bags_shoes --config=configs/official.py --config.data.archives=DIR
+python -m experiments.bags_shoes --config=configs/official.py --config.data.archives=DIR
 """
 
 from ml_collections import ConfigDict

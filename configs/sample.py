@@ -1,6 +1,6 @@
 """Drawn bags ↔ drawn shoes, 32 px: minutes on a laptop, nothing to download. `make demo` runs it.
 
-    python -m experiments.bags_shoes --config=configs/sample.py
+python -m experiments.bags_shoes --config=configs/sample.py
 """
 
 from ml_collections import ConfigDict

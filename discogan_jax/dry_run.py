@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from discogan_jax import models, sharding, steps
+from discogan_jax import build, models, sharding, steps
 from discogan_jax.settings import from_config
-from discogan_jax.train import build_gan, load_images, make_order, state_shapes
 
 
 def describe(config: Mapping[str, Any]) -> str:
@@ -26,10 +25,10 @@ def describe(config: Mapping[str, Any]) -> str:
     s = from_config(config)
     mesh = sharding.data_mesh()
     sharding.check_batch_size(s.data.batch_size, mesh.size)
-    gan = build_gan(s)
-    state = state_shapes(s, gan)
-    loaded = load_images(s)
-    order = make_order(s, loaded)
+    gan = build.gan(s)
+    state = build.state_shapes(s, gan)
+    loaded = build.images(s)
+    order = build.order(s, loaded)
 
     everywhere, split = sharding.replicated(mesh), sharding.split_batches(mesh)
     size = s.data.image_size

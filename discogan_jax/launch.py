@@ -1,5 +1,6 @@
 """From a command line to a training run: flags, devices, compile cache, dry run."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from discogan_jax.errors import InputError
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 EXIT_INPUT = 2
@@ -77,15 +78,17 @@ def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
 
 
 def _start(config: ConfigDict) -> None:
-    name = Path(flags.FLAGS["config"].config_filename).stem
-    workdir = Path(flags.FLAGS.workdir or Path("runs") / name)
+    flag: Any = flags.FLAGS["config"]
+    workdir = Path(flags.FLAGS.workdir or Path("runs") / Path(flag.config_filename).stem)
     start_jax()
     # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
-    from discogan_jax.settings import from_config
-    from discogan_jax.train import DivergedError, InterruptedRunError, train_and_evaluate
+    from discogan_jax.runs import plain
+    from discogan_jax.settings import flat, from_config
+    from discogan_jax.train import train_and_evaluate
 
     from_config(config)
-    print(config, flush=True)
+    for field, value in flat(plain(config)).items():
+        print(f"{field} = {json.dumps(value)}", flush=True)
     if flags.FLAGS.dry_run:
         from discogan_jax.dry_run import describe
 
@@ -98,7 +101,9 @@ def _start(config: ConfigDict) -> None:
     except InterruptedRunError as error:
         _fail(str(error), 128 + error.signal)
     samples = sorted((workdir / "samples").glob("*.png"))
-    print(f"Done. The run is in {workdir}" + (f", its last grid is {samples[-1]}" if samples else ""))
+    print(
+        f"Done. The run is in {workdir}" + (f", its last grid is {samples[-1]}" if samples else "")
+    )
 
 
 def start_jax() -> None:

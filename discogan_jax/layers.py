@@ -16,9 +16,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 def _conv(
     x: Float[Array, "B H W out"], kernel: Float[Array, "k k out in"], stride: int, padding: str
 ) -> Float[Array, "B h w in"]:
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT
-    )
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -86,9 +84,12 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B H W out"]:
+        """Up-samples feature maps; see `conv_transpose`."""
         shape = (*self.kernel_size, self.features, x.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape)
-        y = conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        y = conv_transpose(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
+        )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype)

@@ -46,7 +46,7 @@ class LossWeights:
 
 
 def device_mean(x: Any, axis_name: str | None = None) -> Any:
-    """The mean of an array, or a tree of them, over the devices of a mapped axis, if there is one."""
+    """The mean of a tree of arrays over the devices of a mapped axis, if there is one."""
     return x if axis_name is None else lax.pmean(x, axis_name)
 
 

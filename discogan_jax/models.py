@@ -93,28 +93,28 @@ class Generator(nn.Module):
 
         for i, n in enumerate(self.features):
             first = i == 0
-            x = conv(n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
+            x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
             if not first:
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
 
         if self.bottleneck is not None:
-            x = conv(self.bottleneck, padding="VALID", name="code")(x)
+            x = conv(features=self.bottleneck, padding="VALID", name="code")(x)
             x = nn.leaky_relu(norm(name="code_norm")(x), LEAK)
-            x = conv_t(self.features[-1], stride=1, padding="VALID", name="decode")(x)
+            x = conv_t(features=self.features[-1], stride=1, padding="VALID", name="decode")(x)
             x = nn.relu(norm(name="decode_norm")(x))
 
         ups = self.features[-2::-1]
         if self.upsample == "transpose":
             for i, n in enumerate(ups):
-                x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(n, name=f"up_{i}")(x)))
-            x = conv_t(channels, use_bias=self.use_bias, name="out")(x)
+                x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(features=n, name=f"up_{i}")(x)))
+            x = conv_t(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
             rearrange = depth_to_space if self.upsample == "subpixel" else stripes
             for i, n in enumerate((*ups, self.features[0] // 2)):
-                x = nn.relu(norm(name=f"up_{i}_norm")(conv(4 * n, name=f"up_{i}")(x)))
+                x = nn.relu(norm(name=f"up_{i}_norm")(conv(features=4 * n, name=f"up_{i}")(x)))
                 x = rearrange(x)
-            x = conv(channels, use_bias=self.use_bias, name="out")(x)
+            x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
         activation = nn.sigmoid if self.output == "sigmoid" else nn.relu
         return activation(_full(x))
@@ -168,7 +168,7 @@ class Discriminator(nn.Module):
         activations = []
         for i, n in enumerate(self.features):
             first = i == 0
-            x = conv(n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
+            x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
             if not first:
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
@@ -177,11 +177,11 @@ class Discriminator(nn.Module):
 
         if self.hidden is None:
             # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
-            x = conv(1, padding="VALID", name="out")(x).mean((1, 2, 3))
+            x = conv(features=1, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
-            x = dense(self.hidden, name="hidden")(x.reshape(len(x), -1))
+            x = dense(features=self.hidden, name="hidden")(x.reshape(len(x), -1))
             x = nn.leaky_relu(norm(name="hidden_norm")(x), LEAK)
-            x = dense(1, use_bias=self.use_bias, name="out")(x)[:, 0]
+            x = dense(features=1, use_bias=self.use_bias, name="out")(x)[:, 0]
         logits = _full(x)
         if self.output == "probability":
             logits = nn.sigmoid(logits)

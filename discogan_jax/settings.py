@@ -178,8 +178,7 @@ def _fill(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
     for name in values:
         if name not in hints:
             raise InputError(
-                f"config has a field {prefix}{name} that nothing reads: "
-                f"{suggest(name, [*hints])}"
+                f"config has a field {prefix}{name} that nothing reads: {suggest(name, [*hints])}"
             )
     missing = [f"{prefix}{name}" for name in hints if name not in values]
     if missing:
@@ -193,14 +192,12 @@ def _value(hint: Any, value: Any, name: str) -> Any:
             raise InputError(f"config.{name} must hold fields, not {value!r}")
         return _fill(typing.cast(type, hint), value, f"{name}.")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if types.NoneType in args:
+        return None if value is None else _value(args[0], value, name)
     if origin is Literal:
         if value not in args:
             raise InputError(f"config.{name} must be one of {', '.join(args)}, not {value!r}")
         return value
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return _value(next(a for a in args if a is not types.NoneType), value, name)
     if origin is tuple:
         names = tuple(value) if isinstance(value, list | tuple) else ()
         if len(names) != len(args) or not all(isinstance(n, str) and n for n in names):
@@ -267,13 +264,20 @@ def _check(s: Settings) -> None:
         raise InputError("config." + "; config.".join(problems))
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config as one level of dotted names."""
+    fields: dict[str, Any] = {}
+    for name, value in config.items():
+        nested = isinstance(value, Mapping)
+        fields |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return fields
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Fields in which two configs differ so much that one cannot continue the other's run."""
-    found = []
-    for name in sorted({*old, *new}):
-        a, b, full = old.get(name), new.get(name), prefix + name
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += differences(a, b, full + ".")
-        elif a != b and full not in CONTINUABLE:
-            found.append(f"{full}: {a!r} there, {b!r} now")
-    return found
+    a, b = flat(old), flat(new)
+    return [
+        f"{name}: {a.get(name)!r} there, {b.get(name)!r} now"
+        for name in sorted({*a, *b} - CONTINUABLE)
+        if a.get(name) != b.get(name)
+    ]

@@ -1,6 +1,6 @@
 """The two halves of a training run: arrays that change, and everything that is not an array."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
@@ -74,7 +74,7 @@ class DiscoGAN:
     discriminator: nn.Module
     gen_tx: optax.GradientTransformation
     dis_tx: optax.GradientTransformation
-    weights: LossWeights = LossWeights()
+    weights: LossWeights = field(default_factory=LossWeights)
     objective: Objective = "discogan"
     d_updates: int = 1
     g_updates: int = 2

@@ -5,8 +5,9 @@ the state donated (`d_step_jit`, ...). Batches are ``{"a": [B, H, W, 3], "b": [B
 in [0, 1] or uint8.
 """
 
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -68,15 +69,15 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     real = {d: unit(batch[d]) for d in DOMAINS}
     fake = {}
     for direction in _directions(gan):
-        source, target = direction
+        source, target = direction[0], direction[1]
         params, stats = state.gen.params[direction], state.gen.batch_stats[direction]
         fake[target], _ = _apply(gan.generator, params, stats, real[source])
     trained = {d: state.dis.params[d] for d in fake}
 
     def loss(params: dict[str, Any]) -> tuple[Array, tuple[Metrics, dict[str, Any]]]:
         metrics, batch_stats = {}, {}
-        for d in params:
-            judge = partial(_apply, gan.discriminator, params[d], state.dis.batch_stats[d])
+        for d, own in params.items():
+            judge = partial(_apply, gan.discriminator, own, state.dis.batch_stats[d])
             # Running statistics are those of real images, what inference sees.
             (on_real, _), batch_stats[d] = judge(real[d])
             (on_fake, _), _ = judge(fake[d])
@@ -90,7 +91,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(trained)
     grads = losses.device_mean(grads, gan.axis_name)
     dis = _update(state.dis, gan.dis_tx, grads, batch_stats)
-    return state.replace(dis=dis, updates=state.updates + 1), metrics
+    return replace(state, dis=dis, updates=state.updates + 1), metrics
 
 
 def generator_loss(
@@ -121,7 +122,7 @@ def generator_loss(
         return _apply(gan.generator, params[direction], state.gen.batch_stats[direction], x)
 
     for direction in _directions(gan):
-        source, target = direction
+        source, target = direction[0], direction[1]
         back = target + source
         judge = partial(
             _apply, gan.discriminator, state.dis.params[target], state.dis.batch_stats[target]
@@ -167,9 +168,9 @@ def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.gen.params)
     grads = losses.device_mean(grads, gan.axis_name)
     gen = _update(state.gen, gan.gen_tx, grads, batch_stats)
-    state = state.replace(gen=gen, updates=state.updates + 1)
+    state = replace(state, gen=gen, updates=state.updates + 1)
     if gan.ema_decay is not None:
-        state = state.replace(ema=_average(gan.ema_decay, state))
+        state = replace(state, ema=_average(gan.ema_decay, state))
     return state, metrics
 
 
@@ -198,7 +199,7 @@ def train_step(
         update = d_step if i < gan.d_updates else g_step
         state, new = update(gan, state, jax.tree.map(lambda x, i=i: x[i], batches))
         metrics |= new
-    return state.replace(step=state.step + 1), metrics
+    return replace(state, step=state.step + 1), metrics
 
 
 def train_steps(
@@ -254,8 +255,9 @@ def translate(
     params = (state.gen.params if state.ema is None else state.ema)[direction]
     variables = {"params": params, "batch_stats": state.gen.batch_stats[direction]}
     if train:
-        return gan.generator.apply(variables, unit(x), True, mutable=["batch_stats"])[0]
-    return gan.generator.apply(variables, unit(x), False)
+        y, _ = gan.generator.apply(variables, unit(x), True, mutable=["batch_stats"])
+        return cast(Array, y)
+    return cast(Array, gan.generator.apply(variables, unit(x), False))
 
 
 def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
@@ -271,7 +273,7 @@ def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
     """
     sums: Metrics = {}
     for direction in DIRECTIONS if gan.objective != "gan" else ():
-        source, target = direction
+        source, target = direction[0], direction[1]
         x = unit(batch[source])
         again = translate(gan, state, translate(gan, state, x, direction), target + source)
         sums[f"const_{source}_sum"] = jnp.square(again - x).mean((1, 2, 3)).sum()

@@ -9,9 +9,17 @@ from jaxtyping import install_import_hook
 
 # Shapes and types of arguments and results are checked in every room but `state`: JAX fills its
 # classes with shapes, shardings and other stand-ins for arrays.
-_ROOMS = "layers models losses steps sharding interop images measures data train runs".split()
+_ROOMS = [
+    "layers",
+    "models",
+    "losses",
+    "steps",
+    "sharding",
+    "interop",
+    "images",
+    "measures",
+    "data",
+    "train",
+    "runs",
+]
 _hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")
-
-import jax
-
-jax.config.update("jax_numpy_dtype_promotion", "standard")

@@ -6,13 +6,13 @@ agree to 1e-5; gradients pass through ten layers and batch norms and agree to 3e
 
 import functools
 
+import golden_weights as gw
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-import golden_weights as gw
 from discogan_jax import losses, models, steps
 from discogan_jax.state import DiscoGAN, Player, TrainState
 
@@ -100,9 +100,7 @@ def test_losses_and_gradients(case):
         close((g | d)[ours], golden[f"loss/{theirs}"], 2e-5)
     for i, (ours, theirs) in enumerate((("ab", "generator_sb"), ("ba", "generator_bs"))):
         key = f"grad_gen_loss/{theirs}"
-        check_gradients(
-            golden, key, tensors[i], state.gen.params[ours], after_g.gen.params[ours]
-        )
+        check_gradients(golden, key, tensors[i], state.gen.params[ours], after_g.gen.params[ours])
     for i, (ours, theirs) in enumerate((("a", "discriminator_s"), ("b", "discriminator_b"))):
         key = f"grad_disc_loss/{theirs}"
         check_gradients(

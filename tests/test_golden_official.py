@@ -1,24 +1,25 @@
 """The published networks, losses and loop against an independent PyTorch run.
 
-Both sides compute in float32 but sum in different orders, so nothing agrees to the last bit. What is
-to be expected was found by running the same in float64: the golden numbers themselves are that far
-from it, and so are ours. Values agree to 1e-5 and images, twice through a generator, to 1e-4.
+Both sides compute in float32 but sum in different orders, so nothing agrees to the last bit. What
+is to be expected was found by running the same in float64: the golden numbers themselves are that
+far from it, and so are ours. Values agree to 1e-5 and images, twice through a generator, to 1e-4.
 Gradients agree to 1e-4 of their size, but to 1e-2 with the bottleneck, where batch norm divides by
 the spread of only four numbers. In the run Adam divides by the square root of tiny second moments,
-which turns rounding into visible steps on weights whose gradient is nearly zero: the losses part by
-1e-5, 1e-4 and 4e-3 in the first three iterations and by up to 5e-2 (2e-2 without the bottleneck) later.
+which turns rounding into visible steps on weights whose gradient is nearly zero: the losses part
+by 1e-5, 1e-4 and 4e-3 in the first three iterations, later by up to 5e-2 (without the bottleneck
+2e-2).
 """
 
 from dataclasses import replace
 
+import golden_weights as gw
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-import golden_weights as gw
-from discogan_jax import interop, losses, models, steps
+from discogan_jax import interop, models, steps
 from discogan_jax.losses import LossWeights
 from discogan_jax.state import OBJECTIVES, DiscoGAN, Player, TrainState, adam
 
@@ -41,14 +42,18 @@ class Case:
         self.run_tolerances = [1e-4, 1e-3, 2e-2, *[0.15 if extra else 5e-2] * 6]
         self.base = 2000 if extra else 1000
         self.golden = gw.load(name)
-        shapes = [gw.official_generator_shapes(extra)] * 2 + [gw.official_discriminator_shapes()] * 2
+        shapes = [gw.official_generator_shapes(extra)] * 2 + [
+            gw.official_discriminator_shapes()
+        ] * 2
         tensors = [gw.official_tensors(self.base + i, s) for i, s in enumerate(shapes)]
         self.tensors = dict(zip(("G_A", "G_B", "D_A", "D_B"), tensors, strict=True))
         self.generators = {
-            d: interop.generator_from_torch(self.tensors[n]) for n, d in (("G_A", "ba"), ("G_B", "ab"))
+            d: interop.generator_from_torch(self.tensors[n])
+            for n, d in (("G_A", "ba"), ("G_B", "ab"))
         }
         self.discriminators = {
-            d: interop.discriminator_from_torch(self.tensors[n]) for n, d in (("D_A", "a"), ("D_B", "b"))
+            d: interop.discriminator_from_torch(self.tensors[n])
+            for n, d in (("D_A", "a"), ("D_B", "b"))
         }
         self.gan = DiscoGAN(
             models.official_generator(100 if extra else None),
@@ -116,7 +121,9 @@ def test_images_and_features(case):
             close(jax.nn.sigmoid(logits), golden[f"disc/prob_{key}"][:, 0])
             assert len(features) == 3
             for i, feature in enumerate(features):
-                close(gw.summary(feature), golden[f"disc/feat{i}_{key}"], 2e-4, err_msg=f"{i} {key}")
+                close(
+                    gw.summary(feature), golden[f"disc/feat{i}_{key}"], 2e-4, err_msg=f"{i} {key}"
+                )
 
 
 def test_every_loss_term(case):
@@ -176,7 +183,8 @@ def test_nine_iterations(case):
         for name, value in case.params(state, network).items():
             expected = case.golden[f"run/param/{network}/{name}"]
             actual, label = gw.summary(value), f"{network}/{name}"
-            # Six updates of at most 2e-4 each: a wrong sign anywhere would show as 2.4e-3; the bottleneck's noise is 6e-4.
+            # Six updates of at most 2e-4 each: a wrong sign would show as 2.4e-3, the
+            # bottleneck's noise is 6e-4.
             np.testing.assert_allclose(actual[2:], expected[2:], atol=1e-3, err_msg=label)
             np.testing.assert_allclose(actual[1], expected[1], rtol=1e-4, err_msg=label)
             by_chance = 4e-3 * np.sqrt(value.size)

@@ -3,15 +3,13 @@
 Nothing here imports more than NumPy: a training run whose arrays are cached needs no decoder.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,10 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
+from discogan_jax.data import files
 from discogan_jax.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows: processes then do the same work side by side, and both end well
-    fcntl = None  # type: ignore[assignment]
-
 _ABOUT = "about.json"
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -42,33 +35,6 @@ class Images:
 
     train: UInt8[np.ndarray, "N S S 3"]
     val: UInt8[np.ndarray, "M S S 3"]
-
-
-def fingerprint(path: Path) -> str:
-    """Tells a large gzip archive from another without reading all of it.
-
-    The end of a gzip file holds the CRC-32 and the length of its whole content.
-
-    Args:
-      path: the file.
-
-    Returns:
-      16 hexadecimal digits of a hash over size, first and last MiB.
-
-    Raises:
-      InputError: if the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.sha256(str(size).encode())
-            file.seek(0)
-            digest.update(file.read(_MIB))
-            file.seek(max(0, size - _MIB))
-            digest.update(file.read(_MIB))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return digest.hexdigest()[:16]
 
 
 def folder_name(label: str, facts: Mapping[str, Any]) -> str:
@@ -118,12 +84,8 @@ def create(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N S S 3
     """
     shape = (count, image_size, image_size, 3)
     # The file is sparse: a disk that fills up later would kill the process with no message.
-    needed, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise InputError(
-            f"{path.parent.parent} has {free / _MIB:,.0f} MiB left, {needed / _MIB:,.0f} MiB are "
-            "needed; free some space or choose another data_dir."
-        )
+    # The folder it is in is a temporary one, which no message should name.
+    files.require_room(path.parent.parent, int(np.prod(shape)), path.name)
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
@@ -166,8 +128,7 @@ def cached(
     """
     if not (folder / _ABOUT).is_file():
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with lock(folder.with_name(f".{folder.name}.lock")) as alone:
+            with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
                 if not (folder / _ABOUT).is_file():
                     _write(folder, write, about, alone)
@@ -176,35 +137,6 @@ def cached(
                 f"{folder} could not be made: {error}. Is the disk full, or data_dir not writable?"
             ) from error
     return open_arrays(folder, image_size)
-
-
-@contextlib.contextmanager
-def lock(path: Path) -> Iterator[bool]:
-    """Keeps other processes out while the body runs; a process that dies lets go by itself.
-
-    Args:
-      path: the file that stands for the lock; made if missing, and left.
-
-    Yields:
-      Whether this process really is alone: not every file system and platform has locks.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        yield _acquire(file.fileno(), path)
-
-
-def _acquire(descriptor: int, path: Path) -> bool:
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logging.info("Another process is at work on this; waiting for %s.", path)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        logging.warning("%s: no locks on this file system (%s).", path, error)
-        return False
-    return True
 
 
 def _write(

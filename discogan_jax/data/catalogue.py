@@ -8,7 +8,6 @@ no photographs could offer: a translation's hue or angle can be measured against
 """
 
 import argparse
-import colorsys
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -16,156 +15,31 @@ import gzip
 import hashlib
 import io
 import json
-import math
 import multiprocessing
 import os
-import random
 import sys
 import tarfile
-import uuid
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
-from discogan_jax.data import drawing, outlines
+from discogan_jax.data import files
 from discogan_jax.data.drawing import edges
+from discogan_jax.data.items import TILT_RANGE, Item, describe, draw
 from discogan_jax.errors import InputError
 
 ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
 """Name of the archive, and of the folder inside it, of each kind."""
 
-PATTERNS = ("plain", "stripes", "dots", "checks")
-TILT_RANGE = (-12.0, 12.0)
 VAL_START = 1_000_000
 """Index of the first validation drawing: the same ones however many are drawn for training."""
 
-_STYLES = {"bags": outlines.BAGS, "shoes": outlines.SHOES}
 _VERSION = 1  # raise it when drawings change, so that old archives are drawn anew
 _CHUNK = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """Everything that a drawing shows.
-
-    Attributes:
-      kind: 'bags' or 'shoes'.
-      style: 'tote', 'sneaker', ...: a key of `outlines.BAGS` or `outlines.SHOES`.
-      hue: of the main colour, degrees in [0, 360).
-      second_hue: of straps, trims and the pattern, degrees.
-      lightness: of the main colour, 0 to 1 (HLS).
-      saturation: of the main colour, 0 to 1 (HLS).
-      pattern: one of `PATTERNS`.
-      tilt: rotation of the object, degrees, clockwise.
-      size: scale; at 1 the object is about 200 pixels wide.
-      stretch: width over height, relative to the style's own.
-      x: the centre's distance from the picture's, pixels to the right.
-      y: the same, downwards.
-    """
-
-    kind: str
-    style: str
-    hue: float
-    second_hue: float
-    lightness: float
-    saturation: float
-    pattern: str
-    tilt: float
-    size: float
-    stretch: float = 1.0
-    x: float = 0.0
-    y: float = 0.0
-
-
-def describe(
-    kind: str, index: int, seed: int = 0, *, tilt_range: tuple[float, float] = TILT_RANGE
-) -> Item:
-    """Chooses what a drawing shows: a pure function of its arguments.
-
-    Hue and tilt are uniform and independent of all else; `tilt_range` changes nothing but the tilt.
-
-    Args:
-      kind: 'bags' or 'shoes'.
-      index: which drawing.
-      seed: which catalogue.
-      tilt_range: least and greatest tilt in degrees; (-180, 180) for a rotation experiment.
-
-    Returns:
-      The description.
-
-    Raises:
-      InputError: if there is no such kind, or the range is upside down.
-    """
-    if kind not in ARCHIVES:
-        raise InputError(f"The catalogue draws 'bags' and 'shoes', not {kind!r}.")
-    low, high = tilt_range
-    if not low <= high:
-        raise InputError(f"The tilt range {low} to {high} is empty; give the lower bound first.")
-    # Of Python's generators only random() is promised to give the same values in every version.
-    draw = random.Random(f"{seed}/{kind}/{index}").random
-    hue = 360 * draw()
-    styles = tuple(_STYLES[kind])
-    # Neighbouring hues to either side, or the opposite one.
-    turn = (35.0, -35.0, 180.0)[int(3 * draw())]
-    return Item(
-        kind=kind,
-        style=styles[int(len(styles) * draw())],
-        hue=hue,
-        second_hue=(hue + turn) % 360,
-        lightness=0.4 + 0.2 * draw(),
-        saturation=0.55 + 0.35 * draw(),
-        pattern=PATTERNS[max(0, int(6 * draw()) - 2)],  # half are plain
-        tilt=low + (high - low) * draw(),
-        size=0.86 + 0.14 * draw(),
-        stretch=0.92 + 0.16 * draw(),
-        x=8 * draw() - 4,
-        y=8 * draw() - 4,
-    )
-
-
-def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
-    """Draws an item on white.
-
-    Args:
-      item: what to draw.
-
-    Returns:
-      The picture; equal items give equal pictures.
-    """
-    angle = math.radians(item.tilt)
-    cos, sin = math.cos(angle), math.sin(angle)
-    wide = 100 * item.size * math.sqrt(item.stretch)
-    high = 100 * item.size / math.sqrt(item.stretch)
-    middle = drawing.SIDE / 2
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        x, y = wide * x, high * y
-        return middle + item.x + cos * x - sin * y, middle + item.y + sin * x + cos * y
-
-    light, full = item.lightness, item.saturation
-    second = 0.3 + 0.25 * light
-    colours: dict[str, drawing.Colour] = {
-        "main": _rgb(item.hue, light, full),
-        "deep": _rgb(item.hue, 0.76 * light, full),
-        "pale": _rgb(item.hue, min(0.86, 1.16 * light), full),
-        "dark": _rgb(item.hue, 0.16, 0.3),
-        "second": _rgb(item.second_hue, second, 0.45 * full),
-        "pattern": _rgb(item.second_hue, 0.87, 0.6),
-        "thread": _rgb(item.hue, 0.86, 0.5),
-        "rubber": (240, 238, 233),
-        "metal": (222, 190, 120),
-    }
-    return drawing.paint(_STYLES[item.kind][item.style], colours, item.pattern, place)
-
-
-def _rgb(hue: float, lightness: float, saturation: float) -> drawing.Colour:
-    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def write_archives(
@@ -283,15 +157,12 @@ def _write(
     members = {f"train/{i + 1}_AB.jpg": i for i in range(parameters["train"])}
     members |= {f"val/{i + 1}_AB.jpg": VAL_START + i for i in range(parameters["val"])}
     items = {name: describe(kind, index, seed, tilt_range=tilts) for name, index in members.items()}
-    unique = uuid.uuid4().hex
-    temporary = archive.with_name(f".{archive.name}.{unique}.tmp")
-    record = record_path(archive)
-    temporary_record = record.with_name(f".{record.name}.{unique}.tmp")
-    try:
+    with files.replacing(archive) as temporary:
         with (
             temporary.open("wb") as file,
-            # No name and no time inside: the bytes depend on nothing but the drawings.
-            gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped,
+            # No name and no time inside: the bytes depend on nothing but the drawings. Stored as
+            # they are, for JPEGs gain next to nothing and the time would be a tenth more.
+            gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for folder in (top, f"{top}/train", f"{top}/val"):
@@ -305,13 +176,9 @@ def _write(
             "sha256": _digest(temporary),
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
-        temporary_record.write_text(json.dumps(content, indent=0) + "\n")
         # The record first: cut off in between, the next call finds an archive that it may replace.
-        temporary_record.replace(record)
-        temporary.replace(archive)
-    finally:
-        for path in (temporary, temporary_record):
-            path.unlink(missing_ok=True)
+        with files.replacing(record_path(archive)) as record:
+            record.write_text(json.dumps(content, indent=0) + "\n")
 
 
 def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
@@ -328,14 +195,14 @@ def _encoded(items: list[Item], pool: concurrent.futures.Executor | None) -> Ite
 
 def _encode(items: list[Item]) -> list[bytes]:
     """Draws pairs of edges and picture, as the files of the archive. Runs in a worker."""
-    files = []
+    encoded = []
     for item in items:
         photo = draw(item)
         file = io.BytesIO()
         pair = Image.fromarray(np.concatenate([edges(photo), photo], axis=1))
         pair.save(file, format="JPEG", quality=90)
-        files.append(file.getvalue())
-    return files
+        encoded.append(file.getvalue())
+    return encoded
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,10 +7,8 @@ import errno
 import json
 import os
 import re
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -18,6 +16,7 @@ from absl import logging
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from discogan_jax.data import files
 from discogan_jax.errors import InputError
 
 CHUNK = 1 << 20
@@ -73,8 +72,7 @@ def fetch(
     target = Path(target)
     by_hand = by_hand or f"Fetch {url} by hand and save it as {target}."
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with locked(target), contextlib.ExitStack() as stack:
+        with files.locked(target), contextlib.ExitStack() as stack:
             if target.is_file() and expected_bytes in (None, target.stat().st_size):
                 return target
             session = session or stack.enter_context(requests.Session())
@@ -84,7 +82,7 @@ def fetch(
             part.note.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(_no_room(target.parent, None, target.name)) from error
+            raise files.no_room(target.parent, "more room", target.name) from error
         raise InputError(f"{target} cannot be written: {error}. {by_hand}") from error
     return target
 
@@ -192,7 +190,7 @@ class _Part:
 
     def _receive(self, reply: requests.Response, have: int, total: int | None) -> None:
         if total is not None:
-            require_room(self.path.parent, total - have + SPARE, self.name)
+            files.require_room(self.path.parent, total - have + SPARE, self.name)
         if not have:
             self.drop()
             origin = {"url": self.url, "validator": _validator(reply), "bytes": total}
@@ -239,47 +237,3 @@ def _validator(reply: requests.Response) -> str:
     """What names this version of the file in If-Range, which takes no weak tags; or ''."""
     tag = reply.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else reply.headers.get("Last-Modified", "")
-
-
-def _no_room(folder: Path, needed: int | None, name: str) -> str:
-    free = shutil.disk_usage(folder).free
-    wanted = "more room" if needed is None else f"{needed} bytes free"
-    return f"{name} needs {wanted} in {folder}, which has {free}; make room or use another folder."
-
-
-def require_room(folder: Path, needed: int, name: str) -> None:
-    """Refuses to start what cannot end.
-
-    Args:
-        folder: a folder on the disk in question; it exists.
-        needed: bytes that must be free there.
-        name: what needs them, for the message.
-
-    Raises:
-        InputError: names the bytes needed and the bytes free.
-    """
-    if shutil.disk_usage(folder).free < needed:
-        raise InputError(_no_room(folder, needed, name))
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes out of the work on `path`, by a lock on `path.lock`; waits its turn.
-
-    The lock dies with its process; the empty file stays, as removing it would let two in.
-    Where there are no such locks (Windows, some network disks), nothing is kept out.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    with path.with_name(path.name + ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logging.warning("waiting for another process that works on %s", path)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:
-            logging.info("%s: this disk has no locks", path)
-        yield

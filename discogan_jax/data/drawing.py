@@ -1,18 +1,15 @@
 """Paints objects from their outlines, and finds the lines of a picture; pure functions."""
 
-import functools
-import itertools
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from discogan_jax.data.outlines import Part
+from discogan_jax.data.parts import Part, Points, sample
 
 Colour = tuple[int, int, int]
-Points = list[tuple[float, float]]
 Place = Callable[[float, float], tuple[float, float]]
 
 SIDE = 256
@@ -41,7 +38,7 @@ def paint(
         x, y = place(x, y)
         return 2 * x, 2 * y
 
-    drawn = [[fine(x, y) for x, y in _points(part.path)] for part in parts]
+    drawn = [[fine(x, y) for x, y in sample(part.path)] for part in parts]
     canvas = _backdrop(parts, drawn, unit)
     draw = ImageDraw.Draw(canvas)
     light = Image.new("L", (SIDE, SIDE), 128)
@@ -85,11 +82,25 @@ def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3
     Returns:
       The edge map; its three channels are equal.
     """
+    # Only where something is: the surroundings of an object are white.
+    edge_map = np.full_like(photo, 255)
+    if box := ImageChops.invert(Image.fromarray(photo)).getbbox():
+        left, top, right, bottom = box
+        part = np.s_[max(0, top - 3) : bottom + 3, max(0, left - 3) : right + 3]
+        edge_map[part][_lines(photo[part])] = 24
+    return edge_map
+
+
+def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
     smooth = Image.fromarray(photo).filter(ImageFilter.BoxBlur(1))
-    padded = np.stack([np.pad(np.asarray(c, np.float32), 1, "edge") for c in smooth.split()])
-    across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    xx, yy, xy = (across**2).sum(0), (down**2).sum(0), (across * down).sum(0)
+    xx, yy, xy = np.zeros((3, *photo.shape[:2]), np.float32)
+    for channel in smooth.split():
+        padded = np.pad(np.asarray(channel, np.float32), 1, "edge")
+        across = padded[1:-1, 2:] - padded[1:-1, :-2]
+        down = padded[2:, 1:-1] - padded[:-2, 1:-1]
+        xx += across * across
+        yy += down * down
+        xy += across * down
     strength = xx + yy
     around = np.pad(strength, 1)
     height, width = strength.shape
@@ -103,34 +114,7 @@ def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3
     slanted = 2 * np.abs(xy) > np.abs(xx - yy)
     upright = np.where(xx >= yy, ridge(0, 1), ridge(1, 0))
     oblique = np.where(xy >= 0, ridge(1, 1), ridge(1, -1))
-    lines = (strength > _FAINTEST**2) & np.where(slanted, oblique, upright)
-    return np.where(lines, np.uint8(24), np.uint8(255))[..., None].repeat(3, axis=-1)
-
-
-@functools.cache
-def _points(path: str) -> Points:
-    """Samples a path; each curve becomes a dozen and a half short lines."""
-    points: Points = []
-    words = path.split()
-    at = 0
-    while at < len(words):
-        count = {"M": 1, "L": 1, "Q": 2, "C": 3}[words[at]]
-        numbers = [float(word) for word in words[at + 1 : at + 1 + 2 * count]]
-        at += 1 + 2 * count
-        knots = list(zip(numbers[::2], numbers[1::2], strict=True))
-        if count == 1:
-            points += knots
-            continue
-        knots = [points[-1], *knots]
-        for step in range(1, 19):
-            t, line = step / 18, knots
-            while len(line) > 1:  # de Casteljau
-                line = [
-                    ((1 - t) * a + t * c, (1 - t) * b + t * d)
-                    for (a, b), (c, d) in itertools.pairwise(line)
-                ]
-            points += line
-    return points
+    return (strength > _FAINTEST**2) & np.where(slanted, oblique, upright)
 
 
 def _ink(
@@ -193,7 +177,8 @@ def _relief(mask: Image.Image, part: Part, corner: tuple[int, int]) -> Image.Ima
     blur = ImageFilter.GaussianBlur(1.0 if part.width else 2.6)
     small = np.asarray(mask.reduce(4).filter(blur), np.float32) / 255
     rows, columns = np.ogrid[: small.shape[0], : small.shape[1]]
-    slope = np.roll(small, (-2, -1), (0, 1)) - np.roll(small, (2, 1), (0, 1))
+    slope = np.zeros_like(small)
+    slope[2:-2, 1:-1] = small[4:, 2:] - small[:-4, :-2]
     down = (rows + corner[1] / 8) / _COARSE - 0.5  # in the whole picture
     across = (columns + corner[0] / 8) / _COARSE - 0.5
     level = 128 + part.relief * (58 * slope - 34 * down - 12 * across)

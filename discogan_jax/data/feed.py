@@ -89,7 +89,7 @@ def host_batches(images: Arrays, order: Order, seed: int, step: int) -> dict[str
 
 
 def tf_feed(
-    images: Arrays, order: Order, seed: int, start: int, stop: int, sharding: Any = None
+    images: Arrays, order: Order, seed: int, *, start: int, stop: int, sharding: Any = None
 ) -> Iterator[dict[str, jax.Array]]:
     """Batches gathered on the host by tf.data and sent to the device ahead of their use.
 
@@ -116,7 +116,7 @@ def tf_feed(
         ) from error
     tf.config.set_visible_devices([], "GPU")
 
-    def gather(step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def gather(step: np.integer) -> tuple[np.ndarray, np.ndarray]:
         batches = host_batches(images, order, seed, int(step))
         return batches["a"], batches["b"]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax import images
-from discogan_jax.data import cache, decode
+from discogan_jax.data import decode, tarballs
+from discogan_jax.data.files import fingerprint, locked
 from discogan_jax.errors import InputError
 
 HELD_OUT = 0.05
@@ -67,25 +68,18 @@ class Archive:
 
     def facts(self) -> dict[str, Any]:
         """What was asked for, and which file it comes from."""
-        facts = {"archive": self.name, "side": self.side, "half": self.half}
-        if self.archives is None:
-            return facts | {"origin": "published"}
-        given = self.archives
-        path = given if given.is_file() else given / f"{self.name}.tar.gz"
-        if not path.is_file():
-            self._sides()  # a misspelt name is the likelier mistake
-            from discogan_jax.data import archives
-
-            path = archives.locate(self.name, given, self.data_dir)  # has the message
-        return facts | {"origin": cache.fingerprint(path)}
+        self._sides()  # a misspelt name is likelier than a file that is not there
+        origin = "published"
+        if self.archives is not None:
+            path = tarballs.locate(self.name, self.archives, self.data_dir)
+            origin = fingerprint(path)
+        return {"archive": self.name, "side": self.side, "half": self.half, "origin": origin}
 
     def _sides(self) -> tuple[str, str]:
-        from discogan_jax.data.archives import ARCHIVES
-
-        choose(self.name, ARCHIVES, self.label, "archive")
-        sides = (ARCHIVES[self.name].left, ARCHIVES[self.name].right)
-        choose(self.side, sides, self.label, "side")
-        return sides
+        choose(self.name, tarballs.ARCHIVES, self.label, "archive")
+        archive = tarballs.ARCHIVES[self.name]
+        choose(self.side, (archive.left, archive.right), self.label, "side")
+        return archive.left, archive.right
 
     def write(self, folder: Path, image_size: int) -> None:
         """Decodes all of it."""
@@ -268,7 +262,7 @@ class Tfds:
         except Exception as error:  # an unknown configuration or version
             raise InputError(f"Source {self.label!r}: {error}") from error
         try:
-            with cache.lock(root / f".{name}.lock"):  # a second domain is often of the same set
+            with locked(root / name):  # a second domain is often of the same set
                 builder.download_and_prepare()
         except Exception as error:  # any of network, disk, checksum, a file to fetch by hand
             raise InputError(f"{self.name} could not be prepared in {root}: {error}") from error

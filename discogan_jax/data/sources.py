@@ -17,16 +17,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache, kinds
+from discogan_jax.data import cache, catalogue, kinds
 from discogan_jax.data.cache import Images
 from discogan_jax.errors import InputError
 
 DECODE_VERSION = 1
 """Part of every cache key: raise it when the same source comes to give other bytes, which
 includes a change of `images.read` or `images.fit`."""
-
-CATALOGUE = {"bags": "edges2handbags", "shoes": "edges2shoes"}
-"""Archive of each drawn domain."""
 
 _GRAMMAR = {
     "archive": "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second",
@@ -101,9 +98,7 @@ def _parse(source: str, data_dir: Path, archives: Path | None) -> kinds.Source |
         raise InputError(f"Source {source!r} must start with one of {_kinds()}{hint}.")
     kinds.choose(kind, _GRAMMAR, source, "kind of source")
     if kind == "catalogue":
-        from discogan_jax.data import catalogue
-
-        name = CATALOGUE[kinds.choose(rest, CATALOGUE, source, "drawn domain")]
+        name = catalogue.ARCHIVES[kinds.choose(rest, catalogue.ARCHIVES, source, "drawn domain")]
         catalogue.write_archives(data_dir / "catalogue")
         return kinds.Archive(name, "photo", None, data_dir, data_dir / "catalogue")
     if kind == "archive" and len(parts := rest.split("/")) in (2, 3) and all(parts):

@@ -1,0 +1,77 @@
+"""What the settings describe, built: networks, images, order, the state's shapes."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from discogan_jax import models
+from discogan_jax.data import sources
+from discogan_jax.data.order import Order
+from discogan_jax.losses import LossWeights
+from discogan_jax.settings import Settings
+from discogan_jax.state import DiscoGAN, TrainState, adam, create_state
+
+
+def gan(s: Settings) -> DiscoGAN:
+    """The networks, optimizers and losses."""
+    common: dict[str, Any] = {
+        "image_size": s.data.image_size,
+        "width": s.model.width,
+        "dtype": jnp.dtype(s.train.precision),
+    }
+    if s.model.recipe == "book":
+        generator = models.book_generator(literal=s.model.literal, **common)
+        discriminator = models.book_discriminator(literal=s.model.literal, **common)
+    else:
+        generator = models.official_generator(s.model.bottleneck or None, **common)
+        discriminator = models.official_discriminator(**common)
+    tx = adam(s.optim.learning_rate, s.optim.b1, s.optim.b2, s.optim.l2)
+    return DiscoGAN(
+        generator=generator,
+        discriminator=discriminator,
+        gen_tx=tx,
+        dis_tx=tx,
+        weights=LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)}),
+        objective=s.loss.objective,
+        d_updates=s.train.d_updates,
+        g_updates=s.train.g_updates,
+        ema_decay=s.optim.ema_decay or None,
+    )
+
+
+def images(s: Settings) -> dict[str, sources.Images]:
+    """Both domains' images, from their sources or from the cache."""
+    named = {"a": s.data.source_a, "b": s.data.source_b}
+    load = partial(
+        sources.load, image_size=s.data.image_size, data_dir=s.data_dir, archives=s.archives
+    )
+    return {d: load(source) for d, source in named.items()}
+
+
+def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
+    """The order in which a run sees its training images.
+
+    Raises:
+      InputError: the batch is larger than a domain.
+    """
+    return Order(
+        sizes=(len(loaded["a"].train), len(loaded["b"].train)),
+        batch_size=s.data.batch_size,
+        updates=s.train.d_updates + s.train.g_updates,
+        flip=s.data.flip,
+    )
+
+
+def state(s: Settings, gan: DiscoGAN, key: PRNGKeyArray) -> TrainState:
+    """The state before the first step; under ``jax.eval_shape`` its shapes, for nothing."""
+    return create_state(key, gan, (s.data.image_size, s.data.image_size, 3))
+
+
+def state_shapes(s: Settings, gan: DiscoGAN) -> TrainState:
+    """The state's shapes; nothing is allocated."""
+    return jax.eval_shape(partial(state, s, gan), jax.random.key(s.seed))

@@ -1,0 +1,295 @@
+"""Reads the images of the pix2pix archives out of the tar stream.
+
+Source of the archives: Isola et al. 2017, http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/
+"""
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from absl import logging
+from PIL import Image
+
+from discogan_jax.errors import InputError
+
+BASE = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
+REQUIRED = ("train", "val")
+MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
+MAX_MEMBERS = 1_000_000  # the largest published archive has 138,767
+MAX_TOTAL_BYTES = 64 << 30  # unpacked; the largest published archive has 8 GiB
+MAX_BAD_FRACTION = 0.01
+MAX_BAD_COUNT = 5  # so many bad images are borne in a small archive
+BLOCK = 1 << 18
+STEP_BYTES = 3 * MAX_MEMBER_BYTES  # passing one member, reading the next, and their headers
+
+_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One published archive: `left` and `right` name the halves of its images."""
+
+    name: str
+    left: str
+    right: str
+    splits: tuple[str, ...] = REQUIRED
+    width: int = 512
+    height: int = 256
+    bytes: int | None = None
+
+    @property
+    def file(self) -> str:
+        """The published file name."""
+        return f"{self.name}.tar.gz"
+
+    @property
+    def url(self) -> str:
+        """Where it is published."""
+        return f"{BASE}/{self.file}"
+
+
+ARCHIVES = {
+    archive.name: archive
+    for archive in (
+        Archive("edges2shoes", "edges", "photo"),
+        Archive("edges2handbags", "edges", "photo"),
+        Archive("facades", "photo", "labels", (*REQUIRED, "test"), bytes=30_168_306),
+        Archive("maps", "photo", "map", width=1200, height=600),
+        Archive("night2day", "night", "day", (*REQUIRED, "test")),
+        Archive("cityscapes", "photo", "labels"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image file of an archive, its bytes as they stand there."""
+
+    split: str
+    name: str
+    jpeg: bytes
+
+
+class _Bounded:
+    """The unpacked bytes, of which no more than the limits are ever handed out.
+
+    `allowance` bounds one step of tarfile, which would read a header of any size into memory.
+    """
+
+    def __init__(self, stream: gzip.GzipFile, path: Path):
+        self.stream, self.path = stream, path
+        self.allowance, self.total = 0, 0
+
+    def read(self, size: int) -> bytes:
+        block = self.stream.read(size)
+        self.allowance -= len(block)
+        self.total += len(block)
+        if self.allowance < 0 or self.total > MAX_TOTAL_BYTES:
+            raise InputError(f"{self.path} unpacks to more than an archive of images can hold.")
+        return block
+
+
+def members(
+    path: Path, archive: Archive, on_bytes: Callable[[int], object] | None = None
+) -> Iterator[Member]:
+    """Streams the images out of a tar.gz; nothing is unpacked to the disk or kept.
+
+    Args:
+        path: the tar.gz.
+        archive: what it is; fixes the folder and the splits that its images stand in.
+        on_bytes: told how many bytes of the file have been read, after every image.
+
+    Yields:
+        The files `NAME/SPLIT/*.jpg` in the archive's order, not decoded. Other plain files
+        (notes, what operating systems leave behind) are passed over.
+
+    Raises:
+        InputError: the file is damaged or another archive, or its members are not what an
+            archive of images has any use for (links, devices, paths that leave its folder).
+    """
+    again = f"Delete it and download it again from {archive.url}."
+    try:
+        # Not tarfile's own "r|gz": that neither checks the CRC nor notices every truncation.
+        with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as stream:
+            bounded = _Bounded(stream, path)
+            bounded.allowance = STEP_BYTES
+            # A pipe needs no more of its file object than read().
+            with tarfile.open(fileobj=bounded, mode="r|", bufsize=BLOCK) as tar:  # type: ignore[call-overload]
+                for count in range(MAX_MEMBERS + 1):
+                    bounded.allowance = STEP_BYTES
+                    info = tar.next()
+                    if info is None:
+                        break
+                    tar.members.clear()  # type: ignore[attr-defined]  # else they pile up
+                    split = _judge(info, archive, path)
+                    if split:
+                        file = tar.extractfile(info)
+                        yield Member(split, PurePosixPath(info.name).name, file.read())  # type: ignore[union-attr]
+                        if on_bytes:
+                            on_bytes(raw.tell())
+                    if count == MAX_MEMBERS:
+                        raise InputError(f"{path} has more than {MAX_MEMBERS} members.")
+            # To the very end, where the CRC stands; tarfile stops early, and at any garbage.
+            bounded.allowance = MAX_TOTAL_BYTES
+            while block := bounded.read(BLOCK):
+                if block.strip(b"\0"):
+                    raise InputError(f"{path} is damaged (data after its end). {again}")
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(_missing(archive, path)) from error
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged or no tar.gz file ({error}). {again}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
+
+
+def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
+    """The split of an image, or None for what is passed over; refuses what is dangerous."""
+    parts = PurePosixPath(info.name).parts
+    said = f"{path} holds {info.name[:200]!r}, "
+    if info.name.startswith("/") or ".." in parts:
+        raise InputError(f"{said}which leads out of its folder: not an archive to trust.")
+    if info.isdir() or not parts:
+        return None
+    if not info.isreg():
+        raise InputError(f"{said}which is a link or a device: not an archive to trust.")
+    if info.size > MAX_MEMBER_BYTES:
+        raise InputError(f"{said}of {info.size} bytes; at most {MAX_MEMBER_BYTES} are read.")
+    if parts[-1].startswith(".") or not parts[-1].lower().endswith((".jpg", ".jpeg")):
+        return None
+    if parts[0] != archive.name:
+        raise InputError(f"{said}but the images of {archive.file} stand under {archive.name}/.")
+    return parts[1] if len(parts) == 3 and parts[1] in archive.splits else None
+
+
+def images(
+    path: Path, archive: Archive, split: str, on_bytes: Callable[[int], object] | None = None
+) -> Iterator[Member]:
+    """The usable images of one split; the others are counted, and named in the log.
+
+    Args:
+        path: the tar.gz.
+        archive: what it is.
+        split: which part of it.
+        on_bytes: as for `members`.
+
+    Yields:
+        Members whose bytes are a whole JPEG of the archive's size; every name once.
+
+    Raises:
+        InputError: as `members`, and if too many images are unusable or none is usable.
+    """
+    names: set[str] = set()
+    bad: list[str] = []
+    total = 0
+    for member in members(path, archive, on_bytes):
+        if member.split != split:
+            continue
+        total += 1
+        fault = "its name stands there twice" if member.name in names else _fault(member, archive)
+        if fault:
+            bad.append(f"{member.name}: {fault}")
+        else:
+            names.add(member.name)
+            yield member
+    some = "; ".join(bad[:3])
+    if not names:
+        found = f"none of {total} is usable: {some}" if bad else f"no {archive.name}/{split}/*.jpg"
+        raise InputError(f"{path} has no images for '{split}' ({found}).")
+    if len(bad) > max(MAX_BAD_COUNT, MAX_BAD_FRACTION * total):
+        raise InputError(
+            f"{path} has {len(bad)} unusable images of {total} in '{split}' ({some}). "
+            f"Delete it and download it again from {archive.url}."
+        )
+    if bad:
+        logging.warning("%s, %s: %d of %d images left out (%s)", path, split, len(bad), total, some)
+
+
+def _fault(member: Member, archive: Archive) -> str:
+    """What is wrong with an image, or ''.
+
+    All of its data are decoded (about 4,000 images/s a core), but decoders bear damage in the
+    middle of them; the archive's CRC is what guards against that.
+    """
+    # Pillow bears a missing end marker; TensorFlow, which decodes these bytes later, does not.
+    if not member.jpeg.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in member.jpeg[-1024:]:
+        return "no whole JPEG"
+    try:
+        with Image.open(io.BytesIO(member.jpeg), formats=("JPEG",)) as image:
+            if image.size != (archive.width, archive.height):
+                return f"{image.width}x{image.height}, not {archive.width}x{archive.height}"
+            if image.mode not in ("RGB", "L"):
+                return f"colour mode {image.mode}"
+            image.draft(None, (1, 1))  # an eighth of the size still decodes every coefficient
+            image.load()
+    except Exception as error:  # Pillow raises nearly every class on damaged data
+        return str(error)
+    return ""
+
+
+def find(name: str) -> Archive:
+    """The archive of that name.
+
+    Raises:
+        InputError: there is none; names those there are.
+    """
+    if name not in ARCHIVES:
+        raise InputError(f"There is no archive {name!r}; there are {', '.join(sorted(ARCHIVES))}.")
+    return ARCHIVES[name]
+
+
+def _advice(archive: Archive, path: Path) -> str:
+    return (
+        f"Fetch {archive.url} by hand and put it at {path}. "
+        "`make demo` needs neither an archive nor the network."
+    )
+
+
+def _missing(archive: Archive, path: Path) -> str:
+    """The message for an archive that is not at `path`."""
+    found = "there is no such folder"
+    if path.parent.is_dir():
+        names = sorted(entry.name for entry in path.parent.iterdir())
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        found = f"the folder holds {', '.join(names[:8]) or 'nothing'}{more}"
+    return f"{archive.file} is not at {path} ({found}). {_advice(archive, path)}"
+
+
+def locate(name: str, archives: Path | None, data_dir: Path) -> Path:
+    """Finds the tar.gz, and downloads it only where no place for it is given.
+
+    Args:
+        name: a key of `ARCHIVES`.
+        archives: the folder that holds NAME.tar.gz, or the file itself; no network is used then.
+        data_dir: without `archives`, the file is, or comes, under `data_dir/downloads`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InputError: it is not there or cannot be downloaded; says where to get and to put it.
+    """
+    archive = find(name)
+    if archives is not None:
+        given = Path(archives).expanduser()
+        path = given if given.is_file() else given / archive.file
+        if not path.is_file():
+            raise InputError(_missing(archive, path))
+        return path
+    path = Path(data_dir).expanduser() / "downloads" / archive.file
+    if path.is_file():
+        return path
+    from discogan_jax.data.download import fetch
+
+    return fetch(
+        archive.url,
+        path,
+        expected_bytes=archive.bytes,
+        magic=b"\x1f\x8b",
+        by_hand=_advice(archive, path),
+    )

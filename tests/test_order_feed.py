@@ -1,0 +1,112 @@
+"""The order of the images, and that every feed follows it."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from discogan_jax.data import feed
+from discogan_jax.data.order import Order, permute
+from discogan_jax.errors import InputError
+
+SEED = np.asarray([5], np.uint32)
+
+
+def word(n):
+    return np.asarray([n], np.uint32)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100, 4099])
+def test_permute_is_a_bijection_and_numpy_and_jax_agree(size):
+    index = np.arange(size, dtype=np.uint32)
+    one, two = permute(index, size, word(1)), permute(index, size, word(2))
+    assert sorted(one) == sorted(two) == list(index)
+    assert size < 4 or list(one) != list(two)
+    ours = jax.jit(lambda i: permute(i, size, jax.numpy.asarray(word(1))))(index)
+    np.testing.assert_array_equal(ours, one)
+
+
+def test_every_place_is_equally_likely():
+    size, draws = 20, 4000
+    keys = np.arange(draws, dtype=np.uint32)[:, None]
+    places = permute(np.arange(size, dtype=np.uint32)[None], size, keys)
+    counts = np.stack([np.bincount(places[:, i], minlength=size) for i in range(size)])
+    expected = draws / size
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    freedom = (size - 1) ** 2
+    assert abs(chi_squared - freedom) < 5 * np.sqrt(2 * freedom)
+    neighbours = np.abs(np.diff(places.astype(int), axis=1)) == 1
+    assert abs(neighbours.mean() - 2 / size) < 0.01
+
+
+def test_no_image_twice_in_an_epoch_or_a_batch():
+    order = Order(sizes=(23, 31), batch_size=5, updates=3)
+    for domain, size in (("a", 23), ("b", 31)):
+        stream = np.concatenate([order.indices(SEED, word(s), domain) for s in range(40)])
+        assert all(len(set(batch)) == 5 for batch in stream)
+        per_epoch = size // 5
+        epochs = [stream[i : i + per_epoch].ravel() for i in range(0, 120, per_epoch)]
+        for epoch in epochs:
+            assert len(set(epoch)) == len(epoch)
+        assert all(list(x) != list(y) for x, y in itertools.pairwise(epochs))
+        assert set(np.concatenate(epochs)) == set(range(size))
+    assert not np.array_equal(
+        *(Order((30, 30), 5, 3).indices(SEED, word(0), domain) for domain in "ab")
+    )
+
+
+def test_the_order_depends_on_seed_and_step_alone():
+    order = Order((50, 60), 4, 3, flip=True)
+    late = order.indices(SEED, word(17), "a")
+    for s in range(17):
+        order.indices(SEED, word(s), "a")
+    np.testing.assert_array_equal(order.indices(SEED, word(17), "a"), late)
+    assert not np.array_equal(order.indices(word(6), word(17), "a"), late)
+    flips = np.stack([order.flips(SEED, word(s), "b") for s in range(200)])
+    assert abs(flips.mean() - 0.5) < 0.05
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(InputError, match=r"batch_size is 40.* only 31 training images"):
+        Order((31, 50), 40, 3)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {d: rng.integers(0, 256, (n, 8, 8, 3), np.uint8) for d, n in (("a", 20), ("b", 26))}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_both_feeds_give_the_same_batches_from_any_start(arrays, flip):
+    order = Order((20, 26), 4, 3, flip)
+    on_device = feed.device_feed(feed.resident(arrays, order), 5, 2)
+    on_host = feed.tf_feed(arrays, order, 5, start=2, stop=9)
+    for step in range(2, 9):
+        expected = feed.host_batches(arrays, order, 5, step)
+        assert expected["a"].shape == (3, 4, 8, 8, 3)
+        chosen = arrays["a"][order.indices(SEED, word(step), "a")]
+        mirrored = order.flips(SEED, word(step), "a")[:, :, None, None, None] & flip
+        np.testing.assert_array_equal(
+            expected["a"], np.where(mirrored, chosen[:, :, :, ::-1], chosen)
+        )
+        for batches in (next(on_device), next(on_host)):
+            jax.tree.map(np.testing.assert_array_equal, batches, expected)
+    assert next(on_host, None) is None
+
+
+def test_rows_of_a_process_are_those_of_the_global_batch(arrays):
+    order = Order((20, 26), 4, 3, flip=True)
+    whole = order.gather(arrays["b"], SEED, word(3), "b")
+    halves = [
+        order.gather(arrays["b"], SEED, word(3), "b", rows) for rows in (slice(2), slice(2, 4))
+    ]
+    np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
+
+
+def test_the_feed_is_chosen_by_size(arrays, monkeypatch):
+    assert feed.choose("auto", arrays)[0] == "device"
+    assert feed.choose("tf", arrays)[0] == "tf"
+    monkeypatch.setattr(feed, "ASSUMED_DEVICE_BYTES", 10_000)
+    assert feed.choose("auto", arrays)[0] == "tf"

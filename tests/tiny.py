@@ -1,0 +1,61 @@
+"""The smallest system that has everything: 16 px, a few channels, random weights."""
+
+import functools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from discogan_jax import models, steps
+from discogan_jax.losses import LossWeights
+from discogan_jax.state import DiscoGAN, create_state
+
+SIZE = 16
+SGD = optax.sgd(0.1)
+WEIGHTS = LossWeights(
+    adversarial=0.5, feature=0.5, identity=0.3, discriminator=0.5, rate_start=0.1, rate=0.4,
+    rate_updates=4,
+)  # fmt: skip
+
+# Compiled, without donation, so that a test can look at the state before and after.
+d_step, g_step, train_step, eval_step = (
+    jax.jit(step, static_argnums=0)
+    for step in (steps.d_step, steps.g_step, steps.train_step, steps.eval_step)
+)
+translate = jax.jit(steps.translate, static_argnums=(0, 3, 4))
+
+
+@functools.cache
+def gan(recipe="official", tx=None, **fields):
+    tx = tx or SGD
+    if recipe == "book":
+        networks = (
+            models.book_generator(SIZE, width=4),
+            models.book_discriminator(SIZE, width=4, hidden=8),
+        )
+    else:
+        networks = (
+            models.official_generator(None, SIZE, width=4),
+            models.official_discriminator(SIZE, width=4),
+        )
+    return replace(DiscoGAN(*networks, tx, tx, WEIGHTS), **fields)
+
+
+def state(gan, seed=0):
+    """Every parameter drawn anew: what starts at 0 or 1 would hide errors behind it."""
+    fresh = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(seed), gan, (SIZE, SIZE, 3))
+    leaves, tree = jax.tree.flatten((fresh.gen.params, fresh.dis.params))
+    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    drawn = [x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    gen, dis = jax.tree.unflatten(tree, drawn)
+    ema = None if fresh.ema is None else jax.tree.map(jnp.copy, gen)
+    return fresh.replace(
+        gen=fresh.gen.replace(params=gen), dis=fresh.dis.replace(params=dis), ema=ema
+    )
+
+
+def batch(n=4, seed=0, updates=None):
+    shape = (n, SIZE, SIZE, 3) if updates is None else (updates, n, SIZE, SIZE, 3)
+    keys = jax.random.split(jax.random.key(100 + seed))
+    return {d: jax.random.uniform(k, shape) for d, k in zip("ab", keys, strict=True)}

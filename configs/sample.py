@@ -26,6 +26,7 @@ def get_config() -> ConfigDict:
     config.loss.rate_start = 0.5
     config.loss.rate_updates = 0
     config.optim.learning_rate = 1e-3
+    config.optim.ema_decay = 0.99
     config.train.steps = 1000
     config.train.sample_every = 200
     config.train.checkpoint_every = 500

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from discogan_jax.state import TrainState
@@ -35,6 +36,16 @@ def save(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
     manager.check_for_errors()
     if step not in manager.all_steps():
         manager.save(step, args=ocp.args.StandardSave(state), force=True)
+
+
+@jax.jit
+def _is_finite(state: TrainState) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]))
+
+
+def is_finite(state: TrainState) -> bool:
+    """Whether every number of a state is finite: no other state is worth saving."""
+    return bool(_is_finite(state))
 
 
 def restore(

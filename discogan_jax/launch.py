@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from logging import WARNING, Formatter
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 EXIT_INPUT = 2
 EXIT_DIVERGED = 1
+
+# The flags below are those of the experiment: its --help lists them.
+flags.disclaim_key_flags()
 
 # TensorFlow, which only decodes images here, greets with notes about its own building blocks. Its
 # errors still show.
@@ -35,9 +40,12 @@ def run(config_file: str, adapt: Adapt | None = None) -> None:
     Exit codes: 0 done, 1 a loss was not finite, 2 a mistake in config, flags or data, 128 + n
     after signal n (the state is saved).
     """
-    config_flags.DEFINE_config_file(
-        "config", str(CONFIGS / config_file), "Config file; single fields: --config.train.steps=100"
-    )
+    try:
+        config_flags.DEFINE_config_file(
+            "config", str(CONFIGS / config_file), "Config file; fields: --config.train.steps=100"
+        )
+    except Exception as error:  # the fields on the command line are looked up here, too
+        _fail(_mistake(error), EXIT_INPUT)
     flags.DEFINE_string("workdir", None, "Run directory; runs/CONFIG_NAME if not given.")
     flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
     _quieten_others()
@@ -56,12 +64,64 @@ def _quieten_others() -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        text = str(error.args[0] if error.args else error).strip()
-        _fail(f"{text}\nSee --help and the fields in the config file.", EXIT_INPUT)
+        flags.FLAGS.config.items()  # where a file that could not be read first shows
+    except SystemExit:  # --help, which absl counts as a failure
+        sys.exit(0)
+    except Exception as error:  # anything, since the user's config file is run here
+        _fail(_mistake(error), EXIT_INPUT)
     if len(rest) > 1:
-        _fail(f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100", 2)
+        _fail(
+            f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100",
+            EXIT_INPUT,
+        )
     return rest
+
+
+def _mistake(error: Exception) -> str:
+    """What was wrong with the flags or the config file, for the one who wrote them."""
+    for cause in _causes(error):
+        if isinstance(cause, SyntaxError):
+            return f"--config: {cause.filename}, line {cause.lineno}: {cause.msg}"
+        # ml_collections gives the module of the file this name.
+        own = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(cause.__traceback__)
+            if frame.f_globals.get("__name__") == "config_config"
+        ]
+        if own:
+            path, line = own[-1]
+            return f"--config: {path}, line {line}: {type(cause).__name__}: {_text(cause)}"
+    if "config" in flags.FLAGS:
+        flag: Any = flags.FLAGS["config"]
+        path = flag.config_filename
+        if path is not None and not Path(path).is_file():
+            names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
+            return f"--config={path}: there is no such file; {CONFIGS} has {names}"
+        if flag.value is None and isinstance(error, AttributeError):
+            return f"--config={path}: its get_config() does not exist or returns nothing"
+    if isinstance(error, flags.Error):
+        return f"{_text(error)}\nSee --help and the fields in the config file."
+    from discogan_jax.settings import check_name
+
+    for argument in sys.argv[1:]:
+        name = argument.split("=")[0].lstrip("-")
+        if name.startswith("config."):
+            try:
+                check_name(name.removeprefix("config."))
+            except InputError as unknown:
+                return f"{argument}: {unknown}"
+    return f"{_text(error)}\nSee --help and the fields in the config file."
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came from, the first one first."""
+    if error is not None:
+        yield from _causes(error.__cause__ or error.__context__)
+        yield error
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[0] if error.args else error).strip()
 
 
 def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
@@ -73,6 +133,8 @@ def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
             _start(config)
         except InputError as error:
             _fail(str(error), EXIT_INPUT)
+        except KeyboardInterrupt:
+            _fail("Stopped before training began.", 128 + signal.SIGINT)
 
     return main
 

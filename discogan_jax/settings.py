@@ -173,13 +173,33 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def check_name(name: str) -> None:
+    """Refuses a dotted name that is no field of a config.
+
+    Raises:
+      InputError: names the nearest field beside it.
+    """
+    hint: Any = Settings
+    prefix = ""
+    for part in name.split("."):
+        if not dataclasses.is_dataclass(hint):
+            raise InputError(f"config.{prefix.rstrip('.')} is a value, it has no fields")
+        hints = typing.get_type_hints(hint)
+        _check_known(part, hints, prefix)
+        hint, prefix = hints[part], f"{prefix}{part}."
+
+
+def _check_known(name: str, hints: Mapping[str, Any], prefix: str) -> None:
+    if name not in hints:
+        raise InputError(f"there is no field config.{prefix}{name}: {suggest(name, [*hints])}")
+
+
 def _fill(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
+    if not hasattr(values, "items"):
+        raise InputError(f"config{prefix and '.'}{prefix[:-1]} must hold fields, not {values!r}")
     hints = typing.get_type_hints(cls)
     for name in values:
-        if name not in hints:
-            raise InputError(
-                f"config has a field {prefix}{name} that nothing reads: {suggest(name, [*hints])}"
-            )
+        _check_known(name, hints, prefix)
     missing = [f"{prefix}{name}" for name in hints if name not in values]
     if missing:
         raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
@@ -188,8 +208,6 @@ def _fill(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
 
 def _value(hint: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        if not hasattr(value, "items"):
-            raise InputError(f"config.{name} must hold fields, not {value!r}")
         return _fill(typing.cast(type, hint), value, f"{name}.")
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if types.NoneType in args:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -80,8 +80,14 @@ class _Run:
             self.writer.write_scalars(step, _named(numbers, self.s.domains))
         if due(step, t.checkpoint_every) or last:
             self.writer.flush()
-            checkpoint.save(self.manager, step, state)
-        self.manager.check_for_errors()
+            self.save(state, step)
+
+    def save(self, state: TrainState, step: int) -> None:
+        """Starts to save a state, if it is worth keeping."""
+        # A loss is that of before the update, so it does not vouch for what came out of it.
+        if not checkpoint.is_finite(state):
+            self.diverge(step, "parameters or statistics are not finite")
+        checkpoint.save(self.manager, step, state)
 
     def finite(self, recent: list[tuple[int, steps.Metrics]]) -> dict[str, float]:
         """The last step's numbers on the host, after all recent ones were found to be finite."""
@@ -90,14 +96,17 @@ class _Run:
             numbers = {name: float(value) for name, value in metrics.items()}
             named = _named(numbers, self.s.domains).items()
             if bad := [f"{name} is {value}" for name, value in named if not math.isfinite(value)]:
-                last = self.manager.latest_step()
-                kept = "there is no checkpoint yet" if last is None else f"the last one is {last}"
-                raise DivergedError(
-                    f"step {step}: {', '.join(bad)}. Stopped without saving that state; in "
-                    f"{self.workdir} {kept}. Lower config.optim.learning_rate, or look at the "
-                    "images of that step."
-                )
+                self.diverge(step, ", ".join(bad))
         return numbers
+
+    def diverge(self, step: int, what: str) -> NoReturn:
+        """Ends the run; the checkpoints that are there stay as they are."""
+        last = self.manager.latest_step()
+        kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
+        raise DivergedError(
+            f"step {step}: {what}. Stopped without saving that state; in {self.workdir} {kept}. "
+            "Lower config.optim.learning_rate, or look at the images of that step."
+        )
 
 
 def train_and_evaluate(
@@ -215,6 +224,7 @@ def _loop(
     while step < t.steps and interrupts.signal is None:
         state, metrics, n = advance(state, steps_until_due(step, t.steps, periods))
         step += n
+        run.manager.check_for_errors()
         run.progress.advance(n)
         recent.append((step, metrics))
         if len(recent) > 1:
@@ -233,17 +243,17 @@ def _loop(
         run.record(state, step, numbers, speed)
         since, since_step = clock(), step
 
-    if step < t.steps and interrupts.signal is not None:
+    if step < t.steps:
         run.finite(recent)
-        checkpoint.save(run.manager, step, state)
-        run.manager.wait_until_finished()
+        run.save(state, step)
+    run.manager.wait_until_finished()
+    run.manager.check_for_errors()
+    if step < t.steps and interrupts.signal is not None:
         raise InterruptedRunError(
             f"{interrupts.signal.name}: saved step {step} of {t.steps} in {run.workdir}; the same "
             "command goes on from there",
             interrupts.signal,
         )
-    run.manager.wait_until_finished()
-    run.manager.check_for_errors()
     return state
 
 

@@ -1,0 +1,33 @@
+"""Any two folders of images: your own.
+
+    python -m experiments.folders --a=photos/cats --b=photos/dogs --workdir=runs/cats_dogs
+
+Any formats and sizes, subfolders too; each image's largest centred square is used. If a folder has
+`train` and `val` (or `test`) inside, those are the splits; otherwise about 5% are held out. The
+folders' names become the domains' names.
+"""
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from discogan_jax import launch
+from discogan_jax.errors import InputError
+
+A = flags.DEFINE_string("a", None, "Folder of images of domain A.")
+B = flags.DEFINE_string("b", None, "Folder of images of domain B.")
+
+
+def use_folders(config: ConfigDict) -> None:
+    """Puts the folders of the flags, and their names, into the config."""
+    missing = [f"--{flag.name}=FOLDER" for flag in (A, B) if not flag.value]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")
+    names = tuple(Path(str(flag.value)).resolve().name for flag in (A, B))
+    config.data.source_a, config.data.source_b = f"folder:{A.value}", f"folder:{B.value}"
+    config.domains = names if names[0] != names[1] else ("a", "b")
+
+
+if __name__ == "__main__":
+    launch.run("folders.py", use_folders)

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from logging import WARNING, Formatter
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def _quieten_others() -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
-        flags.FLAGS.config.items()  # where a file that could not be read first shows
+        config = flags.FLAGS.config
+        # A file that could not be read shows at the first look inside.
+        if not (hasattr(config, "items") and isinstance(config, ConfigDict)):
+            raise TypeError("get_config() returns no ConfigDict")
     except SystemExit:  # --help, which absl counts as a failure
         sys.exit(0)
     except Exception as error:  # anything, since the user's config file is run here
@@ -79,38 +83,54 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 def _mistake(error: Exception) -> str:
     """What was wrong with the flags or the config file, for the one who wrote them."""
+    path = _config_file()
+    if place := _place_in_config_file(error):
+        return f"--config={path}: {place}"
+    if path is not None and not Path(path).is_file():
+        names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
+        return f"--config={path}: there is no such file; {CONFIGS} has {names}"
+    text = _text(error)
+    if "get_config" in text:
+        return f"--config={path} needs a function get_config() that returns a ConfigDict"
+    return f"{_unknown_field() or text}\nSee --help and the fields in the config file."
+
+
+def _config_file() -> str | None:
+    """The value of ``--config``, which its flag does not tell before all was well."""
+    for argument, after in pairwise([*sys.argv[1:], ""]):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            return value.split(":")[0] if equals else after
+    return None
+
+
+def _place_in_config_file(error: Exception) -> str | None:
+    """Line and kind of an error in the config file, if it comes from there."""
     for cause in _causes(error):
         if isinstance(cause, SyntaxError):
-            return f"--config: {cause.filename}, line {cause.lineno}: {cause.msg}"
-        # ml_collections gives the module of the file this name.
-        own = [
-            (frame.f_code.co_filename, line)
+            return f"{cause.filename}, line {cause.lineno}: {cause.msg}"
+        # ml_collections names the module of the file so.
+        lines = [
+            line
             for frame, line in traceback.walk_tb(cause.__traceback__)
             if frame.f_globals.get("__name__") == "config_config"
         ]
-        if own:
-            path, line = own[-1]
-            return f"--config: {path}, line {line}: {type(cause).__name__}: {_text(cause)}"
-    if "config" in flags.FLAGS:
-        flag: Any = flags.FLAGS["config"]
-        path = flag.config_filename
-        if path is not None and not Path(path).is_file():
-            names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
-            return f"--config={path}: there is no such file; {CONFIGS} has {names}"
-        if flag.value is None and isinstance(error, AttributeError):
-            return f"--config={path}: its get_config() does not exist or returns nothing"
-    if isinstance(error, flags.Error):
-        return f"{_text(error)}\nSee --help and the fields in the config file."
-    from discogan_jax.settings import check_name
+        if lines:
+            return f"line {lines[-1]}: {type(cause).__name__}: {_text(cause)}"
+    return None
+
+
+def _unknown_field() -> str | None:
+    from discogan_jax.settings import check_name  # imports JAX: seconds
 
     for argument in sys.argv[1:]:
-        name = argument.split("=")[0].lstrip("-")
-        if name.startswith("config."):
+        name, _, field = argument.partition("=")[0].lstrip("-").partition(".")
+        if field and name in ("config", "noconfig"):
             try:
-                check_name(name.removeprefix("config."))
-            except InputError as unknown:
-                return f"{argument}: {unknown}"
-    return f"{_text(error)}\nSee --help and the fields in the config file."
+                check_name(field)
+            except InputError as error:
+                return f"{argument}: {error}"
+    return None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -121,7 +141,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _text(error: BaseException) -> str:
-    return str(error.args[0] if error.args else error).strip()
+    """An error's message: that of a KeyError is quoted as a whole, that of an OSError is not."""
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
 
 
 def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:

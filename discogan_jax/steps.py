@@ -2,7 +2,7 @@
 
 Each exists twice: plain, to be composed (``pmap``, ``shard_map``, other loops), and compiled with
 the state donated (`d_step_jit`, ...). Batches are ``{"a": [B, H, W, 3], "b": [B, H, W, 3]}``, float
-in [0, 1] or uint8.
+in [0, 1] or uint8; networks of other data than images get what they take.
 """
 
 from dataclasses import replace
@@ -20,11 +20,11 @@ from discogan_jax import losses
 from discogan_jax.data.order import Resident
 from discogan_jax.state import DIRECTIONS, DOMAINS, DiscoGAN, Player, TrainState
 
-Batch = dict[str, Num[Array, "B H W C"]]
+Batch = dict[str, Num[Array, "B ..."]]
 Metrics = dict[str, Float[Array, ""]]
 
 
-def unit(images: Num[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
+def unit(images: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
     """uint8 images as floats in [0, 1]; floats as they are."""
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
@@ -182,7 +182,7 @@ def _average(decay: float, state: TrainState) -> Any:
 
 
 def train_step(
-    gan: DiscoGAN, state: TrainState, batches: dict[str, Num[Array, "U B H W C"]]
+    gan: DiscoGAN, state: TrainState, batches: dict[str, Num[Array, "U B ..."]]
 ) -> tuple[TrainState, Metrics]:
     """One cycle: `d_updates` updates of the discriminators, then `g_updates` of the generators.
 
@@ -235,10 +235,10 @@ def train_steps(
 def translate(
     gan: DiscoGAN,
     state: TrainState,
-    x: Num[Array, "B H W C"],
+    x: Num[Array, "B *shape"],
     direction: str = "ab",
     train: bool = False,
-) -> Float[Array, "B H W C"]:
+) -> Float[Array, "B *shape"]:
     """Translates images, with the averaged parameters where the state has them.
 
     Args:
@@ -276,7 +276,7 @@ def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
         source, target = direction[0], direction[1]
         x = unit(batch[source])
         again = translate(gan, state, translate(gan, state, x, direction), target + source)
-        sums[f"const_{source}_sum"] = jnp.square(again - x).mean((1, 2, 3)).sum()
+        sums[f"const_{source}_sum"] = jnp.square(again - x).reshape(len(x), -1).mean(1).sum()
         sums[f"const_{source}_count"] = jnp.full((), len(x), jnp.float32)
     return sums
 

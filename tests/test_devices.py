@@ -1,0 +1,48 @@
+"""A run on eight devices is the run on one: sharded jit, shard_map and pmap."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from discogan_jax import sharding
+from discogan_jax.errors import InputError
+
+HERE = Path(__file__).parent
+
+
+def test_every_way_to_use_eight_devices_makes_the_same_update():
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+        "PYTHONPATH": f"{HERE.parent}:{HERE}",
+    }
+    script = str(HERE / "many_devices.py")
+    done = subprocess.run(
+        [sys.executable, script], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert len(results) == 2
+    for case, ways in results.items():
+        assert len(ways) == 4
+        for way, difference in ways.items():
+            assert difference < 1e-11, (case, way)
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
+    sharding.check_batch_size(256, 8)
+    with pytest.raises(InputError, match=r"batch_size is 20.* 8 devices: use 16 or 24"):
+        sharding.check_batch_size(20, 8)
+    with pytest.raises(InputError, match=r"8 devices: use 8$"):
+        sharding.check_batch_size(3, 8)
+
+
+def test_the_state_is_everywhere_and_the_batch_is_split():
+    mesh = sharding.data_mesh(jax.devices()[:1])
+    x = sharding.place(jax.numpy.ones((3, 4, 2)), sharding.split_batches(mesh))
+    assert x.sharding.spec == jax.sharding.PartitionSpec(None, "data")
+    assert sharding.place(x, sharding.replicated(mesh)).sharding.is_fully_replicated

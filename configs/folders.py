@@ -1,6 +1,6 @@
 """Any two folders of images: 64 px, the published recipe, mirrored at random, averaged weights.
 
-    python -m experiments.folders --a=DIR_A --b=DIR_B
+python -m experiments.folders --a=DIR_A --b=DIR_B
 """
 
 from ml_collections import ConfigDict

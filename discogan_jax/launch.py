@@ -57,7 +57,12 @@ def _quieten_others() -> None:
     """Shows our own log and the warnings of others, as plain lines."""
     here = str(Path(__file__).resolve().parent)
     handler = logging.get_absl_handler()
-    handler.addFilter(lambda r: r.levelno >= WARNING or r.pathname.startswith(here))
+    handler.addFilter(
+        lambda r: (
+            r.pathname.startswith(here)
+            or (r.levelno >= WARNING and "is deprecated" not in r.getMessage())
+        )
+    )
     handler.setFormatter(Formatter("%(message)s"))
     logging.set_verbosity(logging.INFO)
 

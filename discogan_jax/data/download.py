@@ -110,12 +110,24 @@ def _persist(
                 failures, best = 1, part.have()
             if failures >= attempts:
                 raise InputError(
-                    f"{part.url} could not be fetched ({failures} attempts; the last: {error})."
-                    f" {part.by_hand}"
+                    f"{part.url} could not be fetched ({failures} attempts; the last: "
+                    f"{_brief(error)}). {part.by_hand}"
                 ) from error
             wait = min(max(2.0 ** (failures - 1), getattr(error, "wait", 0.0)), LONGEST_WAIT)
-            logging.warning("%s: %s; trying again in %.0f s", part.url, error, wait)
+            logging.warning("%s: %s; trying again in %.0f s", part.url, _brief(error), wait)
             sleep(wait)
+
+
+def _brief(error: Exception) -> str:
+    """What went wrong, for people: requests nests the cause in its own machinery."""
+    if isinstance(error, requests.Timeout):
+        return "the server did not answer in time"
+    text = str(error)
+    if "NameResolutionError" in text or "Failed to resolve" in text:
+        return "the server's name could not be resolved: is there a network?"
+    if isinstance(error, requests.ConnectionError) and "Max retries" in text:
+        return "no connection to the server"
+    return text
 
 
 class _Part:

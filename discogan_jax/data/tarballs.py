@@ -245,8 +245,8 @@ def find(name: str) -> Archive:
 
 def _advice(archive: Archive, path: Path) -> str:
     return (
-        f"Fetch {archive.url} by hand and put it at {path}. "
-        "`make demo` needs neither an archive nor the network."
+        f"Fetch {archive.url} by hand and put it at {path}, or name the folder that holds it: "
+        "--config.data.archives=DIR. `make demo` needs neither an archive nor the network."
     )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from absl import logging
@@ -14,7 +14,6 @@ from jaxtyping import Shaped, UInt8
 METRICS_FILE = "metrics.jsonl"
 
 
-@runtime_checkable
 class Writer(Protocol):
     """What the training loop writes to."""
 

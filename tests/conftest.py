@@ -7,8 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from jaxtyping import install_import_hook
 
-# Shapes and types of arguments and results are checked in every room but `state`: JAX fills its
-# classes with shapes, shardings and other stand-ins for arrays.
+# Shapes and types of arguments and results are checked in the rooms of arrays, all but `state`: JAX
+# fills its classes with shapes, shardings and other stand-ins for arrays.
 _ROOMS = [
     "layers",
     "models",
@@ -19,7 +19,5 @@ _ROOMS = [
     "images",
     "measures",
     "data",
-    "train",
-    "runs",
 ]
 _hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")

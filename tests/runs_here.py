@@ -1,0 +1,117 @@
+"""Training runs for tests: tiny images, tiny networks, in this process or in one of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+
+from configs import official
+from discogan_jax import build, checkpoint, runs, settings, sharding
+
+SIZE = 16
+DOMAINS = ("bags", "shoes")
+
+
+def write_arrays(folder):
+    """`arrays:` sources: 24 images to train on and 8 held out, of each domain."""
+    rng = np.random.default_rng(0)
+    for domain in DOMAINS:
+        (folder / domain).mkdir(parents=True)
+        for split, number in (("train", 24), ("val", 8)):
+            pictures = rng.integers(0, 256, (number, SIZE, SIZE, 3), dtype=np.uint8)
+            np.save(folder / domain / f"{split}.npy", pictures)
+    return folder
+
+
+def fields(data, **changes):
+    """Config fields, by dotted name, of a run that compiles and trains in seconds."""
+    return {
+        "data.source_a": f"arrays:{data / DOMAINS[0]}",
+        "data.source_b": f"arrays:{data / DOMAINS[1]}",
+        "data.data_dir": str(data / "cache"),
+        "data.image_size": SIZE,
+        "data.batch_size": 4,
+        "data.flip": True,
+        "model.width": 4,
+        "optim.ema_decay": 0.9,
+        "train.keep": 100,
+    } | {name.replace("__", "."): value for name, value in changes.items()}
+
+
+def config(data, **changes):
+    made = official.get_config()
+    made.update_from_flattened_dict(fields(data, **changes))
+    return made
+
+
+def command(data, workdir, **changes):
+    """The arguments of the experiment's command."""
+    flags = [f"--config.{name}={value}" for name, value in fields(data, **changes).items()]
+    return ["--config=configs/official.py", f"--workdir={workdir}", *flags]
+
+
+def environment(cache):
+    """Every process of the tests finds what another one compiled."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
+    """Starts the experiment in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kw,
+    )
+
+
+def run(arguments, cache, **kw):
+    """Runs the experiment to its end: exit code, standard output, standard error."""
+    process = start(arguments, cache, **kw)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def wait_for_line(path, step, process):
+    """Returns when the numbers of a step, or of a later one, stand in a file."""
+    deadline = time.monotonic() + 60
+    while not path.exists() or not any(line["step"] >= step for line in lines(path)):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def lines(path):
+    """The whole lines of `metrics.jsonl`."""
+    return [json.loads(line) for line in path.read_text().splitlines(True) if line[-1] == "\n"]
+
+
+def steps_saved(workdir):
+    return sorted(int(p.name) for p in (workdir / runs.CHECKPOINTS).iterdir())
+
+
+def saved(workdir, made, step=None):
+    """The state of a checkpoint."""
+    s = settings.from_config(made)
+    shapes = build.state_shapes(s, build.gan(s))
+    where = sharding.replicated(sharding.data_mesh())
+    with checkpoint.open_manager(workdir / runs.CHECKPOINTS, keep=100, keep_every=0) as manager:
+        return checkpoint.restore(manager, shapes, where, step)
+
+
+def assert_same(one, other):
+    """Bit for bit: parameters, statistics, optimizers, averages, counts."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        assert a.dtype == b.dtype
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes(), jax.tree_util.keystr(path)

@@ -1,0 +1,24 @@
+"""The light rooms stay light: other JAX work can import them alone."""
+
+import subprocess
+import sys
+
+LIGHT = [
+    "models",
+    "losses",
+    "state",
+    "steps",
+    "sharding",
+    "layers",
+    "interop",
+    "data.feed",
+    "data.order",
+]
+HEAVY = ["tensorflow", "tensorflow_datasets", "clu", "orbax", "PIL", "ml_collections"]
+
+
+def test_light_rooms_load_nothing_heavy():
+    code = "import sys, " + ", ".join(f"discogan_jax.{room}" for room in LIGHT)
+    code += f"; print(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

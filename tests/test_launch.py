@@ -1,0 +1,157 @@
+"""The command line as people mistype it: one clear message, exit code 2, never a traceback."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import runs_here
+
+DEFAULT = "from configs import default\ndef get_config():\n    config = default.get_config()\n"
+FILES = {
+    "unknown.py": DEFAULT + "    config.train.stpes = 3\n    return config\n",
+    "division.py": DEFAULT + "    config.seed = 1 / 0\n    return config\n",
+    "reads.py": DEFAULT + "    open('no_such_file')\n    return config\n",
+    "syntax.py": "def get_config(:\n    pass\n",
+    "imports.py": "\nimport no_such_module\n",
+    "without.py": "x = 1\n",
+    "nothing.py": DEFAULT,
+}
+
+# What is typed after the command, and what the message must say.
+MISTAKES = {
+    "unknown flag": ("--wrokdir=x", ["'wrokdir'", "workdir"]),
+    "unknown section": (
+        "--config.trian.steps=3",
+        ["--config.trian.steps=3", "did you mean 'train'"],
+    ),
+    "unknown field": ("--config.train.stpes=3", ["config.train.stpes", "did you mean 'steps'"]),
+    "unknown field of a file": (
+        "--config configs/sample.py --config.train.stpes=3",
+        ["config.train.stpes", "did you mean 'steps'"],
+    ),
+    "field of a value": ("--config.seed.x=3", ["config.seed is a value"]),
+    "wrong type": ("--config.train.steps=abc", ["--config.train.steps=abc"]),
+    "no value": ("--config.train.steps", ["--config.train.steps"]),
+    "no such choice": ("--config.model.recipe=cook", ["config.model.recipe", "book, official"]),
+    "out of range": ("--config.train.steps=0", ["config.train.steps must be above 0"]),
+    "stray argument": ("train", ["unexpected argument 'train'"]),
+    "field before its file": (
+        "--config.train.steps=3 --config=configs/sample.py",
+        ["--config.train.steps=3", "before"],
+    ),
+    "no such config": ("--config=nosuch.py", ["--config=nosuch.py", "no such file", "sample.py"]),
+    "own: unknown field": ("--config={own}/unknown.py", ["config.train.stpes", "'steps'"]),
+    "own: Python error": (
+        "--config={own}/division.py",
+        ["{own}/division.py", "line 4", "ZeroDivisionError: division by zero"],
+    ),
+    "own: Python error, and a field": (
+        "--config={own}/division.py --config.seed=1",
+        ["{own}/division.py", "line 4", "ZeroDivisionError"],
+    ),
+    "own: missing file": ("--config={own}/reads.py", ["{own}/reads.py", "line 4", "no_such_file"]),
+    "own: syntax": ("--config={own}/syntax.py", ["{own}/syntax.py", "line 1", "invalid syntax"]),
+    "own: import": ("--config={own}/imports.py", ["{own}/imports.py", "line 2", "no_such_module"]),
+    "own: no function": ("--config={own}/without.py", ["{own}/without.py", "get_config()"]),
+    "own: nothing returned": ("--config={own}/nothing.py", ["{own}/nothing.py", "get_config()"]),
+}
+
+# These come to light only when the data are looked at.
+SOURCES = {
+    "unknown kind": (
+        {"data.source_a": "archve:edges2shoes/photo"},
+        ["'archve:edges2shoes/photo'", "did you mean 'archive'"],
+    ),
+    "no such archives": (
+        {"data.source_a": "archive:edges2shoes/photo", "data.archives": "{own}/nosuch"},
+        ["{own}/nosuch"],
+    ),
+    "archive not there": (
+        {"data.source_a": "archive:edges2shoes/photo", "data.archives": "{own}"},
+        ["{own}", "edges2shoes"],
+    ),
+    "batch above the data": ({"data.batch_size": 25}, ["data.batch_size", "25", "24"]),
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def ended(own, data, tmp_path_factory):
+    """All of these commands, two at a time: exit code, standard output, standard error."""
+    cache = tmp_path_factory.mktemp("xla")
+    commands = {name: typed.format(own=own).split() for name, (typed, _) in MISTAKES.items()}
+    for name, (changes, _) in SOURCES.items():
+        filled = {k: v.format(own=own) if isinstance(v, str) else v for k, v in changes.items()}
+        commands[name] = runs_here.command(data, own / "run", **filled)
+    commands["workdir is a file"] = runs_here.command(data, own / "unknown.py")
+    commands["dry run"] = [*runs_here.command(data, own / "dry"), "--dry_run"]
+    commands["help"] = ["--help"]
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda arguments: runs_here.run(arguments, cache), commands.values())
+        return dict(zip(commands, results, strict=True))
+
+
+def assert_refused(result, named):
+    code, _, err = result
+    assert code == 2, err
+    assert "Traceback" not in err
+    assert 'File "' not in err
+    assert len(err.strip().splitlines()) <= 3, err
+    for part in named:
+        assert part in err
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_in_flags_and_config_files(name, own, ended):
+    assert_refused(ended[name], [part.format(own=own) for part in MISTAKES[name][1]])
+    assert ended[name][1] == ""
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_mistakes_in_the_data(name, own, ended):
+    assert_refused(ended[name], [part.format(own=own) for part in SOURCES[name][1]])
+    assert not (own / "run").exists()
+
+
+def test_workdir_that_is_a_file(own, ended):
+    assert_refused(ended["workdir is a file"], [f"--workdir={own / 'unknown.py'}", "another"])
+    assert (own / "unknown.py").read_text() == FILES["unknown.py"]
+
+
+def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
+    code, out, err = ended["dry run"]
+    assert code == 0, err
+    for line in (
+        r"devices +1 × \S+ \(cpu\)",
+        r"data bags +24 to train on, 8 held out, 16 px",
+        r"data shoes +24 to train on, 8 held out, 16 px",
+        r"batch +4 a domain; 6 batches an epoch of the smaller domain",
+        r"generator +[\d,]+ parameters, two of them",
+        r"discriminator +[\d,]+ parameters, two of them",
+        r"state +\d+ MiB .*",
+        r"one step +[\d.,]+ GFLOP a device",
+        r"a step's work +\d+ MiB a device",
+    ):
+        assert re.search(f"^{line}$", out, re.MULTILINE), (line, out)
+    assert "train.steps = 30000\n" in out
+    assert not (own / "dry").exists()
+    assert sorted(p.name for p in data.iterdir()) == ["bags", "shoes"]
+
+
+def test_help_shows_the_experiment_and_its_flags(ended):
+    code, out, err = ended["help"]
+    assert (code, err) == (0, "")
+    for part in ("python -m experiments.bags_shoes", "--config", "--workdir", "--[no]dry_run"):
+        assert part in out

@@ -1,0 +1,579 @@
+import colorsys
+import functools
+
+import numpy as np
+import pytest
+from scipy import linalg, stats
+from skimage.metrics import (
+    mean_squared_error,
+    peak_signal_noise_ratio,
+    structural_similarity,
+)
+
+from discogan_jax.measures import (
+    collapse,
+    colour,
+    distances,
+    kept,
+    overlap,
+    pairwise,
+    realism,
+    reconstruction,
+)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def noise(count=4, side=32, seed=0):
+    return rng(seed).random((count, side, side, 3), np.float32)
+
+
+def smooth(count=8, side=32, seed=0):
+    """Images with a texture and an overall colour, all different."""
+    random = rng(seed)
+    waves = random.normal(size=(count, 2, 3)) * 4
+    y, x = np.mgrid[:side, :side] / side
+    waves = np.sin(
+        waves[:, 0, None, None] * x[..., None]
+        + waves[:, 1, None, None] * y[..., None]
+        + random.random((count, 1, 1, 3)) * 6
+    )
+    return (0.5 + 0.4 * waves).astype(np.float32)
+
+
+fast_swd = functools.partial(realism.sliced_wasserstein, patches=32, directions=64)
+
+
+class TestReconstruction:
+    def test_equal_images(self):
+        x = smooth()
+        values = reconstruction.paired(x, x)
+        np.testing.assert_array_equal(values["l1"], 0)
+        np.testing.assert_array_equal(values["mse"], 0)
+        np.testing.assert_array_equal(values["psnr"], np.inf)
+        np.testing.assert_allclose(values["ssim"], 1, rtol=1e-12)
+
+    def test_constant_difference(self):
+        x = np.full((2, 16, 16, 3), 0.25, np.float32)
+        values = reconstruction.paired(x, x + np.float32(0.5))
+        np.testing.assert_allclose(values["l1"], 0.5)
+        np.testing.assert_allclose(values["mse"], 0.25)
+        np.testing.assert_allclose(values["psnr"], 10 * np.log10(4))
+        # Only the luminance term is left: (2·0.25·0.75 + C1) / (0.25² + 0.75² + C1).
+        np.testing.assert_allclose(values["ssim"], (0.375 + 1e-4) / (0.625 + 1e-4))
+
+    @pytest.mark.parametrize("shape", [(3, 32, 32, 3), (2, 24, 17, 3), (1, 11, 11, 1)])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_agrees_with_scikit_image(self, shape, dtype):
+        random = rng(1)
+        x = random.random(shape).astype(dtype)
+        y = np.clip(0.7 * x + 0.3 * random.random(shape), 0, 1).astype(dtype)
+        values = reconstruction.paired(x, y)
+        for i, (a, b) in enumerate(zip(x.astype(float), y.astype(float), strict=True)):
+            ssim = structural_similarity(
+                a,
+                b,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+                data_range=1,
+                channel_axis=-1,
+            )
+            assert values["ssim"][i] == pytest.approx(ssim, abs=1e-9)
+            assert values["mse"][i] == pytest.approx(mean_squared_error(a, b), rel=1e-6)
+            psnr = peak_signal_noise_ratio(a, b, data_range=1)
+            assert values["psnr"][i] == pytest.approx(psnr, rel=1e-6)
+
+    def test_symmetric_in_range_and_alone_as_in_a_batch(self):
+        x, y = noise(70, 12), smooth(70, 12)  # more than one chunk
+        values, swapped = reconstruction.paired(x, y), reconstruction.paired(y, x)
+        last = reconstruction.paired(x[-1:], y[-1:])
+        for name, value in values.items():
+            assert value.shape == (70,)
+            np.testing.assert_allclose(value, swapped[name], rtol=1e-12)
+            np.testing.assert_allclose(value[-1:], last[name], rtol=1e-12)
+        assert (np.abs(values["ssim"]) <= 1).all()
+
+    def test_inverted_image_has_negative_ssim(self):
+        x = noise(2, 16)
+        assert (reconstruction.ssim(x, 1 - x) < -0.8).all()
+
+    def test_small_images_have_no_ssim(self):
+        with pytest.raises(ValueError, match="11×11"):
+            reconstruction.ssim(noise(1, 10), noise(1, 10))
+
+    def test_shuffled_pairs_are_worse_than_true_ones(self):
+        x = smooth(8)
+        y = np.clip(x + 0.05 * (noise(8) - 0.5), 0, 1)
+        true, chance = reconstruction.paired(x, y), reconstruction.shuffled(x, y)
+        assert true["ssim"].mean() > chance["ssim"].mean() + 0.2
+        assert true["l1"].max() < chance["l1"].min()
+        again = reconstruction.shuffled(x, y)
+        np.testing.assert_array_equal(chance["l1"], again["l1"])
+
+    @pytest.mark.parametrize("count", [2, 3, 10, 101])
+    def test_derangement(self, count):
+        for seed in range(20):
+            order = reconstruction.derangement(count, seed)
+            assert sorted(order) == list(range(count))
+            assert (order != np.arange(count)).all()
+        np.testing.assert_array_equal(order, reconstruction.derangement(count, seed))
+
+    def test_no_derangement_of_one(self):
+        with pytest.raises(ValueError, match="at least two"):
+            reconstruction.derangement(1)
+
+
+class TestSlicedWasserstein:
+    def test_equal_sets_are_zero_apart_at_every_level(self):
+        x = noise(4, 64)
+        values = fast_swd(x, x)
+        assert list(values) == ["64", "32", "16", "mean"]
+        assert set(values.values()) == {0.0}
+
+    @pytest.mark.parametrize(
+        ("height", "width", "levels"),
+        [(8, 8, ["8"]), (31, 64, ["31"]), (32, 64, ["32", "16"]), (48, 48, ["48", "24"])],
+    )
+    def test_levels(self, height, width, levels):
+        x = rng().random((2, height, width, 3))
+        assert list(fast_swd(x, x)) == [*levels, "mean"]
+
+    def test_symmetric_and_seeded(self):
+        x, y = noise(4), smooth(4)
+        assert fast_swd(x, y) == fast_swd(y, x)
+        assert fast_swd(x, y) != fast_swd(x, y, seed=1)
+
+    def test_same_in_chunks(self, monkeypatch):
+        x, y = noise(5), smooth(7)
+        whole = fast_swd(x, y)
+        monkeypatch.setattr(realism, "_IMAGES", 2)
+        monkeypatch.setattr(realism, "_DIRECTIONS", 5)
+        assert fast_swd(x, y) == pytest.approx(whole, rel=1e-5)
+
+    def test_order_matters_no_more_than_the_seed(self):
+        x, y = noise(40), smooth(40)
+        values = fast_swd(x, y)["mean"], fast_swd(x[::-1].copy(), y)["mean"]
+        assert values[0] == pytest.approx(values[1], rel=0.02)
+
+    def test_near_halves_and_far_textures(self):
+        real = smooth(60)
+        reference = realism.between_halves(fast_swd, real)
+        first, second = realism.halves(len(real))
+        blocks = real[first, ::4, ::4].repeat(4, 1).repeat(4, 2)
+        assert fast_swd(blocks, real[second])["32"] > 1.5 * reference["32"]
+        assert fast_swd(noise(30), real[second])["mean"] > 1.5 * reference["mean"]
+
+    def test_tint_shows_only_when_pooled(self):
+        x = 0.5 * smooth(6)
+        tinted = x + np.array([0.3, 0, 0], np.float32)
+        assert fast_swd(x, tinted)["mean"] == pytest.approx(0, abs=1e-4)
+        values = fast_swd(x, tinted, pooled=True)
+        assert values["16"] > 0.1
+        assert values["32"] == pytest.approx(0, abs=1e-4)  # details have no tint
+
+    def test_constant_images(self):
+        flat = np.full((4, 32, 32, 3), 0.3, np.float32)
+        assert fast_swd(flat, flat)["mean"] == 0
+        # From standard normal projections to their mean: √(2/π).
+        assert fast_swd(flat, noise(4))["32"] == pytest.approx(np.sqrt(2 / np.pi), rel=0.1)
+
+    def test_pyramid_adds_up_to_the_image(self):
+        x = noise(2, 32)
+        coarse = realism._detail(x, 1, last=True)
+        up = [2 * realism._blur(32)[:, ::2]] * 2
+        rebuilt = realism._detail(x, 0, last=False) + realism._resample(coarse, *up)
+        np.testing.assert_allclose(rebuilt, x, atol=1e-6)
+        flat = np.full((1, 32, 32, 3), 0.7, np.float32)
+        np.testing.assert_allclose(realism._detail(flat, 0, last=False), 0, atol=1e-6)
+
+    @pytest.mark.parametrize(("n", "m"), [(5, 5), (4, 6), (3, 7), (1, 5)])
+    def test_wasserstein_of_samples_in_any_number(self, n, m):
+        x, y = rng(0).normal(size=(2, n)), rng(1).normal(size=(2, m))
+        sorted_pair = (np.sort(z).astype(np.float32) for z in (x, y))
+        expected = [stats.wasserstein_distance(a, b) for a, b in zip(x, y, strict=True)]
+        np.testing.assert_allclose(realism._wasserstein(*sorted_pair), expected, rtol=1e-5)
+
+    def test_images_smaller_than_a_patch(self):
+        with pytest.raises(ValueError, match="7×7"):
+            fast_swd(noise(2, 6), noise(2, 6))
+
+    @pytest.mark.parametrize("count", [2, 9, 10])
+    def test_halves(self, count):
+        first, second = realism.halves(count)
+        assert len(first) == len(second) == count // 2
+        assert len(set(first) | set(second)) == count // 2 * 2
+
+    def test_one_image_has_no_halves(self):
+        with pytest.raises(ValueError, match="halved"):
+            realism.halves(1)
+
+
+class TestOverlap:
+    def test_equal_sets(self):
+        x = rng().normal(size=(40, 5))
+        assert overlap.precision_recall(x, x) == (1, 1)
+        density, coverage = overlap.density_coverage(x, x)
+        assert coverage == 1
+        assert density == pytest.approx((5 + 1) / 5)  # k neighbours and the sample itself
+
+    def test_sets_apart(self):
+        x = rng().normal(size=(40, 5))
+        assert overlap.precision_recall(x, x + 100) == (0, 0)
+        assert overlap.density_coverage(x, x + 100) == (0, 0)
+
+    def test_fakes_of_one_of_two_modes(self):
+        random = rng()
+        first, second, fake = random.normal(size=(3, 100, 2))
+        real = np.concatenate([first, second + 50])
+        precision, recall = overlap.precision_recall(real, fake)
+        assert precision > 0.9
+        assert 0.35 < recall <= 0.5
+        density, coverage = overlap.density_coverage(real, fake)
+        assert density > 0.8
+        assert 0.35 < coverage <= 0.5
+
+    def test_fakes_of_a_mode_too_many(self):
+        random = rng()
+        real, good, bad = random.normal(size=(3, 100, 2))
+        precision, recall = overlap.precision_recall(real, np.concatenate([good, bad + 50]))
+        assert 0.4 < precision <= 0.5
+        assert recall > 0.9
+
+    def test_by_hand(self):
+        real = np.array([[0.0], [1.0], [3.0], [7.0]])  # reach 1, 1, 2, 4 with k = 1
+        fake = np.array([[1.5], [4.5], [20.0]])  # reach 3, 3, 15.5
+        assert overlap.precision_recall(real, fake, k=1) == (2 / 3, 1)
+        # 1.5 is in the balls of 1 and 3; 4.5 in those of 3 and 7; 20 in none.
+        assert overlap.density_coverage(real, fake, k=1) == (4 / 3, 3 / 4)
+
+    def test_repeats_are_near_themselves_far_from_the_origin(self):
+        x = np.repeat(rng().normal(size=(5, 64)) + 1000, 4, axis=0)  # radii are 0
+        assert overlap.precision_recall(x, x[rng().permutation(20)]) == (1, 1)
+        assert overlap.density_coverage(x, x[::-1].copy(), k=3).coverage == 1
+
+    def test_swapping_sets_swaps_precision_and_recall(self):
+        x, y = rng(0).normal(size=(50, 3)), rng(1).normal(size=(70, 3)) * 1.5
+        assert overlap.precision_recall(x, y) == overlap.precision_recall(y, x)[::-1]
+
+    def test_independent_of_order_and_blocks(self, monkeypatch):
+        x, y = rng(0).normal(size=(50, 3)), rng(1).normal(size=(70, 3)) * 1.5
+        measures = overlap.precision_recall, overlap.density_coverage
+        whole = [measure(x, y) for measure in measures]
+        monkeypatch.setattr(pairwise, "_ROWS", 7)
+        shuffled = x[rng().permutation(50)], y[rng().permutation(70)]
+        assert [measure(*shuffled) for measure in measures] == whole
+
+    def test_too_few_samples(self):
+        x = rng().normal(size=(3, 2))
+        with pytest.raises(ValueError, match="neighbour number 3"):
+            overlap.precision_recall(x, x)
+
+
+class TestDistances:
+    def test_frechet_of_equal_and_shifted_sets(self):
+        x = rng().normal(size=(60, 8))
+        assert distances.frechet_distance(x, x, resamples=2).value == pytest.approx(0, abs=1e-9)
+        shifted = distances.frechet_distance(x, x + 0.5, resamples=2).value
+        assert shifted == pytest.approx(8 * 0.25)
+
+    @pytest.mark.parametrize(("count", "size"), [(300, 4), (20, 50), (20, 20)])
+    def test_frechet_closed_form_of_diagonal_gaussians(self, count, size):
+        # Whitened and scaled: the sample covariances are exactly diagonal, of full rank or not.
+        random = rng()
+        x = random.normal(size=(count, size))
+        u = np.linalg.svd(x - x.mean(0), full_matrices=False)[0]
+        rank = min(count - 1, size)
+        u = u[:, :rank] * np.sqrt(count - 1)
+        a, b = random.random((2, rank)) + 0.5
+        means = random.normal(size=(2, rank))
+        value = distances.frechet_distance(u * a + means[0], u * b + means[1], resamples=2).value
+        assert value == pytest.approx(np.square(means[0] - means[1]).sum() + ((a - b) ** 2).sum())
+
+    def test_frechet_agrees_with_the_matrix_root(self):
+        x = rng(0).normal(size=(80, 6)) @ rng(1).normal(size=(6, 6))
+        y = rng(2).normal(size=(50, 6)) + 0.3
+        cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+        root = linalg.sqrtm(cov_x @ cov_y).real
+        expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(cov_x + cov_y - 2 * root)
+        value = distances.frechet_distance(x, y, resamples=2).value
+        assert value == pytest.approx(expected)
+        assert distances.frechet_distance(y, x, resamples=2).value == pytest.approx(value)
+        assert distances.frechet_distance(x[::-1].copy(), y, resamples=2).value == pytest.approx(
+            value
+        )
+
+    def test_frechet_of_constant_outputs(self):
+        x, flat = rng().normal(size=(50, 10)), np.zeros((50, 10))
+        value = distances.frechet_distance(x, flat, resamples=2).value
+        expected = np.square(x.mean(0)).sum() + x.var(0, ddof=1).sum()
+        assert value == pytest.approx(expected)
+
+    def test_kernel_distance_is_the_sum_over_pairs(self):
+        x, y = rng(0).normal(size=(6, 3)), rng(1).normal(size=(8, 3))
+
+        def kernel(a, b):
+            return (a @ b / 3 + 1) ** 3
+
+        def pairs(s):
+            return np.mean(
+                [kernel(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if i != j]
+            )
+
+        expected = pairs(x) + pairs(y) - 2 * np.mean([[kernel(a, b) for b in y] for a in x])
+        xx, yy, xy = ((a @ b.T / 3 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+        value = distances._discrepancy(xx, yy, xy, np.ones((1, 6)), np.ones((1, 8)))
+        np.testing.assert_allclose(value, expected)
+        # A sample that was drawn twice is still no pair with itself.
+        twice = np.ones((1, 6))
+        twice[0, 0] = 2
+        repeated = [kernel(x[i], x[j]) * twice[0, i] * twice[0, j]
+                    for i in range(6) for j in range(6) if i != j]  # fmt: skip
+        value = distances._discrepancy(xx, 0 * yy, 0 * xy, twice, np.ones((1, 8)))
+        np.testing.assert_allclose(value, sum(repeated) / (49 - 9))
+
+    def test_kernel_distance_is_unbiased(self):
+        values = [
+            distances.kernel_distance(
+                *rng(seed).normal(size=(2, 20, 3)), subsets=10, resamples=2
+            ).value
+            for seed in range(200)
+        ]
+        error = np.std(values) / np.sqrt(len(values))
+        assert abs(np.mean(values)) < 3 * error
+        assert min(values) < 0 < max(values)
+
+    @pytest.mark.parametrize("measure", [distances.kernel_distance, distances.frechet_distance])
+    def test_interval_holds_the_value_and_tells_sets_apart(self, measure):
+        x, y = rng(0).normal(size=(100, 4)), rng(1).normal(size=(100, 4))
+        near, far = measure(x, y), measure(x, y + 1)
+        for estimate in (near, far):
+            assert estimate.low < estimate.value < estimate.high
+            width = estimate.high - estimate.low
+            assert 2 * estimate.error < width < 6 * estimate.error
+        assert near.high < far.low
+        assert measure(x, y) == near
+        assert measure(x, y, seed=1) != near
+
+    def test_error_is_the_spread_over_draws_of_the_sets(self):
+        measure = functools.partial(distances.kernel_distance, resamples=2)
+        draws = (rng(seed).normal(size=(2, 80, 4)) for seed in range(60))
+        estimates = np.array([measure(x, y + 0.5)[:2] for x, y in draws])
+        assert estimates[:, 1].mean() == pytest.approx(estimates[:, 0].std(), rel=0.3)
+
+    def test_too_few_samples(self):
+        x = rng().normal(size=(3, 2))
+        with pytest.raises(ValueError, match="Subsets of 1"):
+            distances.kernel_distance(x, x)
+        with pytest.raises(ValueError, match="Subsets of 9"):
+            distances.kernel_distance(*rng().normal(size=(2, 10, 2)), subset_size=9)
+        with pytest.raises(ValueError, match="covariance"):
+            distances.frechet_distance(x[:1], x)
+
+
+class TestCollapse:
+    def test_constant_outputs(self):
+        x = noise(10)
+        flat = np.full((10, 32, 32, 3), 0.3, np.float32)
+        assert collapse.diversity(flat, x) == pytest.approx(0, abs=1e-6)
+        assert collapse.distinct_neighbours(flat, x) == 0.1
+
+    def test_equal_outputs_but_for_rounding(self):
+        one = noise(1).repeat(10, 0)
+        assert collapse.diversity(one, noise(10)) == 0
+
+    def test_two_kinds_of_output(self):
+        x = smooth(10)
+        y = x[[0, 1] * 5]
+        assert collapse.distinct_neighbours(y, x) == 0.2
+        assert collapse.diversity(y, x) > 0
+
+    def test_healthy_outputs(self):
+        x = smooth(10)
+        assert collapse.diversity(x, x) == 1
+        assert collapse.diversity(x[::-1].copy(), x) == pytest.approx(1)
+        assert collapse.diversity(0.5 * x + 0.1, x) == pytest.approx(0.5)
+        assert collapse.distinct_neighbours(x, x) == 1
+
+    def test_diversity_by_hand_and_across_sizes(self):
+        x = np.array([[0.0], [3.0], [4.0]])
+        y = np.array([[0.0, 0.0], [1.0, 1.0]])
+        assert collapse.diversity(y, x) == pytest.approx(1 / ((3 + 4 + 1) / 3))
+
+    def test_fewer_outputs_than_images(self):
+        x = smooth(10)
+        assert collapse.distinct_neighbours(x[:3], x) == 1
+        assert collapse.distinct_neighbours(x, x[:3]) == 1
+
+    def test_nothing_to_compare(self):
+        x = noise(3)
+        assert np.isnan(collapse.diversity(x, np.zeros_like(x)))
+        with pytest.raises(ValueError, match="at least two"):
+            collapse.diversity(x[:1], x)
+        with pytest.raises(ValueError, match="no neighbours"):
+            collapse.distinct_neighbours(x[:0], x)
+
+
+def squares(hues, lightness=0.5, saturation=1.0, side=32):
+    images = np.ones((len(hues), side, side, 3), np.float32)
+    for image, hue in zip(images, hues, strict=True):
+        image[8:24, 4:20] = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+    return images
+
+
+class TestColour:
+    HUES = np.array([0.0, 17, 60, 95, 120, 179, 180, 240, 300, 359])
+
+    @pytest.mark.parametrize("lightness", [0.2, 0.5, 0.8])
+    def test_squares(self, lightness):
+        found = colour.foreground_colour(squares(self.HUES, lightness, 0.7))
+        np.testing.assert_allclose(kept._wrapped(found.hue - self.HUES), 0, atol=1e-4)
+        assert ((found.hue >= 0) & (found.hue < 360)).all()
+        np.testing.assert_allclose(found.lightness, lightness, atol=1e-6)
+        np.testing.assert_allclose(found.area, 0.25)
+        expected = 0.7 * (1 - abs(2 * lightness - 1))
+        np.testing.assert_allclose(found.chroma, expected, atol=1e-6)
+
+    def test_hue_error_of_squares(self):
+        hues = [colour.foreground_colour(squares(self.HUES + turn)).hue for turn in (0, 25)]
+        assert kept.hue_error(*hues) == pytest.approx(25, abs=1e-3)
+
+    def test_mask(self):
+        image = squares([200.0])
+        image[0, 0, 0] = 0.95  # noise
+        image[0, 0, 1] = 0.5  # grey
+        mask = colour.foreground(image)
+        assert mask[0, 8:24, 4:20].all()
+        assert mask.sum() == 16 * 16 + 1
+        assert colour.foreground(image, threshold=0.01)[0, 0, 0]
+
+    def test_hue_is_undefined_without_colour(self):
+        white = np.ones((1, 8, 8, 3), np.float32)
+        found = colour.foreground_colour(np.concatenate([white, 0.4 * white]))
+        assert np.isnan(found.hue).all()
+        assert np.isnan(found.lightness[0])
+        assert found.lightness[1] == pytest.approx(0.4)
+        assert list(found.area) == [0, 1]
+
+    def test_opposite_hues_cancel_and_greys_do_not_count(self):
+        image = squares([90.0])
+        image[:, 8:24, 20:28] = 0.3
+        assert colour.foreground_colour(image).hue == pytest.approx(90, abs=1e-3)
+        image = squares([90.0])
+        image[:, 8:24, 4:12] = colorsys.hls_to_rgb(270 / 360, 0.5, 1)
+        assert np.isnan(colour.foreground_colour(image).hue)
+
+    def test_mean_goes_the_short_way_round(self):
+        image = squares([350.0])
+        image[:, 8:24, 4:12] = colorsys.hls_to_rgb(20 / 360, 0.5, 1)
+        assert colour.foreground_colour(image).hue == pytest.approx(5, abs=1e-3)
+
+    def test_independent_of_batch(self, monkeypatch):
+        images = np.concatenate([squares(self.HUES), smooth(6)])
+        whole = colour.foreground_colour(images)
+        monkeypatch.setattr(colour, "_CHUNK", 3)
+        for value, again in zip(whole, colour.foreground_colour(images), strict=True):
+            np.testing.assert_array_equal(value, again)
+
+
+class TestKept:
+    HUES = rng(3).random(200) * 360
+
+    def test_hue_error(self):
+        assert kept.hue_error(np.array([350.0, 10]), np.array([10.0, 350])) == 20
+        assert kept.hue_error(np.array([0.0]), np.array([180.0])) == 180
+        assert kept.hue_error(self.HUES, self.HUES + 720) == pytest.approx(0, abs=1e-9)
+
+    def test_hue_error_of_random_pairs(self):
+        result = kept.against_random(kept.hue_error, self.HUES, self.HUES)
+        assert result.value == 0
+        assert result.random == pytest.approx(90, abs=2)
+        assert 2 < result.spread < 6
+        assert result.pairs == 200
+
+    @pytest.mark.parametrize("even", [True, False])
+    @pytest.mark.parametrize("x", [HUES, 40 + HUES / 10], ids=["all around", "narrow"])
+    def test_circular_correlation_of_rotations_and_reflections(self, x, even):
+        for y, expected in ((x, 1), ((x + 123) % 360, 1), ((77 - x) % 360, -1)):
+            assert kept.circular_correlation(x, y, even=even) == pytest.approx(expected)
+            assert kept.circular_correlation(y, x, even=even) == pytest.approx(expected)
+
+    def test_circular_correlation_of_nothing(self):
+        result = kept.against_random(kept.circular_correlation, self.HUES, self.HUES)
+        assert abs(result.random) < 0.02
+        assert result.spread < 0.1
+        constant = np.full(200, 33.3)
+        assert kept.circular_correlation(self.HUES, constant) == 0
+        assert kept.circular_correlation(constant, self.HUES, even=False) == 0
+
+    def test_circular_correlation_of_narrow_angles_is_pearsons(self):
+        x, y = rng().multivariate_normal([50, 350], [[4, 3], [3, 9]], 500).T
+        expected = kept.correlation(x, y)
+        for even in (True, False):
+            found = kept.circular_correlation(x, y % 360, even=even)
+            assert found == pytest.approx(expected, abs=0.01)
+
+    def test_circular_correlation_holds_for_even_angles(self):
+        # Mean directions of even angles are drawn by chance: with them a good map looks random.
+        x = np.arange(0, 360, 3.0)
+        y = x + rng().normal(size=len(x)) * 20
+        assert kept.circular_correlation(x, y) > 0.85
+
+    def test_published_form_by_hand(self):
+        x, y = np.radians([10.0, 40, 100, 30]), np.radians([350.0, 30, 80, 60])
+        a, b = (np.angle(np.exp(1j * z).sum()) for z in (x, y))
+        p, q = np.sin(x - a), np.sin(y - b)
+        expected = (p * q).sum() / np.sqrt((p**2).sum() * (q**2).sum())
+        found = kept.circular_correlation(np.degrees(x), np.degrees(y), even=False)
+        assert found == pytest.approx(expected)
+
+    def test_pearson(self):
+        x, y = rng(0).normal(size=(2, 50))
+        assert kept.correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+        assert kept.correlation(x, 3 - 2 * x) == pytest.approx(-1)
+        assert kept.correlation(x * 1e-6, y * 1e-6) == pytest.approx(kept.correlation(x, y))
+        assert kept.correlation(x, np.full(50, 0.1)) == 0
+        assert kept.correlation(x, np.zeros(50)) == 0
+
+    def test_undefined_values_are_left_out(self):
+        x, y = self.HUES.copy(), self.HUES.copy()
+        x[:10] = np.nan
+        y[5:20] = np.nan
+        result = kept.against_random(kept.hue_error, x, y)
+        assert (result.value, result.pairs) == (0, 180)
+        nothing = kept.against_random(kept.hue_error, x[:10], y[:10])
+        assert np.isnan(nothing.value)
+        assert nothing.pairs == 0
+
+    def test_seeded(self):
+        run = functools.partial(kept.against_random, kept.hue_error, self.HUES, self.HUES)
+        assert run() == run()
+        assert run().random != run(seed=1).random
+
+    @pytest.mark.parametrize("period", [360.0, 180.0])
+    @pytest.mark.parametrize("mirrored", [False, True])
+    @pytest.mark.parametrize("spread", [1.0, 0.1])
+    def test_exact_angle_maps(self, period, mirrored, spread):
+        x = self.HUES * spread * period / 360
+        y = (100 + (-x if mirrored else x)) % period
+        fit = kept.angle_map(x, y, period=period)
+        assert fit.mirrored == mirrored
+        assert fit.offset == pytest.approx(100)
+        assert fit.correlation == pytest.approx(1)
+        assert fit.rmse == pytest.approx(0, abs=1e-6)
+
+    def test_angle_map_with_noise(self):
+        y = 30 - self.HUES + rng().normal(size=200) * 10
+        found = kept.angles_kept(self.HUES, y % 360)
+        assert found["rmse"].value == pytest.approx(10, rel=0.15)
+        assert found["correlation"].value > 0.9
+        # Unrelated angles: 360/√12 degrees, a little less for the better of two directions.
+        assert 95 < found["rmse"].random < 104
+        assert abs(found["correlation"].random) < 0.15
+
+    def test_angle_map_of_constant_outputs(self):
+        found = kept.angles_kept(self.HUES, np.full(200, 70.0))
+        assert found["correlation"] == (0, 0, 0, 200)
+        assert found["rmse"].value == pytest.approx(found["rmse"].random)

@@ -1,0 +1,158 @@
+"""A config is checked once, in one place, and every field of it does something."""
+
+import ast
+import dataclasses
+import runpy
+from pathlib import Path
+
+import pytest
+
+import discogan_jax
+from configs import default
+from discogan_jax import cadence, settings
+from discogan_jax.errors import InputError
+
+PACKAGE = Path(discogan_jax.__file__).parent
+SHIPPED = sorted((PACKAGE.parent / "configs").glob("[!_]*.py"))
+
+
+def changed(**fields):
+    """The default config with some fields, dots written as two underscores, changed."""
+    config = default.get_config()
+    for name, value in fields.items():
+        *sections, field = name.split("__")
+        section = config
+        for part in sections:
+            section = section[part]
+        with section.ignore_type():
+            section[field] = value
+    return config
+
+
+def test_default_config_becomes_settings():
+    s = settings.from_config(default.get_config())
+    assert (s.domains, s.data.batch_size, s.optim.b1) == (("bags", "shoes"), 256, 0.9)
+    assert s.loss.rate is None
+    assert s.archives is None
+    assert settings.from_config(changed(optim__b1=0)).optim.b1 == 0.0  # an int where a float is due
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_config_is_accepted(path):
+    config = runpy.run_path(str(path))["get_config"]()
+    s = settings.from_config(config)
+    assert settings.from_config(config.to_dict()) == s
+    assert "python -m experiments." in (runpy.run_path(str(path))["__doc__"] or "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"train__stpes": 3}, ["config.train.stpes", "did you mean 'steps'?"]),
+        ({"trian": 3}, ["config.trian", "did you mean 'train'?"]),
+        ({"train__qqq": 3}, ["config.train.qqq", "there are checkpoint_every, "]),
+        ({"train": 3}, ["config.train must hold fields", "3"]),
+        ({"train__steps": "many"}, ["config.train.steps", "int", "'many'"]),
+        ({"train__steps": True}, ["config.train.steps", "int", "True"]),
+        ({"train__steps": 10.0}, ["config.train.steps", "int", "10.0"]),
+        ({"data__flip": 1}, ["config.data.flip", "bool", "1"]),
+        ({"data__archives": 1}, ["config.data.archives", "str", "1"]),
+        ({"optim__l2": "0"}, ["config.optim.l2", "float", "'0'"]),
+        ({"domains": "bags"}, ["config.domains", "2 names"]),
+        ({"domains": ("bags", "bags")}, ["config.domains", "different", "'bags'"]),
+        ({"model__recipe": "cook"}, ["config.model.recipe", "book, official", "'cook'"]),
+        ({"loss__objective": "gans"}, ["config.loss.objective", "recongan", "'gans'"]),
+        ({"train__precision": "float16"}, ["config.train.precision", "bfloat16", "'float16'"]),
+        ({"train__steps": 0}, ["config.train.steps", "above 0"]),
+        ({"train__log_every": -1}, ["config.train.log_every", "negative", "-1"]),
+        ({"data__image_size": 48}, ["config.data.image_size", "16, 32, 64", "48"]),
+        ({"seed": 2**32}, ["config.seed", "2^32"]),
+        ({"optim__b2": 1.0}, ["config.optim.b1, b2 and ema_decay", "1.0"]),
+        ({"loss__rate": 1.5}, ["loss.rate", "[0, 1]", "1.5"]),
+        ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
+        ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
+        (
+            {"model__recipe": "official", "model__literal": True, "train__keep": 0},
+            ["config.model.literal", "book", "config.train.keep"],  # all at once
+        ),
+    ],
+)
+def test_mistakes_are_named(fields, named):
+    with pytest.raises(InputError) as raised:
+        settings.from_config(changed(**fields))
+    for part in named:
+        assert part in str(raised.value)
+
+
+def test_missing_fields_are_named():
+    config = default.get_config()
+    del config.train.steps
+    del config.train.keep
+    with pytest.raises(InputError, match=r"config lacks train\.steps, train\.keep"):
+        settings.from_config(config)
+    with pytest.raises(InputError, match="config must hold fields, not None"):
+        settings.from_config(None)
+
+
+def test_names_on_the_command_line_are_checked_alike():
+    settings.check_name("train.steps")
+    with pytest.raises(InputError, match=r"config\.train\.stpes: did you mean 'steps'"):
+        settings.check_name("train.stpes")
+    with pytest.raises(InputError, match=r"config\.seed is a value"):
+        settings.check_name("seed.steps")
+
+
+def names_in(cls, prefix=""):
+    for field in dataclasses.fields(cls):
+        section = settings.__dict__.get(field.name.capitalize())
+        if dataclasses.is_dataclass(section):
+            yield from names_in(section, f"{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def test_every_field_is_read_somewhere():
+    """A field that nothing reads lies to whoever sets it."""
+    aliases = {"t": "train", "weights": "loss", "s": ""}
+    read = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "settings.py":
+            continue  # looks at all of them, to check them
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                owner = ast.unparse(node.value).split(".")[-1]
+                read.add(f"{aliases.get(owner, owner)}.{node.attr}".lstrip("."))
+    read |= {f"data.{name}" for name in ("archives", "data_dir") if name in read}  # properties
+    names = set(names_in(settings.Settings))
+    assert {"seed", "data.feed", "train.steps", "loss.identity"} <= names
+    assert names - read == set()
+    assert names >= settings.CONTINUABLE
+
+
+def test_differences_pass_over_what_may_change():
+    old = default.get_config().to_dict()
+    free = {name.replace(".", "__"): "other" for name in settings.CONTINUABLE}
+    assert settings.differences(old, changed(**free).to_dict()) == []
+    new = changed(data__batch_size=8, loss__rate=0.5, seed=1, train__steps=5).to_dict()
+    assert settings.differences(old, new) == [
+        "data.batch_size: 256 there, 8 now",
+        "loss.rate: None there, 0.5 now",
+        "seed: 0 there, 1 now",
+    ]
+    assert settings.differences({"a": {"b": 1}}, {"a": {}}) == ["a.b: 1 there, None now"]
+    nested = {"a": {"b": 1, "c": {"d": (1, 2)}}}
+    assert settings.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
+
+
+def test_due():
+    assert [step for step in range(10) if cadence.due(step, 4)] == [0, 4, 8]
+    assert not any(cadence.due(step, 0) for step in range(10))
+
+
+def test_steps_until_due_stops_exactly_where_something_is_due():
+    periods, stop, step, stops = (4, 0, 6, 100), 15, 0, []
+    while step < stop:
+        step += cadence.steps_until_due(step, stop, periods)
+        stops.append(step)
+    assert stops == [4, 6, 8, 12, 15]
+    assert cadence.steps_until_due(14, 15, ()) == 1

@@ -1,0 +1,372 @@
+"""Training as a whole: what a run writes, and that it survives whatever ends it early."""
+
+import json
+import math
+import re
+import shutil
+import signal
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+import runs_here
+from PIL import Image
+from runs_here import assert_same, config, lines, saved, steps_saved
+
+from discogan_jax import images, runs, steps, train
+from discogan_jax.errors import DivergedError, InputError
+
+# Enough steps for a signal to come in between: some seconds.
+LONG = {"train__steps": 240, "train__print_every": 40, "train__sample_every": 80} | {
+    "train__checkpoint_every": 80
+}
+SHORT = {"train__steps": 6, "train__log_every": 2, "train__print_every": 3} | {
+    "train__sample_every": 4,
+    "train__checkpoint_every": 3,
+}
+LOSSES = {f"{kind}_{d}_loss" for kind in ("gen", "disc", "const", "fm") for d in ("bags", "shoes")}
+LOSSES |= {"gen_loss", "disc_loss"}
+HELD_OUT = {"val_const_bags_loss", "val_const_shoes_loss"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("xla")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, cache, tmp_path_factory):
+    """A run by the command, from its start to its end."""
+    workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    code, out, err = runs_here.run(runs_here.command(data, workdir, **LONG), cache)
+    assert code == 0, err
+    return workdir, out, err
+
+
+@pytest.fixture(scope="module")
+def short(data, tmp_path_factory):
+    """Six steps in this process."""
+    workdir = tmp_path_factory.mktemp("runs") / "short"
+    return workdir, train.train_and_evaluate(config(data, **SHORT), workdir)
+
+
+class Silent:
+    """A writer that remembers which steps were written."""
+
+    def __init__(self):
+        self.steps = []
+        self.closed = False
+
+    def write_scalars(self, step, scalars):
+        self.steps.append(step)
+
+    def write_images(self, step, images):
+        pass
+
+    def write_histograms(self, step, arrays):
+        pass
+
+    def flush(self):
+        pass
+
+    def close(self):
+        self.closed = True
+
+
+def test_run_directory(data, undisturbed):
+    workdir, out, err = undisturbed
+    names = {p.name for p in workdir.iterdir()}
+    events = {name for name in names if name.startswith("events.out.tfevents.")}
+    assert len(events) == 1
+    assert names - events == {
+        "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
+    }  # fmt: skip
+    assert json.loads((workdir / "config.json").read_text()) == runs.plain(config(data, **LONG))
+    versions = json.loads((workdir / "versions.json").read_text())
+    assert {"jax", "flax", "numpy"} <= versions["packages"].keys()
+    assert steps_saved(workdir) == [80, 160, 240]
+    grids = sorted(p.name for p in (workdir / "samples").iterdir())
+    assert grids == ["00000000.png", "00000080.png", "00000160.png", "00000240.png"]
+    sizes = {Image.open(workdir / "samples" / name).size for name in grids}
+    assert len(sizes) == 1
+    # Resolved config, a line each 40 steps, where it all is.
+    assert "train.steps = 240\n" in out
+    assert "data.batch_size = 4\n" in out
+    assert f"Done. The run is in {workdir}, its last grid is {workdir}/samples/00000240.png" in out
+    printed = re.findall(r"^step +(\d+)/240  gen_loss \d.*images/s", err, re.MULTILINE)
+    assert printed == ["40", "80", "120", "160", "200", "240"]
+    assert "Traceback" not in err
+
+
+def test_numbers_carry_the_domains_names(undisturbed):
+    written = lines(undisturbed[0] / "metrics.jsonl")
+    assert [line["step"] for line in written] == list(range(10, 241, 10))
+    about = {"step", "steps_per_second", "data_wait_fraction"}
+    for line in written:
+        assert line.keys() == LOSSES | about | (HELD_OUT if line["step"] % 80 == 0 else set())
+        assert all(math.isfinite(value) for value in line.values())
+        assert 0 <= line["data_wait_fraction"] <= 1
+        assert line["disc_loss"] == pytest.approx(line["disc_bags_loss"] + line["disc_shoes_loss"])
+
+
+def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp_path):
+    """Three processes, two feeds and two signals make the run that one process makes."""
+    workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
+    stops = []
+    for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 100)):
+        arguments = runs_here.command(data, workdir, **LONG, data__feed=feed)
+        process = runs_here.start(arguments, cache)
+        runs_here.wait_for_line(numbers, after, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, err
+        stops.append(max(steps_saved(workdir)))
+        assert f"{number.name}: saved step {stops[-1]} of 240 in {workdir}" in err
+        assert "Traceback" not in err
+        assert after <= stops[-1] < 240
+        assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
+    arguments = runs_here.command(data, workdir, **LONG, data__feed="tf")
+    code, _, err = runs_here.run(arguments, cache)
+    assert code == 0, err
+    assert f"resuming {workdir} at step {stops[-1]}" in err
+
+    made = config(data, **LONG)
+    assert_same(saved(workdir, made), saved(undisturbed[0], made))
+    written, expected = lines(numbers), lines(undisturbed[0] / "metrics.jsonl")
+    assert [line["step"] for line in written] == [line["step"] for line in expected]
+    for one, other in zip(written, expected, strict=True):
+        assert {k: one[k] for k in LOSSES} == {k: other[k] for k in LOSSES}
+    assert set(steps_saved(workdir)) == {80, 160, 240, *stops}
+    assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
+    last = "samples/00000240.png"
+    assert (workdir / last).read_bytes() == (undisturbed[0] / last).read_bytes()
+
+
+@pytest.mark.parametrize("feed", ["device", "tf"])
+def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
+    if feed == "tf":
+        pytest.importorskip("tensorflow")
+    fields = SHORT | {"data__feed": feed, "train__sample_every": 0}
+    half = train.train_and_evaluate(config(data, **fields | {"train__steps": 3}), tmp_path)
+    assert int(half.step) == 3
+    whole = train.train_and_evaluate(config(data, **fields), tmp_path)
+    assert_same(whole, short[1])
+    assert_same(saved(tmp_path, config(data, **fields)), short[1])
+    assert [line["step"] for line in lines(tmp_path / "metrics.jsonl")] == [2, 3, 4, 6]
+    assert steps_saved(tmp_path) == [3, 6]
+    assert list((tmp_path / "samples").iterdir()) == []
+    # And nothing is left to do.
+    assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
+
+
+def test_what_follows_the_last_checkpoint_of_a_killed_run_is_done_again(data, short, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(short[0], workdir)
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    (workdir / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir()  # a save that was cut off
+    with (workdir / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "gen_lo')
+    state = train.train_and_evaluate(config(data, **SHORT), workdir)
+    assert_same(state, short[1])
+    assert [line["step"] for line in lines(workdir / "metrics.jsonl")] == [2, 4, 6]
+    assert steps_saved(workdir) == [3, 6]
+
+
+def test_another_config_is_refused(data, cache, undisturbed):
+    workdir = undisturbed[0]
+    before = (workdir / "config.json").read_bytes()
+    other = LONG | {"optim__learning_rate": 0.5, "loss__identity": 0.25, "train__steps": 300}
+    code, _, err = runs_here.run(runs_here.command(data, workdir, **other), cache)
+    assert code == 2
+    assert f"{workdir} holds the run of another config" in err
+    assert "  loss.identity: 0.0 there, 0.25 now\n" in err
+    assert "  optim.learning_rate: 0.0002 there, 0.5 now\n" in err
+    assert "train.steps" not in err
+    assert "Traceback" not in err
+    assert (workdir / "config.json").read_bytes() == before
+
+
+def test_damaged_config_file_is_named(data, tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json is damaged"):
+        train.train_and_evaluate(config(data, **SHORT), tmp_path)
+
+
+def test_divergence_ends_with_code_1(data, cache, tmp_path):
+    fields = SHORT | {"optim__learning_rate": 1e30, "train__sample_every": 0}
+    fields |= {"optim__ema_decay": 0.0, "train__log_every": 1}
+    code, _, err = runs_here.run(runs_here.command(data, tmp_path / "run", **fields), cache)
+    assert code == 1, err
+    assert "step 1: " in err
+    assert "gen_loss is nan" in err
+    assert f"in {tmp_path / 'run'} there is no checkpoint yet" in err
+    assert "optim.learning_rate" in err
+    assert "Traceback" not in err
+    assert steps_saved(tmp_path / "run") == []
+
+
+def spoil(monkeypatch, at, change):
+    """Changes what comes out of one step."""
+    step_before = steps.train_step_jit
+
+    def spoilt(gan, state, batches):
+        state, metrics = step_before(gan, state, batches)
+        return change(state, metrics) if int(state.step) == at else (state, metrics)
+
+    monkeypatch.setattr(steps, "train_step_jit", spoilt)
+
+
+def nan_loss(state, metrics):
+    return state, metrics | {"gen_a_loss": jnp.asarray(jnp.nan)}
+
+
+def nan_parameter(state, metrics):
+    params = jax.tree.map(lambda x: x * jnp.nan, state.dis.params)
+    return replace(state, dis=replace(state.dis, params=params)), metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "at", "named"),
+    [
+        (nan_loss, 5, "step 5: gen_bags_loss is nan"),
+        (nan_loss, 6, "step 6: gen_bags_loss is nan"),
+        (nan_parameter, 6, "step 6: parameters or statistics are not finite"),
+    ],
+)
+def test_divergence_keeps_the_last_good_checkpoint(
+    data, short, tmp_path, monkeypatch, change, at, named
+):
+    spoil(monkeypatch, at, change)
+    with pytest.raises(DivergedError, match=named) as raised:
+        train.train_and_evaluate(config(data, **SHORT), tmp_path)
+    assert "the last checkpoint is 3" in str(raised.value)
+    assert steps_saved(tmp_path) == [3]
+    monkeypatch.undo()
+    assert_same(train.train_and_evaluate(config(data, **SHORT), tmp_path), short[1])
+
+
+def test_save_that_fails_in_the_background_ends_the_run_at_the_next_step(
+    data, tmp_path, monkeypatch
+):
+    def fail(manager):
+        if manager.latest_step() is not None:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "check_for_errors", fail)
+    seen = []
+    step_before = steps.train_step_jit
+    monkeypatch.setattr(
+        steps, "train_step_jit", lambda *args: (seen.append(1), step_before(*args))[1]
+    )
+    writer = Silent()
+    made = config(data, **SHORT | {"train__log_every": 0, "train__steps": 50})
+    with pytest.raises(OSError, match="no space left"):
+        train.train_and_evaluate(made, tmp_path, open_writer=lambda *_: writer)
+    assert len(seen) == 4
+    assert writer.closed
+
+
+def test_save_that_cannot_be_written_ends_the_run(data, tmp_path):
+    class Breaking(Silent):
+        def write_scalars(self, step, scalars):
+            if step == 2:
+                shutil.rmtree(tmp_path / "checkpoints")
+                (tmp_path / "checkpoints").write_text("in the way")
+
+    made = config(data, **SHORT | {"train__steps": 50})
+    with pytest.raises(Exception, match="checkpoints"):
+        train.train_and_evaluate(made, tmp_path, open_writer=lambda *_: Breaking())
+
+
+def test_writer_that_fails_ends_the_run(data, tmp_path, monkeypatch):
+    class Full(Silent):
+        def write_scalars(self, step, scalars):
+            raise OSError("disk full")
+
+    writer = Full()
+    with pytest.raises(OSError, match="disk full"):
+        train.train_and_evaluate(
+            config(data, **SHORT), tmp_path / "own", open_writer=lambda *_: writer
+        )
+    assert writer.closed
+
+    metric_writers = pytest.importorskip("clu.metric_writers")
+    monkeypatch.setattr(metric_writers.SummaryWriter, "write_scalars", Full.write_scalars)
+    with pytest.raises(Exception, match="disk full"):
+        train.train_and_evaluate(config(data, **SHORT), tmp_path / "clu")
+
+
+WITHOUT = """
+import runpy, sys
+from importlib.machinery import PathFinder
+
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] not in {"tensorflow", "tensorflow_datasets", "clu", "tensorboard"}:
+            return super().find_spec(name, path, target)
+
+sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
+runpy.run_module("experiments.bags_shoes", run_name="__main__")
+"""
+
+
+def test_trains_where_tensorflow_and_clu_are_not_installed(data, cache, short, tmp_path):
+    arguments = runs_here.command(data, tmp_path / "run", **SHORT)
+    code, _, err = runs_here.run(arguments, cache, program=("-c", WITHOUT))
+    assert code == 0, err
+    assert err.count("clu and tensorflow not installed: no TensorBoard events") == 1
+    assert not list((tmp_path / "run").glob("events*"))
+    made = config(data, **SHORT)
+    assert_same(saved(tmp_path / "run", made), short[1])
+    written = lines(tmp_path / "run" / "metrics.jsonl")
+    assert [line["step"] for line in written] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("fields", "losses", "held_out", "pictures"),
+    [
+        (
+            {"loss__objective": "recongan", "train__precision": "bfloat16", "loss__identity": 0.5},
+            {"gen_shoes_loss", "fm_shoes_loss", "const_bags_loss", "identity_shoes_loss"},
+            HELD_OUT,
+            3,
+        ),
+        ({"loss__objective": "gan"}, {"gen_shoes_loss", "fm_shoes_loss"}, set(), 2),
+        (
+            {"model__recipe": "book", "model__literal": True, "loss__feature": 0.0},
+            {n for n in LOSSES if n.startswith(("gen_", "const_"))} - {"gen_loss"},
+            HELD_OUT,
+            6,
+        ),
+    ],
+    ids=["recongan-bfloat16", "gan", "book-literal"],
+)
+def test_other_objectives_and_recipes_train(
+    data, tmp_path, monkeypatch, fields, losses, held_out, pictures
+):
+    drawn = []
+    grid = train.samples.grids.grid
+    monkeypatch.setattr(
+        train.samples.grids, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
+    )
+    made = config(data, **SHORT | {"train__steps": 2, "train__sample_every": 2} | fields)
+    state = train.train_and_evaluate(made, tmp_path)
+    assert_same(saved(tmp_path, made), state)
+    assert {x.dtype for x in jax.tree.leaves((state.gen.params, state.gen.batch_stats))} == {
+        np.dtype(np.float32)
+    }
+    [line] = lines(tmp_path / "metrics.jsonl")
+    judged = {f"disc_{d}_loss" for d in ("bags", "shoes") if f"gen_{d}_loss" in losses}
+    about = {"step", "steps_per_second", "data_wait_fraction", "gen_loss", "disc_loss"}
+    assert line.keys() == losses | judged | about | held_out
+    assert drawn == [pictures, pictures]
+    assert images.read(tmp_path / "samples" / "00000002.png").ndim == 3

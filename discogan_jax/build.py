@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
 
 from discogan_jax import models
 from discogan_jax.data import sources
@@ -67,11 +66,12 @@ def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
     )
 
 
-def state(s: Settings, gan: DiscoGAN, key: PRNGKeyArray) -> TrainState:
-    """The state before the first step; under ``jax.eval_shape`` its shapes, for nothing."""
-    return create_state(key, gan, (s.data.image_size, s.data.image_size, 3))
+def image_shape(s: Settings) -> tuple[int, int, int]:
+    """Height, width and channels of one image."""
+    return s.data.image_size, s.data.image_size, 3
 
 
 def state_shapes(s: Settings, gan: DiscoGAN) -> TrainState:
     """The state's shapes; nothing is allocated."""
-    return jax.eval_shape(partial(state, s, gan), jax.random.key(s.seed))
+    create = partial(create_state, gan=gan, image_shape=image_shape(s))
+    return jax.eval_shape(create, jax.random.key(s.seed))

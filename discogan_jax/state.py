@@ -1,5 +1,6 @@
 """The two halves of a training run: arrays that change, and everything that is not an array."""
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,6 +88,7 @@ class DiscoGAN:
         return self.d_updates + self.g_updates
 
 
+@functools.cache  # equal settings, the same object: jit compiles nothing twice
 def adam(
     learning_rate: float, b1: float, b2: float, l2: float = 0.0
 ) -> optax.GradientTransformation:

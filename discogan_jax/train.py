@@ -23,7 +23,7 @@ from discogan_jax.errors import DivergedError, InterruptedRunError
 from discogan_jax.interrupts import Interrupts
 from discogan_jax.progress import Progress
 from discogan_jax.settings import Settings, from_config
-from discogan_jax.state import DiscoGAN, TrainState
+from discogan_jax.state import DiscoGAN, TrainState, create_state
 
 # A dispatch is not interrupted: so many cycles at most wait for a signal to be heard.
 MAX_STEPS_AT_ONCE = 100
@@ -151,8 +151,9 @@ def train_and_evaluate(
         everywhere = sharding.replicated(mesh)
         state = checkpoint.restore(manager, shapes, everywhere)
         if state is None:
-            create = jax.jit(partial(build.state, s, gan), out_shardings=everywhere)
-            state = create(jax.random.key(s.seed))
+            # No partial and no lambda: then runs of one process share what is compiled.
+            create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=everywhere)
+            state = create(jax.random.key(s.seed), gan, build.image_shape(s))
         step = int(state.step)
         if step >= s.train.steps:
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)

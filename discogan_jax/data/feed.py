@@ -6,11 +6,9 @@ threads, for data that does not fit.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
@@ -70,16 +68,15 @@ def device_feed(
     Yields:
       Each step's batches, uint8, without end.
     """
-    shardings = None if sharding is None else {"a": sharding, "b": sharding}
-
-    @partial(jax.jit, out_shardings=shardings)
-    def draw(data: Resident, step: jax.Array) -> dict[str, jax.Array]:
-        return data.order.batches(data.images, jnp.asarray([seed], jnp.uint32), step)
-
+    draw = jax.jit(_draw, out_shardings=sharding)
     step = start
     while True:
-        yield draw(data, np.asarray([step], np.uint32))
+        yield draw(data, np.asarray([seed], np.uint32), np.asarray([step], np.uint32))
         step += 1
+
+
+def _draw(data: Resident, seed: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
+    return data.order.batches(data.images, seed, step)
 
 
 def host_batches(images: Arrays, order: Order, seed: int, step: int) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from discogan_jax import steps
 from discogan_jax.models import official_init
@@ -64,7 +64,7 @@ def draw_each(
     return centres[:, None] + SPREAD * jax.random.normal(key, (len(centres), n, 2))
 
 
-# The authors' framework draws so: an untrained generator maps A nearly onto one point.
+# PyTorch's default, as in the authors' networks: untrained, all of A lands near 0.
 _dense = partial(nn.Dense, kernel_init=official_init)
 
 
@@ -107,15 +107,15 @@ class DenseDiscriminator(nn.Module):
 
 
 @partial(jax.jit, static_argnums=0)
-def create(gan: DiscoGAN, keys: PRNGKeyArray) -> TrainState:
+def create(gan: DiscoGAN, keys: Key[Array, "S"]) -> TrainState:
     """Initial states of several runs, one per key, stacked on a leading axis."""
     return jax.vmap(lambda key: create_state(key, gan, (2,)))(keys)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train(
-    gan: DiscoGAN, batch_size: int, states: TrainState, keys: PRNGKeyArray, n: Int[Array, ""]
-) -> tuple[TrainState, steps.Metrics]:
+    gan: DiscoGAN, batch_size: int, states: TrainState, keys: Key[Array, "S"], n: Int[Array, ""]
+) -> tuple[TrainState, dict[str, Float[Array, "S"]]]:
     """Trains several runs side by side, in one dispatch, on points that are never seen again.
 
     Args:

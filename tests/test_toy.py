@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,6 @@ from PIL import Image
 
 from discogan_jax import steps, toy
 from discogan_jax.errors import InputError
-from discogan_jax.state import create_state
 from experiments import toy as experiment
 
 
@@ -80,43 +80,48 @@ def test_points_are_those_of_the_mixture():
     np.testing.assert_allclose(each.std(1), toy.SPREAD, rtol=0.05)
 
 
-@pytest.mark.parametrize("objective", experiment.OBJECTIVES)
-def test_one_cycle_is_the_librarys(objective):
-    gan = experiment.system(objective)
+def test_one_cycle_is_the_librarys():
+    small = {
+        "generator": toy.DenseGenerator((8,)),
+        "discriminator": toy.DenseDiscriminator((8,)),
+    }
+    gan = replace(experiment.system("recongan"), **small)
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
-    trained, _ = toy.train(gan, 8, toy.create(gan, keys), keys, 1)
+    states = toy.create(gan, keys)
+    alone = jax.tree.map(lambda x: jnp.copy(x[1]), states)
+    trained, _ = toy.train(gan, 8, states, keys, jnp.int32(1))
     key_a, key_b = jax.random.split(jax.random.fold_in(keys[1], 0))
     shape = (gan.updates, 8)
     batches = {
         "a": toy.draw(key_a, toy.MODES_A, shape),
         "b": toy.draw(key_b, toy.MODES_B, shape),
     }
-    alone, _ = steps.train_step(gan, create_state(keys[1], gan, (2,)), batches)
+    alone, _ = steps.train_step_jit(gan, alone, batches)
     for x, y in zip(*map(jax.tree.leaves, (trained.gen.params, alone.gen.params)), strict=True):
         np.testing.assert_allclose(x[1], y, atol=1e-4)
 
 
 def test_the_experiment_in_short(tmp_path):
     said = []
-    experiment.compare(tmp_path / "run", seeds=1, cycles=150, say=said.append)
+    experiment.compare(tmp_path / "run", seeds=1, cycles=60, say=said.append)
     report = json.loads((tmp_path / "run" / "toy.json").read_text())
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["toy.json", "toy.png"]
     with Image.open(tmp_path / "run" / "toy.png") as picture:
         assert picture.width > 3 * picture.height
-    finals = {name: found["final"] for name, found in report["objectives"].items()}
+    finals = {name: found["end"] for name, found in report["objectives"].items()}
     assert set(finals) == {"gan", "recongan", "discogan"}
     assert finals["gan"]["rmse_a"] is None
     history = report["objectives"]["discogan"]["history"]
     errors = [check["seeds"][0]["rmse_a"] for check in history]
     assert errors[-1] < errors[0]
-    assert [check["cycle"] for check in history][-1] == 150
+    assert [check["cycle"] for check in history][-1] == 60
     assert report["versions"]["packages"]["jax"]
     assert "recongan" in "".join(said)
 
 
 @pytest.mark.parametrize(
     ("flag", "words"),
-    [("--seeds=0", "at least 1"), ("--cycles=-3", "at least 1"), ("--cycles=many", "integer")],
+    [("--seeds=0", "at least 1"), ("--cycles=-3", "at least 1"), ("--cycles=many", "many")],
 )
 def test_bad_flags_give_one_line(flag, words, tmp_path):
     command = [sys.executable, "-m", "experiments.toy", f"--workdir={tmp_path}/x", flag]

@@ -11,6 +11,8 @@ import numpy as np
 from absl import logging
 from jaxtyping import Shaped, UInt8
 
+from discogan_jax.host_tensorflow import tensorflow
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -127,7 +129,8 @@ def open_writer(directory: Path, start_step: int) -> Writer:
             "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
         )
         return lines
-    from clu import metric_writers  # imports TensorFlow, which takes seconds
+    tensorflow()
+    from clu import metric_writers  # late, like TensorFlow: seconds
 
     events = metric_writers.SummaryWriter(str(directory))
     return Both(lines, metric_writers.AsyncWriter(events))

@@ -1,6 +1,5 @@
 """Encoded pictures -> `train.npy` and `val.npy` of a folder."""
 
-import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from discogan_jax import images
 from discogan_jax.data import cache
 from discogan_jax.errors import InputError
+from discogan_jax.host_tensorflow import tensorflow
 
 _CHUNK = 256
 
@@ -126,19 +126,6 @@ def write_archive(
                 out[rows] = pictures
                 bar.update(len(rows))
         out.flush()
-
-
-def tensorflow() -> Any:
-    """Imports TensorFlow so that it never takes an accelerator's memory from JAX.
-
-    Returns:
-      The module.
-    """
-    import tensorflow as tf
-
-    with contextlib.suppress(RuntimeError):  # in use already: whatever it took is taken
-        tf.config.set_visible_devices([], "GPU")
-    return tf
 
 
 def _progress(label: str, count: int) -> tqdm:

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from discogan_jax.data.order import Order, Resident
 from discogan_jax.errors import InputError
+from discogan_jax.host_tensorflow import tensorflow
 
 Arrays = Mapping[str, UInt8[np.ndarray, "N S S 3"]]
 PREFETCHED_STEPS = 2
@@ -105,13 +106,12 @@ def tf_feed(
       InputError: TensorFlow is not installed.
     """
     try:
-        import tensorflow as tf
+        tf = tensorflow()
     except ImportError as error:
         raise InputError(
             "config.data.feed='tf' needs TensorFlow, which is not installed: install tensorflow, "
             "or use config.data.feed='device'"
         ) from error
-    tf.config.set_visible_devices([], "GPU")
 
     def gather(step: np.integer) -> tuple[np.ndarray, np.ndarray]:
         batches = host_batches(images, order, seed, int(step))

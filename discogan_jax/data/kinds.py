@@ -19,6 +19,7 @@ from discogan_jax import images
 from discogan_jax.data import decode, tarballs
 from discogan_jax.data.files import fingerprint, locked
 from discogan_jax.errors import InputError
+from discogan_jax.host_tensorflow import tensorflow
 
 HELD_OUT = 0.05
 """Part that is not for training where a source does not say which; at least one picture."""
@@ -83,7 +84,7 @@ class Archive:
 
     def write(self, folder: Path, image_size: int) -> None:
         """Decodes all of it."""
-        decode.tensorflow()
+        tensorflow()
         from discogan_jax.data import archives
 
         right = self.side == self._sides()[1]
@@ -211,7 +212,7 @@ class Tfds:
 
     def write(self, folder: Path, image_size: int) -> None:
         """Decodes all of it."""
-        decode.tensorflow()
+        tensorflow()
         import tensorflow_datasets as tfds
 
         builder = self._builder(tfds)

@@ -1,0 +1,51 @@
+"""The official PyTorch weights: running statistics, and what is no official network."""
+
+import golden_weights as gw
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from discogan_jax import interop, models
+from discogan_jax.errors import InputError
+
+X = jnp.zeros((1, 64, 64, 3))
+
+
+def shapes(module):
+    return jax.tree.map(
+        jnp.shape, jax.eval_shape(lambda k: module.init(k, X, True), jax.random.key(0))
+    )
+
+
+@pytest.mark.parametrize("bottleneck", [None, 100])
+def test_shapes_are_those_of_the_networks(bottleneck):
+    generator = gw.official_tensors(0, gw.official_generator_shapes(bool(bottleneck)))
+    found = jax.tree.map(jnp.shape, interop.generator_from_torch(generator))
+    assert found == shapes(models.official_generator(bottleneck))
+    discriminator = gw.official_tensors(1, gw.official_discriminator_shapes())
+    found = jax.tree.map(jnp.shape, interop.discriminator_from_torch(discriminator))
+    assert found == shapes(models.official_discriminator())
+
+
+def test_running_statistics_come_along():
+    tensors = gw.official_tensors(1, gw.official_discriminator_shapes())
+    mean, var = np.arange(128.0), np.arange(128.0) + 1
+    extra = {"bn2.running_mean": mean, "bn2.running_var": var, "bn2.num_batches_tracked": 7}
+    stats = interop.discriminator_from_torch(tensors | extra)["batch_stats"]
+    np.testing.assert_array_equal(stats["down_1_norm"]["mean"], mean)
+    np.testing.assert_array_equal(stats["down_1_norm"]["var"], var)
+    assert not stats["down_2_norm"]["mean"].any()
+
+
+def test_other_networks_are_refused_by_name():
+    with pytest.raises(InputError, match=r"main.N.weight, found \['fc.weight'\]"):
+        interop.generator_from_torch({"fc.weight": np.ones((3, 3))})
+    tensors = gw.official_tensors(1, gw.official_discriminator_shapes())
+    del tensors["conv2.weight"]
+    with pytest.raises(InputError, match="not an official discriminator"):
+        interop.discriminator_from_torch(tensors)
+    odd = gw.official_tensors(0, gw.official_generator_shapes(False))
+    del odd["main.20.weight"]
+    with pytest.raises(InputError, match="7 kernels do not pair up"):
+        interop.generator_from_torch(odd)

@@ -11,7 +11,7 @@ from configs import official
 def get_config() -> ConfigDict:
     """Sized for a few hundred images a domain and up: a batch must not be larger than a domain."""
     config = official.get_config()
-    config.domains = ("a", "b")
+    config.domains = ("a", "b")  # `experiments.folders` puts the folders' names
     config.data.source_a = "folder:a"
     config.data.source_b = "folder:b"
     config.data.batch_size = 64

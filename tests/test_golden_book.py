@@ -54,7 +54,7 @@ def case(request):
     return gan, state, batch, tensors, golden
 
 
-def close(actual, expected, tolerance=1e-5):
+def check_close(actual, expected, tolerance=1e-5):
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -62,19 +62,19 @@ def test_images_and_judgements(case):
     gan, state, batch, _, golden = case
     translate = functools.partial(steps.translate, gan, state, train=True)
     fake_b, fake_a = translate(batch["a"], "ab"), translate(batch["b"], "ba")
-    close(fake_b, golden["image/gen_b_fake"], 3e-5)
-    close(fake_a, golden["image/gen_s_fake"], 3e-5)
-    close(translate(fake_b, "ba"), golden["image/gen_recon_s"], 1e-4)
-    close(translate(fake_a, "ab"), golden["image/gen_recon_b"], 1e-4)
+    check_close(fake_b, golden["image/gen_b_fake"], 3e-5)
+    check_close(fake_a, golden["image/gen_s_fake"], 3e-5)
+    check_close(translate(fake_b, "ba"), golden["image/gen_recon_s"], 1e-4)
+    check_close(translate(fake_a, "ab"), golden["image/gen_recon_b"], 1e-4)
     for d, letter, fake in (("a", "s", fake_a), ("b", "b", fake_b)):
         variables = {"params": state.dis.params[d], "batch_stats": state.dis.batch_stats[d]}
         for x, name in ((batch[d], "real"), (fake, "fake")):
             (logits, _), _ = gan.discriminator.apply(variables, x, True, mutable=["batch_stats"])
-            close(logits, golden[f"disc/disc_{letter}_{name}"][:, 0], 1e-4)
+            check_close(logits, golden[f"disc/disc_{letter}_{name}"][:, 0], 1e-4)
     # What the code did instead: through the same generator twice.
     for d, direction, letter, fake in (("a", "ab", "s", fake_b), ("b", "ba", "b", fake_a)):
         as_coded = losses.reconstruction(translate(fake, direction), batch[d])
-        close(as_coded, golden[f"loss/const_loss_{letter}_as_coded"], 1e-4)
+        check_close(as_coded, golden[f"loss/const_loss_{letter}_as_coded"], 1e-4)
 
 
 def gradient(before, after, name):
@@ -97,7 +97,7 @@ def test_losses_and_gradients(case):
     names |= {"const_a_loss": "const_loss_s", "const_b_loss": "const_loss_b"}
     names |= {"disc_a_loss": "disc_s_loss", "disc_b_loss": "disc_b_loss", "disc_loss": "disc_loss"}
     for ours, theirs in names.items():
-        close((g | d)[ours], golden[f"loss/{theirs}"], 2e-5)
+        check_close((g | d)[ours], golden[f"loss/{theirs}"], 2e-5)
     for i, (ours, theirs) in enumerate((("ab", "generator_sb"), ("ba", "generator_bs"))):
         key = f"grad_gen_loss/{theirs}"
         check_gradients(golden, key, tensors[i], state.gen.params[ours], after_g.gen.params[ours])

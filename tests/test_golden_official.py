@@ -97,7 +97,7 @@ def case(request):
     return Case(request.param)
 
 
-def close(actual, expected, tolerance=1e-5, **kw):
+def check_close(actual, expected, tolerance=1e-5, **kw):
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, **kw)
 
 
@@ -108,20 +108,20 @@ def test_images_and_features(case):
         return steps.translate(gan, state, x, direction, train=True)
 
     ab, ba = translate(case.batch["a"], "ab"), translate(case.batch["b"], "ba")
-    close(ab, golden["image/AB"])
-    close(ba, golden["image/BA"])
-    close(translate(ab, "ba"), golden["image/ABA"], 1e-4)
-    close(translate(ba, "ab"), golden["image/BAB"], 1e-4)
+    check_close(ab, golden["image/AB"])
+    check_close(ba, golden["image/BA"])
+    check_close(translate(ab, "ba"), golden["image/ABA"], 1e-4)
+    check_close(translate(ba, "ab"), golden["image/BAB"], 1e-4)
     for d, fake in (("a", ba), ("b", ab)):
         variables = {"params": state.dis.params[d], "batch_stats": state.dis.batch_stats[d]}
         for x, name in ((case.batch[d], "real"), (fake, "fake")):
             judged, _ = gan.discriminator.apply(variables, x, True, mutable=["batch_stats"])
             logits, features = judged
             key = f"{name}_{d.upper()}"
-            close(jax.nn.sigmoid(logits), golden[f"disc/prob_{key}"][:, 0])
+            check_close(jax.nn.sigmoid(logits), golden[f"disc/prob_{key}"][:, 0])
             assert len(features) == 3
             for i, feature in enumerate(features):
-                close(
+                check_close(
                     gw.summary(feature), golden[f"disc/feat{i}_{key}"], 2e-4, err_msg=f"{i} {key}"
                 )
 
@@ -134,7 +134,7 @@ def test_every_loss_term(case):
     for theirs, ours in names.items():
         for domain in "AB":
             ours_value = (g | d)[f"{ours}_{domain.lower()}_loss"]
-            close(ours_value, case.golden[f"loss/{theirs}_{domain}"], err_msg=theirs)
+            check_close(ours_value, case.golden[f"loss/{theirs}_{domain}"], err_msg=theirs)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -143,9 +143,9 @@ def test_totals(case, objective):
         gan = replace(case.gan, objective=objective, weights=replace(OFFICIAL, rate=rate))
         state = case.state(gan)
         total, _ = steps.generator_loss(gan, state, state.gen.params, case.batch)
-        close(total, case.golden[f"total/{objective}/{rate}/gen"], err_msg=f"{rate}")
+        check_close(total, case.golden[f"total/{objective}/{rate}/gen"], err_msg=f"{rate}")
     _, metrics = steps.d_step(gan, state, case.batch)
-    close(metrics["disc_loss"], case.golden[f"total/{objective}/{rate}/dis"])
+    check_close(metrics["disc_loss"], case.golden[f"total/{objective}/{rate}/dis"])
 
 
 def test_gradients(case):
@@ -178,7 +178,9 @@ def test_nine_iterations(case):
         state = after_d if i % 3 == 0 else after_g
         for column, expected in zip(columns, row, strict=True):
             actual = (g | d)[trace_name(str(column))]
-            close(actual, expected, case.run_tolerances[i], err_msg=f"{column}, iteration {i}")
+            check_close(
+                actual, expected, case.run_tolerances[i], err_msg=f"{column}, iteration {i}"
+            )
     for network in case.tensors:
         for name, value in case.params(state, network).items():
             expected = case.golden[f"run/param/{network}/{name}"]

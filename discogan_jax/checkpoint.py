@@ -65,7 +65,23 @@ def restore(
     step = manager.latest_step() if step is None else step
     if step is None:
         return None
-    target = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes
-    )
-    return manager.restore(step, args=ocp.args.StandardRestore(target))
+    return manager.restore(step, args=ocp.args.StandardRestore(_placed(shapes, sharding)))
+
+
+def steps_saved(directory: Path) -> list[int]:
+    """Steps of the whole checkpoints of a folder, which another process may be writing to."""
+    if not directory.is_dir():
+        return []
+    return sorted(ocp.utils.checkpoint_steps(directory))
+
+
+def read(directory: Path, step: int, shapes: TrainState, sharding: Any) -> TrainState:
+    """Reads one checkpoint and leaves its folder as it is; arguments as in `restore`."""
+    with ocp.CheckpointManager(
+        directory, options=ocp.CheckpointManagerOptions(read_only=True)
+    ) as manager:
+        return manager.restore(step, args=ocp.args.StandardRestore(_placed(shapes, sharding)))
+
+
+def _placed(shapes: TrainState, sharding: Any) -> TrainState:
+    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding), shapes)

@@ -78,13 +78,13 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
 def run(arguments, cache, **kw):
     """Runs the experiment to its end: exit code, standard output, standard error."""
     process = start(arguments, cache, **kw)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
 def wait_for_line(path, step, process):
     """Returns when the numbers of a step, or of a later one, stand in a file."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not path.exists() or not any(line["step"] >= step for line in lines(path)):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline

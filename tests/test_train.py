@@ -19,9 +19,9 @@ from runs_here import assert_same, config, lines, saved, steps_saved
 from discogan_jax import images, runs, steps, train
 from discogan_jax.errors import DivergedError, InputError
 
-# Enough steps for a signal to come in between: some seconds.
-LONG = {"train__steps": 240, "train__print_every": 40, "train__sample_every": 80} | {
-    "train__checkpoint_every": 80
+# Enough steps for a signal to come in between, on a busy machine too: some seconds.
+LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
+    "train__checkpoint_every": 240
 }
 SHORT = {"train__steps": 6, "train__log_every": 2, "train__print_every": 3} | {
     "train__sample_every": 4,
@@ -92,26 +92,26 @@ def test_run_directory(data, undisturbed):
     assert json.loads((workdir / "config.json").read_text()) == runs.plain(config(data, **LONG))
     versions = json.loads((workdir / "versions.json").read_text())
     assert {"jax", "flax", "numpy"} <= versions["packages"].keys()
-    assert steps_saved(workdir) == [80, 160, 240]
+    assert steps_saved(workdir) == [240, 480, 720]
     grids = sorted(p.name for p in (workdir / "samples").iterdir())
-    assert grids == ["00000000.png", "00000080.png", "00000160.png", "00000240.png"]
+    assert grids == ["00000000.png", "00000240.png", "00000480.png", "00000720.png"]
     sizes = {Image.open(workdir / "samples" / name).size for name in grids}
     assert len(sizes) == 1
-    # Resolved config, a line each 40 steps, where it all is.
-    assert "train.steps = 240\n" in out
+    # Resolved config, a line each 120 steps, where it all is.
+    assert "train.steps = 720\n" in out
     assert "data.batch_size = 4\n" in out
-    assert f"Done. The run is in {workdir}, its last grid is {workdir}/samples/00000240.png" in out
-    printed = re.findall(r"^step +(\d+)/240  gen_loss \d.*images/s", err, re.MULTILINE)
-    assert printed == ["40", "80", "120", "160", "200", "240"]
+    assert f"Done. The run is in {workdir}, its last grid is {workdir}/samples/00000720.png" in out
+    printed = re.findall(r"^step +(\d+)/720  gen_loss \d.*images/s", err, re.MULTILINE)
+    assert printed == ["120", "240", "360", "480", "600", "720"]
     assert "Traceback" not in err
 
 
 def test_numbers_carry_the_domains_names(undisturbed):
     written = lines(undisturbed[0] / "metrics.jsonl")
-    assert [line["step"] for line in written] == list(range(10, 241, 10))
+    assert [line["step"] for line in written] == list(range(10, 721, 10))
     about = {"step", "steps_per_second", "data_wait_fraction"}
     for line in written:
-        assert line.keys() == LOSSES | about | (HELD_OUT if line["step"] % 80 == 0 else set())
+        assert line.keys() == LOSSES | about | (HELD_OUT if line["step"] % 240 == 0 else set())
         assert all(math.isfinite(value) for value in line.values())
         assert 0 <= line["data_wait_fraction"] <= 1
         assert line["disc_loss"] == pytest.approx(line["disc_bags_loss"] + line["disc_shoes_loss"])
@@ -121,17 +121,17 @@ def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp
     """Three processes, two feeds and two signals make the run that one process makes."""
     workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
     stops = []
-    for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 100)):
+    for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 260)):
         arguments = runs_here.command(data, workdir, **LONG, data__feed=feed)
         process = runs_here.start(arguments, cache)
         runs_here.wait_for_line(numbers, after, process)
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 128 + number, err
         stops.append(max(steps_saved(workdir)))
-        assert f"{number.name}: saved step {stops[-1]} of 240 in {workdir}" in err
+        assert f"{number.name}: saved step {stops[-1]} of 720 in {workdir}" in err
         assert "Traceback" not in err
-        assert after <= stops[-1] < 240
+        assert after <= stops[-1] < 720
         assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
     arguments = runs_here.command(data, workdir, **LONG, data__feed="tf")
     code, _, err = runs_here.run(arguments, cache)
@@ -144,9 +144,9 @@ def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp
     assert [line["step"] for line in written] == [line["step"] for line in expected]
     for one, other in zip(written, expected, strict=True):
         assert {k: one[k] for k in LOSSES} == {k: other[k] for k in LOSSES}
-    assert set(steps_saved(workdir)) == {80, 160, 240, *stops}
+    assert set(steps_saved(workdir)) == {240, 480, 720, *stops}
     assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
-    last = "samples/00000240.png"
+    last = "samples/00000720.png"
     assert (workdir / last).read_bytes() == (undisturbed[0] / last).read_bytes()
 
 
@@ -183,7 +183,7 @@ def test_what_follows_the_last_checkpoint_of_a_killed_run_is_done_again(data, sh
 def test_another_config_is_refused(data, cache, undisturbed):
     workdir = undisturbed[0]
     before = (workdir / "config.json").read_bytes()
-    other = LONG | {"optim__learning_rate": 0.5, "loss__identity": 0.25, "train__steps": 300}
+    other = LONG | {"optim__learning_rate": 0.5, "loss__identity": 0.25, "train__steps": 900}
     code, _, err = runs_here.run(runs_here.command(data, workdir, **other), cache)
     assert code == 2
     assert f"{workdir} holds the run of another config" in err

@@ -1,6 +1,8 @@
 """bags ↔ shoes, the book's recipe at full size: 64 px, batch 256, 100,000 steps.
 
 python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
+
+Meant for a GPU, and not yet run to its end: `official` is the recipe with measured numbers.
 """
 
 from ml_collections import ConfigDict, config_dict

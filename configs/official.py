@@ -1,6 +1,10 @@
-"""bags ↔ shoes, the published recipe (Kim et al. 2017): 64 px, batch 200, 10,000 + 20,000 cycles.
+"""bags ↔ shoes, the published recipe (Kim et al. 2017): 64 px, batch 200, 30,000 cycles.
 
 python -m experiments.bags_shoes --config=configs/official.py --config.data.archives=DIR
+
+Meant for a GPU. On two CPU cores, batch 32 and 420 steps in 29 minutes (0.25 steps a second) gave
+recognisable shoes and bags, with mean squared errors of 0.060 (bags → shoes → bags) and 0.031 on
+held-out images: docs/results.md has the command and the rest.
 """
 
 from ml_collections import ConfigDict

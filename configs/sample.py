@@ -2,9 +2,9 @@
 
 python -m experiments.bags_shoes --config=configs/sample.py
 
-Expect, on two CPU cores, 7 steps a second and after 1,000 steps (2 min 20 s) translations of held-out
-drawings that are recognised as the other kind of thing in the same colour: hue errors of 9° (bags →
-shoes) and 6° (back), where chance is 90°; bags → shoes → bags at 22.6 dB.
+Expect, on two CPU cores, 7 steps a second and after 1,000 steps (2 min 20 s) translations of
+held-out drawings that are recognised as the other kind of thing in the same colour: hue errors of
+9° (bags → shoes) and 6° (back), where chance is 90°; bags → shoes → bags at 22.6 dB.
 """
 
 from ml_collections import ConfigDict

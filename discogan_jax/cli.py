@@ -6,9 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from discogan_jax.errors import InputError
-
-EXIT_INPUT = 2
+from discogan_jax.errors import EXIT_INPUT, InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

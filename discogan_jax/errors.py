@@ -1,5 +1,8 @@
 """How things end that are nobody's bug: a mistake in the input, a divergence, a signal."""
 
+EXIT_INPUT = 2
+"""Exit status of every command after a mistake in its input."""
+
 
 class InputError(ValueError):
     """What the user gave (a file, a config field, a flag) cannot be used.

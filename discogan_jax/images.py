@@ -1,8 +1,6 @@
 """Pictures as uint8 arrays: read, fit to a square, save."""
 
-import contextlib
 import io
-import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +9,7 @@ from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageOps
 
 from discogan_jax.errors import InputError
+from discogan_jax.whole_file import replacing
 
 EXTENSIONS = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -138,17 +137,13 @@ def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
             f"{path}: pictures are saved as .png, .jpg or .jpeg, not {path.suffix or 'nothing'!r}."
         )
     kind, options = _SAVED_AS[path.suffix.lower()]
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     picture = Image.fromarray(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(temporary, format=kind, **options)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            picture.save(temporary, format=kind, **options)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _name(source: str | Path | bytes | BinaryIO) -> str:

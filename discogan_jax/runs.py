@@ -17,6 +17,7 @@ from discogan_jax import build, checkpoint, sharding, steps
 from discogan_jax.errors import InputError
 from discogan_jax.settings import Settings, differences, from_config
 from discogan_jax.state import DiscoGAN, TrainState
+from discogan_jax.whole_file import replacing
 
 CONFIG_FILE = "config.json"
 VERSIONS_FILE = "versions.json"
@@ -194,6 +195,5 @@ def versions() -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file that is at all times either the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")

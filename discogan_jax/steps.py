@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Integer, Num
 
 from discogan_jax import losses
 from discogan_jax.data.order import Resident
@@ -206,8 +206,8 @@ def train_steps(
     gan: DiscoGAN,
     state: TrainState,
     data: Resident,
-    seed: Int[Array, ""],
-    n: Int[Array, ""],
+    seed: Integer[Array, ""],
+    n: Integer[Array, ""],
 ) -> tuple[TrainState, Metrics]:
     """Several cycles in one dispatch, on batches drawn on the device.
 

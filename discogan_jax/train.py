@@ -194,15 +194,19 @@ def _make_advance(
         )
     else:
         data = feed.resident(train, order, sharding.replicated(mesh))
-        # XLA on CPU is many times slower in a loop on the device, and on several devices each
-        # would draw the whole batch.
-        if mesh.size == 1 and mesh.devices.flat[0].platform != "cpu":
+        if _loops_on_device(mesh):
             seed = jnp.asarray(s.seed, jnp.uint32)
             dispatch = partial(steps.train_steps_jit, gan, data=data, seed=seed)
             return lambda state, n: (*dispatch(state, n=n), n), None
         batches = feed.device_feed(data, s.seed, start, split)
     waiting = _Waiting(batches, clock)
     return lambda state, _: (*steps.train_step_jit(gan, state, waiting.take()), 1), waiting
+
+
+def _loops_on_device(mesh: Mesh) -> bool:
+    # XLA on CPU is many times slower in a loop on the device, and on several devices each would
+    # draw the whole batch.
+    return mesh.size == 1 and mesh.devices.flat[0].platform != "cpu"
 
 
 def _loop(

@@ -12,6 +12,7 @@ from absl import logging
 from jaxtyping import Shaped, UInt8
 
 from discogan_jax.host_tensorflow import tensorflow
+from discogan_jax.whole_file import replacing
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -50,10 +51,8 @@ class JsonLines:
           start_step: finished steps; later lines are those of a lost future.
         """
         kept = [line for line in _lines(path) if line["step"] <= start_step]
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w") as file:
-            file.writelines(json.dumps(line) + "\n" for line in kept)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:

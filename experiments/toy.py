@@ -50,7 +50,7 @@ from absl import app, flags, logging
 from jaxtyping import Float, UInt8
 
 from discogan_jax import launch, steps, toy, toy_figure
-from discogan_jax.errors import InputError
+from discogan_jax.errors import EXIT_INPUT, InputError
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
 from discogan_jax.runs import versions, write_json
@@ -63,7 +63,6 @@ LEARNING_RATE = 1e-3
 ADAM = adam(LEARNING_RATE, 0.5, 0.999)
 CHECKS = 20  # how often a run is measured, the end included
 POINTS = 400  # that measure a mode of A, and a mode of B
-EXIT_INPUT = 2
 MEASURES = ("covered", "landed", "purity", "shared", "rmse_a", "rmse_b")
 
 flags.DEFINE_string("workdir", "runs/toy", "Folder for toy.png and toy.json.")

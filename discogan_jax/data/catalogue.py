@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from discogan_jax.data import files
 from discogan_jax.data.drawing import edges
 from discogan_jax.data.items import TILT_RANGE, Item, describe, draw
 from discogan_jax.errors import InputError
+from discogan_jax.whole_file import replacing
 
 ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
 """Name of the archive, and of the folder inside it, of each kind."""
@@ -157,7 +157,7 @@ def _write(
     members = {f"train/{i + 1}_AB.jpg": i for i in range(parameters["train"])}
     members |= {f"val/{i + 1}_AB.jpg": VAL_START + i for i in range(parameters["val"])}
     items = {name: describe(kind, index, seed, tilt_range=tilts) for name, index in members.items()}
-    with files.replacing(archive) as temporary:
+    with replacing(archive) as temporary:
         with (
             temporary.open("wb") as file,
             # No name and no time inside: the bytes depend on nothing but the drawings. Stored as
@@ -177,7 +177,7 @@ def _write(
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
         # The record first: cut off in between, the next call finds an archive that it may replace.
-        with files.replacing(record_path(archive)) as record:
+        with replacing(record_path(archive)) as record:
             record.write_text(json.dumps(content, indent=0) + "\n")
 
 

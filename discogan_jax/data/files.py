@@ -1,10 +1,9 @@
-"""What every room that keeps files on a disk needs: locks, room, whole files, a key of a file."""
+"""What every room that keeps files on a disk needs: locks, room, a key of a file."""
 
 import contextlib
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,21 +99,3 @@ def _acquire(descriptor: int, path: Path) -> bool:
         logging.warning("%s: no locks on this file system (%s)", path, error)
         return False
     return True
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Lets a file appear complete or not at all.
-
-    Args:
-      path: the file; one that is there is replaced.
-
-    Yields:
-      A hidden name beside it to write to; renamed once the body has ended without an error.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

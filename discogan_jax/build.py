@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from discogan_jax import models
 from discogan_jax.data import sources
+from discogan_jax.data.items import Item
 from discogan_jax.data.order import Order
 from discogan_jax.losses import LossWeights
 from discogan_jax.settings import Settings
@@ -50,6 +51,16 @@ def images(s: Settings) -> dict[str, sources.Images]:
         sources.load, image_size=s.data.image_size, data_dir=s.data_dir, archives=s.archives
     )
     return {d: load(source) for d, source in named.items()}
+
+
+def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
+    """Per domain and split, what its images are known to show: drawn ones alone have that."""
+    named = {"a": s.data.source_a, "b": s.data.source_b}
+    found = {
+        d: sources.described(source, data_dir=s.data_dir, archives=s.archives)
+        for d, source in named.items()
+    }
+    return {d: items for d, items in found.items() if items is not None}
 
 
 def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:

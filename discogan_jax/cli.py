@@ -32,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument(
         "--raw", action="store_true", help="the parameters themselves, not their averages"
     )
+    command.add_argument(
+        "--inception",
+        metavar="FILE",
+        help="adds FID and KID, in features of this file (discogan_jax/inception.py says which); "
+        "needs the extra 'fid'",
+    )
     command.set_defaults(function=_evaluate)
     parsed = parser.parse_args(arguments)
     try:
@@ -46,13 +52,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells how it reads
     # --help must not wait for JAX.
-    from discogan_jax import evaluate, runs
+    from discogan_jax import evaluate, inception, runs
+    from discogan_jax.evaluation.rows import table
 
     run = runs.open(arguments.run, arguments.step)
-    rows = evaluate.evaluate(run, raw=arguments.raw)
-    print(evaluate.table(rows))
+    run = run.raw if arguments.raw else run
+    extractor = inception.load(arguments.inception) if arguments.inception else None
+    rows = evaluate.evaluate(run, extractor=extractor)
+    print(table(rows))
     path = run.path / evaluate.EVALUATION_FILE
-    runs.write_json(path, evaluate.report(run, rows, raw=arguments.raw))
+    runs.write_json(path, evaluate.report(run.step, run.state, rows))
     print(f"step {run.step}; written to {path}")
 
 

@@ -1,183 +1,183 @@
 """How well a run translates its held-out images: a table of values beside their references."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from discogan_jax import build, runs
-from discogan_jax.measures import collapse, colour, kept, realism, reconstruction
+from discogan_jax.data import sources
+from discogan_jax.errors import InputError
+from discogan_jax.evaluation import rows, scores, truth
+from discogan_jax.evaluation.rows import Path, Row
+from discogan_jax.inception import Extractor
 from discogan_jax.runs import Run
+from discogan_jax.settings import Settings
+from discogan_jax.state import DiscoGAN, Player, TrainState
 
 EVALUATION_FILE = "evaluation.json"
 MAX_IMAGES = 500
+MIN_IMAGES = 2
 
 Images = Float[np.ndarray, "N S S 3"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measured number.
+class Known:
+    """What is known of real images, found out once and used for every state of a run.
 
     Attributes:
-      what: what was measured, with the translation it is of.
-      value: the number.
-      reference: what to read it beside, or None.
-      beside: what the reference is.
-      better: ``higher``, ``lower`` or ``nearer`` (to the reference).
+      real: per domain, held-out images.
+      judge: taught on the training images.
+      facts: per domain, what held-out images are known to show; empty for photographs.
+      eyes: per domain, what reads such facts; has the same domains.
     """
 
-    what: str
-    value: float
-    reference: float | None
-    beside: str
-    better: str
+    real: dict[str, Images]
+    judge: scores.Judge
+    facts: dict[str, truth.Facts]
+    eyes: dict[str, truth.Eyes]
 
 
-def evaluate(run: Run, *, raw: bool = False, batch_size: int = 64) -> list[Row]:
+def known(s: Settings, loaded: Mapping[str, sources.Images]) -> Known:
+    """Teaches judge and eyes; a matter of seconds, on one device.
+
+    Args:
+      s: the run's settings.
+      loaded: its images, from `build.images`.
+
+    Raises:
+      InputError: too few images are held out.
+    """
+    for domain, x in zip(s.domains, loaded.values(), strict=True):
+        if len(x.val) < MIN_IMAGES:
+            raise InputError(
+                f"{domain}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, and numbers "
+                "to rely on need a hundred"
+            )
+    real = {d: _unit(np.asarray(x.val[:MAX_IMAGES])) for d, x in loaded.items()}
+    judge = scores.Judge.taught({d: x.train for d, x in loaded.items()})
+    items = build.described(s)
+    facts = {d: truth.Facts.of(x["val"][:MAX_IMAGES]) for d, x in items.items()}
+    eyes = {
+        d: truth.Eyes.taught(loaded[d].train, truth.Facts.of(x["train"])) for d, x in items.items()
+    }
+    return Known(real, judge, facts, eyes)
+
+
+def evaluate(run: Run, *, extractor: Extractor | None = None, batch_size: int = 64) -> list[Row]:
     """Measures a run on its held-out images.
 
-    Running statistics are used, and averaged parameters where the run keeps them. Deterministic;
-    the batch size changes rounding alone.
+    Running statistics are used, and averaged parameters where the run keeps them (`Run.raw` is the
+    same run without). Deterministic; batch size and number of devices change rounding alone.
 
     Args:
       run: from `runs.open`.
-      raw: use the parameters themselves where averages are kept.
+      extractor: from `inception.load`, for FID and KID.
       batch_size: images at a time.
 
     Raises:
-      InputError: the run's images are not to be found.
+      InputError: the run's images are not to be found, or too few are held out.
     """
-    state = replace(run.state, ema=None) if raw else run.state
-    loaded = build.images(run.settings)
-    real = {d: _unit(np.asarray(loaded[d].val[:MAX_IMAGES])) for d in "ab"}
-    names = dict(zip("ab", run.domains, strict=True))
-    objective = run.gan.objective
+    about = known(run.settings, build.images(run.settings))
+    fewest = min(len(x) for x in about.real.values())
+    if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
+        raise InputError(
+            f"{fewest} held-out images are too few for {extractor.name}: "
+            f"{scores.LEAST_IN_FEATURES} are needed, and thousands for numbers to compare"
+        )
+    return measure(
+        run.settings, run.gan, run.state, about, extractor=extractor, batch_size=batch_size
+    )
+
+
+def measure(
+    s: Settings,
+    gan: DiscoGAN,
+    state: TrainState,
+    about: Known,
+    *,
+    extractor: Extractor | None = None,
+    batch_size: int = 64,
+) -> list[Row]:
+    """Measures a state.
+
+    Args:
+      s: the run's settings.
+      gan: what is trained.
+      state: its state, on any devices.
+      about: from `known`.
+      extractor: from `inception.load`, for FID and KID.
+      batch_size: images at a time.
+    """
+    state = _generators(state)
+    names = dict(zip("ab", s.domains, strict=True))
 
     def make(x: Images, direction: str) -> Images:
-        return runs.translate(run.gan, state, x, direction, batch_size)
+        return runs.translate(gan, state, x, direction, batch_size)
 
-    rows = []
-    for direction in ("ab", "ba") if objective == "discogan" else ("ab",):
+    found = _references(about, names)
+    for direction in ("ab", "ba") if gan.objective == "discogan" else ("ab",):
         source, target = direction[0], direction[1]
-        made = make(real[source], direction)
-        label = f"{names[source]} → {names[target]}"
-        if objective != "gan":
-            again = make(made, target + source)
-            rows += _reconstruction(real[source], again, f"{label} → {names[source]}")
-        rows += _realism(made, real[target], label)
-        rows += _collapse(made, real[source], real[target], label)
-        if _are_pairs(run):
-            count = min(len(made), len(real[target]))
-            rows += _against_truth(made[:count], real[target][:count], label)
-        rows += _colour(made, real[source], label)
-    return rows
+        real, wanted = about.real[source], about.real[target]
+        made = make(real, direction)
+        path = Path((names[source], names[target]))
+        if gan.objective != "gan":
+            there_and_back = Path((*path.domains, names[source]))
+            found += scores.reconstructed(real, make(made, target + source), there_and_back)
+        found += scores.real_looking(made, wanted, path)
+        found += scores.judged(made, wanted, about.judge, target, path)
+        if extractor is not None:
+            found += scores.in_features(made, wanted, extractor, path)
+        found += scores.varied(made, real, wanted, path)
+        if _are_pairs(s):
+            count = min(len(made), len(wanted))
+            found += scores.against_pairs(made[:count], wanted[:count], path)
+        found += scores.coloured(made, real, path)
+        if source in about.facts and target in about.eyes:
+            found += truth.held(about.eyes[target], made, about.facts[source], path)
+    return found
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as text, in columns."""
-    cells = [("measured on held-out images", "value", "beside", "", "better")]
-    cells += [(r.what, _short(r.value), _short(r.reference), r.beside, r.better) for r in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(5)]
-    aligned = [
-        f"{a:<{widths[0]}}  {v:>{widths[1]}}  {b:>{widths[2]}}  {c:<{widths[3]}}  {d}"
-        for a, v, b, c, d in cells
-    ]
-    return "\n".join(line.rstrip() for line in aligned)
+def report(step: int, state: TrainState, found: list[Row]) -> Mapping[str, Any]:
+    """What `evaluation.json` holds.
 
-
-def report(run: Run, rows: list[Row], *, raw: bool) -> Mapping[str, Any]:
-    """What `evaluation.json` holds; numbers that are not finite become null."""
-    averaged = run.state.ema is not None and not raw
-    measured = [
-        {k: _plain(v) if isinstance(v, float) else v for k, v in asdict(row).items()}
-        for row in rows
-    ]
+    Args:
+      step: of the state.
+      state: what was measured; of one without averages, the parameters themselves.
+      found: from `measure`.
+    """
     return {
-        "step": run.step,
-        "parameters": "averaged" if averaged else "raw",
-        "rows": measured,
+        "step": step,
+        "parameters": "raw" if state.ema is None else "averaged",
+        "rows": rows.as_json(found),
         "versions": runs.versions(),
     }
 
 
-def _reconstruction(x: Images, again: Images, label: str) -> list[Row]:
-    found = reconstruction.paired(x, again)
-    better = {"mse": "lower", "psnr": "higher", "ssim": "higher"}
-    return [
-        Row(f"{label}: {name}", float(found[name].mean()), None, "", way)
-        for name, way in better.items()
-    ]
+def _references(about: Known, names: Mapping[str, str]) -> list[Row]:
+    """How good the judge and the eyes are themselves, on held-out real images."""
+    shares = [about.judge.share(x, d) for d, x in about.real.items()]
+    both = Path((" and ".join(names.values()),))
+    found = [both.row("judge", "told apart by the judge", float(np.mean(shares)), "higher")]
+    for d, eyes in about.eyes.items():
+        found += truth.read_right(eyes, about.real[d], about.facts[d], Path((names[d],)))
+    return found
 
 
-def _realism(made: Images, real: Images, label: str) -> list[Row]:
-    """On halves, so that the reference is one of as many images."""
-    count = min(len(made), len(real))
-    first, second = realism.halves(count)
-
-    def distance(x: Images, y: Images) -> float:
-        return 1000 * realism.sliced_wasserstein(x, y, pooled=True)["mean"]
-
-    value = distance(made[:count][first], real[:count][second])
-    reference = realism.between_halves(distance, real[:count])
-    what = f"{label}: sliced Wasserstein distance × 1000"
-    return [Row(what, value, reference, "halves of real ones", "lower")]
+def _generators(state: TrainState) -> TrainState:
+    """A state that can translate and no more, on one device, whatever it is trained on."""
+    nobody = Player(params={}, batch_stats={}, opt_state=())
+    alone = replace(state, gen=replace(state.gen, opt_state=()), dis=nobody)
+    return jax.device_put(jax.device_get(alone), jax.local_devices()[0])
 
 
-def _collapse(made: Images, source: Images, target: Images, label: str) -> list[Row]:
-    first, second = realism.halves(min(len(made), len(target)))
-    diversity = collapse.diversity(made, source)
-    natural = collapse.diversity(target, source)
-    neighbours = collapse.distinct_neighbours(made[first], target[second])
-    of_real = realism.between_halves(collapse.distinct_neighbours, target[: 2 * len(first)])
-    return [
-        Row(f"{label}: diversity of outputs / inputs", diversity, natural, "real ones", "nearer"),
-        Row(
-            f"{label}: distinct nearest neighbours",
-            neighbours,
-            of_real,
-            "halves of real ones",
-            "higher",
-        ),
-    ]
-
-
-def _against_truth(made: Images, truth: Images, label: str) -> list[Row]:
-    found, shuffled = reconstruction.paired(made, truth), reconstruction.shuffled(made, truth)
-    better = {"l1": "lower", "psnr": "higher", "ssim": "higher"}
-    return [
-        Row(
-            f"{label}: {name} to the true pair",
-            float(found[name].mean()),
-            float(shuffled[name].mean()),
-            "wrong pairs",
-            way,
-        )
-        for name, way in better.items()
-    ]
-
-
-def _colour(made: Images, source: Images, label: str) -> list[Row]:
-    """What of the foreground's colour is kept; for objects on white."""
-    before, after = colour.foreground_colour(source), colour.foreground_colour(made)
-    measures: list[tuple[str, Callable[..., float], str, str]] = [
-        ("hue error in degrees", kept.hue_error, "hue", "lower"),
-        ("correlation of lightness", kept.correlation, "lightness", "higher"),
-    ]
-    rows = []
-    for name, measure, attribute, better in measures:
-        found = kept.against_random(measure, getattr(before, attribute), getattr(after, attribute))
-        rows.append(Row(f"{label}: {name}", found.value, found.random, "random pairs", better))
-    return rows
-
-
-def _are_pairs(run: Run) -> bool:
+def _are_pairs(s: Settings) -> bool:
     """Whether held-out image i of one domain is the partner of image i of the other."""
-    data = run.settings.data
-    sides = [source.split("/") for source in (data.source_a, data.source_b)]
+    sides = [source.split("/") for source in (s.data.source_a, s.data.source_b)]
     return (
         all(parts[0].startswith("archive:") and len(parts) > 1 for parts in sides)
         and sides[0][0] == sides[1][0]
@@ -187,11 +187,3 @@ def _are_pairs(run: Run) -> bool:
 
 def _unit(images: np.ndarray) -> Images:
     return images.astype(np.float32) / 255
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

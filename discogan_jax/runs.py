@@ -5,7 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from discogan_jax import build, checkpoint, sharding, steps
+from discogan_jax.continuing import differences
 from discogan_jax.errors import InputError
-from discogan_jax.settings import Settings, differences, from_config
+from discogan_jax.settings import Settings, from_config
 from discogan_jax.state import DiscoGAN, TrainState
 from discogan_jax.whole_file import replacing
 
@@ -107,6 +108,11 @@ class Run:
     def domains(self) -> tuple[str, str]:
         """Names of a and b."""
         return self.settings.domains
+
+    @property
+    def raw(self) -> "Run":
+        """The same run with its parameters themselves in place of their averages."""
+        return replace(self, state=replace(self.state, ema=None))
 
     def translate(
         self, images: UInt8[np.ndarray, "N S S 3"], to: str, batch_size: int = 64

@@ -18,6 +18,8 @@ _ROOMS = [
     "interop",
     "images",
     "measures",
+    "evaluation",
+    "inception",
     "data",
 ]
 _hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")

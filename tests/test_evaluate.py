@@ -1,18 +1,23 @@
 """`discogan evaluate`: what it measures of a run, and what it says of what is no run."""
 
 import json
+import logging
 import math
 import subprocess
 import sys
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import cli, evaluate, runs, train
+from discogan_jax import build, cli, evaluate, runs, train
 from discogan_jax.errors import InputError
+from discogan_jax.evaluation import rows, scores
 from discogan_jax.measures import reconstruction
+
+FIELDS = {"train__steps": 4, "train__checkpoint_every": 2, "train__sample_every": 0}
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +28,20 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def workdir(data, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "run"
-    fields = {"train__steps": 4, "train__checkpoint_every": 2, "train__sample_every": 0}
-    train.train_and_evaluate(runs_here.config(data, **fields), workdir)
+    train.train_and_evaluate(runs_here.config(data, **FIELDS), workdir)
     return workdir
+
+
+@pytest.fixture(scope="module")
+def known(workdir):
+    s = runs.open(workdir).settings
+    return evaluate.known(s, build.images(s))
+
+
+def measure(run, known, **kw):
+    return {
+        r.name: r.value for r in evaluate.measure(run.settings, run.gan, run.state, known, **kw)
+    }
 
 
 def test_a_run_opens_at_any_checkpoint_and_translates(data, workdir):
@@ -43,39 +59,72 @@ def test_a_run_opens_at_any_checkpoint_and_translates(data, workdir):
         run.translate(pictures, to="hats")
 
 
-def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdir):
+def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdir, known):
     run = runs.open(workdir)
-    rows = evaluate.evaluate(run)
-    assert evaluate.table(rows) == evaluate.table(evaluate.evaluate(run))
-    for one, other in zip(rows, evaluate.evaluate(run, batch_size=3), strict=True):
-        assert one.what == other.what
-        np.testing.assert_allclose(one.value, other.value, rtol=1e-3, atol=1e-4)
-    by_name = {row.what: row for row in rows}
+    found = measure(run, known)
+    np.testing.assert_equal(measure(run, known), found)
+    for name, value in measure(run, known, batch_size=3).items():
+        np.testing.assert_allclose(value, found[name], rtol=1e-3, atol=1e-4, err_msg=name)
     pictures = np.load(data / "bags" / "val.npy")
     again = run.translate(np.float32(run.translate(pictures, "shoes")), "bags")
     expected = reconstruction.mse(pictures.astype(np.float32) / 255, again).mean()
-    np.testing.assert_allclose(by_name["bags → shoes → bags: mse"].value, expected, rtol=1e-4)
-    assert {row.better for row in rows} == {"higher", "lower", "nearer"}
-    assert not any("true pair" in name for name in by_name)
-    raw = evaluate.evaluate(run, raw=True)
-    assert [r.value for r in raw] != [r.value for r in rows]
+    np.testing.assert_allclose(found["bags_to_shoes_to_bags/mse"], expected, rtol=1e-4)
+    assert not any("pair_" in name for name in found)
+    assert measure(run.raw, known) != found
+
+
+def test_the_number_of_devices_changes_nothing(workdir, tmp_path, known):
+    """Four devices in another process; a state spread over them is measured as one on one."""
+    code = """
+import json, sys, jax, numpy as np
+from discogan_jax import build, evaluate, runs, sharding
+run = runs.open(sys.argv[1])
+known = evaluate.known(run.settings, build.images(run.settings))
+mesh = sharding.data_mesh()
+assert mesh.size == 4
+state = jax.device_put(run.state, sharding.replicated(mesh))
+found = evaluate.measure(run.settings, run.gan, state, known)
+json.dump({row.name: row.value for row in found}, sys.stdout)
+"""
+    env = runs_here.environment(tmp_path) | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, workdir], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    four = json.loads(done.stdout)
+    assert jax.device_count() == 1
+    one = measure(runs.open(workdir), known)
+    assert four.keys() == one.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(four[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_training_evaluates_itself_and_says_the_same_as_the_command(data, tmp_path, workdir):
+    changes = FIELDS | {"train__evaluate_every": 2}
+    train.train_and_evaluate(runs_here.config(data, **changes), tmp_path)
+    lines = {line["step"]: line for line in runs_here.lines(tmp_path / "metrics.jsonl")}
+    assert [step for step, line in lines.items() if "eval/bags_to_shoes/density" in line] == [2, 4]
+    written = json.loads((tmp_path / evaluate.EVALUATION_FILE).read_text())
+    assert written["step"] == 4
+    assert cli.main(["evaluate", str(workdir)]) == 0
+    assert json.loads((workdir / evaluate.EVALUATION_FILE).read_text()) == written
 
 
 def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs(workdir):
-    run = runs.open(workdir)
+    s = runs.open(workdir).settings
 
-    def with_sources(a, b):
-        data = replace(run.settings.data, source_a=a, source_b=b)
-        return replace(run, settings=replace(run.settings, data=data))
+    def pairs(a, b):
+        return evaluate._are_pairs(replace(s, data=replace(s.data, source_a=a, source_b=b)))
 
     edges, photos = "archive:edges2shoes/edges/first", "archive:edges2shoes/photo/second"
-    assert evaluate._are_pairs(with_sources(edges, photos))
-    assert not evaluate._are_pairs(with_sources(photos, photos))
-    assert not evaluate._are_pairs(with_sources("archive:edges2handbags/photo", photos))
-    assert not evaluate._are_pairs(with_sources("folder:a/edges", "folder:a/photo"))
-    rng = np.random.default_rng(0)
-    truth = rng.random((6, 16, 16, 3), np.float32)
-    for row in evaluate._against_truth(truth, truth, "edges → photos"):
+    assert pairs(edges, photos)
+    assert not pairs(photos, photos)
+    assert not pairs("archive:edges2handbags/photo", photos)
+    assert not pairs("folder:a/edges", "folder:a/photo")
+    truth = np.random.default_rng(0).random((6, 16, 16, 3), np.float32)
+    for row in scores.against_pairs(truth, truth, rows.Path(("edges", "photos"))):
         assert row.value != row.reference
         assert (row.value > row.reference) == (row.better == "higher")
 
@@ -87,10 +136,23 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     assert f"step 2; written to {workdir / 'evaluation.json'}" in out
     found = json.loads((workdir / "evaluation.json").read_text())
     assert (found["step"], found["parameters"]) == (2, "averaged")
-    assert len(found["rows"]) == 16
+    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 27
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
     assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"
+
+
+def test_a_single_held_out_image_stops_the_command_but_not_the_training(tmp_path, caplog):
+    data = runs_here.write_arrays(tmp_path / "data")
+    for domain in runs_here.DOMAINS:
+        np.save(data / domain / "val.npy", np.load(data / domain / "val.npy")[:1])
+    made = runs_here.config(data, **FIELDS, train__evaluate_every=4)
+    with caplog.at_level(logging.WARNING, "absl"):
+        train.train_and_evaluate(made, tmp_path / "run")
+    message = "bags: 1 held-out image; measuring needs 2"
+    assert f"step 4 is not evaluated: {message}" in caplog.text
+    with pytest.raises(InputError, match=message):
+        evaluate.evaluate(runs.open(tmp_path / "run"))
 
 
 def test_what_is_no_run_gets_one_line(workdir, tmp_path, capsys):

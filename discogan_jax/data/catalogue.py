@@ -122,6 +122,29 @@ def record_path(archive: Path) -> Path:
     return archive.with_name(archive.name.removesuffix(".tar.gz") + ".json")
 
 
+def described(archive: Path) -> dict[str, list[Item]] | None:
+    """What the drawings of an archive show, if it was drawn here and not changed since.
+
+    Args:
+      archive: the `.tar.gz`.
+
+    Returns:
+      Per split ('train', 'val'), the items in the order of the numbers in their files' names; None
+      for any other archive.
+    """
+    try:
+        record = json.loads(record_path(archive).read_text())
+        if record["sha256"] != _digest(archive):
+            return None
+        images = record["images"]
+        return {
+            split: [Item(**item) for name, item in images.items() if name.startswith(f"{split}/")]
+            for split in ("train", "val")
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _is_kept(archive: Path, parameters: dict[str, Any]) -> bool:
     if not archive.exists():
         return False

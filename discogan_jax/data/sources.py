@@ -17,8 +17,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache, catalogue, kinds
+from discogan_jax.data import cache, catalogue, kinds, tarballs
 from discogan_jax.data.cache import Images
+from discogan_jax.data.items import Item
 from discogan_jax.errors import InputError
 
 DECODE_VERSION = 1
@@ -75,6 +76,34 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
       InputError: if the source cannot be understood or found.
     """
     return _find(source, image_size, Path(data_dir), archives)[2]
+
+
+def described(
+    source: str, *, data_dir: Path, archives: Path | None = None
+) -> dict[str, list[Item]] | None:
+    """What the pictures of a drawn source are known to show.
+
+    Args:
+      source: as for `load`.
+      data_dir: as for `load`.
+      archives: as for `load`.
+
+    Returns:
+      Per split ('train', 'val') an item a row; None for pictures of which nothing is known.
+
+    Raises:
+      InputError: if the source cannot be understood or found.
+    """
+    data_dir = data_dir.expanduser()
+    found = _parse(source, data_dir, archives)
+    if not isinstance(found, kinds.Archive) or found.archives is None or found.side != "photo":
+        return None
+    items = catalogue.described(tarballs.locate(found.name, found.archives, data_dir))
+    if items is not None and found.half:
+        middle = len(items["train"]) // 2
+        part = slice(middle) if found.half == "first" else slice(middle, None)
+        items = items | {"train": items["train"][part]}
+    return items
 
 
 def _find(

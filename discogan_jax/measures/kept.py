@@ -6,6 +6,7 @@ reported beside what a random pairing gives: a translation that ignores its inpu
 """
 
 from collections.abc import Callable
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def against_random(
     x: Float[np.ndarray, "N"],
     y: Float[np.ndarray, "N"],
     *,
-    permutations: int = 200,
+    pairings: int = 200,
     seed: int = 0,
 ) -> Kept:
     """Applies a measure to pairs, and to the same values paired at random.
@@ -61,7 +62,7 @@ def against_random(
       measure: of two equally long arrays; a function below, or one with its options filled in.
       x: an attribute of the inputs.
       y: of the outputs, in the same order.
-      permutations: random pairings.
+      pairings: how many random ones.
       seed: of the pairings.
 
     Returns:
@@ -72,7 +73,7 @@ def against_random(
     if len(x) < 2:
         return Kept(float("nan"), float("nan"), float("nan"), len(x))
     random = np.random.default_rng(seed)
-    chance = [measure(x, random.permutation(y)) for _ in range(permutations)]
+    chance = [measure(x, random.permutation(y)) for _ in range(pairings)]
     return Kept(measure(x, y), float(np.mean(chance)), float(np.std(chance)), len(x))
 
 
@@ -86,6 +87,25 @@ def correlation(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
     # Relative to the values: a constant's rounding errors correlate with anything.
     x, y = (z / max(float(np.abs(z).max()), _TINY) for z in (x, y))
     return _ratio(x - x.mean(), y - y.mean())
+
+
+def labels_kept(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+    """The share of labels that are as the best one-to-one renaming has them; 0 to 1.
+
+    Every renaming is tried: for a handful of different labels.
+
+    Args:
+      x: labels, as numbers.
+      y: their partners, of the same labels.
+
+    Returns:
+      1 if one label always becomes the same other one. The share of the commonest label, or more,
+      comes out by chance alone.
+    """
+    labels = np.union1d(x, y)
+    counts = ((x == labels[:, None])[:, None] & (y == labels[:, None])).sum(-1)
+    rows = range(len(labels))
+    return max(float(counts[rows, to].sum()) for to in map(list, permutations(rows))) / len(x)
 
 
 def circular_correlation(

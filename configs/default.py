@@ -56,6 +56,7 @@ def get_config() -> ConfigDict:
     config.train.log_every = 10
     config.train.print_every = 100
     config.train.sample_every = 1000
+    config.train.evaluate_every = 10_000
     config.train.checkpoint_every = 1000
     config.train.keep = 3
     config.train.keep_every = 10_000

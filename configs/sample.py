@@ -33,6 +33,7 @@ def get_config() -> ConfigDict:
     config.optim.ema_decay = 0.99
     config.train.steps = 1000
     config.train.sample_every = 200
+    config.train.evaluate_every = 0
     config.train.checkpoint_every = 500
     config.train.keep_every = 0
     return config

@@ -1,4 +1,4 @@
-"""What a run shows of its held-out images: a labelled grid, and how well they reconstruct."""
+"""What a run shows of its held-out images: a labelled grid, reconstruction, diversity."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from discogan_jax import grids, images, steps
+from discogan_jax.measures import collapse
 from discogan_jax.state import DiscoGAN, TrainState
 
 ROWS = 8
@@ -67,3 +68,27 @@ def held_out_reconstruction(
             sums[name] = sums.get(name, 0.0) + float(value)
     means = {d: (sums.get(f"const_{d}_sum"), sums.get(f"const_{d}_count")) for d in "ab"}
     return {f"val_const_{d}_loss": s / n for d, (s, n) in means.items() if s is not None and n}
+
+
+def held_out_diversity(gan: DiscoGAN, state: TrainState, held_out: HeldOut) -> dict[str, float]:
+    """How much translations differ from each other, relative to real images of their domain.
+
+    Args:
+      gan: what is trained.
+      state: the state.
+      held_out: images of both domains; of each, 32 are used.
+
+    Returns:
+      ``diversity_a`` and ``diversity_b``, of translations to a and b: near 1 for a healthy
+      translation, near 0 after a collapse. Nothing for a domain that nothing is translated to,
+      or of which too few images are held out.
+    """
+    found: dict[str, float] = {}
+    for direction in ("ab", "ba") if gan.objective == "discogan" else ("ab",):
+        x, real = (np.asarray(held_out[d][:EVALUATED_AT_ONCE]) for d in direction)
+        if min(len(x), len(real)) < 2:
+            continue
+        made = steps.translate_jit(gan, state, jax.numpy.asarray(x), direction)
+        value = collapse.diversity(np.asarray(made), real.astype(np.float32) / 255)
+        found[f"diversity_{direction[1]}"] = value
+    return found

@@ -86,6 +86,7 @@ class Train:
       log_every: scalars.
       print_every: a printed line.
       sample_every: sample images, histograms and held-out reconstruction.
+      evaluate_every: an evaluation on held-out images, as `discogan evaluate` does it.
       checkpoint_every: a checkpoint.
       keep: how many of the last checkpoints are kept.
       keep_every: every so-many-th step's checkpoint is kept for good.
@@ -98,6 +99,7 @@ class Train:
     log_every: int
     print_every: int
     sample_every: int
+    evaluate_every: int
     checkpoint_every: int
     keep: int
     keep_every: int
@@ -134,23 +136,6 @@ class Settings:
     def archives(self) -> Path | None:
         """`data.archives` with the home folder filled in."""
         return None if self.data.archives is None else Path(self.data.archives).expanduser()
-
-
-# What may differ when a run is continued: it shapes neither the state nor what it is trained on.
-CONTINUABLE = frozenset(
-    {
-        "data.archives",
-        "data.data_dir",
-        "data.feed",
-        "train.steps",
-        "train.log_every",
-        "train.print_every",
-        "train.sample_every",
-        "train.checkpoint_every",
-        "train.keep",
-        "train.keep_every",
-    }
-)
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -243,6 +228,7 @@ def _check(s: Settings) -> None:
         "train.log_every": s.train.log_every,
         "train.print_every": s.train.print_every,
         "train.sample_every": s.train.sample_every,
+        "train.evaluate_every": s.train.evaluate_every,
         "train.checkpoint_every": s.train.checkpoint_every,
         "train.keep_every": s.train.keep_every,
     }
@@ -278,22 +264,3 @@ def _check(s: Settings) -> None:
         problems.append("model.bottleneck needs model.recipe='official'")
     if problems:
         raise InputError("config." + "; config.".join(problems))
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as one level of dotted names."""
-    fields: dict[str, Any] = {}
-    for name, value in config.items():
-        nested = isinstance(value, Mapping)
-        fields |= flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
-    return fields
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Fields in which two configs differ so much that one cannot continue the other's run."""
-    a, b = flat(old), flat(new)
-    return [
-        f"{name}: {a.get(name)!r} there, {b.get(name)!r} now"
-        for name in sorted({*a, *b} - CONTINUABLE)
-        if a.get(name) != b.get(name)
-    ]

@@ -1,27 +1,24 @@
-"""The training loop, `train_and_evaluate`: resumes, steps, writes, samples, saves."""
+"""The training loop, `train_and_evaluate`: resumes, steps, writes, hands results on."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import orbax.checkpoint as ocp
 from absl import logging
 from jax.sharding import Mesh
 
-from discogan_jax import build, checkpoint, images, runs, samples, sharding, steps, writers
+from discogan_jax import build, checkpoint, runs, sharding, steps, writers
 from discogan_jax.cadence import due, steps_until_due
 from discogan_jax.data import feed, sources
-from discogan_jax.errors import DivergedError, InterruptedRunError
+from discogan_jax.errors import InterruptedRunError
 from discogan_jax.interrupts import Interrupts
 from discogan_jax.progress import Progress
+from discogan_jax.recorder import Recorder
 from discogan_jax.settings import Settings, from_config
 from discogan_jax.state import DiscoGAN, TrainState, create_state
 
@@ -43,70 +40,6 @@ class _Waiting:
         batches = next(self._batches)
         self.seconds += self._clock() - before
         return batches
-
-
-@dataclass
-class _Run:
-    """What a step's results go to."""
-
-    s: Settings
-    gan: DiscoGAN
-    workdir: Path
-    held_out: samples.HeldOut
-    manager: ocp.CheckpointManager
-    writer: writers.Writer
-    progress: Progress
-
-    def sample(self, state: TrainState, step: int) -> dict[str, float]:
-        """Writes the sample grid and histograms of all parameters; measures reconstruction."""
-        grid = samples.grid(self.gan, state, self.held_out, self.s.domains)
-        images.save(self.workdir / runs.SAMPLES / f"{step:08d}.png", grid)
-        self.writer.write_images(step, {"samples": grid[None]})
-        players = {"gen": state.gen.params, "dis": state.dis.params}
-        leaves, _ = jax.tree.flatten_with_path(jax.device_get(players))
-        histograms = {"/".join(k.key for k in path): np.asarray(leaf) for path, leaf in leaves}
-        self.writer.write_histograms(step, histograms)
-        return samples.held_out_reconstruction(self.gan, state, self.held_out)
-
-    def record(self, state: TrainState, step: int, numbers: dict[str, float], speed: float) -> None:
-        """Prints, samples, writes and saves, as far as each is due."""
-        t, last = self.s.train, step == self.s.train.steps
-        if due(step, t.print_every) or last:
-            self.progress.report(step, speed, numbers)
-        sampled = due(step, t.sample_every) or (last and t.sample_every > 0)
-        if sampled:
-            numbers = numbers | self.sample(state, step)
-        if due(step, t.log_every) or sampled or last:
-            self.writer.write_scalars(step, _named(numbers, self.s.domains))
-        if due(step, t.checkpoint_every) or last:
-            self.writer.flush()
-            self.save(state, step)
-
-    def save(self, state: TrainState, step: int) -> None:
-        """Starts to save a state, if it is worth keeping."""
-        # A loss is that of before the update, so it does not vouch for what came out of it.
-        if not checkpoint.is_finite(state):
-            self.diverge(step, "parameters or statistics are not finite")
-        checkpoint.save(self.manager, step, state)
-
-    def finite(self, recent: list[tuple[int, steps.Metrics]]) -> dict[str, float]:
-        """The last step's numbers on the host, after all recent ones were found to be finite."""
-        numbers: dict[str, float] = {}
-        for step, metrics in jax.device_get(recent):
-            numbers = {name: float(value) for name, value in metrics.items()}
-            named = _named(numbers, self.s.domains).items()
-            if bad := [f"{name} is {value}" for name, value in named if not math.isfinite(value)]:
-                self.diverge(step, ", ".join(bad))
-        return numbers
-
-    def diverge(self, step: int, what: str) -> NoReturn:
-        """Ends the run; the checkpoints that are there stay as they are."""
-        last = self.manager.latest_step()
-        kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
-        raise DivergedError(
-            f"step {step}: {what}. Stopped without saving that state; in {self.workdir} {kept}. "
-            "Lower config.optim.learning_rate, or look at the images of that step."
-        )
 
 
 def train_and_evaluate(
@@ -163,14 +96,13 @@ def train_and_evaluate(
         stack.callback(writer.close)
         progress = Progress(step, s.train.steps, 2 * s.data.batch_size * gan.updates)
         stack.callback(progress.close)
-        held_out = {d: x.val for d, x in loaded.items()}
-        run = _Run(s, gan, workdir, held_out, manager, writer, progress)
+        recorder = Recorder(s, gan, workdir, loaded, manager, writer, progress)
         interrupts = stack.enter_context(Interrupts())
         if step:
             progress.say(f"resuming {workdir} at step {step}")
         elif s.train.sample_every:
-            run.sample(state, step)
-        return _loop(run, advance, waiting, state, interrupts=interrupts, clock=clock)
+            recorder.sample(state, step)
+        return _loop(recorder, advance, waiting, state, interrupts=interrupts, clock=clock)
 
 
 def _make_advance(
@@ -210,7 +142,7 @@ def _loops_on_device(mesh: Mesh) -> bool:
 
 
 def _loop(
-    run: _Run,
+    recorder: Recorder,
     advance: Advance,
     waiting: _Waiting | None,
     state: TrainState,
@@ -218,10 +150,10 @@ def _loop(
     interrupts: Interrupts,
     clock: Callable[[], float],
 ) -> TrainState:
-    t = run.s.train
+    t = recorder.s.train
     step = int(state.step)
     periods = (
-        *(t.log_every, t.print_every, t.sample_every, t.checkpoint_every),
+        *(t.log_every, t.print_every, t.sample_every, t.evaluate_every, t.checkpoint_every),
         MAX_STEPS_AT_ONCE,
     )
     recent: list[tuple[int, steps.Metrics]] = []
@@ -229,15 +161,15 @@ def _loop(
     while step < t.steps and interrupts.signal is None:
         state, metrics, n = advance(state, steps_until_due(step, t.steps, periods))
         step += n
-        run.manager.check_for_errors()
-        run.progress.advance(n)
+        recorder.manager.check_for_errors()
+        recorder.progress.advance(n)
         recent.append((step, metrics))
         if len(recent) > 1:
             # One dispatch ahead of the device is enough; more would make it deaf to signals.
             jax.block_until_ready(recent[-2][1])
         if step < t.steps and not any(due(step, period) for period in periods):
             continue
-        numbers = run.finite(recent)
+        numbers = recorder.finite(recent)
         recent.clear()
         seconds = max(clock() - since, 1e-9)
         speed = (step - since_step) / seconds
@@ -245,25 +177,18 @@ def _loop(
         if waiting is not None:
             numbers["data_wait_fraction"] = waiting.seconds / seconds
             waiting.seconds = 0.0
-        run.record(state, step, numbers, speed)
+        recorder.record(state, step, numbers, speed)
         since, since_step = clock(), step
 
     if step < t.steps:
-        run.finite(recent)
-        run.save(state, step)
-    run.manager.wait_until_finished()
-    run.manager.check_for_errors()
+        recorder.finite(recent)
+        recorder.save(state, step)
+    recorder.manager.wait_until_finished()
+    recorder.manager.check_for_errors()
     if step < t.steps and interrupts.signal is not None:
         raise InterruptedRunError(
-            f"{interrupts.signal.name}: saved step {step} of {t.steps} in {run.workdir}; the same "
-            "command goes on from there",
+            f"{interrupts.signal.name}: saved step {step} of {t.steps} in {recorder.workdir}; the "
+            "same command goes on from there",
             interrupts.signal,
         )
     return state
-
-
-def _named(scalars: Mapping[str, float], domains: tuple[str, str]) -> dict[str, float]:
-    """The names that people read: the domains' in place of a and b."""
-    names = dict(zip("ab", domains, strict=True))
-    parts = {name: [names.get(part, part) for part in name.split("_")] for name in scalars}
-    return {"_".join(parts[name]): value for name, value in scalars.items()}

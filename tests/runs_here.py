@@ -38,6 +38,7 @@ def fields(data, **changes):
         "data.flip": True,
         "model.width": 4,
         "optim.ema_decay": 0.9,
+        "train.evaluate_every": 0,
         "train.keep": 100,
     } | {name.replace("__", "."): value for name, value in changes.items()}
 

@@ -9,7 +9,7 @@ import pytest
 
 import discogan_jax
 from configs import default
-from discogan_jax import cadence, settings
+from discogan_jax import cadence, continuing, settings
 from discogan_jax.errors import InputError
 
 PACKAGE = Path(discogan_jax.__file__).parent
@@ -126,22 +126,22 @@ def test_every_field_is_read_somewhere():
     names = set(names_in(settings.Settings))
     assert {"seed", "data.feed", "train.steps", "loss.identity"} <= names
     assert names - read == set()
-    assert names >= settings.CONTINUABLE
+    assert names >= continuing.CONTINUABLE
 
 
 def test_differences_pass_over_what_may_change():
     old = default.get_config().to_dict()
-    free = {name.replace(".", "__"): "other" for name in settings.CONTINUABLE}
-    assert settings.differences(old, changed(**free).to_dict()) == []
+    free = {name.replace(".", "__"): "other" for name in continuing.CONTINUABLE}
+    assert continuing.differences(old, changed(**free).to_dict()) == []
     new = changed(data__batch_size=8, loss__rate=0.5, seed=1, train__steps=5).to_dict()
-    assert settings.differences(old, new) == [
+    assert continuing.differences(old, new) == [
         "data.batch_size: 256 there, 8 now",
         "loss.rate: None there, 0.5 now",
         "seed: 0 there, 1 now",
     ]
-    assert settings.differences({"a": {"b": 1}}, {"a": {}}) == ["a.b: 1 there, None now"]
+    assert continuing.differences({"a": {"b": 1}}, {"a": {}}) == ["a.b: 1 there, None now"]
     nested = {"a": {"b": 1, "c": {"d": (1, 2)}}}
-    assert settings.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
+    assert continuing.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
 
 
 def test_due():

@@ -1,6 +1,7 @@
 """Training as a whole: what a run writes, and that it survives whatever ends it early."""
 
 import json
+import logging
 import math
 import re
 import shutil
@@ -16,7 +17,7 @@ import runs_here
 from PIL import Image
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import images, runs, steps, train
+from discogan_jax import grids, images, runs, steps, train
 from discogan_jax.errors import DivergedError, InputError
 
 # Enough steps for a signal to come in between, on a busy machine too: some seconds.
@@ -29,7 +30,9 @@ SHORT = {"train__steps": 6, "train__log_every": 2, "train__print_every": 3} | {
 }
 LOSSES = {f"{kind}_{d}_loss" for kind in ("gen", "disc", "const", "fm") for d in ("bags", "shoes")}
 LOSSES |= {"gen_loss", "disc_loss"}
-HELD_OUT = {"val_const_bags_loss", "val_const_shoes_loss"}
+CONST = {"val_const_bags_loss", "val_const_shoes_loss"}
+ONE_WAY = {"diversity_shoes", "collapse_alarm"}
+HELD_OUT = CONST | ONE_WAY | {"diversity_bags"}
 
 
 @pytest.fixture(scope="module")
@@ -360,10 +363,10 @@ def test_trains_where_tensorflow_and_clu_are_not_installed(data, cache, short, t
         (
             {"loss__objective": "recongan", "train__precision": "bfloat16", "loss__identity": 0.5},
             {"gen_shoes_loss", "fm_shoes_loss", "const_bags_loss", "identity_shoes_loss"},
-            HELD_OUT,
+            CONST | ONE_WAY,
             3,
         ),
-        ({"loss__objective": "gan"}, {"gen_shoes_loss", "fm_shoes_loss"}, set(), 2),
+        ({"loss__objective": "gan"}, {"gen_shoes_loss", "fm_shoes_loss"}, ONE_WAY, 2),
         (
             {"model__recipe": "book", "model__literal": True, "loss__feature": 0.0},
             {n for n in LOSSES if n.startswith(("gen_", "const_"))} - {"gen_loss"},
@@ -377,9 +380,9 @@ def test_other_objectives_and_recipes_train(
     data, tmp_path, monkeypatch, fields, losses, held_out, pictures
 ):
     drawn = []
-    grid = train.samples.grids.grid
+    grid = grids.grid
     monkeypatch.setattr(
-        train.samples.grids, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
+        grids, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
     )
     made = config(data, **SHORT | {"train__steps": 2, "train__sample_every": 2} | fields)
     state = train.train_and_evaluate(made, tmp_path)
@@ -393,3 +396,16 @@ def test_other_objectives_and_recipes_train(
     assert line.keys() == losses | judged | about | held_out
     assert drawn == [pictures, pictures]
     assert images.read(tmp_path / "samples" / "00000002.png").ndim == 3
+
+
+def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(steps, "translate_jit", lambda gan, state, x, way: jnp.full(x.shape, 0.5))
+    gan = {"loss__objective": "gan", "train__steps": 8, "train__sample_every": 2}
+    with caplog.at_level(logging.WARNING, "absl"):
+        train.train_and_evaluate(config(data, **gan), tmp_path)
+    said = [r.getMessage() for r in caplog.records if "hardly differ" in r.getMessage()]
+    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # two were patient
+    assert all("translations to shoes" in message for message in said)
+    written = lines(tmp_path / "metrics.jsonl")
+    alarms = {line["step"]: line["collapse_alarm"] for line in written}
+    assert alarms == {2: 0, 4: 0, 6: 1, 8: 1}

@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from logging import WARNING, Formatter
 from pathlib import Path
@@ -27,15 +29,36 @@ flags.disclaim_key_flags()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+# Warnings of others that are no news: Orbax has three on opening a run that was just trained.
+_NOISE = ("is deprecated", "read_only=True", "directory is read only")
+
 Adapt = Callable[[ConfigDict], None]
 
 
-def run(config_file: str, adapt: Adapt | None = None) -> None:
+@dataclass(frozen=True)
+class Study:
+    """Several runs to compare.
+
+    Attributes:
+      name: of the folder in `runs/`.
+      variants: of the config, `variants.Variant`.
+      seeds: that each is run with, or None for the config's own.
+      measures: names of the rows of `evaluate` that the table shows; None for a few.
+    """
+
+    name: str
+    variants: Sequence[Any]
+    seeds: Sequence[int] | None
+    measures: Sequence[str] | None = None
+
+
+def run(config_file: str, adapt: Adapt | None = None, study: Study | None = None) -> None:
     """Runs an experiment: parses the flags, trains, ends the process.
 
     Args:
       config_file: the default of ``--config``, a file in `configs/`.
       adapt: changes the config by the experiment's own flags, before it is checked.
+      study: what is compared, instead of one run or what ``--sweep`` names.
 
     Exit codes: 0 done, 1 a loss was not finite, 2 a mistake in config, flags or data, 128 + n
     after signal n (the state is saved).
@@ -46,10 +69,18 @@ def run(config_file: str, adapt: Adapt | None = None) -> None:
         )
     except Exception as error:  # the fields on the command line are looked up here, too
         _fail(_mistake(error), EXIT_INPUT)
-    flags.DEFINE_string("workdir", None, "Run directory; runs/CONFIG_NAME if not given.")
+    name = "CONFIG_NAME" if study is None else study.name
+    flags.DEFINE_string("workdir", None, f"Run directory; runs/{name} if not given.")
+    if study is None:
+        flags.DEFINE_multi_string(
+            "sweep",
+            [],
+            "Field and values: --sweep=optim.learning_rate=1e-4,2e-4. Runs, measures and compares "
+            "all combinations, in runs/CONFIG_NAME_sweep; may be given more than once.",
+        )
     flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
     _quieten_others()
-    app.run(_parsed_main(adapt), flags_parser=_parse_flags)
+    app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
 
 
 def _quieten_others() -> None:
@@ -59,7 +90,7 @@ def _quieten_others() -> None:
     handler.addFilter(
         lambda r: (
             r.pathname.startswith(here)
-            or (r.levelno >= WARNING and "is deprecated" not in r.getMessage())
+            or (r.levelno >= WARNING and not any(part in r.getMessage() for part in _NOISE))
         )
     )
     handler.setFormatter(Formatter("%(message)s"))
@@ -149,13 +180,13 @@ def _text(error: BaseException) -> str:
     return str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
 
 
-def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
+def _parsed_main(adapt: Adapt | None, study: Study | None) -> Callable[[list[str]], None]:
     def main(_: list[str]) -> None:
         config = flags.FLAGS.config
         try:
             if adapt is not None:
                 adapt(config)
-            _start(config)
+            _start(config, study)
         except InputError as error:
             _fail(str(error), EXIT_INPUT)
         except KeyboardInterrupt:
@@ -164,33 +195,60 @@ def _parsed_main(adapt: Adapt | None) -> Callable[[list[str]], None]:
     return main
 
 
-def _start(config: ConfigDict) -> None:
+def _start(config: ConfigDict, study: Study | None) -> None:
     flag: Any = flags.FLAGS["config"]
-    workdir = Path(flags.FLAGS.workdir or Path("runs") / Path(flag.config_filename).stem)
+    name = Path(flag.config_filename).stem
     start_jax()
     # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
+    from discogan_jax.continuing import flat
     from discogan_jax.runs import plain
-    from discogan_jax.settings import flat, from_config
-    from discogan_jax.train import train_and_evaluate
+    from discogan_jax.settings import from_config
+    from discogan_jax.variants import plan, product
 
     from_config(config)
+    if study is None and flags.FLAGS.sweep:
+        study = Study(f"{name}_sweep", *product(flags.FLAGS.sweep))
+    workdir = Path(flags.FLAGS.workdir or Path("runs") / (study.name if study else name))
+    jobs = plan(config, study.variants, workdir, study.seeds) if study else []
     for field, value in flat(plain(config)).items():
         print(f"{field} = {json.dumps(value)}", flush=True)
     if flags.FLAGS.dry_run:
         from discogan_jax.dry_run import describe
 
-        print(describe(config))
+        for i, job in enumerate(jobs):
+            print(f"run {i + 1} of {len(jobs)}: {job.label}")
+        print(describe(jobs[0].config if jobs else config))
         return
     try:
-        train_and_evaluate(config, workdir)
+        if study is not None:
+            _compare(config, study, workdir)
+        else:
+            _train(config, workdir)
     except DivergedError as error:
         _fail(str(error), EXIT_DIVERGED)
     except InterruptedRunError as error:
         _fail(str(error), 128 + error.signal)
+
+
+def _train(config: ConfigDict, workdir: Path) -> None:
+    from discogan_jax.train import train_and_evaluate
+
+    train_and_evaluate(config, workdir)
     samples = sorted((workdir / "samples").glob("*.png"))
     print(
         f"Done. The run is in {workdir}" + (f", its last grid is {samples[-1]}" if samples else "")
     )
+
+
+def _compare(config: ConfigDict, study: Study, workdir: Path) -> None:
+    from discogan_jax import sweep
+
+    say = partial(print, flush=True)
+    outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=say)
+    say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
+    say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE} there")
+    if bad := sum(bool(outcome.why) for outcome in outcomes):
+        raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")
 
 
 def start_jax() -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,8 +123,7 @@ def open_writer(directory: Path, start_step: int) -> Writer:
       installed.
     """
     lines = JsonLines(directory / METRICS_FILE, start_step)
-    missing = [n for n in ("clu", "tensorflow") if importlib.util.find_spec(n) is None]
-    if missing:
+    if missing := _missing():
         logging.warning(
             "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
         )
@@ -133,6 +133,33 @@ def open_writer(directory: Path, start_step: int) -> Writer:
 
     events = metric_writers.SummaryWriter(str(directory))
     return Both(lines, metric_writers.AsyncWriter(events))
+
+
+def write_hparams(
+    directory: Path, hparams: Mapping[str, Any], step: int, measures: Mapping[str, float]
+) -> None:
+    """Writes what TensorBoard's HParams tab compares runs by, where `open_writer` writes events.
+
+    Args:
+      directory: the run directory.
+      hparams: what the run differs from others in; bools, numbers, texts or None.
+      step: that the measures are of.
+      measures: what came out; those that are not finite are left out.
+    """
+    if _missing():
+        return
+    tensorflow()
+    from clu import metric_writers
+
+    events = metric_writers.SummaryWriter(str(directory))
+    events.write_hparams(hparams)
+    events.write_scalars(step, {k: v for k, v in measures.items() if math.isfinite(v)})
+    events.close()
+
+
+def _missing() -> list[str]:
+    """Packages that events need and that are not installed."""
+    return [n for n in ("clu", "tensorflow") if importlib.util.find_spec(n) is None]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -23,7 +23,12 @@ MIN_IMAGE_SIZE = 16
 
 # Two passes over the data (`use_fast_variance=False`): the mean of squares minus the square of
 # the mean loses digits, and the agreement with the golden numbers with them.
-book_norm = partial(nn.BatchNorm, use_scale=False, epsilon=1e-3, use_fast_variance=False)
+# The book's code never updates its averages, so their momentum is ours to choose. With Flax's 0.99
+# they lag behind weights that keep moving, and translations of the very images trained on come out
+# bleached or black (docs/results.md).
+book_norm = partial(
+    nn.BatchNorm, use_scale=False, epsilon=1e-3, momentum=0.9, use_fast_variance=False
+)
 official_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9, use_fast_variance=False)
 book_init = nn.initializers.truncated_normal(0.02)
 official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default

@@ -3,6 +3,9 @@
 EXIT_INPUT = 2
 """Exit status of every command after a mistake in its input."""
 
+EXIT_DIVERGED = 1
+"""Exit status after a loss that was not finite."""
+
 
 class InputError(ValueError):
     """What the user gave (a file, a config field, a flag) cannot be used.

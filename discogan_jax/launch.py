@@ -16,10 +16,15 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from discogan_jax.errors import EXIT_INPUT, DivergedError, InputError, InterruptedRunError
+from discogan_jax.errors import (
+    EXIT_DIVERGED,
+    EXIT_INPUT,
+    DivergedError,
+    InputError,
+    InterruptedRunError,
+)
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-EXIT_DIVERGED = 1
 
 # The flags below are those of the experiment: its --help lists them.
 flags.disclaim_key_flags()

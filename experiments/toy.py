@@ -34,8 +34,6 @@ recongan and discogan:
 """
 
 import itertools
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -46,11 +44,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 from jaxtyping import Float, UInt8
 
-from discogan_jax import launch, steps, toy, toy_figure
-from discogan_jax.errors import EXIT_INPUT, InputError
+from discogan_jax import command, steps, toy, toy_figure
+from discogan_jax.errors import InputError
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
 from discogan_jax.runs import versions, write_json
@@ -241,32 +239,10 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     say(f"mean ± standard deviation over {seeds} seeds; {workdir}/toy.png; {seconds:.0f} s in all")
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-    try:
-        rest = flags.FLAGS(argv)
-    except SystemExit:  # --help, which absl counts as a failure
-        sys.exit(0)
-    except flags.Error as error:
-        return _fail(str(error))
-    return rest if len(rest) == 1 else _fail(f"unexpected argument {rest[1]!r}: see --help")
-
-
-def _fail(message: str, code: int = EXIT_INPUT) -> Any:
-    print(message, file=sys.stderr)
-    sys.exit(code)
-
-
-def main(_: list[str]) -> None:
+def main() -> None:
     """Runs the command."""
-    logging.set_verbosity(logging.WARNING)
-    launch.start_jax()
-    try:
-        compare(Path(flags.FLAGS.workdir), flags.FLAGS.seeds, flags.FLAGS.cycles)
-    except InputError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("Stopped: nothing was written.", 128 + signal.SIGINT)
+    compare(Path(flags.FLAGS.workdir), flags.FLAGS.seeds, flags.FLAGS.cycles)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=_parse_flags)
+    command.run(main)

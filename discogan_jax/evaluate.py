@@ -136,7 +136,7 @@ def measure(
         if _are_pairs(s):
             count = min(len(made), len(wanted))
             found += scores.against_pairs(made[:count], wanted[:count], path)
-        found += scores.coloured(made, real, path)
+        found += scores.coloured(made, real, wanted, path)
         if source in about.facts and target in about.eyes:
             found += truth.held(about.eyes[target], made, about.facts[source], path)
     return found

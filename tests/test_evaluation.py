@@ -95,6 +95,18 @@ def test_the_judge_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, 
     assert by_name(scores.judged(noise, real_shoes, judge, "b", PATH))["coverage"].value < 0.05
 
 
+def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
+    real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
+    grey = real_bags.mean(-1, keepdims=True).repeat(3, -1)
+    kept_ = by_name(scores.coloured(real_bags, real_bags, real_shoes, PATH))
+    assert kept_["hue_error"].value == 0
+    assert kept_["hue_correlation"].value == pytest.approx(1)
+    lost = by_name(scores.coloured(grey, real_bags, real_shoes, PATH))
+    assert np.isnan(lost["hue_error"].value)  # a generator that makes grey things has lost it
+    assert scores.coloured(real_bags, grey, real_shoes, PATH) == []
+    assert scores.coloured(real_bags, real_bags, grey, PATH) == []
+
+
 def test_the_same_seed_gives_the_same_reader(shoes):
     pictures, facts = shoes[0]
     targets = (facts.tilt / 10)[:, None]

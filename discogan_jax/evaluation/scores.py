@@ -197,9 +197,14 @@ def against_pairs(made: Images, truth: Images, path: Path) -> list[Row]:
     ]
 
 
-def coloured(made: Images, source: Images, path: Path) -> list[Row]:
-    """What of the foreground's colour is kept; for objects on white."""
-    before, after = colour.foreground_colour(source), colour.foreground_colour(made)
+def coloured(made: Images, source: Images, target: Images, path: Path) -> list[Row]:
+    """What of the foreground's colour is kept; for objects on white.
+
+    Nothing is said where real images of either domain are mostly grey: edges have no hue to keep.
+    """
+    before, after, usual = (colour.foreground_colour(x) for x in (source, made, target))
+    if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
+        return []
     hue = kept.against_random(kept.hue_error, before.hue, after.hue)
     turned = kept.angles_kept(before.hue, after.hue)["correlation"]
     lightness = kept.against_random(kept.correlation, before.lightness, after.lightness)

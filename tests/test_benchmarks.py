@@ -1,0 +1,304 @@
+"""The benchmarks measure what they say; nothing here depends on how fast the machine is."""
+
+import json
+import math
+from dataclasses import replace
+from functools import partial
+
+import golden_weights as gw
+import jax
+import numpy as np
+import pytest
+from test_golden_official import trace_name
+
+from benchmarks import flops, harness, layers, machine, report, train_step
+from benchmarks.harness import Side, Work
+from discogan_jax import models
+
+
+class FakeClock:
+    """Time passes only in the sides."""
+
+    def __init__(self):
+        self.now, self.log = 0.0, []
+
+    def __call__(self):
+        return self.now
+
+    def side(self, name, seconds, times=1):
+        def call():
+            self.log.append(name)
+            return seconds
+
+        def wait(took):  # what is begun ends here
+            self.now += took
+
+        return Side(name, call, wait, times)
+
+
+def test_sides_take_turns():
+    clock = FakeClock()
+    work = Work("w", [clock.side("a", 1.0), clock.side("b", 2.0), clock.side("c", 3.0)])
+    seconds, warm = harness.measure([work], 40.0, clock)
+    assert warm["w"]["b"] == [2.0, 2.0]
+    assert "".join(clock.log[:6]) == "aabbcc"
+    # 12 s of warming up, then rounds of 6 s: four fit into 40 s.
+    assert "".join(clock.log[6:]) == "abcbcacababc"
+    assert seconds["w"] == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4}
+
+
+def test_three_rounds_whatever_the_budget():
+    clock = FakeClock()
+    seconds, _ = harness.measure([Work("w", [clock.side("a", 1.0)])], 0.0, clock)
+    assert seconds["w"]["a"] == [1.0] * 3
+
+
+def test_short_calls_are_repeated_and_loops_divided():
+    clock = FakeClock()
+    work = Work("w", [clock.side("short", harness.TURN / 4), clock.side("loop", 1.0, times=5)])
+    seconds, _ = harness.measure([work], 0.0, clock)
+    assert clock.log.count("short") == 2 + 3 * 4
+    assert clock.log.count("loop") == 2 + 3
+    # The clock moves in `wait`, once a turn of four.
+    np.testing.assert_allclose(seconds["w"]["short"], harness.TURN / 16)
+    np.testing.assert_allclose(seconds["w"]["loop"], 0.2)
+
+
+def test_ratio_is_of_medians_and_paired():
+    reference = [1.0, 2.0, 3.0, 4.0, 50.0]
+    ratio, low, high = harness.ratio([2 * x for x in reference], reference)
+    assert (ratio, low, high) == (2.0, 2.0, 2.0)  # noise that both share is none
+    ratio, low, high = harness.ratio([3.0, 9.0, 6.0, 5.0, 7.0], reference)
+    assert ratio == 2.0
+    assert low < 2.0 < high
+
+
+def test_summary_and_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(harness, "TURN", 0.0)
+    monkeypatch.setitem(machine.MATRIX, "cpu", 8)
+    work = Work("w", [Side("a", int), Side("b", int)], 1e9, {"xla_flops": {"by XLA": 2e9}})
+    report.run("name", [work], 0.0, 1.5, 0.0, {"batch": 2}, {"c": "no compiler"})
+    (path,) = (tmp_path / "results").iterdir()
+    assert path.name == f"name-{machine.slug()}.json"
+    written = json.loads(path.read_text())
+    assert written["load"]["start"] == 1.5
+    assert written["skipped"] == {"c": "no compiler"}
+    row = written["works"]["w"]["sides"]["b"]
+    assert row["n"] == len(row["seconds"]) == 3
+    assert row["median"] == np.median(row["seconds"])
+    assert math.isclose(row["gflops_per_second"], 1 / row["median"])
+    assert written["works"]["w"]["reference"] == "a"
+    printed = capsys.readouterr().out
+    assert "w: GFLOP 1.00 by hand, 2.00 by XLA" in printed
+    assert "skipped: c: no compiler" in printed
+
+
+@pytest.mark.parametrize("recipe", ["official", "book"])
+def test_flops_agree_with_xla(recipe):
+    """XLA leaves out the products with padding and counts the rest of the program."""
+    gan = train_step.library(recipe, 64, 16)
+    generator, discriminator = (
+        flops.official(64, 16) if recipe == "official" else flops.book(64, 16)
+    )
+    for module, count in ((gan.generator, generator), (gan.discriminator, discriminator)):
+        image = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
+        variables = jax.eval_shape(lambda x, m=module: m.init(jax.random.key(0), x, True), image)
+        lowered = jax.jit(module.apply, static_argnums=2).lower(variables, image, False)
+        assert 0.8 < lowered.cost_analysis()["flops"] / sum(count) < 1.2
+
+
+def test_flops_of_the_updates_follow_from_the_layers():
+    (g1, *_), (d1, *_) = networks = flops.official(64)
+    G, D = map(sum, networks)
+    counts = flops.updates("official", 64, 2)
+    assert counts["D update"] == 2 * (2 * G + 12 * D - 4 * d1)
+    assert counts["G update"] == 2 * (12 * G - 2 * g1 + 6 * D)
+    assert counts["cycle"] == counts["D update"] + 2 * counts["G update"]
+    assert sum(flops.official(64)[0]) == 2 * 16 * (32**2 * 3 * 64 + 3 * 16**2 * 64 * 128) * 2
+
+
+def test_jax_sides_go_on_training_and_agree(monkeypatch):
+    """Flax's own layers compute the same; both sides keep the state that they donate."""
+    images = {
+        d: np.random.RandomState(i).randint(256, size=(3, 2, 16, 16, 3), dtype=np.uint8)
+        for i, d in enumerate("ab")
+    }
+    gan = train_step.library("official", 16, 4)
+    ours, counts = train_step.jax_calls(gan, images)
+    with train_step.flax_layers():
+        assert models.ConvTranspose is not layers.layers.ConvTranspose
+        theirs, _ = train_step.jax_calls(gan, images)
+    assert models.ConvTranspose is layers.layers.ConvTranspose
+    assert set(counts) == set(train_step.WORKS)
+    for i, work in enumerate(train_step.WORKS):
+        (state, a), (_, b) = ours[work](), theirs[work]()
+        assert state.updates == (1, 2, 5)[i]
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-3, err_msg=name)
+
+
+def test_layer_candidates_agree():
+    small = (layers.Layer("conv", 8, 3, 4), layers.Layer("transpose", 4, 4, 3))
+    works = list(layers.works(small, 2))
+    assert [w.name for w in works][::3] == [
+        "conv 3→4 at 8×8, forward",
+        "transpose 4→3 at 4×4, forward",
+    ]
+    assert [len(w.sides) for w in works] == [2] * 3 + [4] * 3
+    assert works[0].flops == works[3].flops == 2 * 2 * 16 * 16 * 12
+
+
+# The PyTorch sides against the golden numbers. Tolerances are those of `test_golden_official` and
+# `test_golden_book`, which say where they come from.
+KINDS = pytest.mark.parametrize("kind", ["Published", "Tuned"])
+DIS, GEN = "disc_loss", "gen_loss"
+WEIGHT = {"kernel": "weight"}
+
+
+def trainer(kind, recipe, tensors, weights, **fields):
+    """A PyTorch side with the golden weights, given by network."""
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_networks, torch_sides
+
+    torch.set_num_threads(1)  # other tests run beside this one
+    nets = torch_networks.networks(recipe, 64, **fields)
+    for name, values in tensors.items():
+        expected = {n for n, p in nets[name].named_parameters() if p.requires_grad}
+        assert expected == set(values)
+        found = {n: torch.tensor(x) for n, x in values.items()}
+        nets[name].load_state_dict(found, strict=False)  # it has no running statistics
+    return getattr(torch_sides, kind)(nets, weights, train_step.ADAM[recipe], "cpu")
+
+
+def official(kind, extra, weights):
+    """The side, the golden numbers, and batches by seed; `G_A` makes A, so it is `ba`."""
+    shapes = [gw.official_generator_shapes(extra)] * 2 + [gw.official_discriminator_shapes()] * 2
+    base, nets = (2000 if extra else 1000), ("ba", "ab", "a", "b")
+    tensors = {n: gw.official_tensors(base + i, shapes[i]) for i, n in enumerate(nets)}
+    fields = {"bottleneck": 100} if extra else {}
+    golden = gw.load("official_extra" if extra else "official")
+    side = trainer(kind, "official", tensors, weights, **fields)
+    return side, golden, partial(draw, base + 100, (4, 3, 64, 64))
+
+
+def draw(base, shape, k=0):
+    """Batch `k`: NCHW with channels last in memory, whatever the order they were drawn in."""
+    import torch
+
+    rng = np.random.RandomState(base + k)
+    found = {}
+    for d in "ab":
+        x = torch.from_numpy(rng.random_sample(shape).astype(np.float32))
+        x = x if shape[1] == 3 else x.permute(0, 3, 1, 2)
+        found[d] = x.contiguous(memory_format=torch.channels_last)
+    return found
+
+
+def terms_and_gradients(side, batch):
+    """All terms; per total the gradients of each network's parameters."""
+    terms, gradients = {}, {}
+    for total in (DIS, GEN):
+        side.nets.zero_grad()
+        if hasattr(side, "losses"):
+            found = side.losses(batch)
+        else:
+            found = side.d_losses(batch) if total == DIS else side.g_losses(batch, side.rate())
+        found[total].backward()
+        terms |= {k: v.item() for k, v in found.items()}
+        gradients[total] = {
+            name: {n: p.grad.numpy().copy() for n, p in net.named_parameters() if p.requires_grad}
+            for name, net in side.nets.items()
+            if (len(name) == 2) == (total == GEN)
+        }
+    return terms, gradients
+
+
+@pytest.mark.parametrize("extra", [False, True])
+@KINDS
+def test_torch_official_losses_and_gradients(kind, extra):
+    weights = replace(train_step.WEIGHTS["official"], rate_start=None)
+    side, golden, batch = official(kind, extra, weights)
+    terms, gradients = terms_and_gradients(side, batch())
+    for term in ("recon", "gen", "fm", "dis"):
+        for domain in "AB":
+            actual = terms[trace_name(f"{term}_{domain}")]
+            np.testing.assert_allclose(actual, golden[f"loss/{term}_{domain}"], 1e-5, 1e-5)
+    networks = {
+        "grad_gen/G_A": "ba",
+        "grad_gen/G_B": "ab",
+        "grad_dis/D_A": "a",
+        "grad_dis/D_B": "b",
+    }
+    for theirs, ours in networks.items():
+        for name, gradient in gradients[GEN if len(ours) == 2 else DIS][ours].items():
+            label = f"{theirs}/{name}"
+            gw.check_gradient(gradient, golden[label], label, 5e-3 if extra else 5e-4)
+
+
+@KINDS
+def test_torch_nine_iterations(kind):
+    weights = replace(train_step.WEIGHTS["official"], rate_updates=6)
+    side, golden, batch = official(kind, False, weights)
+    columns = [trace_name(str(column)) for column in golden["run/trace_columns"]]
+    seen = set()
+    for i, row in enumerate(golden["run/trace"]):
+        terms = (side.g_update if i % 3 else side.d_update)(batch(i))
+        tolerance = [1e-4, 1e-3, 2e-2, *[5e-2] * 6][i]
+        for name, expected in zip(columns, row, strict=True):
+            if kind == "Published" or name in terms:  # `Tuned` has what the update needs
+                seen.add(name)
+                np.testing.assert_allclose(
+                    terms[name].item(), expected, tolerance, tolerance, err_msg=f"{i} {name}"
+                )
+    assert seen == set(columns)
+
+
+def book_name(name):
+    """PyTorch's name of a tensor of the book, from this library's."""
+    layer, kind = gw.book_path(name)
+    norm, layer = layer.endswith("_norm"), layer.removesuffix("_norm")
+    if not layer.startswith(("down", "up")):
+        return f"{layer}_norm.bias" if norm else f"{layer}.{WEIGHT.get(kind, kind)}"
+    group, i = layer.split("_")
+    # The first convolution has no norm; the first of those on the way up has one.
+    return (
+        f"{group}_norms.{int(i) - (group == 'down')}.bias"
+        if norm
+        else f"{group}.{i}.{WEIGHT.get(kind, kind)}"
+    )
+
+
+def book_layout(name, value):
+    """A tensor of the book as PyTorch has it, whose `pixel_shuffle` orders channels otherwise."""
+    if name.startswith("deconv"):
+        *rest, depth = value.shape
+        value = value.reshape(*rest, 4, depth // 4).swapaxes(-1, -2).reshape(value.shape)
+    return value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim])
+
+
+@KINDS
+def test_torch_book_losses_and_gradients(kind):
+    """a is shoes, b is bags."""
+    networks = {"ab": "generator_sb", "ba": "generator_bs"}
+    networks |= {"a": "discriminator_s", "b": "discriminator_b"}
+    shapes = [gw.book_generator_shapes()] * 2 + [gw.book_discriminator_shapes()] * 2
+    tensors = {}
+    for i, net in enumerate(networks):
+        drawn = gw.book_tensors(5000 + i, shapes[i])
+        tensors[net] = {book_name(n): book_layout(n, x) for n, x in drawn.items()}
+    side, golden = trainer(kind, "book", tensors, train_step.WEIGHTS["book"]), gw.load("book")
+    terms, gradients = terms_and_gradients(side, draw(5100, (4, 64, 64, 3)))
+    for d, s in ("as", "bb"):
+        names = {f"gen_{d}_loss": f"gen_{s}_loss", f"disc_{d}_loss": f"disc_{s}_loss"}
+        names |= {f"const_{d}_loss": f"const_loss_{s}", GEN: GEN, DIS: DIS}
+        for ours, theirs in names.items():
+            np.testing.assert_allclose(terms[ours], golden[f"fixed/loss/{theirs}"], rtol=2e-5)
+    for i, (ours, theirs) in enumerate(networks.items()):
+        total = GEN if len(ours) == 2 else DIS
+        for name, shape in shapes[i].items():
+            place = book_layout(name, np.arange(math.prod(shape)).reshape(shape))
+            gradient = np.empty(math.prod(shape))
+            gradient[place] = gradients[total][ours][book_name(name)]
+            label = f"fixed/grad_{total}/{theirs}/{name}"
+            gw.check_gradient(gradient, golden[label], label, 3e-3)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test format clean
+.PHONY: demo test format bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
@@ -19,6 +19,12 @@ format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Speed on a CPU beside PyTorch, at most 15 minutes; only a machine that does nothing else tells.
+bench: .venv/installed-bench
+	$(BIN)/python -m benchmarks.layers --budget 150
+	$(BIN)/python -m benchmarks.train_step --recipe official --budget 400
+	$(BIN)/python -m benchmarks.train_step --recipe book --budget 250
+
 # What `make demo` made: pip's environment, drawings and prepared data, the sample run.
 clean:
 	rm -rf .venv data/catalogue data/archives data/arrays runs/sample
@@ -33,4 +39,8 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@

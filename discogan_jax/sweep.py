@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from discogan_jax import build, checkpoint, evaluate, runs, writers
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.settings import Data, Settings, from_config
@@ -132,6 +134,7 @@ def run(
             say(number)
             outcomes[i] = _do(job, train, measure, clock=clock, say=say)
             _write(folder, outcomes)
+            jax.clear_caches()  # compiled programs of finished runs pile up: 100 MB each
     except KeyboardInterrupt:  # between two trainings, which hear signals themselves
         raise InterruptedRunError(
             f"Stopped in {folder}; the same command goes on from there", signal.SIGINT

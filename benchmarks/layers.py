@@ -1,0 +1,179 @@
+"""The layers of the official networks at batch 32: forward and both gradients, in GFLOP/s.
+
+    python -m benchmarks.layers --budget 150
+
+Each candidate runs by itself and inside ``lax.fori_loop``, as in `steps.train_steps`: XLA on CPU
+may compile a loop's body in another way. A new formulation is one more line in `CANDIDATES`; each
+is checked against the first of its operation before anything is timed.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from benchmarks import flops, machine, report
+from benchmarks.harness import Side, Work
+from discogan_jax import layers
+
+BATCH = 32
+IN_LOOP = 4
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+KINDS = ("forward", "input gradient", "kernel gradient")
+
+Operation = Callable[[Array, Array, int, str], Array]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's shape.
+
+    Attributes:
+      operation: ``"conv"`` or ``"transpose"``.
+      size: height and width of its input.
+      n_in: input channels.
+      n_out: output channels.
+      stride: of the convolution, or of the one that it is the adjoint of.
+      padding: ``"SAME"`` or ``"VALID"``.
+    """
+
+    operation: str
+    size: int
+    n_in: int
+    n_out: int
+    stride: int = 2
+    padding: str = "SAME"
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.n_in}→{self.n_out} at {self.size}×{self.size}"
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Shape of the kernel, as Flax lays it out."""
+        ends = (self.n_out, self.n_in) if self.operation == "transpose" else (self.n_in, self.n_out)
+        return (4, 4, *ends)
+
+    def flops(self, batch: int) -> float:
+        """Operations of the layer, and of either of its gradients."""
+        small = self.size if self.operation == "transpose" else self.size // 2
+        positions = 1 if self.padding == "VALID" else small * small
+        return batch * flops.conv(positions, self.n_in, self.n_out)
+
+
+OFFICIAL = (
+    Layer("conv", 64, 3, 64),
+    Layer("conv", 32, 64, 128),
+    Layer("conv", 16, 128, 256),
+    Layer("conv", 8, 256, 512),
+    Layer("conv", 4, 512, 1, stride=1, padding="VALID"),
+    Layer("transpose", 4, 512, 256),
+    Layer("transpose", 8, 256, 128),
+    Layer("transpose", 16, 128, 64),
+    Layer("transpose", 32, 64, 3),
+)
+
+
+def plain_conv(x: Array, kernel: Array, stride: int, padding: str) -> Array:
+    """What ``nn.Conv`` computes."""
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def plain_transpose(x: Array, kernel: Array, stride: int, padding: str) -> Array:
+    """What ``nn.ConvTranspose(transpose_kernel=True)`` computes."""
+    return lax.conv_transpose(
+        x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT, transpose_kernel=True
+    )
+
+
+# Operation, name, function of input, kernel, stride and padding. The first is the reference.
+CANDIDATES: list[tuple[str, str, Operation]] = [
+    ("conv", "plain", plain_conv),  # the library's, too: it uses nn.Conv
+    ("transpose", "plain", plain_transpose),
+    ("transpose", "library", layers.conv_transpose),
+]
+
+
+def kinds(layer: Layer, operation: Operation) -> dict[str, Callable[..., Array]]:
+    """Functions of input, kernel and cotangent."""
+
+    def forward(x: Array, kernel: Array, _: Array) -> Array:
+        return operation(x, kernel, layer.stride, layer.padding)
+
+    def input_gradient(x: Array, kernel: Array, cotangent: Array) -> Array:
+        return jax.vjp(lambda x: forward(x, kernel, x), x)[1](cotangent)[0]
+
+    def kernel_gradient(x: Array, kernel: Array, cotangent: Array) -> Array:
+        return jax.vjp(lambda kernel: forward(x, kernel, x), kernel)[1](cotangent)[0]
+
+    return dict(zip(KINDS, (forward, input_gradient, kernel_gradient), strict=True))
+
+
+def in_loop(f: Callable[..., Array]) -> Callable[..., Array]:
+    """The function `IN_LOOP` times in a loop, on changing data: none can be left out."""
+
+    def looped(xs: Array, kernel: Array, cotangents: Array) -> Array:
+        def body(i: Array, _: Array) -> Array:
+            return f(xs[i % len(xs)], kernel, cotangents[i % len(xs)])
+
+        shape = jax.eval_shape(f, xs[0], kernel, cotangents[0])
+        return lax.fori_loop(0, IN_LOOP, body, jnp.zeros(shape.shape, shape.dtype))
+
+    return looped
+
+
+def works(shapes: tuple[Layer, ...] = OFFICIAL, batch: int = BATCH) -> Iterator[Work]:
+    """Compiles every candidate for every layer and kind.
+
+    Args:
+      shapes: the layers.
+      batch: images.
+
+    Yields:
+      One work per layer and kind.
+
+    Raises:
+      AssertionError: two candidates differ by more than rounding.
+    """
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> Array:
+        return jnp.asarray(rng.standard_normal(shape, np.float32))
+
+    for layer in shapes:
+        candidates = [(n, kinds(layer, f)) for o, n, f in CANDIDATES if o == layer.operation]
+        xs, kernel = draw(2, batch, layer.size, layer.size, layer.n_in), draw(*layer.kernel)
+        made = jax.eval_shape(candidates[0][1]["forward"], xs[0], kernel, xs[0]).shape
+        cotangents = draw(2, *made)
+        for kind in KINDS:
+            sides, expected = [], None
+            for name, functions in candidates:
+                alone, looped = jax.jit(functions[kind]), jax.jit(in_loop(functions[kind]))
+                one = (xs[1], kernel, cotangents[1])  # what the loop ends with
+                several = (xs, kernel, cotangents)
+                for actual in (alone(*one), looped(*several)):
+                    expected = actual if expected is None else expected
+                    scale = float(jnp.abs(expected).max())
+                    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * scale)
+                wait = jax.block_until_ready
+                sides.append(Side(name, partial(alone, *one), wait))
+                sides.append(Side(f"{name}, loop", partial(looped, *several), wait, IN_LOOP))
+            yield Work(f"{layer}, {kind}", sides, layer.flops(batch))
+
+
+def main() -> None:
+    """The command."""
+    begun, load = time.perf_counter(), machine.load()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", type=float, default=150, help="seconds, compilation included")
+    args = parser.parse_args()
+    report.run("layers", list(works()), begun, load, args.budget, {"batch": BATCH}, {})
+
+
+if __name__ == "__main__":
+    main()

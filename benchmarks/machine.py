@@ -1,0 +1,96 @@
+"""What a benchmark ran on, and the matrix products that tell how fast that is."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.harness import Side, Work
+from discogan_jax.runs import versions
+
+MATRIX = {"cpu": 2048, "gpu": 8192}  # what fills the machine
+
+
+def has_torch() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def torch_device() -> str | None:
+    """The device that PyTorch shares with JAX, or None."""
+    if not has_torch():
+        return None
+    import torch
+
+    if jax.default_backend() == "cpu":
+        return "cpu"
+    return "cuda" if torch.cuda.is_available() else None
+
+
+def load() -> float:
+    """Processes that wanted to run in the last minute, this one included."""
+    return os.getloadavg()[0]
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else "unknown processor"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, GPU, packages."""
+    found = {"cpu": cpu_model(), "cores": cores()}
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        found["gpu"] = device.device_kind
+    if has_torch():
+        import torch
+
+        found["torch"] = torch.__version__
+        found["torch_threads"] = torch.get_num_threads()
+        found["omp_wait_policy"] = os.environ["OMP_WAIT_POLICY"]
+        if torch.cuda.is_available():
+            found["torch_gpu"] = torch.cuda.get_device_name()
+    return found | versions()
+
+
+def slug() -> str:
+    """The machine's name as part of a file name."""
+    gpu = describe().get("gpu")
+    name = gpu or f"{cpu_model()} {cores()} cores"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def torch_wait(device: str) -> Callable[[Any], Any]:
+    """Waits for PyTorch, whatever it computed."""
+    import torch
+
+    return (lambda _: torch.cuda.synchronize()) if device == "cuda" else (lambda _: None)
+
+
+def matrix_work() -> Work:
+    """A product of two float32 matrices in each library: the machine's rate, as they reach it."""
+    n = MATRIX["cpu" if jax.default_backend() == "cpu" else "gpu"]
+    x = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
+    product = jax.jit(jnp.matmul).lower(x, x).compile()
+    sides = [Side("JAX", lambda: product(x, x), jax.block_until_ready)]
+    device = torch_device()
+    if device is not None:
+        import torch
+
+        y = torch.randn(n, n, device=device)
+        sides.append(Side("PyTorch", lambda: y @ y, torch_wait(device)))
+    return Work(f"matrix product {n}×{n}, float32", sides, flops=2.0 * n**3)

@@ -1,0 +1,162 @@
+"""The recipes' networks in PyTorch, to be compared with; tested against the golden numbers.
+
+Written from the papers' and the book's tables (docs/recipes.md), not from this library. Images are
+NCHW here; parameters of the official networks have the names of the published code.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+
+MAX_WIDTH = 512
+
+
+def widths(size: int, first: int) -> list[int]:
+    """Channels of the levels that halve an image down to 4×4."""
+    return [min(first * 2**i, MAX_WIDTH) for i in range(size.bit_length() - 3)]
+
+
+class OfficialGenerator(nn.Module):
+    """The published generator, with the bottleneck of the "extra layers" if asked for."""
+
+    def __init__(self, size: int = 64, width: int = 64, bottleneck: int | None = None):
+        super().__init__()
+        down = [3, *widths(size, width)]
+        layers: list[nn.Module] = []
+
+        def hidden(conv: nn.Module, n: int, activation: nn.Module) -> None:
+            layers.extend([conv, nn.BatchNorm2d(n), activation])
+
+        layers += [nn.Conv2d(3, down[1], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for n_in, n in pairwise(down[1:]):
+            hidden(nn.Conv2d(n_in, n, 4, 2, 1, bias=False), n, nn.LeakyReLU(0.2))
+        if bottleneck is not None:
+            last = down[-1]
+            hidden(nn.Conv2d(last, bottleneck, 4, bias=False), bottleneck, nn.LeakyReLU(0.2))
+            hidden(nn.ConvTranspose2d(bottleneck, last, 4, bias=False), last, nn.ReLU())
+        for n_in, n in zip(down[:1:-1], down[-2:0:-1], strict=True):
+            hidden(nn.ConvTranspose2d(n_in, n, 4, 2, 1, bias=False), n, nn.ReLU())
+        layers += [nn.ConvTranspose2d(down[1], 3, 4, 2, 1, bias=False), nn.Sigmoid()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translates images."""
+        return self.main(x)
+
+
+class OfficialDiscriminator(nn.Module):
+    """The published discriminator: a logit per image, and the normalized activations."""
+
+    def __init__(self, size: int = 64, width: int = 64):
+        super().__init__()
+        channels = [3, *widths(size, width)]
+        self.levels = len(channels) - 1
+        for i in range(1, self.levels + 1):
+            conv = nn.Conv2d(channels[i - 1], channels[i], 4, 2, 1, bias=False)
+            self.add_module(f"conv{i}", conv)
+            if i > 1:
+                self.add_module(f"bn{i}", nn.BatchNorm2d(channels[i]))
+        self.add_module(f"conv{self.levels + 1}", nn.Conv2d(channels[-1], 1, 4, bias=False))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judges images."""
+        activations = []
+        for i in range(1, self.levels + 1):
+            x = self.get_submodule(f"conv{i}")(x)
+            if i > 1:
+                x = self.get_submodule(f"bn{i}")(x)
+            x = F.leaky_relu(x, 0.2)
+            if i > 1:
+                activations.append(x)
+        return self.get_submodule(f"conv{self.levels + 1}")(x).flatten(), activations
+
+
+def _offset_norm(norm: type[nn.Module], n: int) -> nn.Module:
+    """The book's batch norm: an offset and no scale."""
+    layer = norm(n, eps=1e-3)
+    layer.weight.requires_grad_(False)
+    return layer
+
+
+def _draw(module: nn.Module) -> None:
+    """The book's initial weights."""
+    for p in module.parameters():
+        if p.ndim > 1:
+            nn.init.trunc_normal_(p, std=0.02, a=-0.04, b=0.04)
+
+
+class BookGenerator(nn.Module):
+    """The book's generator, mended: sub-pixel up-sampling, a sigmoid at the end."""
+
+    def __init__(self, size: int = 64, width: int = 32):
+        super().__init__()
+        down = [3, *widths(size, width)]
+        up = [*down[-1:0:-1], down[1] // 2]
+        self.down = nn.ModuleList(
+            nn.Conv2d(n_in, n, 4, 2, 1, bias=i == 0) for i, (n_in, n) in enumerate(pairwise(down))
+        )
+        self.down_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, n) for n in down[2:])
+        self.up = nn.ModuleList(
+            nn.Conv2d(n_in, 4 * n, 4, padding="same", bias=False) for n_in, n in pairwise(up)
+        )
+        self.up_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, 4 * n) for n in up[1:])
+        self.out = nn.Conv2d(up[-1], 3, 4, padding="same")
+        _draw(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translates images."""
+        x = F.leaky_relu(self.down[0](x), 0.2)
+        for conv, norm in zip(self.down[1:], self.down_norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), 0.2)
+        for conv, norm in zip(self.up, self.up_norms, strict=True):
+            x = F.pixel_shuffle(F.relu(norm(conv(x))), 2)
+        return torch.sigmoid(self.out(x))
+
+
+class BookDiscriminator(nn.Module):
+    """The book's discriminator, mended: a logit per image, and the normalized activations."""
+
+    def __init__(self, size: int = 64, width: int = 32):
+        super().__init__()
+        channels = [3, *widths(2 * size, width)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(n_in, n, 4, 2, 1, bias=i == 0)
+            for i, (n_in, n) in enumerate(pairwise(channels))
+        )
+        self.down_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, n) for n in channels[2:])
+        self.hidden = nn.Linear(2 * 2 * channels[-1], 512, bias=False)
+        self.hidden_norm = _offset_norm(nn.BatchNorm1d, 512)
+        self.out = nn.Linear(512, 1)
+        _draw(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judges images."""
+        x = F.leaky_relu(self.down[0](x), 0.2)
+        activations = []
+        for conv, norm in zip(self.down[1:], self.down_norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), 0.2)
+            activations.append(x)
+        # Height, width, channels, which costs nothing where channels stand last in memory.
+        x = self.hidden(x.permute(0, 2, 3, 1).flatten(1))
+        return self.out(F.leaky_relu(self.hidden_norm(x), 0.2)).flatten(), activations
+
+
+def networks(recipe: str, size: int, width: int | None = None, **fields: int) -> nn.ModuleDict:
+    """Both generators (``ab``, ``ba``) and both discriminators (``a``, ``b``) of a recipe."""
+    of = {
+        "official": (OfficialGenerator, OfficialDiscriminator),
+        "book": (BookGenerator, BookDiscriminator),
+    }
+    generator, discriminator = of[recipe]
+    narrow = {} if width is None else {"width": width}
+    nets = {d: generator(size, **narrow, **fields) for d in ("ab", "ba")}
+    nets |= {d: discriminator(size, **narrow) for d in ("a", "b")}
+    return nn.ModuleDict(nets)
+
+
+def trained(modules: Sequence[nn.Module]) -> list[nn.Parameter]:
+    """The parameters that an optimizer moves."""
+    return [p for m in modules for p in m.parameters() if p.requires_grad]

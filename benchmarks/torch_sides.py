@@ -1,0 +1,216 @@
+"""The updates in PyTorch: as published, and without the work that no update needs.
+
+`Published` has the structure of the authors' loop: every iteration runs the whole forward pass,
+translations, reconstructions and all judgements, computes both players' losses, and differentiates
+one of them with respect to everything. `Tuned` computes what the update in hand needs.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+
+from benchmarks.torch_networks import trained
+from discogan_jax.losses import LossWeights
+
+Batch = Mapping[str, Tensor]
+Terms = dict[str, Tensor]
+
+
+def unit(batch: Batch) -> dict[str, Tensor]:
+    """uint8 images as floats in [0, 1]; floats as they are."""
+    return {d: x.float() / 255 if x.dtype == torch.uint8 else x for d, x in batch.items()}
+
+
+def adversarial(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross entropy against the label "real" or "fake"."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+
+
+def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
+    """Squared distance of the batch means of activations, summed over the maps."""
+    maps = zip(real, fake, strict=True)
+    distances = [(r.float().mean(0) - f.float().mean(0)).square().mean() for r, f in maps]
+    return torch.stack(distances).sum()
+
+
+def _only(total: str, terms: Terms) -> Terms:
+    """The terms, of which the total alone can be differentiated."""
+    return {k: v if k == total else v.detach() for k, v in terms.items()}
+
+
+class Trainer:
+    """Four networks and two optimizers; its subclasses say how an update is computed.
+
+    Attributes:
+      nets: the networks, see `torch_networks.networks`.
+      weights: of the losses.
+      updates: finished updates of either player.
+      terms: of the losses of the last update.
+    """
+
+    def __init__(
+        self, nets: nn.ModuleDict, weights: LossWeights, adam: Mapping[str, Any], device: str
+    ):
+        self.nets = nets.to(device, memory_format=torch.channels_last)
+        self.weights, self.updates = weights, 0
+        self.gen, self.dis = trained([nets["ab"], nets["ba"]]), trained([nets["a"], nets["b"]])
+        self.gen_adam = torch.optim.Adam(self.gen, **adam)
+        self.dis_adam = torch.optim.Adam(self.dis, **adam)
+        self.terms: Terms = {}
+
+    def rate(self) -> float | None:
+        """The reconstruction rate of the update to come."""
+        w = self.weights
+        early = w.rate_start is not None and self.updates < w.rate_updates
+        return w.rate_start if early else w.rate
+
+    def generator_total(self, terms: Terms, rate: float | None) -> Tensor:
+        """The generators' loss from its terms."""
+        w = self.weights
+        keep, match = (1.0, 1.0) if rate is None else (rate, 1 - rate)
+        total = torch.zeros((), device=terms["gen_a_loss"].device)
+        for d in "ab":
+            total = total + match * w.adversarial * terms[f"gen_{d}_loss"]
+            if w.feature:
+                total = total + match * w.feature * terms[f"fm_{d}_loss"]
+            total = total + keep * w.reconstruction * terms[f"const_{d}_loss"]
+        return total
+
+    def d_update(self, batch: Batch) -> Terms:
+        """Updates the discriminators."""
+        raise NotImplementedError
+
+    def g_update(self, batch: Batch) -> Terms:
+        """Updates the generators."""
+        raise NotImplementedError
+
+    def cycle(self, batches: list[Batch]) -> Terms:
+        """One update of the discriminators, then two of the generators."""
+        self.d_update(batches[0])
+        self.g_update(batches[1])
+        return self.g_update(batches[2])
+
+
+class Published(Trainer):
+    """The authors' loop: all of the forward pass in every update, then one step of two."""
+
+    def losses(self, batch: Batch) -> Terms:
+        """Both players' losses and all of their terms."""
+        real, nets, w = unit(batch), self.nets, self.weights
+        fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
+        again = {"a": nets["ba"](fake["b"]), "b": nets["ab"](fake["a"])}
+        terms: Terms = {}
+        for d in "ab":
+            on_real, real_activations = nets[d](real[d])
+            on_fake, fake_activations = nets[d](fake[d])
+            terms[f"disc_{d}_loss"] = w.discriminator * (
+                adversarial(on_real, True) + adversarial(on_fake, False)
+            )
+            terms[f"gen_{d}_loss"] = adversarial(on_fake, True)
+            if w.feature:
+                terms[f"fm_{d}_loss"] = feature_matching(real_activations, fake_activations)
+            terms[f"const_{d}_loss"] = F.mse_loss(again[d], real[d])
+        terms["disc_loss"] = terms["disc_a_loss"] + terms["disc_b_loss"]
+        terms["gen_loss"] = self.generator_total(terms, self.rate())
+        return terms
+
+    def _update(self, batch: Batch, adam: torch.optim.Optimizer, loss: str) -> Terms:
+        self.nets.zero_grad()
+        self.terms = self.losses(batch)
+        self.terms[loss].backward()
+        adam.step()
+        self.updates += 1
+        return self.terms
+
+    def d_update(self, batch: Batch) -> Terms:
+        """Updates the discriminators."""
+        return self._update(batch, self.dis_adam, "disc_loss")
+
+    def g_update(self, batch: Batch) -> Terms:
+        """Updates the generators."""
+        return self._update(batch, self.gen_adam, "gen_loss")
+
+
+class Tuned(Trainer):
+    """No reconstruction for the discriminators, no gradients that nobody uses, a fused Adam."""
+
+    def __init__(
+        self,
+        nets: nn.ModuleDict,
+        weights: LossWeights,
+        adam: Mapping[str, Any],
+        device: str,
+        mode: str | None = None,
+        bf16: bool = False,
+    ):
+        """Makes the losses' functions.
+
+        Args:
+          nets: see `Trainer`.
+          weights: see `Trainer`.
+          adam: arguments of ``torch.optim.Adam``.
+          device: ``"cpu"`` or ``"cuda"``.
+          mode: of ``torch.compile``, or None: nothing is compiled.
+          bf16: compute in bfloat16 where autocast does; parameters are float32.
+        """
+        super().__init__(nets, weights, {**adam, "fused": True}, device)
+        self.device, self.bf16, self.graphs = device, bf16, mode is not None and device == "cuda"
+
+        def compiled(f: Callable[..., Terms]) -> Callable[..., Terms]:
+            return f if mode is None else torch.compile(f, mode=mode)
+
+        self._d_loss, self._g_loss = compiled(self.d_losses), compiled(self.g_losses)
+
+    def d_losses(self, batch: Batch) -> Terms:
+        """The discriminators' loss and its terms."""
+        real, nets, terms = unit(batch), self.nets, {}
+        with torch.no_grad():
+            fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
+        for d in "ab":
+            terms[f"disc_{d}_loss"] = self.weights.discriminator * (
+                adversarial(nets[d](real[d])[0], True) + adversarial(nets[d](fake[d])[0], False)
+            )
+        terms["disc_loss"] = terms["disc_a_loss"] + terms["disc_b_loss"]
+        return _only("disc_loss", terms)
+
+    def g_losses(self, batch: Batch, rate: float | None) -> Terms:
+        """The generators' loss and its terms."""
+        real, nets = unit(batch), self.nets
+        terms: Terms = {}
+        for source, target in ("ab", "ba"):
+            fake = nets[source + target](real[source])
+            logits, fake_activations = nets[target](fake)
+            terms[f"gen_{target}_loss"] = adversarial(logits, True)
+            if self.weights.feature:
+                _, real_activations = nets[target](real[target])
+                terms[f"fm_{target}_loss"] = feature_matching(real_activations, fake_activations)
+            again = nets[target + source](fake)
+            terms[f"const_{source}_loss"] = F.mse_loss(again, real[source])
+        terms["gen_loss"] = self.generator_total(terms, rate)
+        return _only("gen_loss", terms)
+
+    def _update(
+        self, adam: torch.optim.Optimizer, total: str, loss: Callable[..., Terms], *args: Any
+    ) -> Terms:
+        for p in self.dis:
+            p.requires_grad_(total == "disc_loss")
+        if self.graphs:
+            torch.compiler.cudagraph_mark_step_begin()
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
+            self.terms = loss(*args)
+        self.terms[total].backward()
+        adam.step()
+        adam.zero_grad()
+        self.updates += 1
+        return self.terms
+
+    def d_update(self, batch: Batch) -> Terms:
+        """Updates the discriminators."""
+        return self._update(self.dis_adam, "disc_loss", self._d_loss, batch)
+
+    def g_update(self, batch: Batch) -> Terms:
+        """Updates the generators."""
+        return self._update(self.gen_adam, "gen_loss", self._g_loss, batch, self.rate())

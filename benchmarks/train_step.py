@@ -1,0 +1,245 @@
+"""Training updates: this library, the same with Flax's own layers, and PyTorch.
+
+    python -m benchmarks.train_step --recipe official --batch 32 --size 64 --budget 360
+
+Timed are one update of the discriminators, one of the generators, and a cycle (one and two), each
+from uint8 images that lie on the device to updated parameters, without logging, reading images or
+copying anything to the host. Each side has its own state and goes on training it through all of the
+measurement; the images are noise, three batches of each domain. On a GPU both libraries multiply
+float32 as they do by default for convolutions (TF32), and cuDNN searches for the fastest algorithm.
+
+The sides: `jax` the library; `flax` the same with Flax's transposed convolution; `torch published`
+the authors' loop, eager (see `torch_sides`); `torch tuned` no wasted work, eager; `torch compiled`
+the same through ``torch.compile``; on a GPU also bfloat16. GFLOP/s follow from the count in `flops`
+for all sides, whatever they really compute; the JSON has the compiled programs' own counts besides.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from benchmarks import flops, machine, report
+from benchmarks.harness import Side, Work
+from discogan_jax import models, steps
+from discogan_jax.losses import LossWeights
+from discogan_jax.state import DiscoGAN, adam, create_state
+
+WORKS = ("D update", "G update", "cycle")
+Calls = dict[str, Callable[[], Any]]
+WEIGHTS = {
+    "official": LossWeights(
+        adversarial=0.1,
+        feature=0.9,
+        discriminator=0.5,
+        rate_start=0.01,
+        rate=0.5,
+        rate_updates=10_000,
+    ),
+    "book": LossWeights(),
+}
+ADAM = {
+    "official": {"lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 1e-5},
+    "book": {"lr": 2e-4, "betas": (0.9, 0.999)},
+}
+
+
+def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.float32) -> DiscoGAN:
+    """A recipe as this library has it."""
+    generator, discriminator = {
+        "official": (partial(models.official_generator, None), models.official_discriminator),
+        "book": (models.book_generator, models.book_discriminator),
+    }[recipe]
+    fields = {"dtype": dtype} if width is None else {"dtype": dtype, "width": width}
+    a = ADAM[recipe]
+    tx = adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
+    return DiscoGAN(
+        generator(image_size=size, **fields),
+        discriminator(image_size=size, **fields),
+        tx,
+        tx,
+        WEIGHTS[recipe],
+    )
+
+
+@contextmanager
+def flax_layers() -> Iterator[None]:
+    """Networks that are traced in here have Flax's transposed convolution, not the library's."""
+
+    def conv_transpose(stride: int = 2, **fields: Any) -> nn.Module:
+        return nn.ConvTranspose(strides=(stride, stride), transpose_kernel=True, **fields)
+
+    with mock.patch.object(models, "ConvTranspose", conv_transpose):
+        yield
+
+
+def jax_calls(gan: DiscoGAN, images: dict[str, np.ndarray]) -> tuple[Calls, dict[str, float]]:
+    """Compiles the updates.
+
+    Args:
+      gan: what is trained.
+      images: uint8, ``[3, B, H, W, 3]`` per domain.
+
+    Returns:
+      Calls by work, which return what to wait for, and XLA's own count of their operations.
+    """
+    batches = jax.tree.map(jnp.asarray, images)
+    each = [jax.tree.map(lambda x, i=i: x[i], batches) for i in range(gan.updates)]
+    given = {"D update": each[0], "G update": each[1], "cycle": batches}
+    # A function of its own for each call of this one: jit's cache must not hand out the programs
+    # of other layers.
+    functions = {
+        "D update": lambda state, batch: steps.d_step(gan, state, batch),
+        "G update": lambda state, batch: steps.g_step(gan, state, batch),
+        "cycle": lambda state, batch: steps.train_step(gan, state, batch),
+    }
+    held = {"state": create_state(jax.random.key(0), gan, each[0]["a"].shape[1:])}
+    calls: Calls = {}
+    counts = {}
+    for work, function in functions.items():
+        jitted = jax.jit(function, donate_argnums=0)
+        compiled = jitted.lower(held["state"], given[work]).compile()
+        counts[work] = (compiled.cost_analysis() or {}).get("flops", 0.0)
+
+        def call(compiled: Any = compiled, batch: Any = given[work]) -> Any:
+            held["state"], metrics = compiled(held["state"], batch)
+            return held["state"], metrics
+
+        calls[work] = call
+    return calls, counts
+
+
+def torch_calls(
+    kind: str, recipe: str, images: dict[str, np.ndarray], device: str, **fields: Any
+) -> Calls:
+    """Builds a PyTorch side and runs each of its updates, so that what fails fails here.
+
+    Args:
+      kind: ``"Published"`` or ``"Tuned"``.
+      recipe: ``"official"`` or ``"book"``.
+      images: as for `jax_calls`.
+      device: where.
+      **fields: of the class, and ``width`` of the networks.
+    """
+    import torch
+
+    from benchmarks import torch_networks, torch_sides
+
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    torch.manual_seed(0)
+    size = images["a"].shape[2]
+    nets = torch_networks.networks(recipe, size, fields.pop("width", None))
+    trainer = getattr(torch_sides, kind)(nets, WEIGHTS[recipe], ADAM[recipe], device, **fields)
+    each = [
+        {
+            d: torch.from_numpy(x[i]).to(device).permute(0, 3, 1, 2)  # channels last in memory
+            for d, x in images.items()
+        }
+        for i in range(3)
+    ]
+    calls: Calls = {
+        "D update": lambda: trainer.d_update(each[0]),
+        "G update": lambda: trainer.g_update(each[1]),
+        "cycle": lambda: trainer.cycle(each),
+    }
+    for call in calls.values():
+        call()
+    return calls
+
+
+def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """PyTorch's sides: class and arguments."""
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "torch published": ("Published", {}),
+        "torch tuned": ("Tuned", {}),
+        "torch compiled": ("Tuned", {"mode": "default"}),
+    }
+    if device == "cuda":
+        for mode in ("reduce-overhead", "max-autotune"):
+            kinds[f"torch compiled, {mode}"] = ("Tuned", {"mode": mode})
+        kinds["torch tuned, bfloat16"] = ("Tuned", {"bf16": True})
+        graphs = {"mode": "reduce-overhead", "bf16": True}
+        kinds["torch compiled, reduce-overhead, bfloat16"] = ("Tuned", graphs)
+    return kinds
+
+
+def works(
+    recipe: str, batch: int, size: int, width: int | None = None
+) -> tuple[list[Work], dict[str, str]]:
+    """Builds and compiles all sides.
+
+    Args:
+      recipe: ``"official"`` or ``"book"``.
+      batch: images of each domain in an update.
+      size: of the images, in pixels.
+      width: channels of the first level, the recipe's if None.
+
+    Returns:
+      The works, and the reasons of the sides that are not there.
+    """
+    rng = np.random.default_rng(0)
+    shape = (3, batch, size, size, 3)
+    images = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
+    sides: dict[str, list[Side]] = {work: [] for work in WORKS}
+    counts: dict[str, dict[str, float]] = {work: {} for work in WORKS}
+    skipped: dict[str, str] = {}
+
+    def add(name: str, calls: Calls, wait: Callable[[Any], Any]) -> None:
+        for work, call in calls.items():
+            sides[work].append(Side(name, call, wait))
+
+    def add_jax(name: str, dtype: Any = jnp.float32) -> None:
+        calls, found = jax_calls(library(recipe, size, width, dtype), images)
+        add(name, calls, jax.block_until_ready)
+        for work, count in found.items():
+            counts[work][f"by XLA in {name}"] = count
+
+    add_jax("jax")
+    with flax_layers():
+        add_jax("flax")
+    if jax.default_backend() != "cpu":
+        add_jax("jax, bfloat16", jnp.bfloat16)
+
+    device = machine.torch_device()
+    if device is None:
+        skipped["torch"] = "not installed" if not machine.has_torch() else "sees no GPU"
+    for name, (kind, fields) in torch_kinds(device).items() if device else ():
+        try:
+            calls = torch_calls(kind, recipe, images, device, width=width, **fields)
+        except Exception as error:  # a compiler that is missing or fails is no reason to stop
+            if "mode" not in fields:
+                raise
+            skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+        else:
+            add(name, calls, machine.torch_wait(device))
+    needed = flops.updates(recipe, size, batch, width)
+    made = [Work(w, sides[w], needed[w], {"xla_flops": counts[w]}) for w in WORKS]
+    return made, skipped
+
+
+def main() -> None:
+    """The command."""
+    begun = time.perf_counter()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
+    args = parser.parse_args()
+    load = machine.load()
+    made, skipped = works(args.recipe, args.batch, args.size)
+    name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
+    report.run(name, made, begun, load, args.budget, vars(args), skipped)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ translations, reconstructions and all judgements, computes both players' losses,
 one of them with respect to everything. `Tuned` computes what the update in hand needs.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ def _only(total: str, terms: Terms) -> Terms:
     return {k: v if k == total else v.detach() for k, v in terms.items()}
 
 
-class Trainer:
+class Trainer(ABC):
     """Four networks and two optimizers; its subclasses say how an update is computed.
 
     Attributes:
@@ -79,13 +80,13 @@ class Trainer:
             total = total + keep * w.reconstruction * terms[f"const_{d}_loss"]
         return total
 
+    @abstractmethod
     def d_update(self, batch: Batch) -> Terms:
         """Updates the discriminators."""
-        raise NotImplementedError
 
+    @abstractmethod
     def g_update(self, batch: Batch) -> Terms:
         """Updates the generators."""
-        raise NotImplementedError
 
     def cycle(self, batches: list[Batch]) -> Terms:
         """One update of the discriminators, then two of the generators."""

@@ -129,7 +129,8 @@ def check_gradient(actual, expected, name, tolerance):
     """Compares a gradient with its golden summary.
 
     The norm is compared relatively; single elements and the sum, which cancel, relative to what an
-    element (or a sum of that many) of this norm typically is.
+    element (or a sum of that many) of this norm typically is. How far rounding takes the sum
+    depends on the CPU: 20 tolerances were seen.
     """
     summed = summary(actual)
     assert summed.shape == expected.shape, name
@@ -137,5 +138,5 @@ def check_gradient(actual, expected, name, tolerance):
     typical = expected[1] / np.sqrt(size)
     np.testing.assert_allclose(summed[1], expected[1], rtol=tolerance, err_msg=name)
     np.testing.assert_allclose(summed[2:], expected[2:], atol=5 * tolerance * typical, err_msg=name)
-    sum_tolerance = 20 * tolerance * typical * np.sqrt(size)
+    sum_tolerance = 40 * tolerance * typical * np.sqrt(size)
     np.testing.assert_allclose(summed[0], expected[0], atol=sum_tolerance, err_msg=name)

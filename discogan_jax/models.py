@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from discogan_jax.layers import ConvTranspose, depth_to_space, stripes
+from discogan_jax.layers import Conv, ConvTranspose, depth_to_space, stripes
 
 KERNEL = (4, 4)
 LEAK = 0.2
@@ -90,7 +90,7 @@ class Generator(nn.Module):
                 f"are multiples of {factor}, not {x.shape[1]}×{x.shape[2]}"
             )
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        conv = partial(nn.Conv, kernel_size=KERNEL, use_bias=False, **settings)
+        conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
         conv_t = partial(ConvTranspose, kernel_size=KERNEL, use_bias=False, **settings)
         norm = partial(
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
@@ -164,7 +164,7 @@ class Discriminator(nn.Module):
           Logits, positive for "real", and the activations of every normalized convolution.
         """
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        conv = partial(nn.Conv, kernel_size=KERNEL, use_bias=False, **settings)
+        conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
         dense = partial(nn.Dense, use_bias=False, **settings)
         norm = partial(
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype

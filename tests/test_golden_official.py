@@ -149,15 +149,16 @@ def test_totals(case, objective):
 
 
 def test_gradients(case):
-    state = case.state(case.gan)
-    after_g, _ = steps.g_step_jit(case.gan, case.state(case.gan), case.batch)
-    after_d, _ = steps.d_step_jit(case.gan, case.state(case.gan), case.batch)
+    with jax.enable_x64(True):
+        gan, state, batch = gw.in_float64(case.gan, case.state(case.gan), case.batch)
+        after_g, _ = jax.jit(steps.g_step, static_argnums=0)(gan, state, batch)
+        after_d, _ = jax.jit(steps.d_step, static_argnums=0)(gan, state, batch)
     for after, key, networks in ((after_g, "grad_gen", "GG"), (after_d, "grad_dis", "DD")):
         for network in (f"{networks[0]}_A", f"{networks[1]}_B"):
             new, old = case.params(after, network), case.params(state, network)
             for name in old:
                 # SGD with a learning rate of 1 subtracts the gradient itself.
-                gradient = old[name].astype(np.float64) - new[name]
+                gradient = old[name] - new[name]
                 label = f"{key}/{network}/{name}"
                 gw.check_gradient(gradient, case.golden[label], label, case.gradient_tolerance)
 

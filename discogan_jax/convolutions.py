@@ -1,0 +1,277 @@
+"""A convolution, its adjoint and its kernel gradient, in forms that are fast on CPU and GPU.
+
+The three are the sides of one trilinear form of images ``x``, kernel and feature maps ``y``: the
+sum of ``x·kernel·y`` over all positions of a window that moves over the images. Each side is linear
+in the other two, and its derivatives are the other two sides. So derivatives of any order of any of
+them run in the forms below; forward mode (``jax.jvp``) is not defined.
+
+`gather` makes ``y`` (a convolution), `scatter` ``x`` (a transposed convolution), `correlate` the
+kernel (the gradient of either). On CPU each becomes matrix products where those are faster than
+XLA's own convolution (`python -m benchmarks.layers` compares); these three functions choose.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+Images = Float[Array, "B H W in"]
+Kernel = Float[Array, "k k in out"]
+Maps = Float[Array, "B h w out"]
+
+
+class Window(NamedTuple):
+    """How a square window moves over images.
+
+    Attributes:
+      k: height and width of the window.
+      stride: how far it moves at once.
+      images: height and width of the images.
+      maps: height and width of the feature maps: the number of its positions.
+      before: rows above and columns left of the images that it begins at.
+    """
+
+    k: int
+    stride: int
+    images: tuple[int, int]
+    maps: tuple[int, int]
+    before: tuple[int, int]
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """Rows below and columns right of the images that it ends at; negative if short of it."""
+        return tuple(
+            (m - 1) * self.stride + self.k - n - b
+            for n, m, b in zip(self.images, self.maps, self.before, strict=True)
+        )
+
+    @property
+    def steps(self) -> int | None:
+        """How many strides the window is wide, or None if that is no whole number."""
+        return None if self.k % self.stride else self.k // self.stride
+
+    @property
+    def positions(self) -> int:
+        """The number of positions."""
+        return self.maps[0] * self.maps[1]
+
+
+def over_images(images: tuple[int, int], k: int, stride: int, padding: str) -> Window:
+    """The window of a convolution.
+
+    Args:
+      images: height and width of its input.
+      k: height and width of the kernel.
+      stride: its stride.
+      padding: ``"SAME"`` or ``"VALID"``, as XLA and TensorFlow mean them.
+    """
+    if padding == "VALID":
+        h, w = ((n - k) // stride + 1 for n in images)
+        return Window(k, stride, images, (h, w), (0, 0))
+    h, w = (-(-n // stride) for n in images)
+    top, left = (max((m - 1) * stride + k - n, 0) // 2 for n, m in zip(images, (h, w), strict=True))
+    return Window(k, stride, images, (h, w), (top, left))
+
+
+def to_images(maps: tuple[int, int], k: int, stride: int, padding: str) -> Window:
+    """The window of a transposed convolution; arguments as for `over_images`, but of its input."""
+    H, W = (n * stride if padding == "SAME" else (n - 1) * stride + k for n in maps)
+    return over_images((H, W), k, stride, padding)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
+    """A convolution (a correlation, as everywhere in the field)."""
+    plain = partial(_gather_plain, window=window)
+    # Few positions, or few channels: XLA's own convolution does not fill the processor.
+    if window.steps and (window.positions <= 64 or kernel.shape[2] < 16):
+        products = partial(_gather_products, window=window)
+        return lax.platform_dependent(x, kernel, cpu=products, default=plain)
+    return plain(x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
+    """The adjoint of `gather`: a transposed convolution, the gradient with respect to images."""
+    dilated = partial(_scatter_dilated, window=window)
+    if window.steps is None:
+        return dilated(y, kernel)
+    if window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
+        quick = partial(_scatter_products, window=window)
+    else:
+        quick = partial(_scatter_subpixels, window=window)
+    # On GPU the dilated form, with the kernel turned round, is what cuDNN has a routine for.
+    return lax.platform_dependent(y, kernel, cpu=quick, default=dilated)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def correlate(x: Images, y: Maps, window: Window) -> Kernel:
+    """The gradient of `gather` and `scatter` with respect to the kernel."""
+    quick = _correlate_canonical
+    if window.steps and y.shape[-1] >= 16:
+        strided = window.stride > 1 and window.positions >= 64 and x.shape[-1] >= 32
+        quick = _correlate_rows if strided else _correlate_columns
+    on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
+    return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)
+
+
+def _both(f: Any) -> Any:
+    """The forward half of a custom derivative that needs both arguments."""
+    return lambda a, b, window: (f(a, b, window), (a, b))
+
+
+def _gather_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
+    x, kernel = residuals
+    return scatter(cotangent, kernel, window), correlate(x, cotangent, window)
+
+
+def _scatter_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
+    y, kernel = residuals
+    return gather(cotangent, kernel, window), correlate(cotangent, y, window)
+
+
+def _correlate_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
+    x, y = residuals
+    return scatter(y, cotangent, window), gather(x, cotangent, window)
+
+
+gather.defvjp(_both(gather), _gather_bwd)
+scatter.defvjp(_both(scatter), _scatter_bwd)
+correlate.defvjp(_both(correlate), _correlate_bwd)
+
+
+def _ends(window: Window) -> list[tuple[int, int]]:
+    return list(zip(window.before, window.after, strict=True))
+
+
+# XLA's convolutions.
+
+
+def _gather_plain(x: Array, kernel: Array, window: Window) -> Array:
+    strides = (window.stride, window.stride)
+    return lax.conv_general_dilated(x, kernel, strides, _ends(window), dimension_numbers=LAYOUT)
+
+
+def _scatter_dilated(y: Array, kernel: Array, window: Window) -> Array:
+    k = window.k
+    return lax.conv_general_dilated(
+        y,
+        kernel[::-1, ::-1].swapaxes(2, 3),
+        (1, 1),
+        [(k - 1 - low, k - 1 - high) for low, high in _ends(window)],
+        lhs_dilation=(window.stride, window.stride),
+        dimension_numbers=LAYOUT,
+    )
+
+
+def _correlate_plain(x: Array, y: Array, window: Window) -> Array:
+    """What JAX's own derivative is: cuDNN has a routine for it."""
+    return lax.conv_general_dilated(
+        x,
+        y,
+        (1, 1),
+        _ends(window),
+        rhs_dilation=(window.stride, window.stride),
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+    )
+
+
+def _correlate_canonical(x: Array, y: Array, window: Window) -> Array:
+    """The same in the one layout that XLA on CPU is fast in everywhere.
+
+    Outside of loops it rearranges other layouts itself; inside of ``lax.scan`` and the like it
+    falls to a naive loop.
+    """
+    found = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        y.transpose(1, 2, 0, 3),
+        (1, 1),
+        _ends(window),
+        rhs_dilation=(window.stride, window.stride),
+        dimension_numbers=LAYOUT,
+    )
+    return found.transpose(1, 2, 0, 3)
+
+
+# Matrix products. The window must be a whole number of strides wide: then a row of it is a few
+# pieces of `stride` pixels each, which a reshape makes channels of.
+
+
+def _rows(x: Array, window: Window) -> list[list[Array]]:
+    """What the window sees: its rows, each its pieces, ``[B, h, w, stride·in]``."""
+    B, _, _, C = x.shape
+    (h, w), s = window.maps, window.stride
+    edges = [(0, 0, 0), *((low, high, 0) for low, high in _ends(window)), (0, 0, 0)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    x = x.reshape(B, x.shape[1] // s, s, x.shape[2] // s, s * C)
+    pieces = range(window.k // s)
+    return [
+        [x[:, row // s : row // s + h, row % s, piece : piece + w] for piece in pieces]
+        for row in range(window.k)
+    ]
+
+
+def _columns(x: Array, window: Window) -> Array:
+    """All that the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
+    return jnp.concatenate([piece for row in _rows(x, window) for piece in row], -1)
+
+
+def _gather_products(x: Array, kernel: Array, window: Window) -> Array:
+    return jnp.einsum("bhwn,no->bhwo", _columns(x, window), kernel.reshape(-1, kernel.shape[-1]))
+
+
+def _correlate_columns(x: Array, y: Array, window: Window) -> Array:
+    flat = jnp.einsum("bhwn,bhwo->no", _columns(x, window), y)
+    return flat.reshape(window.k, window.k, x.shape[-1], y.shape[-1])
+
+
+def _correlate_rows(x: Array, y: Array, window: Window) -> Array:
+    """One product for each piece of each row: no copy of everything, products still large."""
+
+    def product(piece: Array) -> Array:
+        return jnp.einsum("bhwn,bhwo->on", piece, y).T.reshape(window.stride, x.shape[-1], -1)
+
+    rows = _rows(x, window)
+    return jnp.stack([jnp.concatenate([product(piece) for piece in row]) for row in rows])
+
+
+def _squares(blocks: Array, window: Window) -> Array:
+    """Blocks of ``stride × stride`` pixels, ``[B, h', w', stride, stride, in]``, as images."""
+    B, h, w, s, _, C = blocks.shape
+    x = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C)
+    edges = [(0, 0, 0), *((-low, -high, 0) for low, high in _ends(window)), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
+def _scatter_products(y: Array, kernel: Array, window: Window) -> Array:
+    """One product gives what each position adds to the blocks around it ("col2im")."""
+    s, n = window.stride, window.k // window.stride
+    parts = jnp.einsum("bhwo,ijco->bhwijc", y, kernel)
+    parts = parts.reshape(*y.shape[:3], n, s, n, s, kernel.shape[2])
+    still = ((0, 0), (0, 0), (0, 0))
+    blocks = [
+        jnp.pad(parts[:, :, :, i, :, j], ((0, 0), (i, n - 1 - i), (j, n - 1 - j), *still))
+        for i in range(n)
+        for j in range(n)
+    ]
+    return _squares(sum(blocks[1:], blocks[0]), window)
+
+
+def _scatter_subpixels(y: Array, kernel: Array, window: Window) -> Array:
+    """A convolution of stride 1 that makes whole blocks of pixels."""
+    s, n = window.stride, window.k // window.stride
+    C, out = kernel.shape[2:]
+    blocks = kernel.reshape(n, s, n, s, C, out).transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
+    made = lax.conv_general_dilated(
+        y,
+        blocks.reshape(n, n, out, s * s * C),
+        (1, 1),
+        [(n - 1, n - 1)] * 2,
+        dimension_numbers=LAYOUT,
+    )
+    return _squares(made.reshape(*made.shape[:3], s, s, C), window)

@@ -93,7 +93,8 @@ def plain_transpose(x: Array, kernel: Array, stride: int, padding: str) -> Array
 
 # Operation, name, function of input, kernel, stride and padding. The first is the reference.
 CANDIDATES: list[tuple[str, str, Operation]] = [
-    ("conv", "plain", plain_conv),  # the library's, too: it uses nn.Conv
+    ("conv", "plain", plain_conv),
+    ("conv", "library", layers.conv),
     ("transpose", "plain", plain_transpose),
     ("transpose", "library", layers.conv_transpose),
 ]

@@ -112,10 +112,7 @@ def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate(x: Images, y: Maps, window: Window) -> Kernel:
     """The gradient of `gather` and `scatter` with respect to the kernel."""
-    quick = _correlate_canonical
-    if window.steps and y.shape[-1] >= 16:
-        strided = window.stride > 1 and window.positions >= 64 and x.shape[-1] >= 32
-        quick = _correlate_rows if strided else _correlate_columns
+    quick = _correlate_columns if window.steps and y.shape[-1] >= 16 else _correlate_canonical
     on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
     return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)
 
@@ -125,19 +122,31 @@ def _both(f: Any) -> Any:
     return lambda a, b, window: (f(a, b, window), (a, b))
 
 
+def _whole(primal: Array, cotangent: Array) -> Array:
+    """A cotangent, summed over the axes of a ``shard_map`` that its primal does not vary over.
+
+    As JAX does for its own operations: that is what the transpose of an addition is. Elsewhere this
+    changes nothing, and the addition itself is not computed.
+    """
+    return jax.vjp(lambda p: p + cotangent, primal)[1](cotangent)[0]
+
+
 def _gather_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
     x, kernel = residuals
-    return scatter(cotangent, kernel, window), correlate(x, cotangent, window)
+    dx, dkernel = scatter(cotangent, kernel, window), correlate(x, cotangent, window)
+    return _whole(x, dx), _whole(kernel, dkernel)
 
 
 def _scatter_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
     y, kernel = residuals
-    return gather(cotangent, kernel, window), correlate(cotangent, y, window)
+    dy, dkernel = gather(cotangent, kernel, window), correlate(cotangent, y, window)
+    return _whole(y, dy), _whole(kernel, dkernel)
 
 
 def _correlate_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
     x, y = residuals
-    return scatter(y, cotangent, window), gather(x, cotangent, window)
+    dx, dy = scatter(y, cotangent, window), gather(x, cotangent, window)
+    return _whole(x, dx), _whole(y, dy)
 
 
 gather.defvjp(_both(gather), _gather_bwd)
@@ -202,23 +211,19 @@ def _correlate_canonical(x: Array, y: Array, window: Window) -> Array:
 # pieces of `stride` pixels each, which a reshape makes channels of.
 
 
-def _rows(x: Array, window: Window) -> list[list[Array]]:
-    """What the window sees: its rows, each its pieces, ``[B, h, w, stride·in]``."""
+def _columns(x: Array, window: Window) -> Array:
+    """What the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
     B, _, _, C = x.shape
     (h, w), s = window.maps, window.stride
     edges = [(0, 0, 0), *((low, high, 0) for low, high in _ends(window)), (0, 0, 0)]
     x = lax.pad(x, jnp.zeros((), x.dtype), edges)
     x = x.reshape(B, x.shape[1] // s, s, x.shape[2] // s, s * C)
-    pieces = range(window.k // s)
-    return [
-        [x[:, row // s : row // s + h, row % s, piece : piece + w] for piece in pieces]
+    pieces = [
+        x[:, row // s : row // s + h, row % s, piece : piece + w]
         for row in range(window.k)
+        for piece in range(window.k // s)
     ]
-
-
-def _columns(x: Array, window: Window) -> Array:
-    """All that the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
-    return jnp.concatenate([piece for row in _rows(x, window) for piece in row], -1)
+    return jnp.concatenate(pieces, -1)
 
 
 def _gather_products(x: Array, kernel: Array, window: Window) -> Array:
@@ -228,16 +233,6 @@ def _gather_products(x: Array, kernel: Array, window: Window) -> Array:
 def _correlate_columns(x: Array, y: Array, window: Window) -> Array:
     flat = jnp.einsum("bhwn,bhwo->no", _columns(x, window), y)
     return flat.reshape(window.k, window.k, x.shape[-1], y.shape[-1])
-
-
-def _correlate_rows(x: Array, y: Array, window: Window) -> Array:
-    """One product for each piece of each row: no copy of everything, products still large."""
-
-    def product(piece: Array) -> Array:
-        return jnp.einsum("bhwn,bhwo->on", piece, y).T.reshape(window.stride, x.shape[-1], -1)
-
-    rows = _rows(x, window)
-    return jnp.stack([jnp.concatenate([product(piece) for piece in row]) for row in rows])
 
 
 def _squares(blocks: Array, window: Window) -> Array:

@@ -23,6 +23,7 @@ from discogan_jax.errors import (
     InputError,
     InterruptedRunError,
 )
+from discogan_jax.host_memory import keep_freed_memory
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -210,7 +211,8 @@ def _start(config: ConfigDict, study: Study | None) -> None:
     from discogan_jax.settings import from_config
     from discogan_jax.variants import plan, product
 
-    from_config(config)
+    settings = from_config(config)
+    keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
     if study is None and flags.FLAGS.sweep:
         study = Study(f"{name}_sweep", *product(flags.FLAGS.sweep))
     workdir = Path(flags.FLAGS.workdir or Path("runs") / (study.name if study else name))

@@ -144,7 +144,7 @@ def test_layer_candidates_agree():
         "conv 3→4 at 8×8, forward",
         "transpose 4→3 at 4×4, forward",
     ]
-    assert [len(w.sides) for w in works] == [2] * 3 + [4] * 3
+    assert [len(w.sides) for w in works] == [4] * 6
     assert works[0].flops == works[3].flops == 2 * 2 * 16 * 16 * 12
 
 

@@ -15,51 +15,117 @@ def train(module, variables, x):
     return module.apply(variables, x, True, mutable=["batch_stats"])
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize(("stride", "padding", "size"), [(2, "SAME", 5), (1, "VALID", 1)])
-def test_conv_transpose_and_its_gradients_equal_the_plain_form(dtype, stride, padding, size):
-    plain = nn.ConvTranspose(
-        6, (4, 4), (stride, stride), padding, transpose_kernel=True, dtype=dtype
-    )
-    fast = layers.ConvTranspose(6, (4, 4), stride, padding, dtype=dtype)
-    x = jax.random.normal(KEY, (3, size, size, 5))
-    variables = plain.init(KEY, x)
-    assert jax.tree.map(jnp.shape, fast.init(KEY, x)) == jax.tree.map(jnp.shape, variables)
-
-    def loss(module, variables, x):
-        y = module.apply(variables, x)
-        return jnp.sum(jnp.sin(y.astype(jnp.float32))), y
-
-    results = [
-        jax.value_and_grad(lambda v, x, m=m: loss(m, v, x), (0, 1), has_aux=True)(variables, x)
-        for m in (plain, fast)
-    ]
-    # Rounding differs with the order of sums: 24 significant bits in float32, 8 in bfloat16.
-    tolerance = 1e-5 if dtype == jnp.float32 else 3e-2
-    jax.tree.map(
-        lambda p, f: np.testing.assert_allclose(
-            np.asarray(f, np.float32),
-            np.asarray(p, np.float32),
-            atol=tolerance * float(jnp.abs(p).max() + 1),
-        ),
-        *results,
-    )
+PLAIN = {
+    "conv": lambda x, k, stride, padding: jax.lax.conv_general_dilated(
+        x, k, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ),
+    "conv_transpose": lambda x, k, stride, padding: jax.lax.conv_transpose(
+        x, k, (stride, stride), padding, transpose_kernel=True
+    ),
+}
+# Odd batches; strides and channels on either side of each choice of a form; sizes that do not
+# divide; a window that is no whole number of strides wide.
+SHAPES = [  # size, channels, kernel, stride, padding
+    (6, (3, 20), 4, 2, "SAME"),
+    (5, (20, 3), 4, 2, "SAME"),
+    (9, (18, 33), 4, 2, "VALID"),
+    (20, (33, 18), 4, 2, "SAME"),
+    (4, (17, 17), 4, 1, "SAME"),
+    (9, (40, 18), 4, 1, "SAME"),
+    (9, (18, 2), 4, 1, "SAME"),
+    (4, (5, 1), 4, 1, "VALID"),
+    (7, (5, 6), 3, 2, "SAME"),
+]
 
 
-def test_conv_transpose_has_second_derivatives():
-    def penalty(conv_transpose, kernel):
-        x = jnp.linspace(-1, 1, 2 * 3 * 3 * 4).reshape(2, 3, 3, 4)
-        g = jax.grad(lambda x: jnp.sum(jnp.sin(conv_transpose(x, kernel))))(x)
-        return jnp.sum(g**2)
+def kernel_shape(name, channels, k):
+    return (k, k, *(channels if name == "conv" else channels[::-1]))
 
-    def plain(x, kernel):
-        return jax.lax.conv_transpose(x, kernel, (2, 2), "SAME", transpose_kernel=True)
 
-    kernel = jax.random.normal(KEY, (4, 4, 2, 4))
-    ours = jax.grad(lambda k: penalty(lambda x, k: layers.conv_transpose(x, k, 2, "SAME"), k))
+def close(actual, expected, tolerance):
+    """Rounding differs with the order of sums."""
+    scale = float(jnp.abs(expected).max()) + 1e-3
     np.testing.assert_allclose(
-        ours(kernel), jax.grad(lambda k: penalty(plain, k))(kernel), rtol=1e-4, atol=1e-3
+        np.asarray(actual, np.float64), np.asarray(expected, np.float64), atol=tolerance * scale
     )
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize(("size", "channels", "k", "stride", "padding"), SHAPES)
+def test_convolutions_and_their_gradients_equal_the_plain_forms(
+    name, dtype, size, channels, k, stride, padding
+):
+    keys = jax.random.split(KEY, 3)
+    x = jax.random.normal(keys[0], (3, size, size, channels[0]), dtype)
+    kernel = jax.random.normal(keys[1], kernel_shape(name, channels, k), dtype)
+
+    def with_gradients(f, x, kernel, cotangent):
+        y, pull = jax.vjp(lambda x, kernel: f(x, kernel, stride, padding), x, kernel)
+        return y, *pull(cotangent)
+
+    y = jax.eval_shape(lambda x, k: PLAIN[name](x, k, stride, padding), x, kernel)
+    cotangent = jax.random.normal(keys[2], y.shape, dtype)
+    ours = jax.jit(with_gradients, static_argnums=0)(getattr(layers, name), x, kernel, cotangent)
+    # The plain form computes in float32, whatever was rounded before.
+    wide = [a.astype(jnp.float32) for a in (x, kernel, cotangent)]
+    expected = jax.jit(with_gradients, static_argnums=0)(PLAIN[name], *wide)
+    for a, e in zip(ours, expected, strict=True):
+        assert a.dtype == dtype
+        # 24 significant bits in float32, 8 in bfloat16.
+        close(a, e, 1e-5 if dtype == jnp.float32 else 2e-2)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (12, 1)])
+def test_convolutions_have_second_derivatives(name, size, stride):
+    """A gradient penalty, differentiated with respect to the kernel, as R1 does."""
+    x = jax.random.normal(KEY, (2, size, size, 17))
+    kernel = jax.random.normal(KEY, (4, 4, 17, 17))
+
+    def penalty(f, kernel):
+        g = jax.grad(lambda x: jnp.sum(jnp.sin(f(x, kernel, stride, "SAME"))))(x)
+        return jnp.mean(g**2)
+
+    gradient = jax.jit(jax.grad(penalty, 1), static_argnums=0)
+    close(gradient(getattr(layers, name), kernel), gradient(PLAIN[name], kernel), 1e-4)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_convolutions_work_under_transformations(name):
+    f = getattr(layers, name)
+    kernel = jax.random.normal(KEY, (4, 4, 16, 16))
+    xs = jax.random.normal(KEY, (3, 2, 8, 8, 16))
+
+    def loss(kernel, x):
+        return jnp.sum(jnp.sin(f(x, kernel, 2, "SAME")))
+
+    gradient = jax.grad(loss)
+    expected = jnp.stack([gradient(kernel, x) for x in xs])
+    vmapped = jax.jit(jax.vmap(gradient, (None, 0)))(kernel, xs)
+    rematerialized = jax.jit(jax.vmap(jax.grad(jax.checkpoint(loss)), (None, 0)))(kernel, xs)
+
+    @jax.jit
+    def scanned(kernel, xs):
+        return jax.lax.scan(lambda _, x: (None, gradient(kernel, x)), None, xs)[1]
+
+    exported = jax.export.export(jax.jit(gradient), platforms=("cpu", "cuda"))(kernel, xs[0])
+    restored = jax.export.deserialize(exported.serialize())
+    for found in (vmapped, rematerialized, scanned(kernel, xs)):
+        close(found, expected, 1e-5)
+    close(restored.call(kernel, xs[0]), expected[0], 1e-5)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda k: loss(k, xs[0]), (kernel,), (kernel,))
+
+
+def test_layers_have_the_parameters_of_flax():
+    x = jnp.zeros((2, 8, 8, 5))
+    ours = layers.ConvTranspose(6, (4, 4)), layers.Conv(6, (4, 4), 2)
+    flax = nn.ConvTranspose(6, (4, 4), (2, 2), transpose_kernel=True), nn.Conv(6, (4, 4), 2)
+    for a, b in zip(ours, flax, strict=True):
+        variables = b.init(KEY, x)
+        assert jax.tree.map(jnp.shape, a.init(KEY, x)) == jax.tree.map(jnp.shape, variables)
+        close(a.apply(variables, x + 1), b.apply(variables, x + 1), 1e-5)
 
 
 def test_depth_to_space_places_channels():

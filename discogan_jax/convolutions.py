@@ -20,6 +20,10 @@ from jaxtyping import Array, Float
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+# Floating-point operations below which a layer takes XLA's form on every backend: there is nothing
+# to gain, and the products take twice as long to compile.
+WORTHWHILE = 1e7
+
 Images = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
 Maps = Float[Array, "B h w out"]
@@ -55,6 +59,10 @@ class Window(NamedTuple):
         """How many strides the window is wide, or None if that is no whole number."""
         return None if self.k % self.stride else self.k // self.stride
 
+    def worthwhile(self, batch: int, kernel_size: int) -> bool:
+        """Whether products are possible and there is enough to compute."""
+        return self.steps is not None and 2 * batch * self.positions * kernel_size >= WORTHWHILE
+
     @property
     def positions(self) -> int:
         """The number of positions."""
@@ -89,7 +97,8 @@ def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
     """A convolution (a correlation, as everywhere in the field)."""
     plain = partial(_gather_plain, window=window)
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
-    if window.steps and (window.positions <= 64 or kernel.shape[2] < 16):
+    small = window.positions <= 64 or kernel.shape[2] < 16
+    if small and window.worthwhile(len(x), kernel.size):
         products = partial(_gather_products, window=window)
         return lax.platform_dependent(x, kernel, cpu=products, default=plain)
     return plain(x, kernel)
@@ -99,7 +108,7 @@ def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
 def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
     """The adjoint of `gather`: a transposed convolution, the gradient with respect to images."""
     dilated = partial(_scatter_dilated, window=window)
-    if window.steps is None:
+    if not window.worthwhile(len(y), kernel.size):
         return dilated(y, kernel)
     if window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
         quick = partial(_scatter_products, window=window)
@@ -112,7 +121,8 @@ def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate(x: Images, y: Maps, window: Window) -> Kernel:
     """The gradient of `gather` and `scatter` with respect to the kernel."""
-    quick = _correlate_columns if window.steps and y.shape[-1] >= 16 else _correlate_canonical
+    worthwhile = window.worthwhile(len(x), window.k**2 * x.shape[-1] * y.shape[-1])
+    quick = _correlate_columns if worthwhile and y.shape[-1] >= 16 else _correlate_canonical
     on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
     return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)
 

@@ -1,0 +1,54 @@
+"""Memory that is kept from step to step: in a process of its own, since it cannot be taken back."""
+
+import subprocess
+import sys
+
+import pytest
+
+from discogan_jax import host_memory
+
+PROGRAM = """
+import resource
+from discogan_jax.host_memory import keep_freed_memory
+print(keep_freed_memory({pixels}))
+import jax, jax.numpy as jnp
+big = jax.jit(lambda x: (jnp.cumsum(jnp.sin(x)) * jnp.cumsum(jnp.cos(x))).sum())
+x = jnp.ones(1 << 24)
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    big(x).block_until_ready()
+before = faults()
+for _ in range(5):
+    big(x).block_until_ready()
+print(faults() - before)
+"""
+
+
+def faults(pixels):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(pixels=pixels)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"JAX_PLATFORMS": "cpu"},
+    )
+    kept, count = done.stdout.split()
+    return kept == "True", int(count)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep memory")
+def test_a_program_gets_its_pages_once_unless_they_might_not_fit():
+    kept, count = faults(pixels=32 * 64 * 64)
+    assert kept
+    too_much, more = faults(pixels=1 << 40)
+    assert not too_much
+    assert count < more / 4  # the heap may still grow once
+
+
+def test_where_an_accelerator_computes_nothing_changes(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    assert not host_memory.keep_freed_memory(1)
+    monkeypatch.delenv("JAX_PLATFORMS")
+    monkeypatch.setattr(host_memory, "entry_points", lambda group: ["a plugin"])
+    assert not host_memory.keep_freed_memory(1)

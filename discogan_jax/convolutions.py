@@ -54,14 +54,9 @@ class Window(NamedTuple):
             for n, m, b in zip(self.images, self.maps, self.before, strict=True)
         )
 
-    @property
-    def steps(self) -> int | None:
-        """How many strides the window is wide, or None if that is no whole number."""
-        return None if self.k % self.stride else self.k // self.stride
-
     def worthwhile(self, batch: int, kernel_size: int) -> bool:
-        """Whether products are possible and there is enough to compute."""
-        return self.steps is not None and 2 * batch * self.positions * kernel_size >= WORTHWHILE
+        """Whether products are possible (whole strides) and there is enough to compute."""
+        return self.k % self.stride == 0 and 2 * batch * self.positions * kernel_size >= WORTHWHILE
 
     @property
     def positions(self) -> int:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test format bench clean
+.PHONY: demo test test-long docs soak format bench bench-gpu clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
@@ -13,7 +13,20 @@ test: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# What takes minutes: real runs that are killed, starved or spread over several processes.
+test-long: .venv/installed-test
+	$(BIN)/pytest -n auto --dist loadfile -m long
+
+# docs/_build/html/index.html, the tour run in it; without LLVM's optimizations it takes half the time.
+docs: .venv/installed-docs
+	XLA_FLAGS=--xla_backend_optimization_level=0 JAX_PLATFORMS=cpu \
+	  $(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+
+# Everything that goes wrong, many times over: one table of what was tried and what was lost.
+soak: .venv/installed-test
+	PYTHONPATH=. $(BIN)/python tests/soak.py
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
@@ -21,9 +34,25 @@ format: .venv/installed-test
 
 # Speed on a CPU beside PyTorch, at most 15 minutes; only a machine that does nothing else tells.
 bench: .venv/installed-bench
-	$(BIN)/python -m benchmarks.layers --budget 150
-	$(BIN)/python -m benchmarks.train_step --recipe official --budget 400
-	$(BIN)/python -m benchmarks.train_step --recipe book --budget 250
+	$(BIN)/python -m benchmarks.train_step --recipe official --batch 16 --budget 120
+	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
+	$(BIN)/python -m benchmarks.batch_sizes --budget 60
+	$(BIN)/python -m benchmarks.layers --budget 40
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
+	$(BIN)/python -m benchmarks.startup --budget 60
+	$(BIN)/python -m benchmarks.loop --steps 50 --budget 60
+	$(BIN)/python -m benchmarks.render
+
+# The same on a GPU, in less than 9 minutes, with what the Python at hand has installed.
+bench-gpu:
+	$(PYTHON) -m benchmarks.train_step --recipe official --batch 256 --budget 150
+	$(PYTHON) -m benchmarks.train_step --recipe book --batch 256 --budget 120
+	$(PYTHON) -m benchmarks.batch_sizes --budget 90
+	$(PYTHON) -m benchmarks.layers --budget 40
+	$(PYTHON) -m benchmarks.memory
+	$(PYTHON) -m benchmarks.loop --steps 400 --feeds device --budget 60
+	$(PYTHON) -m benchmarks.render
 
 # What `make demo` made: pip's environment, drawings and prepared data, the sample run.
 clean:
@@ -39,6 +68,10 @@ clean:
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 .venv/installed-bench: .venv/installed

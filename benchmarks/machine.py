@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.harness import Side, Work
+from discogan_jax.data.cores import usable_cores
 from discogan_jax.runs import versions
 
 MATRIX = {"cpu": 2048, "gpu": 8192}  # what fills the machine
@@ -44,15 +45,9 @@ def cpu_model() -> str:
     return names[0] if names else "unknown processor"
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
-
-
 def describe() -> dict[str, Any]:
     """Processor, cores, GPU, packages."""
-    found = {"cpu": cpu_model(), "cores": cores()}
+    found = {"cpu": cpu_model(), "cores": usable_cores()}
     device = jax.devices()[0]
     if device.platform != "cpu":
         found["gpu"] = device.device_kind
@@ -70,7 +65,7 @@ def describe() -> dict[str, Any]:
 def slug() -> str:
     """The machine's name as part of a file name."""
     gpu = describe().get("gpu")
-    name = gpu or f"{cpu_model()} {cores()} cores"
+    name = gpu or f"{cpu_model()} {usable_cores()} cores"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

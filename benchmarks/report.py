@@ -1,12 +1,12 @@
 """Runs a benchmark and reports it: a table to read, a file to keep."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import harness, machine
-from discogan_jax.runs import write_json
+from discogan_jax.whole_file import write_json
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -57,49 +57,76 @@ def _title(name: str, work: Mapping[str, Any]) -> str:
     return f"{name}: GFLOP " + ", ".join(f"{n / 1e9:,.2f} {who}" for who, n in counts.items() if n)
 
 
+class Clocked:
+    """Notes how long something took and how busy the machine was meanwhile.
+
+    Attributes:
+      deadline: on ``time.perf_counter``.
+      facts: what goes into the report.
+    """
+
+    def __init__(self, budget: float, settings: Mapping[str, Any]):
+        self._begun, self._load = time.perf_counter(), machine.load()
+        self.deadline = self._begun + budget
+        self.facts: dict[str, Any] = {"settings": {**settings, "budget": budget}}
+
+    def __enter__(self) -> "Clocked":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.facts["settings"]["took"] = time.perf_counter() - self._begun
+        self.facts["load"] = {"start": self._load, "end": machine.load()}
+
+
+def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Prints what was found and writes ``results/NAME-MACHINE.json``.
+
+    Args:
+      name: of the benchmark.
+      clocked: what surrounded the measurement.
+      found: goes into the file.
+      text: the same, to read.
+
+    Returns:
+      What was written.
+    """
+    about = machine.describe()
+    report = {"benchmark": name, "machine": about, **clocked.facts, **found}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}-{machine.slug()}.json"
+    write_json(path, report)
+    for key, value in about.items():
+        print(f"{key}: {value}")
+    load, took = report["load"], report["settings"]["took"]
+    print(f"load over a minute: {load['start']:.2f} at the start, {load['end']:.2f} at the end")
+    print(f"took {took:.0f} of {report['settings']['budget']:.0f} seconds\n")
+    print(text)
+    print(path, flush=True)
+    return report
+
+
 def run(
     name: str,
-    works: Sequence[harness.Work],
-    begun: float,
-    load: float,
+    works: Callable[[], tuple[Sequence[harness.Work], Mapping[str, str]]],
     budget: float,
     settings: Mapping[str, Any],
-    skipped: Mapping[str, str],
 ) -> dict[str, Any]:
     """Measures, prints a table and writes ``results/NAME-MACHINE.json``.
 
     Args:
       name: of the benchmark.
-      works: what to measure; the machine's matrix rate is measured in the same rounds.
-      begun: when the benchmark began, on ``time.perf_counter``; the budget counts from there.
-      load: the machine's load average at that time.
+      works: compiles what to measure; returns it, and reasons by side that is not there. The
+        machine's matrix rate is measured in the same rounds.
       budget: seconds, compilation included.
       settings: of the benchmark, for the file.
-      skipped: reasons by side that is not there.
 
     Returns:
       What was written.
     """
-    works = [machine.matrix_work(), *works]
-    seconds = harness.measure(works, begun + budget)
-    report = {
-        "benchmark": name,
-        "machine": machine.describe(),
-        "load": {"start": load, "end": machine.load()},
-        "settings": {**settings, "budget": budget, "took": time.perf_counter() - begun},
-        "skipped": dict(skipped),
-        "works": harness.summarize(works, seconds),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}-{machine.slug()}.json"
-    write_json(path, report)
-    for key, value in report["machine"].items():
-        print(f"{key}: {value}")
-    start, end = report["load"].values()
-    print(f"load average over a minute: {start:.2f} at the start, {end:.2f} at the end")
-    print(f"took {report['settings']['took']:.0f} of {budget:.0f} seconds\n")
-    print(table(report["works"]))
-    for side, reason in skipped.items():
-        print(f"skipped: {side}: {reason}")
-    print(path)
-    return report
+    with Clocked(budget, settings) as clocked:
+        made, skipped = works()
+        made = [machine.matrix_work(), *made]
+        seconds = harness.measure(made, clocked.deadline)
+    found = harness.summarize(made, seconds)
+    lines = [table(found), *(f"skipped: {side}: {why}" for side, why in skipped.items())]
+    return keep(name, clocked, {"skipped": dict(skipped), "works": found}, "\n".join(lines))

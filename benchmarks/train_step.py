@@ -15,8 +15,7 @@ for all sides, whatever they really compute; the JSON has the compiled programs'
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -82,12 +81,15 @@ def flax_layers() -> Iterator[None]:
         yield
 
 
-def jax_calls(gan: DiscoGAN, images: dict[str, np.ndarray]) -> tuple[Calls, dict[str, float]]:
+def jax_calls(
+    gan: DiscoGAN, images: dict[str, np.ndarray], only: Sequence[str] = WORKS
+) -> tuple[Calls, dict[str, float]]:
     """Compiles the updates.
 
     Args:
       gan: what is trained.
       images: uint8, ``[3, B, H, W, 3]`` per domain.
+      only: the works that are asked for.
 
     Returns:
       Calls by work, which return what to wait for, and XLA's own count of their operations.
@@ -105,8 +107,8 @@ def jax_calls(gan: DiscoGAN, images: dict[str, np.ndarray]) -> tuple[Calls, dict
     held = {"state": create_state(jax.random.key(0), gan, each[0]["a"].shape[1:])}
     calls: Calls = {}
     counts = {}
-    for work, function in functions.items():
-        jitted = jax.jit(function, donate_argnums=0)
+    for work in only:
+        jitted = jax.jit(functions[work], donate_argnums=0)
         compiled = jitted.lower(held["state"], given[work]).compile()
         counts[work] = (compiled.cost_analysis() or {}).get("flops", 0.0)
 
@@ -174,7 +176,12 @@ def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def works(
-    recipe: str, batch: int, size: int, width: int | None = None
+    recipe: str,
+    batch: int,
+    size: int,
+    width: int | None = None,
+    sides: Sequence[str] | None = None,
+    only: Sequence[str] = WORKS,
 ) -> tuple[list[Work], dict[str, str]]:
     """Builds and compiles all sides.
 
@@ -183,6 +190,8 @@ def works(
       batch: images of each domain in an update.
       size: of the images, in pixels.
       width: channels of the first level, the recipe's if None.
+      sides: names of those that are asked for; None for all.
+      only: the works that are asked for.
 
     Returns:
       The works, and the reasons of the sides that are not there.
@@ -190,23 +199,29 @@ def works(
     rng = np.random.default_rng(0)
     shape = (3, batch, size, size, 3)
     images = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
-    sides: dict[str, list[Side]] = {work: [] for work in WORKS}
-    counts: dict[str, dict[str, float]] = {work: {} for work in WORKS}
+    made: dict[str, list[Side]] = {work: [] for work in only}
+    counts: dict[str, dict[str, float]] = {work: {} for work in only}
     skipped: dict[str, str] = {}
 
-    def add(name: str, calls: Calls, wait: Callable[[Any], Any]) -> None:
-        for work, call in calls.items():
-            sides[work].append(Side(name, call, wait))
+    def asked(name: str) -> bool:
+        return sides is None or name in sides
 
-    def add_jax(name: str, dtype: Any = jnp.float32) -> None:
-        calls, found = jax_calls(library(recipe, size, width, dtype), images)
+    def add(name: str, calls: Calls, wait: Callable[[Any], Any]) -> None:
+        for work in only:
+            if work in calls:
+                made[work].append(Side(name, calls[work], wait))
+
+    def add_jax(name: str, dtype: Any = jnp.float32, only: Sequence[str] = only) -> None:
+        if not asked(name):
+            return
+        calls, found = jax_calls(library(recipe, size, width, dtype), images, only)
         add(name, calls, jax.block_until_ready)
         for work, count in found.items():
             counts[work][f"by XLA in {name}"] = count
 
     add_jax("jax")
-    with flax_layers():
-        add_jax("flax")
+    with flax_layers():  # a cycle of these takes very long on a CPU, and tells nothing new
+        add_jax("flax", only=[work for work in only if work != "cycle"])
     if jax.default_backend() != "cpu":
         add_jax("jax, bfloat16", jnp.bfloat16)
 
@@ -214,6 +229,8 @@ def works(
     if device is None:
         skipped["torch"] = "not installed" if not machine.has_torch() else "sees no GPU"
     for name, (kind, fields) in torch_kinds(device).items() if device else ():
+        if not asked(name):
+            continue
         try:
             calls = torch_calls(kind, recipe, images, device, width=width, **fields)
         except Exception as error:  # a compiler that is missing or fails is no reason to stop
@@ -223,24 +240,22 @@ def works(
         else:
             add(name, calls, machine.torch_wait(device))
     needed = flops.updates(recipe, size, batch, width)
-    made = [Work(w, sides[w], needed[w], {"xla_flops": counts[w]}) for w in WORKS]
-    return made, skipped
+    works = [Work(w, made[w], needed[w], {"xla_flops": counts[w]}) for w in only]
+    return works, skipped
 
 
 def main() -> None:
     """The command."""
-    begun = time.perf_counter()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", choices=("official", "book"), default="official")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
     args = parser.parse_args()
-    load = machine.load()
     keep_freed_memory(args.batch * args.size**2)  # as training does; PyTorch gets it, too
-    made, skipped = works(args.recipe, args.batch, args.size)
     name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
-    report.run(name, made, begun, load, args.budget, vars(args), skipped)
+    made = partial(works, args.recipe, args.batch, args.size)
+    report.run(name, made, args.budget, vars(args))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def get_config() -> ConfigDict:
     config.train.d_updates = 1
     config.train.g_updates = 2
     config.train.precision = "float32"
+    config.train.shard_state = False
     config.train.log_every = 10
     config.train.print_every = 100
     config.train.sample_every = 1000

@@ -44,13 +44,26 @@ def gan(s: Settings) -> DiscoGAN:
     )
 
 
+def sources_of(s: Settings) -> dict[str, dict[str, Any]]:
+    """Per domain, the arguments of `sources.load` and `sources.identify`."""
+    common = {"image_size": s.data.image_size, "data_dir": s.data_dir, "archives": s.archives}
+    named = {"a": s.data.source_a, "b": s.data.source_b}
+    return {d: {"source": source, **common} for d, source in named.items()}
+
+
 def images(s: Settings) -> dict[str, sources.Images]:
     """Both domains' images, from their sources or from the cache."""
+    return {d: sources.load(**source) for d, source in sources_of(s).items()}
+
+
+def prepared_images(s: Settings) -> dict[str, sources.Images]:
+    """The domains' images that are in the cache; unlike `images`, this waits for nothing."""
     named = {"a": s.data.source_a, "b": s.data.source_b}
-    load = partial(
-        sources.load, image_size=s.data.image_size, data_dir=s.data_dir, archives=s.archives
+    find = partial(
+        sources.prepared, image_size=s.data.image_size, data_dir=s.data_dir, archives=s.archives
     )
-    return {d: load(source) for d, source in named.items()}
+    found = {d: find(source) for d, source in named.items()}
+    return {d: x for d, x in found.items() if x is not None}
 
 
 def described(s: Settings) -> dict[str, dict[str, list[Item]]]:

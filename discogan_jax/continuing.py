@@ -10,6 +10,7 @@ CONTINUABLE = frozenset(
         "data.data_dir",
         "data.feed",
         "train.steps",
+        "train.shard_state",
         "train.log_every",
         "train.print_every",
         "train.sample_every",

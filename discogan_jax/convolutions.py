@@ -21,8 +21,8 @@ from jaxtyping import Array, Float
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 # Floating-point operations below which a layer takes XLA's form on every backend: there is nothing
-# to gain, and the products take twice as long to compile.
-WORTHWHILE = 1e7
+# to gain (`docs/performance.md`), and the products take twice as long to compile.
+WORTHWHILE = 1e8
 
 Images = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
@@ -54,9 +54,10 @@ class Window(NamedTuple):
             for n, m, b in zip(self.images, self.maps, self.before, strict=True)
         )
 
-    def worthwhile(self, batch: int, kernel_size: int) -> bool:
+    def worthwhile(self, batch: Any, kernel_size: int) -> bool:
         """Whether products are possible (whole strides) and there is enough to compute."""
-        return self.k % self.stride == 0 and 2 * batch * self.positions * kernel_size >= WORTHWHILE
+        images = batch if isinstance(batch, int) else 1  # left open in an exported program
+        return self.k % self.stride == 0 and 2 * images * self.positions * kernel_size >= WORTHWHILE
 
     @property
     def positions(self) -> int:
@@ -93,7 +94,7 @@ def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
     plain = partial(_gather_plain, window=window)
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
-    if small and window.worthwhile(len(x), kernel.size):
+    if small and window.worthwhile(x.shape[0], kernel.size):
         products = partial(_gather_products, window=window)
         return lax.platform_dependent(x, kernel, cpu=products, default=plain)
     return plain(x, kernel)
@@ -103,7 +104,7 @@ def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
 def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
     """The adjoint of `gather`: a transposed convolution, the gradient with respect to images."""
     dilated = partial(_scatter_dilated, window=window)
-    if not window.worthwhile(len(y), kernel.size):
+    if not window.worthwhile(y.shape[0], kernel.size):
         return dilated(y, kernel)
     if window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
         quick = partial(_scatter_products, window=window)
@@ -116,7 +117,7 @@ def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate(x: Images, y: Maps, window: Window) -> Kernel:
     """The gradient of `gather` and `scatter` with respect to the kernel."""
-    worthwhile = window.worthwhile(len(x), window.k**2 * x.shape[-1] * y.shape[-1])
+    worthwhile = window.worthwhile(x.shape[0], window.k**2 * x.shape[-1] * y.shape[-1])
     quick = _correlate_columns if worthwhile and y.shape[-1] >= 16 else _correlate_canonical
     on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
     return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)

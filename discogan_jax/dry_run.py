@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from discogan_jax import build, models, sharding, steps
+from discogan_jax import build, models, sharding, split_step, steps
 from discogan_jax.settings import from_config
 
 
@@ -30,15 +30,17 @@ def describe(config: Mapping[str, Any]) -> str:
     loaded = build.images(s)
     order = build.order(s, loaded)
 
-    everywhere, split = sharding.replicated(mesh), sharding.split_batches(mesh)
+    where = sharding.of_state(mesh, state, s.train.shard_state)
+    split = sharding.split_batches(mesh)
     size = s.data.image_size
     batch = jax.ShapeDtypeStruct(
         (gan.updates, s.data.batch_size, size, size, 3), np.uint8, sharding=split
     )
     placed = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), state
+        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), state, where
     )
-    compiled = steps.train_step_jit.lower(gan, placed, {"a": batch, "b": batch}).compile()
+    step = split_step.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
+    compiled = step.lower(gan, placed, {"a": batch, "b": batch}).compile()
     memory = compiled.memory_analysis()
     cost = compiled.cost_analysis() or {}
 
@@ -55,7 +57,11 @@ def describe(config: Mapping[str, Any]) -> str:
         ("batch", f"{s.data.batch_size} a domain; {epoch} batches an epoch of the smaller domain"),
         ("generator", f"{count(state.gen.params['ab']):,} parameters, two of them"),
         ("discriminator", f"{count(state.dis.params['a']):,} parameters, two of them"),
-        ("state", f"{_mebibytes(sum(_bytes(x) for x in jax.tree.leaves(state)))} with Adam's"),
+        (
+            "state",
+            f"{_mebibytes(sum(_bytes(x) for x in jax.tree.leaves(state)))} with Adam's, "
+            f"{_mebibytes(sharding.bytes_per_device(state, where))} of it on each device",
+        ),
         ("images", _mebibytes(sum(x.train.nbytes for x in loaded.values()))),
     ]
     if "flops" in cost:

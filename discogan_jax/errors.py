@@ -1,10 +1,24 @@
 """How things end that are nobody's bug: a mistake in the input, a divergence, a signal."""
 
+from collections.abc import Iterator
+
 EXIT_INPUT = 2
 """Exit status of every command after a mistake in its input."""
 
+EXIT_SKIPPED = 1
+"""Exit status after some inputs of many could not be read and were passed over."""
+
 EXIT_DIVERGED = 1
 """Exit status after a loss that was not finite."""
+
+EXIT_DAMAGED = 1
+"""Exit status of `discogan verify` and `discogan runs` after they found damage."""
+
+EXIT_STOPPED = 130
+"""Exit status of `discogan` after Ctrl-C."""
+
+EXIT_CUT_OFF = 141
+"""Exit status of `discogan` after what it writes to was closed, as of a program in C."""
 
 
 class InputError(ValueError):
@@ -29,3 +43,10 @@ class InterruptedRunError(RuntimeError):
     def __init__(self, message: str, signal: int):
         super().__init__(message)
         self.signal = signal
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came from, the first one first."""
+    if error is not None:
+        yield from causes(error.__cause__ or error.__context__)
+        yield error

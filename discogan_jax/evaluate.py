@@ -1,10 +1,9 @@
 """How well a run translates its held-out images: a table of values beside their references."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -16,9 +15,8 @@ from discogan_jax.evaluation.rows import Path, Row
 from discogan_jax.inception import Extractor
 from discogan_jax.runs import Run
 from discogan_jax.settings import Settings
-from discogan_jax.state import DiscoGAN, Player, TrainState
+from discogan_jax.state import DiscoGAN, TrainState, generators_only
 
-EVALUATION_FILE = "evaluation.json"
 MAX_IMAGES = 500
 MIN_IMAGES = 2
 
@@ -113,7 +111,7 @@ def measure(
       extractor: from `inception.load`, for FID and KID.
       batch_size: images at a time.
     """
-    state = _generators(state)
+    state = generators_only(state)
     names = dict(zip("ab", s.domains, strict=True))
 
     def make(x: Images, direction: str) -> Images:
@@ -166,13 +164,6 @@ def _references(about: Known, names: Mapping[str, str]) -> list[Row]:
     for d, eyes in about.eyes.items():
         found += truth.read_right(eyes, about.real[d], about.facts[d], Path((names[d],)))
     return found
-
-
-def _generators(state: TrainState) -> TrainState:
-    """A state that can translate and no more, on one device, whatever it is trained on."""
-    nobody = Player(params={}, batch_stats={}, opt_state=())
-    alone = replace(state, gen=replace(state.gen, opt_state=()), dis=nobody)
-    return jax.device_put(jax.device_get(alone), jax.local_devices()[0])
 
 
 def _are_pairs(s: Settings) -> bool:

@@ -1,6 +1,8 @@
 """Pictures as uint8 arrays: read, fit to a square, save."""
 
+import contextlib
 import io
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,17 +13,18 @@ from PIL import Image, ImageOps
 from discogan_jax.errors import InputError
 from discogan_jax.whole_file import replacing
 
-EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Suffixes, in lower case, of the files that `read` understands."""
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused before they are decoded: a small file can unpack to gigabytes.
-Kept below the size at which Pillow itself starts to warn."""
+Decoding takes up to 20 bytes a pixel. Below the size at which Pillow itself starts to warn."""
+
+MAX_BYTES = 1 << 30
+"""Larger files are refused before they are opened: some decoders read all of a file at once."""
 
 # Only these decoders run on a file, whatever its name: others start programs (EPS) or are rare.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 _SAVED_AS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
@@ -46,22 +49,27 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
 
     Raises:
       InputError: if there is no such file, it is no picture, it is damaged or it is too large.
+        Nothing else, whatever the bytes are.
     """
     name = _name(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
+        if isinstance(file, str | Path):
+            _check_file(Path(file))
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if width * height <= MAX_PIXELS:
                 return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; check the path.") from None
-    except IsADirectoryError:
-        raise InputError(f"{name} is a folder, not a picture; name a file in it.") from None
     except PermissionError:
         raise InputError(f"{name} may not be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{name} is too large: {error} Scale it down first.") from error
+        raise InputError(
+            f"{name} is too large: the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
+        ) from error
     except Exception as error:  # damaged files make decoders raise nearly anything
         kinds = ", ".join(sorted(EXTENSIONS))
         raise InputError(
@@ -153,16 +161,30 @@ def _name(source: str | Path | bytes | BinaryIO) -> str:
     return name if isinstance(name, str) else "The picture"
 
 
+def _check_file(path: Path) -> None:
+    """Refuses what must not even be opened: a pipe would make the reader wait for a writer."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder, not a picture; name a file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is a pipe or a device, not a picture; name a file.")
+    if status.st_size > MAX_BYTES:
+        raise InputError(
+            f"{path} is too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}."
+        )
+
+
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged camera record is no reason to lose a good picture
-        return image
+    # A damaged camera record is no reason to lose a good picture.
+    with contextlib.suppress(Exception):
+        # In place: a copy would have lost its format and its tags, which tell how deep it is.
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Brings the deep grey modes to 'L'; others have 8 bits (or fewer) already."""
+    """Brings the deep grey modes to 'L' or 'LA'; others have 8 bits (or fewer) already."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
         return image
     values = np.asarray(image)
@@ -170,8 +192,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         if not np.isfinite(values).all():
             raise ValueError("it holds values that are not finite numbers")
         scales = [1.0, 2.0**8 - 1, 2.0**16 - 1, 2.0**32 - 1]
-    elif image.mode.startswith("I;") or image.format in ("PNG", "PPM"):
-        # PNG's and PGM's deep greys are 16 bits, whichever mode Pillow holds them in.
+    elif image.mode.startswith("I;") or image.format == "PNG":
+        # PNG's deep greys are 16 bits, whichever mode Pillow holds them in.
         tags = getattr(image, "tag_v2", {})
         bits = tags.get(_TIFF_BITS, (16,))[0]
         scales = [2.0**bits - 1]
@@ -179,7 +201,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         scales = [2.0**bits - 1 for bits in (8, 16, 31, 32)]
     top = float(values.max(initial=0))
     full = next((scale for scale in scales if top <= scale), max(top, 1.0))
-    return Image.fromarray(to_uint8(np.clip(values / full, 0.0, 1.0)))
+    grey = to_uint8(np.clip(values / full, 0.0, 1.0))
+    clear = image.info.get("transparency")  # PNG names a grey that is not to be seen
+    if clear is None:
+        return Image.fromarray(grey)
+    opaque = np.where(values == clear, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.stack([grey, opaque], axis=-1))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -123,7 +123,9 @@ def distances(made: Features, real: Features, extractor: Extractor) -> dict[str,
     }
 
 
-def _run(torch: Any, network: Any, device: str, x: UInt8[np.ndarray, "n H W 3"]) -> Features:
+def _run(
+    torch: Any, network: Any, device: str, x: UInt8[np.ndarray, "n H W 3"]
+) -> Float32[np.ndarray, "..."]:
     batch = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).to(device)
     # Unoptimized: else the first calls, which PyTorch learns from, round otherwise than later ones.
     with (

@@ -4,18 +4,17 @@ import json
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from logging import WARNING, Formatter
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
-from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from absl import app, flags
+from ml_collections import ConfigDict
 
+from discogan_jax import config_file, log
 from discogan_jax.errors import (
     EXIT_DIVERGED,
     EXIT_INPUT,
@@ -24,8 +23,7 @@ from discogan_jax.errors import (
     InterruptedRunError,
 )
 from discogan_jax.host_memory import keep_freed_memory
-
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+from discogan_jax.interrupts import SIGNALS
 
 # The flags below are those of the experiment: its --help lists them.
 flags.disclaim_key_flags()
@@ -34,9 +32,6 @@ flags.disclaim_key_flags()
 # errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-# Warnings of others that are no news: Orbax has three on opening a run that was just trained.
-_NOISE = ("is deprecated", "read_only=True", "directory is read only")
 
 Adapt = Callable[[ConfigDict], None]
 
@@ -58,23 +53,21 @@ class Study:
     measures: Sequence[str] | None = None
 
 
-def run(config_file: str, adapt: Adapt | None = None, study: Study | None = None) -> None:
+def run(default: str, adapt: Adapt | None = None, study: Study | None = None) -> None:
     """Runs an experiment: parses the flags, trains, ends the process.
 
     Args:
-      config_file: the default of ``--config``, a file in `configs/`.
+      default: the default of ``--config``, a file in `configs/`.
       adapt: changes the config by the experiment's own flags, before it is checked.
       study: what is compared, instead of one run or what ``--sweep`` names.
 
     Exit codes: 0 done, 1 a loss was not finite, 2 a mistake in config, flags or data, 128 + n
-    after signal n (the state is saved).
+    after signal n (the state is saved, unless it was the second one).
     """
     try:
-        config_flags.DEFINE_config_file(
-            "config", str(CONFIGS / config_file), "Config file; fields: --config.train.steps=100"
-        )
-    except Exception as error:  # the fields on the command line are looked up here, too
-        _fail(_mistake(error), EXIT_INPUT)
+        config_file.define(config_file.CONFIGS / default, flags.FLAGS, sys.argv)
+    except InputError as error:
+        _fail(str(error), EXIT_INPUT)
     name = "CONFIG_NAME" if study is None else study.name
     flags.DEFINE_string("workdir", None, f"Run directory; runs/{name} if not given.")
     if study is None:
@@ -84,106 +77,34 @@ def run(config_file: str, adapt: Adapt | None = None, study: Study | None = None
             "Field and values: --sweep=optim.learning_rate=1e-4,2e-4. Runs, measures and compares "
             "all combinations, in runs/CONFIG_NAME_sweep; may be given more than once.",
         )
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several train one run.")
+    flags.DEFINE_integer("processes", None, "How many processes train the run.")
+    flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
     flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
-    _quieten_others()
-    app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
+    log.show_news()
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+    try:
+        app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
+    except KeyboardInterrupt as error:
+        # Not `sys.exit`, which would wait for what is being saved.
+        notes = getattr(error, "__notes__", ["before training began"])
+        print(f"Stopped at once: {'; '.join(notes)}.", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(128 + next(iter(error.args), signal.SIGINT))
 
 
-def _quieten_others() -> None:
-    """Shows our own log and the warnings of others, as plain lines."""
-    here = str(Path(__file__).resolve().parent)
-    handler = logging.get_absl_handler()
-    handler.addFilter(
-        lambda r: (
-            r.pathname.startswith(here)
-            or (r.levelno >= WARNING and not any(part in r.getMessage() for part in _NOISE))
-        )
-    )
-    handler.setFormatter(Formatter("%(message)s"))
-    logging.set_verbosity(logging.INFO)
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number))
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
-        rest = flags.FLAGS(argv)
-        config = flags.FLAGS.config
-        # A file that could not be read shows at the first look inside.
-        if not (hasattr(config, "items") and isinstance(config, ConfigDict)):
-            raise TypeError("get_config() returns no ConfigDict")
+        return config_file.parse(flags.FLAGS, argv)
     except SystemExit:  # --help, which absl counts as a failure
         sys.exit(0)
-    except Exception as error:  # anything, since the user's config file is run here
-        _fail(_mistake(error), EXIT_INPUT)
-    if len(rest) > 1:
-        _fail(
-            f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100",
-            EXIT_INPUT,
-        )
-    return rest
-
-
-def _mistake(error: Exception) -> str:
-    """What was wrong with the flags or the config file, for the one who wrote them."""
-    path = _config_file()
-    if place := _place_in_config_file(error):
-        return f"--config={path}: {place}"
-    if path is not None and not Path(path).is_file():
-        names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
-        return f"--config={path}: there is no such file; {CONFIGS} has {names}"
-    text = _text(error)
-    if "get_config" in text:
-        return f"--config={path} needs a function get_config() that returns a ConfigDict"
-    return f"{_unknown_field() or text}\nSee --help and the fields in the config file."
-
-
-def _config_file() -> str | None:
-    """The value of ``--config``, which its flag does not tell before all was well."""
-    for argument, after in pairwise([*sys.argv[1:], ""]):
-        name, equals, value = argument.partition("=")
-        if name in ("--config", "-config"):
-            return value.split(":")[0] if equals else after
-    return None
-
-
-def _place_in_config_file(error: Exception) -> str | None:
-    """Line and kind of an error in the config file, if it comes from there."""
-    for cause in _causes(error):
-        if isinstance(cause, SyntaxError):
-            return f"{cause.filename}, line {cause.lineno}: {cause.msg}"
-        # ml_collections names the module of the file so.
-        lines = [
-            line
-            for frame, line in traceback.walk_tb(cause.__traceback__)
-            if frame.f_globals.get("__name__") == "config_config"
-        ]
-        if lines:
-            return f"line {lines[-1]}: {type(cause).__name__}: {_text(cause)}"
-    return None
-
-
-def _unknown_field() -> str | None:
-    from discogan_jax.settings import check_name  # imports JAX: seconds
-
-    for argument in sys.argv[1:]:
-        name, _, field = argument.partition("=")[0].lstrip("-").partition(".")
-        if field and name in ("config", "noconfig"):
-            try:
-                check_name(field)
-            except InputError as error:
-                return f"{argument}: {error}"
-    return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came from, the first one first."""
-    if error is not None:
-        yield from _causes(error.__cause__ or error.__context__)
-        yield error
-
-
-def _text(error: BaseException) -> str:
-    """An error's message: that of a KeyError is quoted as a whole, that of an OSError is not."""
-    return str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
+    except InputError as error:
+        return _fail(str(error), EXIT_INPUT)
 
 
 def _parsed_main(adapt: Adapt | None, study: Study | None) -> Callable[[list[str]], None]:
@@ -195,8 +116,6 @@ def _parsed_main(adapt: Adapt | None, study: Study | None) -> Callable[[list[str
             _start(config, study)
         except InputError as error:
             _fail(str(error), EXIT_INPUT)
-        except KeyboardInterrupt:
-            _fail("Stopped before training began.", 128 + signal.SIGINT)
 
     return main
 
@@ -206,8 +125,7 @@ def _start(config: ConfigDict, study: Study | None) -> None:
     name = Path(flag.config_filename).stem
     start_jax()
     # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
-    from discogan_jax.continuing import flat
-    from discogan_jax.runs import plain
+    from discogan_jax import hosts
     from discogan_jax.settings import from_config
     from discogan_jax.variants import plan, product
 
@@ -217,34 +135,54 @@ def _start(config: ConfigDict, study: Study | None) -> None:
         study = Study(f"{name}_sweep", *product(flags.FLAGS.sweep))
     workdir = Path(flags.FLAGS.workdir or Path("runs") / (study.name if study else name))
     jobs = plan(config, study.variants, workdir, study.seeds) if study else []
+    asked = flags.FLAGS
+    here = hosts.place(asked.coordinator, asked.processes, asked.process, os.environ)
+    if here is not None and study is not None:
+        raise InputError("several processes train one run, not one run after another: no sweep")
+    try:
+        with hosts.joined(here):
+            _work(config, study, workdir, jobs)
+    except DivergedError as error:
+        _fail(str(error) if hosts.is_chief() else "", EXIT_DIVERGED)
+    except InterruptedRunError as error:
+        _fail(str(error) if hosts.is_chief() else "", 128 + error.signal)
+
+
+def _work(config: ConfigDict, study: Study | None, workdir: Path, jobs: list[Any]) -> None:
+    from discogan_jax.continuing import flat
+    from discogan_jax.hosts import is_chief
+    from discogan_jax.runs import plain
+
+    say = partial(print, flush=True) if is_chief() else lambda text: None
     for field, value in flat(plain(config)).items():
-        print(f"{field} = {json.dumps(value)}", flush=True)
+        say(f"{field} = {json.dumps(value)}")
     if flags.FLAGS.dry_run:
         from discogan_jax.dry_run import describe
 
         for i, job in enumerate(jobs):
-            print(f"run {i + 1} of {len(jobs)}: {job.label}")
-        print(describe(jobs[0].config if jobs else config))
-        return
-    try:
-        if study is not None:
-            _compare(config, study, workdir)
-        else:
-            _train(config, workdir)
-    except DivergedError as error:
-        _fail(str(error), EXIT_DIVERGED)
-    except InterruptedRunError as error:
-        _fail(str(error), 128 + error.signal)
+            say(f"run {i + 1} of {len(jobs)}: {job.label}")
+        say(describe(jobs[0].config if jobs else config))
+    elif study is not None:
+        _compare(config, study, workdir)
+    else:
+        _train(config, workdir, say)
 
 
-def _train(config: ConfigDict, workdir: Path) -> None:
+def _train(config: ConfigDict, workdir: Path, say: Callable[[str], None]) -> None:
+    from discogan_jax import report
+    from discogan_jax.hosts import is_chief
     from discogan_jax.train import train_and_evaluate
 
-    train_and_evaluate(config, workdir)
-    samples = sorted((workdir / "samples").glob("*.png"))
-    print(
-        f"Done. The run is in {workdir}" + (f", its last grid is {samples[-1]}" if samples else "")
-    )
+    def tell() -> str:
+        page = report.write([workdir]) if is_chief() else None
+        return f"The run is in {workdir}, its page is {page}"
+
+    try:
+        train_and_evaluate(config, workdir)
+    except (DivergedError, InterruptedRunError):
+        tell()
+        raise
+    say(f"Done. {tell()}")
 
 
 def _compare(config: ConfigDict, study: Study, workdir: Path) -> None:
@@ -269,5 +207,6 @@ def start_jax() -> None:
 
 
 def _fail(message: str, code: int) -> Any:
-    print(message, file=sys.stderr, flush=True)
+    if message:
+        print(message, file=sys.stderr, flush=True)
     sys.exit(code)

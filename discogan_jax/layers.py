@@ -99,7 +99,7 @@ class ConvTranspose(nn.Module):
         )
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype)
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return y
 
 

@@ -38,7 +38,7 @@ Upsample = Literal["transpose", "subpixel", "reshape"]
 
 def _full(x: Array) -> Array:
     """At least float32: what leaves a network that computes in bfloat16."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 class Generator(nn.Module):
@@ -184,7 +184,7 @@ class Discriminator(nn.Module):
             # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
             x = conv(features=1, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
-            x = dense(features=self.hidden, name="hidden")(x.reshape(len(x), -1))
+            x = dense(features=self.hidden, name="hidden")(x.reshape(x.shape[0], -1))
             x = nn.leaky_relu(norm(name="hidden_norm")(x), LEAK)
             x = dense(features=1, use_bias=self.use_bias, name="out")(x)[:, 0]
         logits = _full(x)

@@ -9,10 +9,20 @@ from typing import NoReturn
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from absl import logging
 
-from discogan_jax import checkpoint, evaluate, images, runs, samples, steps, writers
+from discogan_jax import (
+    checkpoint,
+    evaluate,
+    hosts,
+    images,
+    run_files,
+    runs,
+    samples,
+    sharding,
+    steps,
+    writers,
+)
 from discogan_jax.alarm import CollapseAlarm
 from discogan_jax.cadence import due
 from discogan_jax.data import sources
@@ -20,6 +30,7 @@ from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.progress import Progress
 from discogan_jax.settings import Settings
 from discogan_jax.state import DiscoGAN, TrainState
+from discogan_jax.whole_file import write_json
 
 
 @dataclass
@@ -31,7 +42,7 @@ class Recorder:
       gan: what is trained.
       workdir: the run directory.
       loaded: the images.
-      manager: of the checkpoints.
+      checkpoints: of the run.
       writer: of the numbers.
       progress: shows the way.
       alarm: hears how much translations differ.
@@ -41,7 +52,7 @@ class Recorder:
     gan: DiscoGAN
     workdir: Path
     loaded: Mapping[str, sources.Images]
-    manager: ocp.CheckpointManager
+    checkpoints: checkpoint.Checkpoints
     writer: writers.Writer
     progress: Progress
     alarm: CollapseAlarm = field(default_factory=CollapseAlarm)
@@ -56,8 +67,11 @@ class Recorder:
         """What evaluations measure against; takes seconds when it is first asked for."""
         return evaluate.known(self.s, self.loaded)
 
-    def sample(self, state: TrainState, step: int) -> dict[str, float]:
-        """Writes the sample grid and histograms; measures reconstruction and diversity."""
+    def sample(self, state: TrainState, step: int) -> None:
+        """Writes the sample grid and histograms of all parameters."""
+        state = sharding.gathered(state)
+        if not hosts.is_chief():
+            return
         grid = samples.grid(self.gan, state, self.held_out, self.s.domains)
         images.save(self.workdir / runs.SAMPLES / f"{step:08d}.png", grid)
         self.writer.write_images(step, {"samples": grid[None]})
@@ -65,6 +79,12 @@ class Recorder:
         leaves, _ = jax.tree.flatten_with_path(jax.device_get(players))
         histograms = {"/".join(k.key for k in path): np.asarray(leaf) for path, leaf in leaves}
         self.writer.write_histograms(step, histograms)
+
+    def measure(self, state: TrainState, step: int) -> dict[str, float]:
+        """Measures reconstruction and diversity of held-out images; warns of a collapse."""
+        state = sharding.gathered(state)
+        if not hosts.is_chief():
+            return {}
         diversity = samples.held_out_diversity(self.gan, state, self.held_out)
         return {
             **samples.held_out_reconstruction(self.gan, state, self.held_out),
@@ -75,8 +95,6 @@ class Recorder:
     def warn_of_collapse(self, step: int, diversity: dict[str, float]) -> float:
         """Says so in the log when translations have hardly differed for some time; 1 if so."""
         named = {d: f"diversity_{d}" for d in "ab" if f"diversity_{d}" in diversity}
-        if not step:  # untrained: everything is grey
-            return 0.0
         collapsed = self.alarm.hear({d: diversity[name] for d, name in named.items()})
         for d in collapsed:
             domain = self.s.domains["ab".index(d)]
@@ -93,13 +111,16 @@ class Recorder:
 
     def evaluate(self, state: TrainState, step: int) -> dict[str, float]:
         """Measures the state on the held-out images and writes the evaluation of the run."""
+        state = sharding.gathered(state)
+        if not hosts.is_chief():
+            return {}
         try:
             rows = evaluate.measure(self.s, self.gan, state, self.known)
         except InputError as error:  # too few images: no reason to stop training
             logging.warning("step %d is not evaluated: %s", step, error)
             return {}
         report = evaluate.report(step, state, rows)
-        runs.write_json(self.workdir / evaluate.EVALUATION_FILE, report)
+        write_json(self.workdir / run_files.EVALUATION_FILE, report)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
 
     def record(self, state: TrainState, step: int, numbers: dict[str, float], speed: float) -> None:
@@ -109,7 +130,8 @@ class Recorder:
             self.progress.report(step, speed, numbers)
         sampled = due(step, t.sample_every) or (last and t.sample_every > 0)
         if sampled:
-            numbers = numbers | self.sample(state, step)
+            self.sample(state, step)
+            numbers = numbers | self.measure(state, step)
         named = _named(numbers, self.s.domains)
         evaluated = due(step, t.evaluate_every) or (last and t.evaluate_every > 0)
         if evaluated:
@@ -125,7 +147,8 @@ class Recorder:
         # A loss is that of before the update, so it does not vouch for what came out of it.
         if not checkpoint.is_finite(state):
             self.diverge(step, "parameters or statistics are not finite")
-        checkpoint.save(self.manager, step, state)
+        hosts.agreed(step)  # Orbax waits for the others only so long
+        self.checkpoints.save(step, state)
 
     def finite(self, recent: list[tuple[int, steps.Metrics]]) -> dict[str, float]:
         """The last step's numbers on the host, after all recent ones were found to be finite."""
@@ -139,7 +162,9 @@ class Recorder:
 
     def diverge(self, step: int, what: str) -> NoReturn:
         """Ends the run; the checkpoints that are there stay as they are."""
-        last = self.manager.latest_step()
+        self.writer.write_scalars(step, {"diverged": 1.0})  # `discogan runs` and the page tell it
+        self.checkpoints.wait()
+        last = self.checkpoints.last()
         kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
         raise DivergedError(
             f"step {step}: {what}. Stopped without saving that state; in {self.workdir} {kept}. "

@@ -4,26 +4,22 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
-from discogan_jax import build, checkpoint, sharding, steps
+from discogan_jax import build, checkpoint, disk, integrity, sharding, steps
 from discogan_jax.continuing import differences
 from discogan_jax.errors import InputError
+from discogan_jax.run_files import CHECKPOINTS, CONFIG_FILE, SAMPLES, VERSIONS_FILE
 from discogan_jax.settings import Settings, from_config
-from discogan_jax.state import DiscoGAN, TrainState
-from discogan_jax.whole_file import replacing
-
-CONFIG_FILE = "config.json"
-VERSIONS_FILE = "versions.json"
-CHECKPOINTS = "checkpoints"
-SAMPLES = "samples"
+from discogan_jax.state import DIRECTIONS, DiscoGAN, TrainState
+from discogan_jax.whole_file import read_json, remove_leftovers, write_json
 
 _PACKAGES = (
     "discogan_jax",
@@ -38,6 +34,8 @@ _PACKAGES = (
     "tensorflow",
     "tensorflow-cpu",
     "tensorflow-datasets",
+    "onnx",
+    "onnxruntime",
 )
 
 
@@ -50,12 +48,15 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
 def begin(directory: Path, config: Mapping[str, Any]) -> None:
     """Makes a run directory, or checks that the config may continue the run that is there.
 
+    What a dead process was writing there is removed: the directory has to be claimed.
+
     Args:
       directory: of the run.
       config: resolved; written as ``config.json``.
 
     Raises:
       InputError: another config's run is there, or the directory cannot be written.
+      OSError: the disk is full or read-only, see `disk.refusal`.
     """
     path, new = directory / CONFIG_FILE, plain(config)
     try:
@@ -65,7 +66,11 @@ def begin(directory: Path, config: Mapping[str, Any]) -> None:
             _check_same(path, new)
         write_json(path, new)
         write_json(directory / VERSIONS_FILE, versions())
+        for folder in (directory, directory / SAMPLES):
+            remove_leftovers(folder)
     except OSError as error:
+        if disk.refusal(error):
+            raise
         raise InputError(
             f"--workdir={directory} cannot be written ({error.strerror}): name another one"
         ) from error
@@ -73,8 +78,8 @@ def begin(directory: Path, config: Mapping[str, Any]) -> None:
 
 def _check_same(path: Path, new: dict[str, Any]) -> None:
     try:
-        old = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        old = read_json(path)
+    except ValueError as error:
         raise InputError(
             f"{path} is damaged ({error}): name another --workdir, or remove that file to go on "
             "with this config"
@@ -130,10 +135,61 @@ class Run:
         Raises:
           InputError: the run has no such domain.
         """
-        if to not in self.domains:
-            raise InputError(f"{self.path} translates to {' and '.join(self.domains)}, not {to!r}")
-        direction = "ba" if to == self.domains[0] else "ab"
+        return self.apply(images, direction(self, to), batch_size)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.settings.data.image_size
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The translations that the objective trains: all but ``gan`` train the way back, too."""
+        return ("ab",) if self.gan.objective == "gan" else DIRECTIONS
+
+    def apply(
+        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
+    ) -> Float[np.ndarray, "N S S 3"]:
+        """Translates images by one of `directions`, in batches."""
         return translate(self.gan, self.state, images, direction, batch_size)
+
+
+class Translator(Protocol):
+    """What translates images: a run, or what was exported from one."""
+
+    @property
+    def path(self) -> Path:
+        """Where it was opened."""
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """Names of a and b."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What it can do: ``"ab"`` makes b from a."""
+
+    def apply(
+        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
+    ) -> Float[np.ndarray, "N S S 3"]:
+        """Translates images by one of `directions`."""
+
+
+def direction(translator: Translator, to: str) -> str:
+    """The way to a domain: ``"ab"`` or ``"ba"``.
+
+    Raises:
+      InputError: there is no such domain, or no way to it.
+    """
+    ways = {translator.domains["ab".index(d[1])]: d for d in translator.directions}
+    if to not in ways:
+        names = " and ".join(sorted(ways))
+        raise InputError(f"{translator.path} translates to {names}, not {to!r}")
+    return ways[to]
 
 
 def translate(
@@ -144,12 +200,18 @@ def translate(
     batch_size: int = 64,
 ) -> Float[np.ndarray, "N S S 3"]:
     """Translates any number of images on the device, in batches of one shape."""
+    return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), images, batch_size)
+
+
+def in_batches(
+    f: Callable[[jax.Array], jax.Array], images: Shaped[np.ndarray, "N ..."], batch_size: int
+) -> Shaped[np.ndarray, "N ..."]:
+    """Applies a function of batches to any number of images; it sees one shape alone."""
     made = []
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size])
         filled = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape compiles once
-        y = steps.translate_jit(gan, state, jax.numpy.asarray(filled), direction)
-        made.append(np.asarray(y)[: len(batch)])
+        made.append(np.asarray(f(jax.numpy.asarray(filled)))[: len(batch)])
     return np.concatenate(made)
 
 
@@ -157,27 +219,28 @@ def open(path: str | Path, step: int | None = None) -> Run:
     """Opens a run directory; training may be going on in it.
 
     Args:
-      path: of the directory.
-      step: of the checkpoint; the last one if None.
+      path: of the directory, or of one of its checkpoints.
+      step: of the checkpoint; the last whole one if None.
 
     Raises:
-      InputError: no run is there, or no such checkpoint.
+      InputError: no run is there, or no such checkpoint, or it is damaged.
     """
     path = Path(path).absolute()
+    if step is None and path.parent.name == CHECKPOINTS and path.name.isdecimal():
+        path, step = path.parent.parent, int(path.name)
     try:
-        config = json.loads((path / CONFIG_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        config = read_json(path / CONFIG_FILE)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is no run directory: {CONFIG_FILE} in it: {error}") from error
     settings = from_config(config)
     gan = build.gan(settings)
-    saved = checkpoint.steps_saved(path / CHECKPOINTS)
+    saved = integrity.steps(path / CHECKPOINTS)
     if not saved or (step is not None and step not in saved):
         there = ", ".join(map(str, saved)) or "none yet"
         raise InputError(f"{path} has no checkpoint {'' if step is None else step}; it has {there}")
-    step = saved[-1] if step is None else step
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
     shapes = build.state_shapes(settings, gan)
-    state = checkpoint.read(path / CHECKPOINTS, step, shapes, where)
+    step, state = checkpoint.read(path / CHECKPOINTS, shapes, where, step)
     return Run(path, settings, gan, step, state)
 
 
@@ -197,9 +260,3 @@ def versions() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "devices": f"{len(devices)} × {devices[0].device_kind}",
     }
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file that is at all times either the old one or the new one."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")

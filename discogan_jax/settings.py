@@ -1,17 +1,24 @@
 """A run's settings: what a config file says, checked once and typed from there on."""
 
 import dataclasses
-import difflib
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from discogan_jax.data.files import expanded
 from discogan_jax.errors import InputError
 from discogan_jax.losses import LossWeights
+from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE
 from discogan_jax.state import Objective
+from discogan_jax.typed import check_known, fill
+
+MAX_IMAGE_SIZE = 4096
+MAX_BOTTLENECK = 4096
+MAX_UPDATES = 100  # each of a step's updates is a part of the compiled program
+MAX_COUNT = 2**31 - 1  # steps and updates are counted in 32 bits
+BELOW_ONE = 1 - 2**-24  # the last before 1 in float32
 
 
 @dataclass(frozen=True)
@@ -83,12 +90,13 @@ class Train:
       d_updates: discriminator updates in a cycle.
       g_updates: generator updates in a cycle.
       precision: what the networks compute in.
+      shard_state: cut the state into parts, one a device, instead of keeping it whole on each.
       log_every: scalars.
       print_every: a printed line.
       sample_every: sample images, histograms and held-out reconstruction.
       evaluate_every: an evaluation on held-out images, as `discogan evaluate` does it.
       checkpoint_every: a checkpoint.
-      keep: how many of the last checkpoints are kept.
+      keep: how many of the last checkpoints are kept; two at least.
       keep_every: every so-many-th step's checkpoint is kept for good.
     """
 
@@ -96,6 +104,7 @@ class Train:
     d_updates: int
     g_updates: int
     precision: Literal["float32", "bfloat16"]
+    shard_state: bool
     log_every: int
     print_every: int
     sample_every: int
@@ -130,18 +139,12 @@ class Settings:
     @property
     def data_dir(self) -> Path:
         """`data.data_dir` with the home folder filled in."""
-        return Path(self.data.data_dir).expanduser()
+        return expanded(self.data.data_dir)
 
     @property
     def archives(self) -> Path | None:
         """`data.archives` with the home folder filled in."""
-        return None if self.data.archives is None else Path(self.data.archives).expanduser()
-
-
-def suggest(name: str, known: list[str]) -> str:
-    """The nearest of the known names, as the end of an error message."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"
+        return None if self.data.archives is None else expanded(self.data.archives)
 
 
 def from_config(config: Mapping[str, Any]) -> Settings:
@@ -153,7 +156,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     Raises:
       InputError: an unknown or missing field, a value of the wrong type or out of range.
     """
-    settings = _fill(Settings, config, "")
+    settings = fill(Settings, config)
     _check(settings)
     return settings
 
@@ -170,47 +173,8 @@ def check_name(name: str) -> None:
         if not dataclasses.is_dataclass(hint):
             raise InputError(f"config.{prefix.rstrip('.')} is a value, it has no fields")
         hints = typing.get_type_hints(hint)
-        _check_known(part, hints, prefix)
+        check_known(part, hints, prefix)
         hint, prefix = hints[part], f"{prefix}{part}."
-
-
-def _check_known(name: str, hints: Mapping[str, Any], prefix: str) -> None:
-    if name not in hints:
-        raise InputError(f"there is no field config.{prefix}{name}: {suggest(name, [*hints])}")
-
-
-def _fill(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
-    if not hasattr(values, "items"):
-        raise InputError(f"config{prefix and '.'}{prefix[:-1]} must hold fields, not {values!r}")
-    hints = typing.get_type_hints(cls)
-    for name in values:
-        _check_known(name, hints, prefix)
-    missing = [f"{prefix}{name}" for name in hints if name not in values]
-    if missing:
-        raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
-    return cls(**{name: _value(hints[name], values[name], prefix + name) for name in hints})
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _fill(typing.cast(type, hint), value, f"{name}.")
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if types.NoneType in args:
-        return None if value is None else _value(args[0], value, name)
-    if origin is Literal:
-        if value not in args:
-            raise InputError(f"config.{name} must be one of {', '.join(args)}, not {value!r}")
-        return value
-    if origin is tuple:
-        names = tuple(value) if isinstance(value, list | tuple) else ()
-        if len(names) != len(args) or not all(isinstance(n, str) and n for n in names):
-            raise InputError(f"config.{name} must be {len(args)} names, not {value!r}")
-        return names
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise InputError(f"config.{name} must be of type {hint.__name__}, not {value!r}")
-    return value
 
 
 def _check(s: Settings) -> None:
@@ -242,25 +206,53 @@ def _check(s: Settings) -> None:
         "train.g_updates": s.train.g_updates,
         "train.keep": s.train.keep,
     }
-    rates = [r for r in (s.loss.rate_start, s.loss.rate) if r is not None]
-    decays = (s.optim.b1, s.optim.b2, s.optim.ema_decay)
+    at_most = {
+        "model.width": (s.model.width, MAX_FEATURES),
+        "model.bottleneck": (s.model.bottleneck, MAX_BOTTLENECK),
+        "loss.rate_updates": (s.loss.rate_updates, MAX_COUNT),
+        "train.d_updates": (s.train.d_updates, MAX_UPDATES),
+        "train.g_updates": (s.train.g_updates, MAX_UPDATES),
+    }
+    rates = {"loss.rate_start": s.loss.rate_start, "loss.rate": s.loss.rate}
+    decays = {"b1": s.optim.b1, "b2": s.optim.b2, "ema_decay": s.optim.ema_decay}
     problems = [f"{n} must not be negative, it is {v}" for n, v in not_negative.items() if v < 0]
     problems += [f"{n} must be above 0, it is {v}" for n, v in positive.items() if v <= 0]
-    if size < 16 or size & (size - 1):
-        problems.append(f"data.image_size must be 16, 32, 64, 128, 256, ..., it is {size}")
-    if s.seed >= 2**32:
-        problems.append(f"seed must be below 2^32, it is {s.seed}")
+    problems += [f"{n} must be at most {m}, it is {v}" for n, (v, m) in at_most.items() if v > m]
+    problems += [
+        f"{n} must lie in [0, 1], it is {r}" for n, r in rates.items() if r and not 0 <= r <= 1
+    ]
+    problems += [
+        f"optim.{n} must lie in [0, 1), it is {d}"
+        for n, d in decays.items()
+        if not 0 <= d <= BELOW_ONE
+    ]
+    if not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE or size & (size - 1):
+        sizes = f"16, 32, 64, 128, 256, ..., {MAX_IMAGE_SIZE}"
+        problems.append(f"data.image_size must be {sizes}, it is {size}")
     if len(set(s.domains)) == 1:
         problems.append(f"domains must have two different names, both are {s.domains[0]!r}")
-    if any(not 0 <= r <= 1 for r in rates):
-        problems.append(f"loss.rate_start and loss.rate must lie in [0, 1], they are {rates}")
     if s.loss.rate_start is not None and s.loss.rate is None:
         problems.append("loss.rate_start without loss.rate has no effect: set both or neither")
-    if any(not 0 <= d < 1 for d in decays):
-        problems.append(f"optim.b1, b2 and ema_decay must lie in [0, 1), they are {decays}")
     if s.model.literal and s.model.recipe != "book":
         problems.append("model.literal is the book's code: it needs model.recipe='book'")
     if s.model.bottleneck and s.model.recipe != "official":
         problems.append("model.bottleneck needs model.recipe='official'")
+    problems += _impossible_schedule(s.train)
     if problems:
-        raise InputError("config." + "; config.".join(problems))
+        raise InputError("\n".join(f"config.{problem}" for problem in problems))
+
+
+def _impossible_schedule(t: Train) -> Iterator[str]:
+    updates = t.steps * (t.d_updates + t.g_updates)
+    if updates > MAX_COUNT:
+        yield (
+            f"train.steps times the updates of a step must be at most {MAX_COUNT}, it is {updates}"
+        )
+    # Beyond the last step it is no promise that would be broken.
+    if 0 < t.keep_every <= t.steps and (
+        not t.checkpoint_every or (t.checkpoint_every > 0 and t.keep_every % t.checkpoint_every)
+    ):
+        yield (
+            f"train.keep_every must be a multiple of train.checkpoint_every "
+            f"({t.checkpoint_every}), or 0, it is {t.keep_every}"
+        )

@@ -1,13 +1,15 @@
-"""Spreads a run over devices: the batch is split, the state is on all of them.
+"""Spreads a run over devices: the batch is split, the state is on all of them or split, too.
 
 With the inputs placed so, ``jit`` propagates the placement through the whole step and adds the
 sums over the global batch: losses, batch statistics and gradients are those of one device.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from discogan_jax.errors import InputError
@@ -16,21 +18,83 @@ DATA_AXIS = "data"
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with one axis, over all devices or the given ones."""
+    """A mesh with one axis, over all devices (of all processes, in their order) or the given ones.
+
+    The order is not rearranged for the network, so that each process has one range of the batch.
+    """
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh(
-        (len(devices),), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=devices
-    )
+    return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The same on every device: where the state belongs."""
+    """The same on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split_batches(mesh: Mesh) -> NamedSharding:
     """Batches ``[updates, B, ...]``, split along B."""
     return NamedSharding(mesh, PartitionSpec(None, DATA_AXIS))
+
+
+def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
+    """Where the arrays of a state belong.
+
+    Args:
+      mesh: of the devices.
+      shapes: tree of arrays or of their shapes.
+      split: cut every array along its longest dimension that the number of devices divides; those
+        without one, all small, are on every device.
+
+    Returns:
+      A tree of shardings; on one device and without `split`, all say "everywhere".
+    """
+    if not split or mesh.size == 1:
+        return jax.tree.map(lambda _: replicated(mesh), shapes)
+
+    def cut(x: Any) -> NamedSharding:
+        even = [d for d, n in enumerate(x.shape) if n and n % mesh.size == 0]
+        if not even:
+            return replicated(mesh)
+        longest = max(even, key=lambda d: x.shape[d])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, DATA_AXIS))
+
+    return jax.tree.map(cut, shapes)
+
+
+def bytes_per_device(shapes: Any, shardings: Any) -> int:
+    """What a tree of arrays takes of each device's memory."""
+    sizes = jax.tree.map(
+        lambda x, where: prod(where.shard_shape(x.shape)) * x.dtype.itemsize, shapes, shardings
+    )
+    return sum(jax.tree.leaves(sizes))
+
+
+def gathered(tree: Any) -> Any:
+    """The whole of every array, on the first device of this process.
+
+    Split arrays are gathered: all processes must call this together. Others are not copied.
+    """
+    split = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
+    if split:
+        # One program: many that talk at once may come in another order on another process.
+        tree = jax.jit(_same, out_shardings=replicated(split[0].sharding.mesh))(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
+def _same(tree: Any) -> Any:
+    return tree
+
+
+def own_rows(split: NamedSharding, batch_size: int) -> slice:
+    """Which rows of the global batch this process feeds.
+
+    Args:
+      split: of batches, from `split_batches`.
+      batch_size: of the global batch.
+    """
+    parts = split.addressable_devices_indices_map((1, batch_size)).values()
+    ranges = [part[1].indices(batch_size) for part in parts if part is not None]
+    return slice(min(r[0] for r in ranges), max(r[1] for r in ranges))
 
 
 def check_batch_size(batch_size: int, devices: int) -> None:
@@ -48,6 +112,6 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         )
 
 
-def place(tree: Any, sharding: NamedSharding) -> Any:
-    """Puts a tree of host arrays on the devices."""
+def place(tree: Any, sharding: Any) -> Any:
+    """Puts a tree of host arrays on the devices, by one sharding or a tree of them."""
     return jax.device_put(tree, sharding)

@@ -1,7 +1,7 @@
 """The two halves of a training run: arrays that change, and everything that is not an array."""
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
@@ -140,3 +140,10 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     return TrainState(
         step=jnp.zeros((), jnp.int32), updates=jnp.zeros((), jnp.int32), gen=gen, dis=dis, ema=ema
     )
+
+
+def generators_only(state: TrainState) -> TrainState:
+    """A state that can translate and no more, on one device, whatever it is trained on."""
+    nobody = Player(params={}, batch_stats={}, opt_state=())
+    alone = replace(state, gen=replace(state.gen, opt_state=()), dis=nobody)
+    return jax.device_put(jax.device_get(alone), jax.local_devices()[0])

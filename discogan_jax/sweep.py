@@ -4,7 +4,6 @@ A sweep's folder holds a run directory per variant and seed, `sweep.md` with eve
 `sweep.json` with everything. What is finished there is not done again; what is half done goes on.
 """
 
-import json
 import math
 import signal
 import statistics
@@ -16,12 +15,12 @@ from typing import Any
 
 import jax
 
-from discogan_jax import build, checkpoint, evaluate, runs, writers
+from discogan_jax import build, evaluate, integrity, run_files, runs, writers
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.settings import Data, Settings, from_config
 from discogan_jax.train import train_and_evaluate
 from discogan_jax.variants import Job, Variant, described, plan, said
-from discogan_jax.whole_file import replacing
+from discogan_jax.whole_file import read_json, replacing, write_json
 
 TABLE_FILE = "sweep.md"
 RESULTS_FILE = "sweep.json"
@@ -74,7 +73,7 @@ def measuring() -> Measure:
             known[images] = evaluate.known(run.settings, build.images(run.settings))
         rows = evaluate.measure(run.settings, run.gan, run.state, known[images])
         report = evaluate.report(run.step, run.state, rows)
-        runs.write_json(directory / evaluate.EVALUATION_FILE, report)
+        write_json(directory / run_files.EVALUATION_FILE, report)
         return {row.name: row.value for row in rows}
 
     return measure
@@ -135,9 +134,10 @@ def run(
             outcomes[i] = _do(job, train, measure, clock=clock, say=say)
             _write(folder, outcomes)
             jax.clear_caches()  # compiled programs of finished runs pile up: 100 MB each
-    except KeyboardInterrupt:  # between two trainings, which hear signals themselves
+    except KeyboardInterrupt as error:  # the first one between two trainings, the second in one
         raise InterruptedRunError(
-            f"Stopped in {folder}; the same command goes on from there", signal.SIGINT
+            f"Stopped in {folder}; the same command goes on from there",
+            next(iter(error.args), signal.SIGINT),
         ) from None
     return outcomes
 
@@ -225,7 +225,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     """What the files say of a job."""
     where = job.variant, job.seed, job.directory
     s = from_config(job.config)
-    saved = checkpoint.steps_saved(job.directory / runs.CHECKPOINTS)
+    saved = integrity.steps(job.directory / runs.CHECKPOINTS)
     if saved and saved[-1] >= s.train.steps:
         found = _measured(job.directory, s, saved[-1])
         if found is not None:
@@ -235,7 +235,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
 
 def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | None:
     """The measures of a run's evaluation, if it is of this step and of what translates."""
-    report = _json(directory / evaluate.EVALUATION_FILE)
+    report = _json(directory / run_files.EVALUATION_FILE)
     rows = report.get("rows", [])
     parameters = "averaged" if s.optim.ema_decay else "raw"
     if (report.get("step"), report.get("parameters")) != (step, parameters):
@@ -254,7 +254,7 @@ def _do(
     say: Callable[[str], None],
 ) -> Outcome:
     where = job.variant, job.seed, job.directory
-    at_once = not checkpoint.steps_saved(job.directory / runs.CHECKPOINTS)
+    at_once = not integrity.steps(job.directory / runs.CHECKPOINTS)
     began = clock()
     try:
         train(job.config, job.directory)
@@ -286,12 +286,12 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
         }
         for o in outcomes
     ]
-    runs.write_json(folder / RESULTS_FILE, {"runs": records})
+    write_json(folder / RESULTS_FILE, {"runs": records})
 
 
 def _json(path: Path) -> dict[str, Any]:
     """A JSON file; one that is not there, or is damaged, is as good as an empty one."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        return read_json(path)
+    except (OSError, ValueError):
         return {}

@@ -1,10 +1,12 @@
 """The training loop, `train_and_evaluate`: resumes, steps, writes, hands results on."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import jax
@@ -12,10 +14,22 @@ import jax.numpy as jnp
 from absl import logging
 from jax.sharding import Mesh
 
-from discogan_jax import build, checkpoint, runs, sharding, steps, writers
+from discogan_jax import (
+    build,
+    checkpoint,
+    claim,
+    disk,
+    hosts,
+    integrity,
+    runs,
+    sharding,
+    split_step,
+    steps,
+    writers,
+)
 from discogan_jax.cadence import due, steps_until_due
 from discogan_jax.data import feed, sources
-from discogan_jax.errors import InterruptedRunError
+from discogan_jax.errors import InputError, InterruptedRunError
 from discogan_jax.interrupts import Interrupts
 from discogan_jax.progress import Progress
 from discogan_jax.recorder import Recorder
@@ -62,9 +76,11 @@ def train_and_evaluate(
       The trained state.
 
     Raises:
-      InputError: the config or the data cannot be used.
+      InputError: the config, the data, the directory or what is in it cannot be used, another
+        process is training there, or the disk is full.
       DivergedError: a loss is not finite.
-      InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved.
+      InterruptedRunError: SIGTERM or Ctrl-C came; the state is saved. A second one is heard at
+        once, as if nobody was listening.
     """
     s = from_config(config)
     workdir = Path(workdir).absolute()
@@ -72,31 +88,41 @@ def train_and_evaluate(
     sharding.check_batch_size(s.data.batch_size, mesh.size)
     gan = build.gan(s)
     shapes = build.state_shapes(s, gan)
-    loaded = build.images(s)
+    loaded = hosts.chief_first(lambda: build.images(s))
     build.order(s, loaded)
-    runs.begin(workdir, config)
 
     with ExitStack() as stack:
-        folder = workdir / runs.CHECKPOINTS
-        manager = stack.enter_context(
-            checkpoint.open_manager(folder, keep=s.train.keep, keep_every=s.train.keep_every)
+
+        def begin() -> None:
+            if hosts.is_chief():
+                stack.enter_context(claim.claimed(workdir))
+                runs.begin(workdir, config)
+
+        hosts.chief_first(begin)
+        stack.enter_context(_early_ends_told(workdir))
+        checkpoints = stack.enter_context(
+            checkpoint.Checkpoints(
+                workdir / runs.CHECKPOINTS, keep=s.train.keep, keep_every=s.train.keep_every
+            )
         )
-        everywhere = sharding.replicated(mesh)
-        state = checkpoint.restore(manager, shapes, everywhere)
+        where = sharding.of_state(mesh, shapes, s.train.shard_state)
+        state = checkpoints.restore(shapes, where)
         if state is None:
             # No partial and no lambda: then runs of one process share what is compiled.
-            create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=everywhere)
+            create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=where)
             state = create(jax.random.key(s.seed), gan, build.image_shape(s))
         step = int(state.step)
         if step >= s.train.steps:
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)
             return state
-        advance, waiting = _make_advance(s, gan, loaded, mesh, start=step, clock=clock)
-        writer = open_writer(workdir, step)
+        step_jit = split_step.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
+        advance, waiting = _make_advance(s, gan, loaded, mesh, step_jit, start=step, clock=clock)
+        writer = open_writer(workdir, step) if hosts.is_chief() else writers.Both()  # to none
         stack.callback(writer.close)
-        progress = Progress(step, s.train.steps, 2 * s.data.batch_size * gan.updates)
+        shown = None if hosts.is_chief() else stack.enter_context(Path(os.devnull).open("w"))
+        progress = Progress(step, s.train.steps, 2 * s.data.batch_size * gan.updates, shown)
         stack.callback(progress.close)
-        recorder = Recorder(s, gan, workdir, loaded, manager, writer, progress)
+        recorder = Recorder(s, gan, workdir, loaded, checkpoints, writer, progress)
         interrupts = stack.enter_context(Interrupts())
         if step:
             progress.say(f"resuming {workdir} at step {step}")
@@ -105,11 +131,37 @@ def train_and_evaluate(
         return _loop(recorder, advance, waiting, state, interrupts=interrupts, clock=clock)
 
 
+@contextmanager
+def _early_ends_told(workdir: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        why = disk.refusal(error)
+        if why is None or isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{workdir} takes no more files ({why}); {_kept(workdir)}. Make room there, or make it "
+            "writable, and repeat the command."
+        ) from error
+    except KeyboardInterrupt as error:
+        error.add_note(f"{_kept(workdir)}; repeat the command to go on")
+        raise
+
+
+def _kept(workdir: Path) -> str:
+    saved = integrity.steps(workdir / runs.CHECKPOINTS)
+    sealed = [s for s in saved if integrity.is_sealed(workdir / runs.CHECKPOINTS / str(s))]
+    if not sealed:
+        return f"{workdir} has no checkpoint yet"
+    return f"the last checkpoint in {workdir} is {sealed[-1]}"
+
+
 def _make_advance(
     s: Settings,
     gan: DiscoGAN,
     loaded: Mapping[str, sources.Images],
     mesh: Mesh,
+    step_jit: Any,
     *,
     start: int,
     clock: Callable[[], float],
@@ -121,8 +173,9 @@ def _make_advance(
     logging.info("feed: %s (%s)", kind, why)
     split = sharding.split_batches(mesh)
     if kind == "tf":
+        rows = sharding.own_rows(split, s.data.batch_size)
         batches = feed.tf_feed(
-            train, order, s.seed, start=start, stop=s.train.steps, sharding=split
+            train, order, s.seed, start=start, stop=s.train.steps, rows=rows, sharding=split
         )
     else:
         data = feed.resident(train, order, sharding.replicated(mesh))
@@ -132,7 +185,7 @@ def _make_advance(
             return lambda state, n: (*dispatch(state, n=n), n), None
         batches = feed.device_feed(data, s.seed, start, split)
     waiting = _Waiting(batches, clock)
-    return lambda state, _: (*steps.train_step_jit(gan, state, waiting.take()), 1), waiting
+    return lambda state, _: (*step_jit(gan, state, waiting.take()), 1), waiting
 
 
 def _loops_on_device(mesh: Mesh) -> bool:
@@ -158,16 +211,19 @@ def _loop(
     )
     recent: list[tuple[int, steps.Metrics]] = []
     since, since_step = clock(), step
-    while step < t.steps and interrupts.signal is None:
+    alone = jax.process_count() == 1
+    heard = hosts.agreed(interrupts.signal or 0)
+    while step < t.steps and not heard:
         state, metrics, n = advance(state, steps_until_due(step, t.steps, periods))
         step += n
-        recorder.manager.check_for_errors()
+        recorder.checkpoints.check_for_errors()
         recorder.progress.advance(n)
         recent.append((step, metrics))
         if len(recent) > 1:
             # One dispatch ahead of the device is enough; more would make it deaf to signals.
             jax.block_until_ready(recent[-2][1])
         if step < t.steps and not any(due(step, period) for period in periods):
+            heard = (interrupts.signal or 0) if alone else 0
             continue
         numbers = recorder.finite(recent)
         recent.clear()
@@ -179,16 +235,16 @@ def _loop(
             waiting.seconds = 0.0
         recorder.record(state, step, numbers, speed)
         since, since_step = clock(), step
+        heard = hosts.agreed(interrupts.signal or 0)
 
     if step < t.steps:
         recorder.finite(recent)
         recorder.save(state, step)
-    recorder.manager.wait_until_finished()
-    recorder.manager.check_for_errors()
-    if step < t.steps and interrupts.signal is not None:
+    recorder.checkpoints.wait()
+    if step < t.steps:
         raise InterruptedRunError(
-            f"{interrupts.signal.name}: saved step {step} of {t.steps} in {recorder.workdir}; the "
+            f"{Signals(heard).name}: saved step {step} of {t.steps} in {recorder.workdir}; the "
             "same command goes on from there",
-            interrupts.signal,
+            heard,
         )
     return state

@@ -14,6 +14,7 @@ from discogan_jax import runs
 from discogan_jax.continuing import differences
 from discogan_jax.errors import InputError
 from discogan_jax.settings import Settings, check_name, from_config
+from discogan_jax.whole_file import read_json
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def _value(hint: Any, text: str, name: str) -> Any:
         raise InputError(f"config.{name} is no single value: it cannot be swept")
     try:
         value = hint(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        finite = math.isfinite(value)
+    except (ValueError, OverflowError):  # OverflowError: an integer beyond all floats
+        finite = False
+    if not finite:
         raise InputError(f"config.{name} must be of type {hint.__name__}, not {text!r}")
     return value
 
@@ -172,8 +174,8 @@ def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _check_same(directory: Path, config: Mapping[str, Any]) -> None:
     """As `runs.begin` does it, before anything is trained."""
     try:
-        before = json.loads((directory / runs.CONFIG_FILE).read_text())
-    except (OSError, json.JSONDecodeError):
+        before = read_json(directory / runs.CONFIG_FILE)
+    except (OSError, ValueError):
         return
     if different := differences(before, config):
         raise InputError(

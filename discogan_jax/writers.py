@@ -13,9 +13,8 @@ from absl import logging
 from jaxtyping import Shaped, UInt8
 
 from discogan_jax.host_tensorflow import tensorflow
-from discogan_jax.whole_file import replacing
-
-METRICS_FILE = "metrics.jsonl"
+from discogan_jax.run_files import METRICS_FILE
+from discogan_jax.whole_file import read_lines, replacing
 
 
 class Writer(Protocol):
@@ -51,7 +50,7 @@ class JsonLines:
           path: of the file; it need not exist.
           start_step: finished steps; later lines are those of a lost future.
         """
-        kept = [line for line in _lines(path) if line["step"] <= start_step]
+        kept = [line for line in read_lines(path) if line["step"] <= start_step]
         with replacing(path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
@@ -160,18 +159,3 @@ def write_hparams(
 def _missing() -> list[str]:
     """Packages that events need and that are not installed."""
     return [n for n in ("clu", "tensorflow") if importlib.util.find_spec(n) is None]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines, which may not exist."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().split("\n"):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines

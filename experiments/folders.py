@@ -2,11 +2,13 @@
 
     python -m experiments.folders --a=photos/cats --b=photos/dogs --workdir=runs/cats_dogs
 
-Any formats and sizes, subfolders too; each image's largest centred square is used. If a folder has
-`train` and `val` (or `test`) inside, those are the splits; otherwise about 5% are held out. The
-folders' names become the domains' names.
+JPEG, PNG, WebP, BMP and TIFF of any size, in subfolders too, but not behind links to folders. Each
+image's largest centred square is used; transparent pixels become white. If a folder has `train` and
+`val` (or `test`) inside, those are the splits; otherwise about 5% are held out. The folders' names
+become the domains' names, if they differ and can be printed.
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -24,9 +26,11 @@ def use_folders(config: ConfigDict) -> None:
     missing = [f"--{flag.name}=FOLDER" for flag in (A, B) if not flag.value]
     if missing:
         raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")
-    names = tuple(Path(str(flag.value)).resolve().name for flag in (A, B))
+    # Links in a circle have no end: `Path.resolve` raises, and the source's own check tells better.
+    names = tuple(Path(os.path.realpath(str(flag.value))).name for flag in (A, B))
     config.data.source_a, config.data.source_b = f"folder:{A.value}", f"folder:{B.value}"
-    config.domains = names if names[0] != names[1] else ("a", "b")
+    usable = names[0] != names[1] and all(name and name.isprintable() for name in names)
+    config.domains = names if usable else ("a", "b")
 
 
 if __name__ == "__main__":

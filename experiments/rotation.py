@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from configs import rotation
-from discogan_jax import build, command, evaluate, rotation_figure, runs, sweep
+from discogan_jax import build, command, evaluate, rotation_figure, run_files, runs, sweep
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.images import save
@@ -64,7 +64,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         rows = {}
         if not outcome.why:
-            report = json.loads((outcome.directory / evaluate.EVALUATION_FILE).read_text())
+            report = json.loads((outcome.directory / run_files.EVALUATION_FILE).read_text())
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows

@@ -1,22 +1,54 @@
-"""Run by `test_devices` in a process with eight CPU devices: prints differences as JSON.
+"""Every way to use eight devices against one device: run in a process of its own.
 
-Every way to split a batch over devices makes the same SGD update (plain gradients: Adam would hide
-a wrong scale) in float64, where rounding cannot be mistaken for an error.
+`test_devices` runs a few cases; ``python tests/many_devices.py --all`` runs every way with every
+recipe, objective and optimizer and prints a table. Everything is
+in float64, where rounding cannot be mistaken for an error. With SGD the parameters after a step
+show the gradients, which Adam would show divided by their size.
 """
 
+import itertools
 import json
+import os
 import sys
+import tempfile
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    flags = os.environ.get("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=8"
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tiny
 from jax.sharding import PartitionSpec as P
 
-from discogan_jax import sharding, steps
+from discogan_jax import checkpoint, sharding, split_step, steps
+from discogan_jax.data import feed
+from discogan_jax.data.order import Order
+from discogan_jax.state import OBJECTIVES, adam
 
 AXIS = "data"
+BATCH = 16
+SEED = 7
+TX = {"sgd": tiny.SGD, "adam": adam(2e-4, 0.5, 0.999, 1e-5)}
+WAYS = (
+    "jit",
+    "split state",
+    "pmap",
+    "shard_map, check_vma=True",
+    "shard_map, check_vma=False",
+    "device feed",
+    "train_steps",
+)
+# Every way but one, which is the same on all devices, and both of recipe and optimizer.
+FEW = (
+    ("official", "discogan", "sgd", ("device feed", *WAYS[3:5])),
+    ("book", "recongan", "adam", ("split state", "pmap")),
+)
 
 
 def doubled(tree):
@@ -25,54 +57,136 @@ def doubled(tree):
     )
 
 
-def differences(recipe, objective):
-    plain = tiny.gan(recipe, objective=objective)
-    f64 = {"dtype": jnp.float64}
-    one = replace(
+def system(recipe, objective, tx, axis_name=None):
+    plain = tiny.gan(recipe, TX[tx], objective=objective, ema_decay=0.9, g_updates=1)
+    fields = {"dtype": jnp.float64, "axis_name": axis_name}
+    return replace(
         plain,
-        generator=plain.generator.clone(**f64),
-        discriminator=plain.discriminator.clone(**f64),
+        generator=plain.generator.clone(**fields),
+        discriminator=plain.discriminator.clone(**fields),
+        axis_name=axis_name,
     )
-    mapped = replace(
-        one,
-        generator=one.generator.clone(axis_name=AXIS),
-        discriminator=one.discriminator.clone(axis_name=AXIS),
-        axis_name=AXIS,
-    )
-    state = doubled(tiny.state(plain))
-    batches = doubled(tiny.batch(16, updates=plain.updates))
-    expected = jax.jit(partial(steps.train_step, one))(state, batches)
 
+
+def images():
+    rng = np.random.default_rng(0)
+    shape = (tiny.SIZE, tiny.SIZE, 3)
+    return {d: rng.integers(0, 256, (n, *shape), np.uint8) for d, n in (("a", 24), ("b", 29))}
+
+
+def spread(gan, state, batches, way):
+    """One step on all devices, in one of the ways: what `steps.train_step` returns."""
     mesh = sharding.data_mesh()
-    split = sharding.split_batches(mesh)
-    placed = sharding.place(state, sharding.replicated(mesh)), sharding.place(batches, split)
-    found = {"jit": jax.jit(partial(steps.train_step, one))(*placed)}
-    for check in (True, False):
-        spread = jax.shard_map(
-            partial(steps.train_step, mapped),
-            mesh=mesh,
-            in_specs=(P(), P(None, AXIS)),
-            out_specs=P(),
-            check_vma=check,
-        )
-        found[f"shard_map, check_vma={check}"] = jax.jit(spread)(state, batches)
-    n = mesh.size
-    shares = jax.tree.map(
-        lambda x: x.reshape(x.shape[0], n, -1, *x.shape[2:]).swapaxes(0, 1), batches
-    )
-    parallel = jax.pmap(partial(steps.train_step, mapped), axis_name=AXIS, in_axes=(None, 0))
-    found["pmap"] = jax.tree.map(lambda x: x[-1], parallel(state, shares))
-    return {
-        way: max(
-            float(jnp.abs(a - b).max())
-            for a, b in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True)
-        )
-        for way, result in found.items()
+    split, everywhere = sharding.split_batches(mesh), sharding.replicated(mesh)
+    if way in ("pmap", "shard_map, check_vma=True", "shard_map, check_vma=False"):
+        step = partial(steps.train_step, gan)
+        if way == "pmap":
+            shares = jax.tree.map(
+                lambda x: x.reshape(len(x), mesh.size, -1, *x.shape[2:]).swapaxes(0, 1), batches
+            )
+            parallel = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+            return jax.tree.map(lambda x: x[-1], parallel(state, shares))
+        specs = {"in_specs": (P(), P(None, AXIS)), "out_specs": P()}
+        checked = way.endswith("True")
+        return jax.jit(jax.shard_map(step, mesh=mesh, check_vma=checked, **specs))(state, batches)
+    where = sharding.of_state(mesh, state, way == "split state")
+    state = sharding.place(state, where)
+    order = Order((24, 29), BATCH, gan.updates, flip=True)
+    if way == "train_steps":
+        data = feed.resident(images(), order, everywhere)
+        state, metrics = steps.train_steps_jit(gan, state, data, jnp.uint32(SEED), jnp.int32(1))
+        return state, metrics
+    if way == "device feed":
+        data = feed.resident(images(), order, everywhere)
+        batches = next(feed.device_feed(data, SEED, 0, split))
+        assert batches["a"].sharding.spec == split.spec
+    batches = sharding.place(batches, split)
+    state, metrics = split_step.train_step_jit(where)(gan, state, batches)
+    if way == "split state":
+        kept = jax.tree.map(lambda x, at: x.sharding == at, state, where)
+        assert all(jax.tree.leaves(kept))
+    return state, metrics
+
+
+def differences(recipe, objective, tx, ways):
+    """The largest difference from one device, per way and part of the result."""
+    one, mapped = (system(recipe, objective, tx, axis) for axis in (None, AXIS))
+    fresh = doubled(tiny.state(tiny.gan(recipe, TX[tx], objective=objective, ema_decay=0.9)))
+    order = Order((24, 29), BATCH, one.updates, flip=True)
+    drawn = {
+        "random": doubled(tiny.batch(BATCH, updates=one.updates)),
+        "images": feed.host_batches(images(), order, SEED, 0),
     }
+    step = jax.jit(partial(steps.train_step, one))
+    found = {}
+    for way in ways:
+        batches = drawn["images" if way in ("device feed", "train_steps") else "random"]
+        gan = mapped if way == "pmap" or way.startswith("shard_map") else one
+        state, metrics = spread(gan, jax.tree.map(jnp.copy, fresh), batches, way)
+        expected, numbers = step(fresh, batches)
+        found[way] = {
+            "losses": difference(metrics, numbers),
+            "feature matching": difference(*(feature_matching(m) for m in (metrics, numbers))),
+            "parameters": difference(*((s.gen.params, s.dis.params) for s in (state, expected))),
+            "statistics": difference(
+                *((s.gen.batch_stats, s.dis.batch_stats) for s in (state, expected))
+            ),
+            "rest of the state": difference(state, expected),
+        }
+    return found
+
+
+def feature_matching(metrics):
+    return {name: value for name, value in metrics.items() if name.startswith("fm_")}
+
+
+def difference(one, other):
+    leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in leaves)
+
+
+def restored():
+    """A checkpoint of four devices on one and on eight, whole and split: names of what differs."""
+    gan = tiny.gan(ema_decay=0.9)
+    state = tiny.state(gan)
+    shapes = jax.eval_shape(lambda: state)
+
+    def on(devices, split):
+        return sharding.of_state(sharding.data_mesh(jax.devices()[:devices]), shapes, split)
+
+    wrong = []
+    for split in (True, False):
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Path(folder) / "saved"
+            with checkpoint.Checkpoints(saved, keep=2, keep_every=0) as checkpoints:
+                checkpoints.save(3, sharding.place(state, on(4, split)))
+            for devices, again in itertools.product((1, 8), (True, False)):
+                where = on(devices, again)
+                _, found = checkpoint.read(saved, shapes, where, 3)
+                same = jax.tree.map(
+                    lambda a, b, at: a.sharding == at and np.array_equal(a, b), found, state, where
+                )
+                if not all(jax.tree.leaves(same)):
+                    wrong.append(f"split {split} on 4, split {again} on {devices}")
+    return wrong
+
+
+def main():
+    jax.config.update("jax_enable_x64", True)
+    assert jax.device_count() == 8
+    if "--all" not in sys.argv:
+        found = {" ".join(c[:3]): differences(*c) for c in FEW}
+        json.dump({"differences": found, "restored wrongly": restored()}, sys.stdout)
+        return
+    parts = None
+    for case in itertools.product(("official", "book"), OBJECTIVES, TX):
+        for way, found in differences(*case, WAYS).items():
+            if parts is None:
+                parts = list(found)
+                print(f"| case | way | {' | '.join(parts)} |\n|---|---|{'---|' * len(parts)}")
+            cells = (f"{value:.1e}" for value in found.values())
+            print(f"| {' '.join(case)} | {way} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    assert jax.device_count() == 8
-    cases = [("official", "discogan"), ("book", "recongan")]
-    json.dump({" ".join(c): differences(*c) for c in cases}, sys.stdout)
+    main()

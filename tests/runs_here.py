@@ -8,9 +8,10 @@ import time
 
 import jax
 import numpy as np
+import tiny
 
 from configs import official
-from discogan_jax import build, checkpoint, runs, settings, sharding
+from discogan_jax import build, checkpoint, integrity, runs, settings, sharding
 
 SIZE = 16
 DOMAINS = ("bags", "shoes")
@@ -55,6 +56,27 @@ def command(data, workdir, **changes):
     return ["--config=configs/official.py", f"--workdir={workdir}", *flags]
 
 
+_BARE = """
+import runpy, sys
+from importlib.machinery import PathFinder
+
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] not in {"tensorflow", "tensorflow_datasets", "clu", "tensorboard"}:
+            return super().find_spec(name, path, target)
+
+sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
+%s
+runpy.run_module("experiments.bags_shoes", run_name="__main__")
+"""
+
+
+def bare(first=""):
+    """A program for `start`: the experiment without TensorFlow and CLU, after some Python."""
+    return "-c", _BARE % first
+
+
 def environment(cache):
     """Every process of the tests finds what another one compiled."""
     return os.environ | {
@@ -74,6 +96,16 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
         text=True,
         **kw,
     )
+
+
+def untrained(made, workdir, steps=(1,)):
+    """A run that was never trained: checkpoints of random parameters, opened at the last one."""
+    gan = build.gan(settings.from_config(made))
+    runs.begin(workdir, made)
+    with checkpoint.Checkpoints(workdir / runs.CHECKPOINTS, keep=9, keep_every=0) as saved:
+        for step in steps:
+            saved.save(step, tiny.state(gan, seed=step))
+    return runs.open(workdir)
 
 
 def run(arguments, cache, **kw):
@@ -98,7 +130,7 @@ def lines(path):
 
 
 def steps_saved(workdir):
-    return sorted(int(p.name) for p in (workdir / runs.CHECKPOINTS).iterdir())
+    return integrity.steps(workdir / runs.CHECKPOINTS)
 
 
 def saved(workdir, made, step=None):
@@ -106,8 +138,7 @@ def saved(workdir, made, step=None):
     s = settings.from_config(made)
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
-    with checkpoint.open_manager(workdir / runs.CHECKPOINTS, keep=100, keep_every=0) as manager:
-        return checkpoint.restore(manager, shapes, where, step)
+    return checkpoint.read(workdir / runs.CHECKPOINTS, shapes, where, step)[1]
 
 
 def assert_same(one, other):

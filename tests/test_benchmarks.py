@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from test_golden_official import trace_name
 
-from benchmarks import flops, harness, layers, machine, report, train_step
+from benchmarks import data, flops, harness, layers, machine, render, report, train_step, turns
 from benchmarks.harness import Side, Work
 from discogan_jax import models
+from discogan_jax.data import catalogue
 
 
 class FakeClock:
@@ -77,11 +78,13 @@ def test_summary_and_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(harness, "TURN", 0.0)
     monkeypatch.setitem(machine.MATRIX, "cpu", 8)
     work = Work("w", [Side("a", int), Side("b", int)], 1e9, {"xla_flops": {"by XLA": 2e9}})
-    report.run("name", [work], 0.0, 1.5, 0.0, {"batch": 2}, {"c": "no compiler"})
+    monkeypatch.setattr(machine, "load", iter((1.5, 2.5)).__next__)
+    report.run("name", lambda: ([work], {"c": "no compiler"}), 0.0, {"batch": 2})
     (path,) = (tmp_path / "results").iterdir()
     assert path.name == f"name-{machine.slug()}.json"
     written = json.loads(path.read_text())
-    assert written["load"]["start"] == 1.5
+    assert written["load"] == {"start": 1.5, "end": 2.5}
+    assert written["settings"].keys() == {"batch", "budget", "took"}
     assert written["skipped"] == {"c": "no compiler"}
     row = written["works"]["w"]["sides"]["b"]
     assert row["n"] == len(row["seconds"]) == 3
@@ -91,6 +94,48 @@ def test_summary_and_report(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "w: GFLOP 1.00 by hand, 2.00 by XLA" in printed
     assert "skipped: c: no compiler" in printed
+    (line,) = [line for line in render.section(written).splitlines() if line.startswith("| w | b")]
+    assert line.count("|") == 7
+
+
+def test_processes_take_turns(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    taken = []
+
+    def turn(side):
+        taken.append(side)
+        return {"seconds": len(taken) * {"a": 1.0, "b": 2.0}[side], side: 1.0}
+
+    turns.run("name", ["a", "b"], turn, budget=0.0, settings={}, least_rounds=3)
+    assert "".join(taken) == "abbaab"
+    (path,) = tmp_path.iterdir()
+    written = json.loads(path.read_text())
+    assert written["turns"]["b"][0] == {"seconds": 4.0, "b": 1.0}
+    row = written["sides"]["b"]["seconds"]
+    assert (row["median"], row["range"], row["n"]) == (6.0, [4.0, 12.0], 3)
+    assert row["ratio"] == 6.0 / 4.0
+    assert "1.500" in capsys.readouterr().out
+    lines = render.section(written).splitlines()
+    assert "| seconds | 4 (1–5) | 6 (4–12) |" in lines
+    assert "| a | 1 (1–1) |  |" in lines
+
+
+def test_a_turn_that_fails_says_what_it_wrote():
+    with pytest.raises(RuntimeError, match=r"benchmarks.data --turn nothing failed:[^!]*nothing"):
+        turns.take("benchmarks.data", "nothing", [])
+
+
+def test_results_replace_results():
+    page = f"before {render.BEGIN} old {render.END} after"
+    assert render.page(page, iter(())) == f"before {render.BEGIN}\n\n{render.END} after"
+
+
+def test_an_archive_is_repeated(tmp_path):
+    """Training pictures several times, the others once; as the benchmark's sides read them."""
+    catalogue.write_archives(tmp_path, train=3, val=2)
+    made = data.repeated(tmp_path / "edges2shoes.tar.gz", 4, tmp_path)
+    for way in data.WAYS:
+        assert data.one_turn(way, made)["pictures"] == 12
 
 
 @pytest.mark.parametrize("recipe", ["official", "book"])
@@ -144,7 +189,8 @@ def test_layer_candidates_agree():
         "conv 3→4 at 8×8, forward",
         "transpose 4→3 at 4×4, forward",
     ]
-    assert [len(w.sides) for w in works] == [4] * 6
+    sides = {tuple(s.name for s in w.sides) for w in works}
+    assert sides == {("plain", "library", "library, loop")}
     assert works[0].flops == works[3].flops == 2 * 2 * 16 * 16 * 12
 
 
@@ -276,6 +322,7 @@ def book_layout(name, value):
     return value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim])
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it says it is slow
 @KINDS
 def test_torch_book_losses_and_gradients(kind):
     """a is shoes, b is bags."""

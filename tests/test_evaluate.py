@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import build, cli, evaluate, runs, train
+from discogan_jax import build, cli, evaluate, run_files, runs, train
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation import rows, scores
 from discogan_jax.measures import reconstruction
 
 FIELDS = {"train__steps": 4, "train__checkpoint_every": 2, "train__sample_every": 0}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +81,8 @@ state = jax.device_put(run.state, sharding.replicated(mesh))
 found = evaluate.measure(run.settings, run.gan, state, known)
 json.dump({row.name: row.value for row in found}, sys.stdout)
 """
-    env = runs_here.environment(tmp_path) | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4"
-    }
+    env = runs_here.environment(tmp_path)
+    env["XLA_FLAGS"] += " --xla_force_host_platform_device_count=4"
     done = subprocess.run(
         [sys.executable, "-c", code, workdir], capture_output=True, text=True, env=env, check=False
     )
@@ -106,10 +100,10 @@ def test_training_evaluates_itself_and_says_the_same_as_the_command(data, tmp_pa
     train.train_and_evaluate(runs_here.config(data, **changes), tmp_path)
     lines = {line["step"]: line for line in runs_here.lines(tmp_path / "metrics.jsonl")}
     assert [step for step, line in lines.items() if "eval/bags_to_shoes/density" in line] == [2, 4]
-    written = json.loads((tmp_path / evaluate.EVALUATION_FILE).read_text())
+    written = json.loads((tmp_path / run_files.EVALUATION_FILE).read_text())
     assert written["step"] == 4
     assert cli.main(["evaluate", str(workdir)]) == 0
-    assert json.loads((workdir / evaluate.EVALUATION_FILE).read_text()) == written
+    assert json.loads((workdir / run_files.EVALUATION_FILE).read_text()) == written
 
 
 def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs(workdir):

@@ -44,6 +44,7 @@ def by_name(rows):
     return {row.name.split("/")[1]: row for row in rows}
 
 
+@pytest.mark.long
 def test_eyes_read_new_drawings_and_find_everything_kept_in_the_drawings_themselves(shoes, eyes):
     pictures, facts = shoes[1]
     right = by_name(truth.read_right(eyes, pictures, facts, PATH))
@@ -59,6 +60,7 @@ def test_eyes_read_new_drawings_and_find_everything_kept_in_the_drawings_themsel
         assert (row.value > row.reference) == (row.better == "higher"), row
 
 
+@pytest.mark.long
 def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(shoes, eyes):
     """Mirrored pictures with another hue: a consistent translation, and not the identity."""
     pictures, facts = shoes[1]
@@ -80,6 +82,7 @@ def test_labels_are_kept_under_any_renaming():
     assert kept.labels_kept(x, np.array([0.0, 1, 1, 1, 2, 3])) == pytest.approx(5 / 6)
 
 
+@pytest.mark.long
 def test_the_judge_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, judge):
     real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
     rows = by_name(scores.judged(real_shoes, real_shoes, judge, "b", PATH))

@@ -45,7 +45,7 @@ def setup(literal):
     return gan, *jax.tree.map(jnp.asarray, (state, {"a": shoes, "b": bags})), tensors
 
 
-@pytest.fixture(scope="module", params=["literal", "fixed"])
+@pytest.fixture(scope="module", params=[pytest.param("literal", marks=pytest.mark.long), "fixed"])
 def case(request):
     gan, state, batch, tensors = setup(request.param == "literal")
     golden = gw.load("book")

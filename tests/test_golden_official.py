@@ -92,7 +92,10 @@ class Case:
         return {n: x.transpose(3, 2, 0, 1) if x.ndim == 4 else x for n, x in found.items()}
 
 
-@pytest.fixture(scope="module", params=["official", "official_extra"])
+_EXTRA = pytest.param("official_extra", marks=pytest.mark.long)
+
+
+@pytest.fixture(scope="module", params=["official", _EXTRA])
 def case(request):
     return Case(request.param)
 
@@ -149,7 +152,8 @@ def test_totals(case, objective):
 
 
 def test_gradients(case):
-    with jax.enable_x64(True):
+    # The rate of the schedule stays float32.
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         gan, state, batch = gw.in_float64(case.gan, case.state(case.gan), case.batch)
         after_g, _ = jax.jit(steps.g_step, static_argnums=0)(gan, state, batch)
         after_d, _ = jax.jit(steps.d_step, static_argnums=0)(gan, state, batch)

@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -54,9 +55,17 @@ def test_a_dark_sixteen_bit_picture_stays_dark():
     assert (got == 1).all()
 
 
-def test_sixteen_bit_pgm_uses_its_full_scale():
-    got = images.read(b"P5 2 1 65535\n" + bytes([0, 255, 255, 255]))
-    assert got[0, :, 0].tolist() == [1, 255]
+def test_twelve_bits_use_their_full_scale():
+    """Pillow unpacks 12 bits to 16 without scaling them, and writes none: a TIFF by hand."""
+    entries = [(256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1)]
+    directory = struct.pack("<H", len(entries) + 1)
+    for tag, value in [*entries, (279, 6)]:
+        directory += struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value)
+    pixels = bytes([0x00, 0x0F, 0xFF, 0x80, 0x07, 0x00])  # 0, 4095, 2056, 1792
+    data = struct.pack("<2sHI", b"II", 42, 14) + pixels + directory + bytes(4)
+    got = images.read(data)[0, :, 0].tolist()
+    assert got[:2] == [0, 255]
+    assert 100 < min(got[2:]) <= max(got[2:]) < 140
 
 
 def test_nan_in_a_float_picture_is_refused():
@@ -64,16 +73,32 @@ def test_nan_in_a_float_picture_is_refused():
         images.read(encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA-as-tRNS"])
-def test_transparency_is_laid_on_white(mode):
-    if mode == "PA-as-tRNS":
-        picture = Image.new("P", (4, 4), 0)
-        picture.putpalette([0, 0, 0, 255, 0, 0])
-        data = encoded(picture, transparency=0)
-    else:
-        clear = (0, 0, 0, 0) if mode == "RGBA" else (0, 0)
-        data = encoded(Image.new(mode, (4, 4), clear))
-    assert (images.read(data) == 255).all()
+# Per mode: a colour, the same one not to be seen, and how a file says so.
+CLEAR = {
+    "RGBA": ((9, 9, 9, 255), (0, 0, 0, 0), None),
+    "LA": ((9, 255), (0, 0), None),
+    "P": (1, 0, 0),
+    "P of bytes": (1, 0, b"\0\xff"),
+    "L": (9, 0, 0),
+    "1": (1, 0, 0),
+    "RGB": ((9, 9, 9), (0, 0, 0), (0, 0, 0)),
+    "I;16": (9 * 257, 513, 513),
+}
+
+
+@pytest.mark.parametrize("mode", CLEAR)
+def test_what_cannot_be_seen_is_white(mode):
+    seen, clear, transparency = CLEAR[mode]
+    picture = Image.new(mode.split()[0], (2, 1), clear)
+    if picture.mode == "P":
+        picture.putpalette([0, 0, 0, 9, 9, 9])
+    picture.putpixel((1, 0), seen)
+    options = {} if transparency is None else {"transparency": transparency}
+    got = images.read(encoded(picture, **options))
+    assert got[0].tolist() == [[255] * 3, [255 if mode == "1" else 9] * 3]
+    for kind in ("WEBP", "TIFF") if mode == "RGBA" else ():
+        got = images.read(encoded(picture, kind, **{"lossless": True} if kind == "WEBP" else {}))
+        assert got[0].tolist() == [[255] * 3, [9] * 3]
 
 
 def test_half_transparent_black_is_grey():
@@ -81,20 +106,40 @@ def test_half_transparent_black_is_grey():
     assert abs(int(got[0, 0, 0]) - 127) <= 1
 
 
-def test_orientation_is_applied():
-    picture = Image.new("RGB", (8, 4), "white")
-    picture.putpixel((0, 0), (0, 0, 0))
+CORNERS = [(0, 0), (0, -1), (-1, -1), (-1, 0)]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "corner"),
+    [(i, corner) for j in (1, 5) for i, corner in enumerate(CORNERS, j)],
+)
+def test_orientation_is_applied(kind, orientation, corner):
+    picture = Image.new("RGB", (64, 32), "white")
+    picture.paste((0, 0, 0), (0, 0, 16, 16))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
-    got = images.read(encoded(picture, exif=exif))
-    assert got.shape == (8, 4, 3)
-    assert got[0, 3].tolist() == [0, 0, 0]
+    exif[0x0112] = orientation
+    got = images.read(encoded(picture, kind, exif=exif))
+    assert got.shape == ((32, 64, 3) if orientation < 5 else (64, 32, 3))
+    darkest = got.reshape(got.shape[0], got.shape[1], 3).mean(-1)
+    quarters = {(y, x): darkest[y, x] for y in (0, -1) for x in (0, -1)}
+    assert min(quarters, key=quarters.get) == corner
 
 
-def test_first_frame():
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_first_frame(kind):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
-    got = images.read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert got[0, 0].tolist() == [255, 0, 0]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.n_frames == 2
+    assert (images.read(data) == (255, 0, 0)).all()
+
+
+def test_one_pixel():
+    got = images.read(encoded(Image.new("RGB", (1, 1), (1, 2, 3))))
+    assert got.tolist() == [[[1, 2, 3]]]
+    assert (images.fit(got, 16) == (1, 2, 3)).all()
 
 
 def test_path_bytes_and_file_agree(tmp_path):

@@ -34,6 +34,30 @@ MISTAKES = {
     "no value": ("--config.train.steps", ["--config.train.steps"]),
     "no such choice": ("--config.model.recipe=cook", ["config.model.recipe", "book, official"]),
     "out of range": ("--config.train.steps=0", ["config.train.steps must be above 0"]),
+    "negative size": (
+        "--config.data.batch_size=-4 --workdir={own}/run",
+        ["config.data.batch_size must be above 0, it is -4"],
+    ),
+    "no power of two": (
+        "--config.data.image_size=48 --workdir={own}/run",
+        ["config.data.image_size must be 16, 32, 64", "48"],
+    ),
+    "no number": (
+        "--config.optim.learning_rate=nan --workdir={own}/run",
+        ["config.optim.learning_rate must be a finite number, not nan"],
+    ),
+    "too many steps": (
+        "--config.train.steps=99999999999 --workdir={own}/run",
+        ["config.train.steps must be below 2^32"],
+    ),
+    "impossible cadence": (
+        "--config.train.checkpoint_every=3 --config.train.g_updates=1000 --workdir={own}/run",
+        ["config.train.keep_every must be a multiple of", "config.train.g_updates", "at most 100"],
+    ),
+    "no number in a sweep": (
+        "--sweep=optim.learning_rate=1e-4,nan --workdir={own}/run",
+        ["--sweep=optim.learning_rate=1e-4,nan", "of type float"],
+    ),
     "stray argument": ("train", ["unexpected argument 'train'"]),
     "field before its file": (
         "--config.train.steps=3 --config=configs/sample.py",
@@ -83,11 +107,6 @@ def own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def ended(own, data, tmp_path_factory):
     """All of these commands, two at a time: exit code, standard output, standard error."""
     cache = tmp_path_factory.mktemp("xla")
@@ -117,6 +136,7 @@ def assert_refused(result, named):
 def test_mistakes_in_flags_and_config_files(name, own, ended):
     assert_refused(ended[name], [part.format(own=own) for part in MISTAKES[name][1]])
     assert ended[name][1] == ""
+    assert not (own / "run").exists()
 
 
 @pytest.mark.parametrize("name", SOURCES)

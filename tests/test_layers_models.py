@@ -120,6 +120,9 @@ def test_convolutions_work_under_transformations(any_size, name):
     for found in (vmapped, rematerialized, scanned(kernel, xs)):
         close(found, expected, 1e-5)
     close(restored.call(kernel, xs[0]), expected[0], 1e-5)
+    free = jax.ShapeDtypeStruct((*jax.export.symbolic_shape("batch"), *xs.shape[2:]), xs.dtype)
+    exported = jax.export.export(jax.jit(gradient))(kernel, free)
+    close(exported.call(kernel, xs[0]), expected[0], 1e-5)
     with pytest.raises(TypeError, match="forward-mode"):
         jax.jvp(lambda k: loss(k, xs[0]), (kernel,), (kernel,))
 

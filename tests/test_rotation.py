@@ -49,6 +49,7 @@ def study(tmp_path_factory):
         yield folder, again(), again
 
 
+@pytest.mark.long
 def test_the_study_in_short(study):
     folder, said, _ = study
     names = ["gan", "recongan", "discogan"]
@@ -63,6 +64,7 @@ def test_the_study_in_short(study):
         assert picture.size == (3 * width, plots.TOP + plots.SIDE + plots.BOTTOM)
 
 
+@pytest.mark.long
 def test_drawings_are_turned_widely_and_the_table_has_what_was_measured(study):
     folder, said, _ = study
     items = catalogue.described(folder / "data" / "rotation" / "edges2shoes.tar.gz")
@@ -76,6 +78,7 @@ def test_drawings_are_turned_widely_and_the_table_has_what_was_measured(study):
     assert line.split()[4:6] == [f"{tilt[which]:.4g}" for which in ("value", "reference")]
 
 
+@pytest.mark.long
 def test_what_is_finished_is_skipped(study):
     folder, said, again = study
     before = (folder / "run" / "rotation.png").read_bytes()
@@ -85,6 +88,7 @@ def test_what_is_finished_is_skipped(study):
     assert (folder / "run" / "rotation.png").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_diverged_run_is_told_after_the_table(study, monkeypatch):
     folder, _, again = study
 

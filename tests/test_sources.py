@@ -12,7 +12,7 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from discogan_jax.data import cache, files, sources
+from discogan_jax.data import cache, files, sources, tarballs
 from discogan_jax.errors import InputError
 
 # In an archive every picture tells its number: by where its line is, and by its grey.
@@ -100,9 +100,7 @@ import sys
 from pathlib import Path
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets", "requests") or (
-            name == "discogan_jax.data.archives"
-        ):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_datasets", "requests"):
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Block())
 from discogan_jax.data import sources
@@ -113,21 +111,42 @@ for archives in (None, Path(sys.argv[1])):
 """
 
 
-def test_a_cached_archive_needs_neither_tensorflow_nor_what_it_came_from(tmp_path):
+def test_an_archive_needs_no_tensorflow_and_once_cached_not_what_it_came_from(tmp_path):
     archive = write_archive(tmp_path / "data" / "downloads" / "edges2shoes.tar.gz")
     given = tmp_path / "given.tar.gz"
     shutil.copy(archive, given)
     options = {"image_size": 64, "data_dir": tmp_path / "data"}
     found = sources.load("archive:edges2shoes/photo", **options)
-    sources.load("archive:edges2shoes/photo", archives=given, **options)
     shutil.rmtree(tmp_path / "data" / "downloads")
-    shutil.rmtree(tmp_path / "data" / "archives")
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, given, tmp_path / "data"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     total = f"{int(found.train.astype(int).sum())} {len(found.val)}"
     assert done.stdout.split("\n") == [total, total, ""]
+
+
+def test_bad_pictures_of_an_archive_are_left_out_and_named(tmp_path, caplog):
+    """As many as an archive may have; one more and it is refused, and nothing is cached."""
+    path = write_archive(tmp_path / "edges2shoes.tar.gz")
+    options = {"image_size": 64, "data_dir": tmp_path / "data", "archives": path}
+    with tarfile.open(path) as tar:
+        files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+    first = next(name for name in files if "/train/" in name)
+    for number in (tarballs.MAX_BAD_COUNT, tarballs.MAX_BAD_COUNT + 1):
+        cut = {f"edges2shoes/train/{i}00_AB.jpg": files[first][:-99] for i in range(number)}
+        with tarfile.open(path, "w:gz") as tar:
+            for name, content in (cut | files).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        if number == tarballs.MAX_BAD_COUNT:
+            found = sources.load("archive:edges2shoes/photo", **options)
+            assert numbers_of_photos(found.train) == sorted(TRAIN)
+            assert f"train: {number} of {number + len(TRAIN)} images left out" in caplog.text
+    with pytest.raises(InputError, match=f"{number} unusable images of"):
+        sources.load("archive:edges2shoes/photo", **options)
+    assert len([p for p in (tmp_path / "data" / "arrays").iterdir() if p.is_dir()]) == 1
 
 
 def save(path, colour, mode="RGB", size=(40, 30)):
@@ -141,7 +160,7 @@ def test_folder_holds_out_by_name_and_passes_over_what_it_cannot_read(tmp_path, 
     folder = tmp_path / "pictures"
     for shade in range(1, 81):
         save(folder / f"{shade % 3}" / f"{shade}.png", 3 * shade, "L", (9 + shade, 30))
-    save(folder / "deep" / "er" / "palette.GIF", 200, "P")
+    save(folder / "deep" / "er" / "palette.PNG", 200, "P")
     save(folder / ".thumbnails" / "1.png", 0, "L")
     (folder / "notes.txt").write_text("no picture")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")

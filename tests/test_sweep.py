@@ -13,6 +13,7 @@ from configs import official
 from discogan_jax import runs, sweep, variants
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.variants import Variant
+from discogan_jax.whole_file import write_json
 
 RATE = "optim.learning_rate"
 HUE, PSNR = "bags_to_shoes/hue_error", "bags_to_shoes_to_bags/psnr"
@@ -84,7 +85,7 @@ class Fake:
     def train(self, config, directory):
         self.trained.append(directory.name)
         (directory / runs.CHECKPOINTS / "2").mkdir(parents=True, exist_ok=True)
-        runs.write_json(directory / runs.CONFIG_FILE, config)
+        write_json(directory / runs.CONFIG_FILE, config)
         if directory.name in self.ends:
             raise self.ends[directory.name]
         (directory / runs.CHECKPOINTS / str(config["train"]["steps"])).mkdir(exist_ok=True)
@@ -94,7 +95,7 @@ class Fake:
         found = self.values.get(directory.name, {HUE: 9.5, PSNR: math.nan})
         rows = [{"name": k, "value": v if math.isfinite(v) else None} for k, v in found.items()]
         report = {"step": STEPS, "parameters": "raw", "rows": rows}
-        runs.write_json(directory / "evaluation.json", report)
+        write_json(directory / "evaluation.json", report)
         return found
 
     def run(self, folder, found, seeds=None, **changes):
@@ -135,7 +136,7 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     # More steps, a measurement of something else: what is missing is done, and no more.
     (tmp_path / NAMES[0] / "evaluation.json").unlink()
     report = json.loads((tmp_path / NAMES[1] / "evaluation.json").read_text())
-    runs.write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"step": 2})
+    write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"step": 2})
     fake.run(tmp_path, RATES, [0, 1])
     assert fake.measured == NAMES[:2]
     fake.run(tmp_path, RATES[:1], [0], **{"train.steps": STEPS + 1})
@@ -223,6 +224,7 @@ def test_variants_with_names_of_their_own_are_called_so():
     assert sweep.markdown(outcomes).splitlines()[2:] == ["| as published | 1 |", r"| a\|b | 2 |"]
 
 
+@pytest.mark.long
 def test_the_command_trains_measures_and_compares(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import metadata

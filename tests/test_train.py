@@ -1,23 +1,24 @@
 """Training as a whole: what a run writes, and that it survives whatever ends it early."""
 
+import errno
 import json
 import logging
 import math
 import re
 import shutil
 import signal
+import threading
+import time
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 import runs_here
-from PIL import Image
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import grids, images, runs, steps, train
+from discogan_jax import grids, images, integrity, runs, steps, train
 from discogan_jax.errors import DivergedError, InputError
 
 # Enough steps for a signal to come in between, on a busy machine too: some seconds.
@@ -33,16 +34,6 @@ LOSSES |= {"gen_loss", "disc_loss"}
 CONST = {"val_const_bags_loss", "val_const_shoes_loss"}
 ONE_WAY = {"diversity_shoes", "collapse_alarm"}
 HELD_OUT = CONST | ONE_WAY | {"diversity_bags"}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("xla")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +81,8 @@ def test_run_directory(data, undisturbed):
     events = {name for name in names if name.startswith("events.out.tfevents.")}
     assert len(events) == 1
     assert names - events == {
-        "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
+        ".lock", "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
+        "report.html",
     }  # fmt: skip
     assert json.loads((workdir / "config.json").read_text()) == runs.plain(config(data, **LONG))
     versions = json.loads((workdir / "versions.json").read_text())
@@ -98,12 +90,14 @@ def test_run_directory(data, undisturbed):
     assert steps_saved(workdir) == [240, 480, 720]
     grids = sorted(p.name for p in (workdir / "samples").iterdir())
     assert grids == ["00000000.png", "00000240.png", "00000480.png", "00000720.png"]
-    sizes = {Image.open(workdir / "samples" / name).size for name in grids}
+    sizes = {images.read(workdir / "samples" / name).shape[1::-1] for name in grids}
     assert len(sizes) == 1
     # Resolved config, a line each 120 steps, where it all is.
     assert "train.steps = 720\n" in out
     assert "data.batch_size = 4\n" in out
-    assert f"Done. The run is in {workdir}, its last grid is {workdir}/samples/00000720.png" in out
+    page = workdir / "report.html"
+    assert f"Done. The run is in {workdir}, its page is {page}" in out
+    assert page.read_text().count("data:image/webp") == 4
     printed = re.findall(r"^step +(\d+)/720  gen_loss \d.*images/s", err, re.MULTILINE)
     assert printed == ["120", "240", "360", "480", "600", "720"]
     assert "Traceback" not in err
@@ -120,6 +114,7 @@ def test_numbers_carry_the_domains_names(undisturbed):
         assert line["disc_loss"] == pytest.approx(line["disc_bags_loss"] + line["disc_shoes_loss"])
 
 
+@pytest.mark.long
 def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp_path):
     """Three processes, two feeds and two signals make the run that one process makes."""
     workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
@@ -282,19 +277,27 @@ def test_divergence_keeps_the_last_good_checkpoint(
 def test_save_that_fails_in_the_background_ends_the_run_at_the_next_step(
     data, tmp_path, monkeypatch
 ):
-    def fail(manager):
-        if manager.latest_step() is not None:
-            raise OSError("no space left")
+    failed = threading.Event()
 
-    monkeypatch.setattr(ocp.CheckpointManager, "check_for_errors", fail)
+    def fail(*_):
+        failed.set()
+        raise OSError(errno.EIO, "worn out")
+
+    monkeypatch.setattr(integrity, "seal", fail)
     seen = []
     step_before = steps.train_step_jit
-    monkeypatch.setattr(
-        steps, "train_step_jit", lambda *args: (seen.append(1), step_before(*args))[1]
-    )
+
+    def step(*args):
+        seen.append(1)
+        if len(seen) == 4:
+            assert failed.wait(60)
+            time.sleep(0.2)
+        return step_before(*args)
+
+    monkeypatch.setattr(steps, "train_step_jit", step)
     writer = Silent()
     made = config(data, **SHORT | {"train__log_every": 0, "train__steps": 50})
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match="worn out"):
         train.train_and_evaluate(made, tmp_path, open_writer=lambda *_: writer)
     assert len(seen) == 4
     assert writer.closed
@@ -330,24 +333,9 @@ def test_writer_that_fails_ends_the_run(data, tmp_path, monkeypatch):
         train.train_and_evaluate(config(data, **SHORT), tmp_path / "clu")
 
 
-WITHOUT = """
-import runpy, sys
-from importlib.machinery import PathFinder
-
-class Bare(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name.split(".")[0] not in {"tensorflow", "tensorflow_datasets", "clu", "tensorboard"}:
-            return super().find_spec(name, path, target)
-
-sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
-runpy.run_module("experiments.bags_shoes", run_name="__main__")
-"""
-
-
 def test_trains_where_tensorflow_and_clu_are_not_installed(data, cache, short, tmp_path):
     arguments = runs_here.command(data, tmp_path / "run", **SHORT)
-    code, _, err = runs_here.run(arguments, cache, program=("-c", WITHOUT))
+    code, _, err = runs_here.run(arguments, cache, program=runs_here.bare())
     assert code == 0, err
     assert err.count("clu and tensorflow not installed: no TensorBoard events") == 1
     assert not list((tmp_path / "run").glob("events*"))

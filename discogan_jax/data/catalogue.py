@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from discogan_jax.data.cores import usable_cores
 from discogan_jax.data.drawing import edges
 from discogan_jax.data.items import TILT_RANGE, Item, describe, draw
 from discogan_jax.errors import InputError
@@ -95,7 +95,7 @@ def write_archives(
             missing.append(kind)
     if workers is None:
         few = len(missing) * (train + val) <= 4 * _CHUNK
-        workers = 1 if few else min(8, _cores())
+        workers = 1 if few else min(8, usable_cores())
     try:
         if missing:
             directory.mkdir(parents=True, exist_ok=True)
@@ -162,12 +162,6 @@ def _is_kept(archive: Path, parameters: dict[str, Any]) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _write(

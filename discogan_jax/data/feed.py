@@ -51,7 +51,14 @@ def resident(images: Arrays, order: Order, sharding: Any = None) -> Resident:
       order: of the run.
       sharding: where to, the default device if None.
     """
-    placed = {d: jax.device_put(np.asarray(x), sharding) for d, x in images.items()}
+
+    def put(x: np.ndarray) -> jax.Array:
+        if sharding is None:
+            return jax.device_put(x)
+        # `device_put` would compare the images of all processes.
+        return jax.make_array_from_process_local_data(sharding, x, x.shape)
+
+    placed = {d: put(np.asarray(x)) for d, x in images.items()}
     return Resident(images=placed, order=order)
 
 
@@ -80,14 +87,23 @@ def _draw(data: Resident, seed: jax.Array, step: jax.Array) -> dict[str, jax.Arr
     return data.order.batches(data.images, seed, step)
 
 
-def host_batches(images: Arrays, order: Order, seed: int, step: int) -> dict[str, np.ndarray]:
-    """A step's batches as NumPy arrays, gathered from host arrays."""
+def host_batches(
+    images: Arrays, order: Order, seed: int, step: int, rows: slice = slice(None)
+) -> dict[str, np.ndarray]:
+    """A step's batches, or some `rows` of each, as NumPy arrays gathered from host arrays."""
     words = np.asarray([seed], np.uint32), np.asarray([step], np.uint32)
-    return order.batches(images, *words)
+    return {d: order.gather(images[d], *words, d, rows) for d in ("a", "b")}
 
 
 def tf_feed(
-    images: Arrays, order: Order, seed: int, *, start: int, stop: int, sharding: Any = None
+    images: Arrays,
+    order: Order,
+    seed: int,
+    *,
+    start: int,
+    stop: int,
+    rows: slice = slice(None),
+    sharding: Any = None,
 ) -> Iterator[dict[str, jax.Array]]:
     """Batches gathered on the host by tf.data and sent to the device ahead of their use.
 
@@ -97,6 +113,7 @@ def tf_feed(
       seed: of the order.
       start: the first step.
       stop: the step after the last.
+      rows: of each global batch, those that this process feeds; the others are not read.
       sharding: of the batches ``[updates, B, S, S, 3]``.
 
     Yields:
@@ -114,7 +131,7 @@ def tf_feed(
         ) from error
 
     def gather(step: np.integer) -> tuple[np.ndarray, np.ndarray]:
-        batches = host_batches(images, order, seed, int(step))
+        batches = host_batches(images, order, seed, int(step), rows)
         return batches["a"], batches["b"]
 
     def load(step: Any) -> Any:
@@ -125,7 +142,10 @@ def tf_feed(
     dataset = dataset.prefetch(PREFETCHED_STEPS)
 
     def send(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, jax.Array]:
-        return {d: jax.device_put(x, sharding) for d, x in zip("ab", pair, strict=True)}
+        if sharding is None:
+            return {d: jax.device_put(x) for d, x in zip("ab", pair, strict=True)}
+        whole = jax.make_array_from_process_local_data
+        return {d: whole(sharding, x) for d, x in zip("ab", pair, strict=True)}
 
     ahead: list[dict[str, jax.Array]] = []
     for pair in dataset.as_numpy_iterator():

@@ -19,6 +19,20 @@ except ImportError:  # Windows: processes then do the same work side by side
 _MIB = 1 << 20
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder filled in.
+
+    Raises:
+      InputError: there is no such user, or the text can be no path.
+    """
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r} can be no path: it holds a zero character.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path} names no place ({error}); write out the path.") from error
+
+
 def fingerprint(path: Path) -> str:
     """Tells a large gzip archive from another without reading all of it.
 

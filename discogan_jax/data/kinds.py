@@ -84,18 +84,14 @@ class Archive:
 
     def write(self, folder: Path, image_size: int) -> None:
         """Decodes all of it."""
-        tensorflow()
-        from discogan_jax.data import archives
-
-        right = self.side == self._sides()[1]
         decode.write_archive(
             folder,
-            archives.prepare(self.name, archives=self.archives, data_dir=self.data_dir),
+            tarballs.locate(self.name, self.archives, self.data_dir),
+            tarballs.ARCHIVES[self.name],
             image_size=image_size,
-            right=right,
+            right=self.side == self._sides()[1],
             thicken=self.side == "edges",
             half=self.half,
-            label=self.name,
         )
 
 
@@ -109,12 +105,17 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """Lists the pictures; raises InputError if there is none."""
+        """Lists the pictures; raises InputError if there is none, or no such folder."""
+        try:
+            path = path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:  # RuntimeError: links that go round in a circle
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{path}: there is no such folder ({why}); check the path.") from error
         if not path.is_dir():
-            raise InputError(f"{path}: there is no such folder; check the path of the source.")
+            raise InputError(f"{path} is no folder; name the one that holds the pictures.")
         held = next((path / name for name in ("val", "test") if (path / name).is_dir()), None)
         splits = [path / "train", held] if held and (path / "train").is_dir() else [path]
-        found = [_pictures(folder) for folder in splits if folder]
+        found = [pictures_below(folder) for folder in splits if folder]
         for folder, files in zip(splits, found, strict=True):
             if not files:
                 kinds = ", ".join(sorted(images.EXTENSIONS))
@@ -158,9 +159,19 @@ class Folder:
         )
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_below(folder: Path) -> list[Path]:
+    """Pictures at any depth, sorted; hidden files and folders are passed over.
+
+    Raises:
+      InputError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
+
     found = []
-    for where, folders, files in os.walk(folder):
+    # Links to folders are not followed: they may lead round in a circle.
+    for where, folders, files in os.walk(folder, onerror=refuse):
         # Hidden ones are thumbnails and what archivers of other systems leave.
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         found += [

@@ -106,14 +106,14 @@ class Order:
         batches = self._batches(step)
         per_epoch = xp.uint32(size // self.batch_size)
         first = batches % per_epoch * xp.uint32(self.batch_size)
-        key = _hash(seed, xp.uint32(_DOMAIN_KEYS[domain]), batches // per_epoch)
-        return permute(first + xp.arange(self.batch_size, dtype=xp.uint32), size, key)
+        key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), batches // per_epoch)
+        return permute(first + xp.arange(self.batch_size, dtype=xp.uint32)[None], size, key)
 
     def flips(self, seed: Any, step: Any, domain: str) -> Bool[Array, "U B"]:
         """Which of those images are mirrored; arguments as in `indices`."""
         xp = step.__array_namespace__()
-        place = xp.arange(self.batch_size, dtype=xp.uint32)
-        key = _hash(seed, xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(_FLIP_KEY))
+        place = xp.arange(self.batch_size, dtype=xp.uint32)[None]
+        key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(_FLIP_KEY))
         return (_hash(key, self._batches(step), place) & xp.uint32(1)).astype(bool)
 
     def batches(self, images: Any, seed: Any, step: Any) -> dict[str, UInt8[Array, "U B S S 3"]]:

@@ -1,13 +1,17 @@
 """Named sources of pictures: each becomes uint8 arrays, decoded once.
 
-| source | pictures |
-|---|---|
-| `archive:NAME/SIDE` | one side of a pix2pix archive |
-| `archive:NAME/SIDE/HALF` | the same, only the `first` or `second` half of the training files |
-| `folder:PATH` | every picture below a folder, or below its `train` and `val` (or `test`) |
-| `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]` | a data set of TensorFlow Datasets, by splits |
-| `catalogue:bags`, `catalogue:shoes` | drawn here |
-| `arrays:DIR` | `train.npy` and `val.npy`, for instance a cache folder of another machine |
+==========================================  ========================================================
+source                                      pictures
+==========================================  ========================================================
+`archive:NAME/SIDE`                         one side of a pix2pix archive
+`archive:NAME/SIDE/HALF`                    only the `first` or `second` half of its training files
+`folder:PATH`                               every picture below a folder, or below its `train` and
+                                            `val` (or `test`)
+`tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`  a data set of TensorFlow Datasets, by splits
+`catalogue:bags`, `catalogue:shoes`         drawn here
+`arrays:DIR`                                `train.npy` and `val.npy`, a cache folder of another
+                                            machine for instance
+==========================================  ========================================================
 
 An edge and its photo never meet in training when one domain takes `edges/first` and the other
 `photo/second`. TensorFlow is imported only to decode an archive or a TFDS data set.
@@ -19,10 +23,11 @@ from typing import Any
 
 from discogan_jax.data import cache, catalogue, kinds, tarballs
 from discogan_jax.data.cache import Images
+from discogan_jax.data.files import expanded
 from discogan_jax.data.items import Item
 from discogan_jax.errors import InputError
 
-DECODE_VERSION = 1
+DECODE_VERSION = 3
 """Part of every cache key: raise it when the same source comes to give other bytes, which
 includes a change of `images.read` or `images.fit`."""
 
@@ -57,6 +62,30 @@ def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None 
     return cache.cached(folder, image_size, lambda to: found.write(to, image_size), about)
 
 
+def prepared(
+    source: str, *, image_size: int, data_dir: Path, archives: Path | None = None
+) -> Images | None:
+    """Opens the pictures of a source if that takes no work; nothing is drawn, fetched or decoded.
+
+    Args:
+      source: as for `load`.
+      image_size: as for `load`.
+      data_dir: as for `load`.
+      archives: as for `load`.
+
+    Returns:
+      The pictures; None if they are not there.
+    """
+    drawn = source.startswith("catalogue:")
+    if drawn and not (expanded(Path(data_dir)) / "catalogue").is_dir():
+        return None
+    try:
+        folder = identify(source, image_size=image_size, data_dir=data_dir, archives=archives)
+        return cache.open_arrays(folder, image_size)
+    except InputError:
+        return None
+
+
 def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Path:
     """Names the folder that has, or will have, the arrays of a source.
 
@@ -70,7 +99,7 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
       archives: as for `load`.
 
     Returns:
-      A folder below `data_dir/arrays`; for `arrays:DIR`, that one.
+      A folder below `data_dir/arrays`, or that of the source ``arrays:DIR`` itself.
 
     Raises:
       InputError: if the source cannot be understood or found.
@@ -94,7 +123,7 @@ def described(
     Raises:
       InputError: if the source cannot be understood or found.
     """
-    data_dir = data_dir.expanduser()
+    data_dir = expanded(data_dir)
     found = _parse(source, data_dir, archives)
     if not isinstance(found, kinds.Archive) or found.archives is None or found.side != "photo":
         return None
@@ -111,7 +140,7 @@ def _find(
 ) -> tuple[kinds.Source | None, dict[str, Any], Path]:
     if image_size < 1:
         raise InputError(f"image_size is {image_size}; it must be at least 1.")
-    data_dir = data_dir.expanduser()
+    data_dir = expanded(data_dir)
     found = _parse(source, data_dir, archives)
     if isinstance(found, Path):
         return None, {}, found
@@ -134,14 +163,14 @@ def _parse(source: str, data_dir: Path, archives: Path | None) -> kinds.Source |
         half = parts[2] if len(parts) == 3 else None
         if half:
             kinds.choose(half, ("first", "second"), source, "half of the training files")
-        given = None if archives is None else Path(archives).expanduser()
+        given = None if archives is None else expanded(archives)
         return kinds.Archive(parts[0], parts[1], half, data_dir, given)
     if kind == "tfds" and (tfds := kinds.Tfds.parse(rest, data_dir)):
         return tfds
     if kind == "folder" and rest:
-        return kinds.Folder.open(Path(rest).expanduser().resolve())
+        return kinds.Folder.open(expanded(rest))
     if kind == "arrays" and rest:
-        return Path(rest).expanduser()
+        return expanded(rest)
     raise InputError(f"Source {source!r} is not complete; write {_GRAMMAR[kind]}.")
 
 

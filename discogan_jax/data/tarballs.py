@@ -9,11 +9,13 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import TypeVar
 
 from absl import logging
 from PIL import Image
 
+from discogan_jax.data.files import expanded
 from discogan_jax.errors import InputError
 
 BASE = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
@@ -21,11 +23,13 @@ REQUIRED = ("train", "val")
 MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
 MAX_MEMBERS = 1_000_000  # the largest published archive has 138,767
 MAX_TOTAL_BYTES = 64 << 30  # unpacked; the largest published archive has 8 GiB
+MAX_NAME = 255  # characters of a file's name: no file system has longer ones
 MAX_BAD_FRACTION = 0.01
 MAX_BAD_COUNT = 5  # so many bad images are borne in a small archive
 BLOCK = 1 << 18
 STEP_BYTES = 3 * MAX_MEMBER_BYTES  # passing one member, reading the next, and their headers
 
+T = TypeVar("T")
 _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError)
 
 
@@ -128,13 +132,13 @@ def members(
                     split = _judge(info, archive, path)
                     if split:
                         file = tar.extractfile(info)
-                        yield Member(split, PurePosixPath(info.name).name, file.read())  # type: ignore[union-attr]
+                        yield Member(split, info.name.rpartition("/")[2], file.read())  # type: ignore[union-attr]
                         if on_bytes:
                             on_bytes(raw.tell())
                     if count == MAX_MEMBERS:
                         raise InputError(f"{path} has more than {MAX_MEMBERS} members.")
             # To the very end, where the CRC stands; tarfile stops early, and at any garbage.
-            bounded.allowance = MAX_TOTAL_BYTES
+            bounded.allowance = STEP_BYTES
             while block := bounded.read(BLOCK):
                 if block.strip(b"\0"):
                     raise InputError(f"{path} is damaged (data after its end). {again}")
@@ -150,7 +154,7 @@ def members(
 
 def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
     """The split of an image, or None for what is passed over; refuses what is dangerous."""
-    parts = PurePosixPath(info.name).parts
+    parts = [part for part in info.name.split("/") if part not in ("", ".")]
     said = f"{path} holds {info.name[:200]!r}, "
     if info.name.startswith("/") or ".." in parts:
         raise InputError(f"{said}which leads out of its folder: not an archive to trust.")
@@ -158,6 +162,10 @@ def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
         return None
     if not info.isreg():
         raise InputError(f"{said}which is a link or a device: not an archive to trust.")
+    if len(parts[-1]) > MAX_NAME:
+        raise InputError(
+            f"{said}a name of {len(parts[-1])} characters; at most {MAX_NAME} are read."
+        )
     if info.size > MAX_MEMBER_BYTES:
         raise InputError(f"{said}of {info.size} bytes; at most {MAX_MEMBER_BYTES} are read.")
     if parts[-1].startswith(".") or not parts[-1].lower().endswith((".jpg", ".jpeg")):
@@ -167,10 +175,50 @@ def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
     return parts[1] if len(parts) == 3 and parts[1] in archive.splits else None
 
 
+class Tally:
+    """Which images of one split are usable; the others are counted, and named in the log."""
+
+    def __init__(self, path: Path, archive: Archive, split: str):
+        self.path, self.archive, self.split = path, archive, split
+        self.names: set[str] = set()
+        self.bad: list[str] = []
+
+    def take(self, name: str, fault: str) -> bool:
+        """Whether an image is taken: it has no fault, and its name was not there before."""
+        fault = "its name stands there twice" if name in self.names else fault
+        if fault:
+            self.bad.append(f"{name}: {fault}")
+        else:
+            self.names.add(name)
+        return not fault
+
+    def close(self) -> None:
+        """Judges the whole, and warns of what was left out.
+
+        Raises:
+            InputError: too many images are unusable, or none is usable.
+        """
+        path, split, bad = self.path, self.split, self.bad
+        total = len(self.names) + len(bad)
+        some = "; ".join(bad[:3])
+        if not self.names:
+            where = f"no {self.archive.name}/{split}/*.jpg"
+            found = f"none of {total} is usable: {some}" if bad else where
+            raise InputError(f"{path} has no images for '{split}' ({found}).")
+        if len(bad) > max(MAX_BAD_COUNT, MAX_BAD_FRACTION * total):
+            raise InputError(
+                f"{path} has {len(bad)} unusable images of {total} in '{split}' ({some}). "
+                f"Delete it and download it again from {self.archive.url}."
+            )
+        if bad:
+            text = "%s, %s: %d of %d images left out (%s)"
+            logging.warning(text, path, split, len(bad), total, some)
+
+
 def images(
     path: Path, archive: Archive, split: str, on_bytes: Callable[[int], object] | None = None
 ) -> Iterator[Member]:
-    """The usable images of one split; the others are counted, and named in the log.
+    """The usable images of one split.
 
     Args:
         path: the tar.gz.
@@ -184,52 +232,45 @@ def images(
     Raises:
         InputError: as `members`, and if too many images are unusable or none is usable.
     """
-    names: set[str] = set()
-    bad: list[str] = []
-    total = 0
+    tally = Tally(path, archive, split)
     for member in members(path, archive, on_bytes):
-        if member.split != split:
-            continue
-        total += 1
-        fault = "its name stands there twice" if member.name in names else _fault(member, archive)
-        if fault:
-            bad.append(f"{member.name}: {fault}")
-        else:
-            names.add(member.name)
+        if member.split == split and tally.take(member.name, decode(member, archive, _glance)[1]):
             yield member
-    some = "; ".join(bad[:3])
-    if not names:
-        found = f"none of {total} is usable: {some}" if bad else f"no {archive.name}/{split}/*.jpg"
-        raise InputError(f"{path} has no images for '{split}' ({found}).")
-    if len(bad) > max(MAX_BAD_COUNT, MAX_BAD_FRACTION * total):
-        raise InputError(
-            f"{path} has {len(bad)} unusable images of {total} in '{split}' ({some}). "
-            f"Delete it and download it again from {archive.url}."
-        )
-    if bad:
-        logging.warning("%s, %s: %d of %d images left out (%s)", path, split, len(bad), total, some)
+    tally.close()
 
 
-def _fault(member: Member, archive: Archive) -> str:
-    """What is wrong with an image, or ''.
+def decode(
+    member: Member, archive: Archive, use: Callable[[Image.Image], T]
+) -> tuple[T | None, str]:
+    """Opens an image and has it decoded.
 
-    All of its data are decoded (about 4,000 images/s a core), but decoders bear damage in the
-    middle of them; the archive's CRC is what guards against that.
+    Decoders bear damage in the middle of the data; the archive's CRC is what guards against that.
+
+    Args:
+        member: the image.
+        archive: fixes the size that it must have.
+        use: decodes all of it.
+
+    Returns:
+        What `use` returned, and ''; or None, and what is wrong with the image.
     """
-    # Pillow bears a missing end marker; TensorFlow, which decodes these bytes later, does not.
+    # Pillow bears a missing end marker; TensorFlow, which may decode these bytes later, does not.
     if not member.jpeg.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in member.jpeg[-1024:]:
-        return "no whole JPEG"
+        return None, "no whole JPEG"
     try:
         with Image.open(io.BytesIO(member.jpeg), formats=("JPEG",)) as image:
             if image.size != (archive.width, archive.height):
-                return f"{image.width}x{image.height}, not {archive.width}x{archive.height}"
+                return None, f"{image.width}x{image.height}, not {archive.width}x{archive.height}"
             if image.mode not in ("RGB", "L"):
-                return f"colour mode {image.mode}"
-            image.draft(None, (1, 1))  # an eighth of the size still decodes every coefficient
-            image.load()
+                return None, f"colour mode {image.mode}"
+            return use(image), ""
     except Exception as error:  # Pillow raises nearly every class on damaged data
-        return str(error)
-    return ""
+        return None, str(error) or type(error).__name__
+
+
+def _glance(image: Image.Image) -> None:
+    image.draft(None, (1, 1))  # an eighth of the size still decodes every coefficient
+    image.load()
 
 
 def find(name: str) -> Archive:
@@ -276,12 +317,16 @@ def locate(name: str, archives: Path | None, data_dir: Path) -> Path:
     """
     archive = find(name)
     if archives is not None:
-        given = Path(archives).expanduser()
-        path = given if given.is_file() else given / archive.file
-        if not path.is_file():
-            raise InputError(_missing(archive, path))
-        return path
-    path = Path(data_dir).expanduser() / "downloads" / archive.file
+        given = expanded(archives)
+        try:
+            path = given if given.is_file() else given / archive.file
+            if path.is_file():
+                return path
+            missing = _missing(archive, path)
+        except OSError as error:  # a name too long, a folder that may not be looked into
+            raise InputError(f"{str(given)[:200]} is no place: {error.strerror}.") from error
+        raise InputError(missing)
+    path = expanded(data_dir) / "downloads" / archive.file
     if path.is_file():
         return path
     from discogan_jax.data.download import fetch

@@ -121,7 +121,7 @@ def _adam(steps: int) -> optax.GradientTransformation:
 
 
 def _unit(images: Num[Array, "B S S 3"]) -> Float[Array, "B S S 3"]:
-    return images / 255.0 if images.dtype == jnp.uint8 else images
+    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
 @partial(jax.jit, static_argnums=0)

@@ -78,7 +78,8 @@ class Path:
         beside: str = "",
     ) -> Row:
         """A row of a mean over images, with the interval of a mean (normal approximation)."""
-        mean, reach = float(values.mean()), _Z * float(values.std()) / math.sqrt(len(values))
+        with np.errstate(invalid="ignore"):  # equal images: an infinite ratio, and no spread
+            mean, reach = float(values.mean()), _Z * float(values.std()) / math.sqrt(len(values))
         interval = (mean - reach, mean + reach)
         return self.row(name, what, mean, better, reference, beside, interval)
 

@@ -1,0 +1,56 @@
+"""A training cycle at several batch and image sizes, beside PyTorch.
+
+    python -m benchmarks.batch_sizes --recipe official --budget 150
+
+The sides are `jax`, `torch published` and `torch tuned` of `train_step`, and on a GPU the fastest
+forms in bfloat16 of both.
+"""
+
+import argparse
+from dataclasses import replace
+
+import jax
+
+from benchmarks import report, train_step
+from benchmarks.harness import Work
+from discogan_jax.host_memory import keep_freed_memory
+
+SHAPES = {
+    "cpu": ((1, 64), (8, 64), (2, 128), (1, 256)),
+    "gpu": ((1, 64), (16, 64), (64, 64), (256, 64), (64, 128), (16, 256)),
+}
+SIDES = {
+    "cpu": ("jax", "torch published", "torch tuned"),
+    "gpu": (
+        *("jax", "jax, bfloat16", "torch published", "torch tuned"),
+        "torch compiled, reduce-overhead, bfloat16",
+    ),
+}
+
+
+def works(recipe: str, backend: str) -> tuple[list[Work], dict[str, str]]:
+    """Compiles a cycle for every shape and side."""
+    made, skipped = [], {}
+    for batch, size in SHAPES[backend]:
+        found, reasons = train_step.works(
+            recipe, batch, size, sides=SIDES[backend], only=("cycle",)
+        )
+        made += [replace(w, name=f"cycle, batch {batch} at {size}px") for w in found]
+        skipped |= reasons
+    return made, skipped
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--budget", type=float, default=150, help="seconds, compilation included")
+    args = parser.parse_args()
+    backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
+    keep_freed_memory(max(batch * size**2 for batch, size in SHAPES[backend]))
+    name = f"batch_sizes-{args.recipe}"
+    report.run(name, lambda: works(args.recipe, backend), args.budget, vars(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What devices say to each other in a compiled program, and what that would cost.
+
+Bytes are counted in the program's text, so they are exact for that program; times follow from
+them by a formula and assumed speeds, and are no measurement.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+_CALL = re.compile(rf"= (.*?) ({'|'.join(_KINDS)})(-start)?\(")
+_ARRAY = re.compile(r"([a-z]+\d+)\[([\d,]*)\]")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Collectives of one kind.
+
+    Attributes:
+      calls: how many.
+      size: bytes of their results.
+    """
+
+    calls: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """What connects the devices; all numbers are assumptions.
+
+    Attributes:
+      devices: how many there are.
+      bandwidth: bytes a second out of each device.
+      latency: seconds that a collective takes, whatever its size.
+    """
+
+    devices: int
+    bandwidth: float
+    latency: float
+
+
+# NVLink inside of a host; 400 Gb/s a GPU between hosts, where a ring is as fast as its slowest
+# link. Latencies are what NCCL takes for a small all-reduce.
+ONE_HOST = Network(devices=8, bandwidth=450e9, latency=15e-6)
+MANY_HOSTS = Network(devices=512, bandwidth=50e9, latency=60e-6)
+
+PEAK_FLOPS = 790e12
+"""Of an H100 in bfloat16, as large matrix products reach it."""
+
+SHARE_OF_PEAK = 0.35
+"""Of it, what training reaches; an assumption."""
+
+
+def traffic(text: str) -> dict[str, Traffic]:
+    """Counts the collectives of a program.
+
+    Args:
+      text: ``compiled.as_text()``; what is in loops counts once.
+
+    Returns:
+      By kind, without the kinds that do not occur.
+    """
+    found: dict[str, Traffic] = {}
+    for shapes, kind, start in _CALL.findall(text):
+        arrays = [_bytes(*array) for array in _ARRAY.findall(shapes)]
+        if start and kind in ("all-gather", "collective-permute"):
+            arrays = arrays[len(arrays) // 2 :]  # arguments first, results after them
+        before = found.get(kind, Traffic(0, 0))
+        found[kind] = Traffic(before.calls + 1, before.size + sum(arrays))
+    return found
+
+
+def _bytes(kind: str, shape: str) -> int:
+    bits = int(re.sub(r"\D", "", kind))
+    size = 1
+    for n in filter(None, shape.split(",")):
+        size *= int(n)
+    return size * max(bits, 8) // 8
+
+
+def sent(found: Mapping[str, Traffic], devices: int) -> float:
+    """Bytes that each device sends, where all form a ring."""
+    n = devices
+    share = {
+        "all-reduce": 2 * (n - 1) / n,
+        "all-gather": (n - 1) / n,
+        "reduce-scatter": n - 1,
+        "all-to-all": (n - 1) / n,
+        "collective-permute": 1,
+    }
+    return sum(share[kind] * t.size for kind, t in found.items())
+
+
+def seconds(found: Mapping[str, Traffic], network: Network) -> float:
+    """What all collectives take, one after the other."""
+    calls = sum(t.calls for t in found.values())
+    return sent(found, network.devices) / network.bandwidth + calls * network.latency
+
+
+def efficiency(found: Mapping[str, Traffic], network: Network, flops: float) -> float:
+    """The share of a device's time that is left for computing, if nothing overlaps.
+
+    Args:
+      found: from `traffic`.
+      network: of the devices.
+      flops: operations of one device in the same program.
+    """
+    computing = flops / (SHARE_OF_PEAK * PEAK_FLOPS)
+    return computing / (computing + seconds(found, network))

@@ -1,0 +1,130 @@
+"""From an archive to arrays: this library beside the book's loop, and the memory that each takes.
+
+    python -m benchmarks.data --archive path/to/edges2shoes.tar.gz --repeat 20
+
+Every turn is a process of its own that starts from the tar.gz and an empty folder and ends with the
+photos of the training split, 64 px, in an array; timed without the start of Python and its imports,
+which are given beside it. Memory is the peak of the process, imports included.
+
+The sides: `library` as training does it (one pass over the archive, on all cores); `book`
+its loop as written: unpack, then one picture after another is opened, resized to 128×64, cropped to
+the photo, saved as JPEG, and at the end all are loaded again.
+"""
+
+import argparse
+import json
+import resource
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import turns
+from discogan_jax.data import catalogue
+
+SIZE = 64
+
+
+def with_library(archive: Path, folder: Path) -> Callable[[], int]:
+    """The library's way; returns what is to be timed, which returns the number of pictures."""
+    from discogan_jax.data import sources
+
+    name = archive.name.removesuffix(".tar.gz")
+    found = f"archive:{name}/photo"
+    return lambda: len(
+        sources.load(found, image_size=SIZE, data_dir=folder, archives=archive).train
+    )
+
+
+def with_books_loop(archive: Path, folder: Path) -> Callable[[], int]:
+    """The book's way; arguments and result as above."""
+    from PIL import Image
+
+    def loop() -> int:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        saved = folder / "photos"
+        saved.mkdir()
+        for path in sorted(folder.glob("*/train/*.jpg")):
+            picture = Image.open(path).resize((2 * SIZE, SIZE))
+            picture.crop((SIZE, 0, 2 * SIZE, SIZE)).save(saved / path.name)
+        loaded = [np.asarray(Image.open(path)) for path in sorted(saved.glob("*.jpg"))]
+        return len(np.stack(loaded))
+
+    return loop
+
+
+WAYS = {"library": with_library, "book": with_books_loop}
+
+
+def one_turn(way: str, archive: Path) -> dict[str, float]:
+    """What the process of a turn does: seconds of work and of imports, pictures, peak MiB."""
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        work = WAYS[way](archive, Path(folder))
+        imported = time.perf_counter()
+        pictures = work()
+        ended = time.perf_counter()
+    return {
+        "seconds": ended - imported,
+        "imports_seconds": imported - begun,
+        "pictures": pictures,
+        "pictures_per_second": pictures / (ended - imported),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+    }
+
+
+def repeated(archive: Path, times: int, folder: Path) -> Path:
+    """Writes an archive with every training picture several times, and returns its path."""
+    made = folder / "repeated" / archive.name
+    made.parent.mkdir()
+    with tarfile.open(archive) as old, tarfile.open(made, "w:gz", compresslevel=1) as new:
+        number = 0
+        for member in old:
+            content = old.extractfile(member)
+            if content is None:
+                continue
+            data = content.read()
+            split = Path(member.name).parent
+            for _ in range(times if split.name == "train" else 1):
+                number += 1
+                copy = tarfile.TarInfo(str(split / f"{number}_AB.jpg"))
+                copy.size = len(data)
+                new.addfile(copy, BytesIO(data))
+    return made
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--archive", type=Path, help="a pix2pix tar.gz; drawn pictures if missing")
+    parser.add_argument("--repeat", type=int, default=1, help="how often each picture is in it")
+    parser.add_argument("--budget", type=float, default=60, help="seconds")
+    parser.add_argument("--turn", choices=WAYS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.turn:
+        print(json.dumps(one_turn(args.turn, args.archive)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        archive = args.archive
+        if archive is None:
+            catalogue.write_archives(Path(folder))
+            archive = Path(folder) / "edges2shoes.tar.gz"
+        if args.repeat > 1:
+            archive = repeated(archive, args.repeat, Path(folder))
+        turn = partial(turns.take, "benchmarks.data", arguments=["--archive", str(archive)])
+        settings = {
+            "archive": args.archive.name if args.archive else "drawn edges2shoes",
+            "repeat": args.repeat,
+            "archive_mib": archive.stat().st_size / 2**20,
+        }
+        turns.run("data", list(WAYS), turn, budget=args.budget, settings=settings, least_rounds=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""How much memory an update needs, by batch and image size.
+
+    python -m benchmarks.memory --recipe official
+
+Each row is a process of its own that makes one update of the generators, the larger of the two. It
+gives what the compiled program says that it holds besides parameters and batch, the peak of the
+process and, on a GPU, the peak of the device. ``--recipe book`` for the other networks.
+"""
+
+import argparse
+import json
+import resource
+from functools import partial
+
+import jax
+import numpy as np
+
+from benchmarks import turns
+from benchmarks.train_step import library
+from discogan_jax import steps
+from discogan_jax.state import create_state
+
+MIB = 2**20
+SHAPES = {
+    "cpu": ((1, 64), (8, 64), (32, 64), (8, 128), (2, 256)),
+    "gpu": ((32, 64), (256, 64), (1024, 64), (64, 128), (16, 256)),
+}
+
+
+def one_turn(recipe: str, batch: int, size: int) -> turns.Numbers:
+    """Compiles an update, makes it, and says what it took, in MiB."""
+    gan = library(recipe, size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    state = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(0), gan, (size, size, 3))
+    images = {d: np.zeros((batch, size, size, 3), np.uint8) for d in "ab"}
+    lowered = jax.jit(partial(steps.g_step, gan), donate_argnums=0).lower(state, images)
+    compiled = lowered.compile()
+    jax.block_until_ready(compiled(state, images))
+    working = compiled.memory_analysis().temp_size_in_bytes / MIB
+    found = {
+        "working_mib": working,
+        "working_kib_per_pixel": working * 1024 / (batch * size * size),
+        "process_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10,
+        "process_before_mib": before,
+    }
+    stats = jax.local_devices()[0].memory_stats()
+    return found | ({"device_peak_mib": stats["peak_bytes_in_use"] / MIB} if stats else {})
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--turn", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.turn:
+        batch, size = (int(word.rstrip("px")) for word in args.turn.split()[1::2])
+        print(json.dumps(one_turn(args.recipe, batch, size)))
+        return
+    shapes = SHAPES["cpu" if jax.default_backend() == "cpu" else "gpu"]
+    sides = [f"batch {batch} at {size}px" for batch, size in shapes]
+    turn = partial(turns.take, "benchmarks.memory", arguments=["--recipe", args.recipe])
+    turns.run(
+        f"memory-{args.recipe}",
+        sides,
+        turn,
+        budget=0.0,
+        settings={"recipe": args.recipe},
+        least_rounds=1,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What more devices bring: measured where there are several, projected everywhere.
+
+    python -m benchmarks.scaling --recipe official
+
+First it compiles a cycle for eight devices and counts, in the program, what they say to each other;
+with assumed speeds (`collectives`) that gives an expected efficiency. Then, if this machine has
+more than one accelerator, cycles on 1, 2, 4, ... of them take turns, each with the same batch a
+device; the time of one device by that of n is the efficiency of weak scaling.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import collectives, flops, report, train_step
+from benchmarks.harness import Side, Work
+from discogan_jax import sharding, split_step
+from discogan_jax.state import create_state
+
+DEVICES = 8
+
+
+def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width: int | None) -> Any:
+    """Networks, shapes of state and batches on some devices, and the step that goes with them."""
+    gan = train_step.library(recipe, size, width)
+    mesh = sharding.data_mesh(devices)
+    create = partial(create_state, gan=gan, image_shape=(size, size, 3))
+    shapes = jax.eval_shape(create, jax.random.key(0))
+    where = sharding.of_state(mesh, shapes, split)
+    state = jax.tree.map(
+        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), shapes, where
+    )
+    images = jax.ShapeDtypeStruct(
+        (gan.updates, batch, size, size, 3), jnp.uint8, sharding=sharding.split_batches(mesh)
+    )
+    return gan, state, {"a": images, "b": images}, split_step.train_step_jit(where)
+
+
+def compiled_text(recipe: str, size: int, split: bool, width: int | None = None) -> str:
+    """A cycle for all devices, compiled; one image a device, which changes no collective."""
+    devices = jax.devices()
+    gan, state, batches, step = placed(recipe, size, len(devices), devices, split, width)
+    return step.lower(gan, state, batches).compile().as_text()
+
+
+def counted(recipe: str, size: int) -> dict[str, dict[str, collectives.Traffic]]:
+    """Collectives of a cycle on eight devices, by whether the state is whole or split."""
+    forced = f"--xla_force_host_platform_device_count={DEVICES} --xla_backend_optimization_level=0"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": forced}
+    arguments = ["--recipe", recipe, "--size", str(size), "--count"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scaling", *arguments],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {
+        state: {kind: collectives.Traffic(*t) for kind, t in kinds.items()}
+        for state, kinds in found.items()
+    }
+
+
+def projection(recipe: str, size: int, batch: int) -> str:
+    """Bytes and expected efficiencies, to read."""
+    work = flops.updates(recipe, size, batch)["cycle"]
+    networks = {"8 GPUs in one host": collectives.ONE_HOST, "64 hosts": collectives.MANY_HOSTS}
+    lines = [f"{recipe}, {size} px, {batch} images of each domain a device, a cycle:"]
+    for state, found in counted(recipe, size).items():
+        lines.append(f"  {state} state")
+        for kind, t in found.items():
+            lines.append(f"    {kind:20} {t.calls:5} calls  {t.size / 2**20:9.1f} MiB")
+        for name, network in networks.items():
+            expected = collectives.efficiency(found, network, work)
+            lines.append(
+                f"    {name:20} {1e3 * collectives.seconds(found, network):7.2f} ms beside "
+                f"{1e3 * work / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS):.1f} ms of "
+                f"computing: {expected:.0%} expected, not measured"
+            )
+    return "\n".join(lines)
+
+
+def works(recipe: str, size: int, batch: int) -> tuple[list[Work], dict[str, str]]:
+    """Compiles a cycle for 1, 2, 4, ... devices."""
+    sides = []
+    n = 1
+    while n <= jax.device_count():
+        gan, state, batches, step = placed(recipe, size, n * batch, jax.devices()[:n], False, None)
+        at = jax.tree.map(lambda x: x.sharding, (state, batches))
+        draw = jax.jit(create_state, static_argnums=(1, 2), out_shardings=at[0])
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 256, batches["a"].shape, np.uint8)
+        images = sharding.place({"a": pixels, "b": pixels}, at[1])
+        held = {"state": draw(jax.random.key(0), gan, (size, size, 3))}
+
+        def call(step: Any = step, gan: Any = gan, held: Any = held, images: Any = images) -> Any:
+            held["state"], metrics = step(gan, held["state"], images)
+            return metrics
+
+        sides.append(Side(f"{n} devices" if n > 1 else "1 device", call, jax.block_until_ready))
+        n *= 2
+    return [Work(f"cycle, {batch} images a device", sides)], {}
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--size", type=int, default=64, help="pixels")
+    parser.add_argument("--batch", type=int, default=256, help="images of each domain a device")
+    parser.add_argument("--budget", type=float, default=120, help="seconds")
+    parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.count:
+        states = {"whole": False, "split": True}
+        found = {
+            name: collectives.traffic(compiled_text(args.recipe, args.size, split))
+            for name, split in states.items()
+        }
+        plain = {s: {k: (t.calls, t.size) for k, t in f.items()} for s, f in found.items()}
+        print(json.dumps(plain))
+        return
+    print(projection(args.recipe, args.size, args.batch), flush=True)
+    if jax.device_count() == 1 or jax.default_backend() == "cpu":
+        print("There is one device here: what several bring is measured where there are several.")
+        return
+    settings = {k: v for k, v in vars(args).items() if k != "count"}
+    work = partial(works, args.recipe, args.size, args.batch)
+    report.run(f"scaling-{args.recipe}", work, args.budget, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A TensorFlow SavedModel with one signature per direction, and `about.json` in its folder.
+
+Inside is the program of `jax.export`, as one `XlaCallModule` operation a direction.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discogan_jax import host_tensorflow, steps
+from discogan_jax.errors import InputError
+from discogan_jax.export.facts import ABOUT_FILE, INPUT, OUTPUT, PLATFORMS, About, Program
+from discogan_jax.runs import Run
+from discogan_jax.whole_file import read_json, write_json
+
+NAME = "savedmodel"
+ENDING = "-savedmodel"
+FLOAT32_ONLY = False
+IS_FOLDER = True
+READABLE = "by TensorFlow of the version that checked it and later ones"
+
+
+def _tensorflow() -> Any:
+    try:
+        return host_tensorflow.tensorflow()
+    except ImportError as error:
+        raise InputError(
+            f"A SavedModel needs TensorFlow ({error}): pip install tensorflow"
+        ) from None
+
+
+def write(run: Run, about: About, path: Path) -> None:
+    """Writes the folder; see `facts.Format`."""
+    tf = _tensorflow()
+    module = tf.Module()
+    signatures = {d: _function(tf, run, d, about["batch_size"]) for d in run.directions}
+    for direction, function in signatures.items():
+        setattr(module, direction, function)
+    tf.saved_model.save(module, str(path), signatures)
+    write_json(path / ABOUT_FILE, about)
+
+
+def _function(tf: Any, run: Run, direction: str, batch_size: int | None) -> Any:
+    from jax.experimental import jax2tf
+
+    translate = jax2tf.convert(
+        partial(steps.translate, run.gan, run.state, direction=direction),
+        polymorphic_shapes=[None if batch_size else "batch, ..."],
+        with_gradient=False,
+        native_serialization_platforms=PLATFORMS,
+    )
+    shape = (batch_size, run.image_size, run.image_size, 3)
+    return tf.function(
+        lambda images: {OUTPUT: translate(images)},
+        input_signature=[tf.TensorSpec(shape, tf.uint8, INPUT)],
+        autograph=False,
+    )
+
+
+def read(path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
+    """Opens the folder; see `facts.Format`."""
+    about = read_json(path / ABOUT_FILE)
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError("it has no saved_model.pb")
+
+    def load() -> Mapping[str, Program]:
+        tf = _tensorflow()
+        loaded = tf.saved_model.load(str(path))
+
+        def program(direction: str) -> Program:
+            signature = loaded.signatures[direction]
+
+            def apply(x: Any, _: Any = loaded) -> Any:  # a signature alone does not keep it alive
+                return signature(**{INPUT: tf.constant(np.asarray(x))})[OUTPUT].numpy()
+
+            return apply
+
+        return {direction: program(direction) for direction in about["directions"]}
+
+    return about, load

@@ -1,0 +1,54 @@
+"""One zip: `about.json`, and per direction the program as `jax.export` serializes it.
+
+JAX promises that later releases read such programs for six months, so this is for handing on, not
+for keeping: keep the run, and export again.
+"""
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+from jax import export
+
+from discogan_jax import steps
+from discogan_jax.export.facts import ABOUT_FILE, PLATFORMS, About, Program, shape
+from discogan_jax.runs import Run
+
+NAME = "stablehlo"
+ENDING = ".discogan"
+FLOAT32_ONLY = False
+IS_FOLDER = False
+READABLE = "by JAX for six months after the release that wrote it, at least"
+
+_MAX_BYTES = 4 << 30
+
+
+def write(run: Run, about: About, path: Path) -> None:
+    """Writes the file; see `facts.Format`."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(ABOUT_FILE, json.dumps(about, indent=2))
+        for direction in run.directions:
+            translate = jax.jit(lambda x, d=direction: steps.translate(run.gan, run.state, x, d))
+            exported = export.export(translate, platforms=PLATFORMS)(
+                shape(run, about["batch_size"])
+            )
+            packed.writestr(direction, bytes(exported.serialize()))
+
+
+def read(path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
+    """Opens the file; see `facts.Format`."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            if sum(info.file_size for info in file.infolist()) > _MAX_BYTES:
+                raise ValueError("it unpacks to more than 4 GiB")
+            about = json.loads(file.read(ABOUT_FILE))
+            programs = {d: file.read(d) for d in about["directions"]}
+    except zipfile.BadZipFile as error:
+        raise ValueError(str(error)) from error
+
+    def load() -> Mapping[str, Program]:
+        return {d: jax.jit(export.deserialize(bytearray(p)).call) for d, p in programs.items()}
+
+    return about, load

@@ -1,0 +1,189 @@
+"use strict";
+const runs = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+
+function make(tag, parent, text, properties = {}) {
+  const element = Object.assign(document.createElement(tag), properties);
+  if (text !== undefined) element.textContent = text;
+  if (parent) parent.append(element);
+  return element;
+}
+
+const number = (x) => (x === null || x === undefined ? "–" : Number(x.toPrecision(4)).toLocaleString("en"));
+const colour = (i) => getComputedStyle(document.documentElement).getPropertyValue(`--c${i % 8}`).trim();
+const label = (run, text) => (runs.length > 1 ? `${run.name}: ${text}` : text);
+
+function head() {
+  document.querySelector("h1").textContent = runs.map((r) => r.name).join(" · ");
+  byId("facts").textContent = runs.map((r) => label(r, r.facts)).join("\n");
+  const list = byId("warnings").querySelector("ul");
+  for (const run of runs) for (const text of run.warnings) make("li", list, label(run, text));
+  byId("warnings").hidden = !list.children.length;
+}
+
+function samples() {
+  const shown = runs.filter((run) => run.samples.length);
+  const place = byId("samples");
+  if (!shown.length) return void (place.hidden = true);
+  const steps = [...new Set(shown.flatMap((r) => r.samples.map((s) => s.step)))].sort((a, b) => a - b);
+  const line = make("label", place, "Step ", { className: "slider" });
+  const slider = make("input", line, undefined, { type: "range", min: 0, max: steps.length - 1, step: 1 });
+  slider.value = steps.length - 1;
+  const said = make("output", line);
+  const grid = make("div", place, undefined, { className: "runs" + (shown.length > 1 ? "" : " alone") });
+  const pictures = shown.map((run) => {
+    const card = make("div", grid, undefined, { className: "card" });
+    if (runs.length > 1) make("h3", card, run.name);
+    return { run, picture: make("img", card), step: make("p", card) };
+  });
+  const show = () => {
+    const step = steps[slider.value];
+    said.textContent = step.toLocaleString("en");
+    for (const { run, picture, step: text } of pictures) {
+      const sample = run.samples.filter((s) => s.step <= step).at(-1) ?? run.samples[0];
+      picture.src = sample.image;
+      picture.alt = `Held-out images and their translations after step ${sample.step} of ${run.name}`;
+      text.textContent = sample.step === step ? "" : `step ${sample.step.toLocaleString("en")}`;
+    }
+  };
+  slider.addEventListener("input", show);
+  show();
+}
+
+function smoothed(values, weight) {
+  let last = 0, total = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    last = weight * last + (1 - weight) * value;
+    total = weight * total + (1 - weight);
+    return last / total;
+  });
+}
+
+// One chart a family of numbers; every run and domain in it is a line over that run's own steps.
+function chart(place, family) {
+  const card = make("div", place, undefined, { className: "card" });
+  make("h3", card, family.title);
+  make("p", card, family.about);
+  const lines = [];
+  for (const run of runs)
+    for (const [name, text] of Object.entries(family.names))
+      if (run.series[name]) lines.push({ run, text: label(run, text), values: run.series[name] });
+  const x = [...new Set(lines.flatMap((l) => l.run.steps))].sort((a, b) => a - b);
+  const at = new Map(x.map((step, i) => [step, i]));
+  const draw = () => {
+    const weight = family.smooth ? Number(byId("smoothing").value) : 0;
+    const data = [x];
+    for (const { run, values } of lines) {
+      const y = smoothed(values, weight), placed = new Array(x.length).fill(null);
+      run.steps.forEach((step, i) => (placed[at.get(step)] = y[i]));
+      data.push(placed);
+    }
+    return data;
+  };
+  const build = () => {
+    const ink = getComputedStyle(document.body).color;
+    const grid = getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+    const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+    const positive = lines.every((l) => l.values.every((v) => v === null || v > 0));
+    return new uPlot({
+      width: card.clientWidth - 26, height: 220,
+      scales: { x: { time: false }, y: { distr: byId("log").checked && family.log && positive ? 3 : 1 } },
+      axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map((t) => (t === null ? "" : number(t))) }],
+      series: [
+        { label: "step", value: (_, v) => (v === null ? "–" : v.toLocaleString("en")) },
+        ...lines.map((l, i) => ({
+          label: l.text, stroke: colour(i), width: 1.5, spanGaps: true,
+          points: { show: l.values.filter((v) => v !== null).length < 40, size: 5 },
+          value: (_, v) => number(v),
+        })),
+      ],
+    }, draw(), card);
+  };
+  let plot = build();
+  const again = () => { plot.destroy(); plot = build(); };
+  byId("smoothing").addEventListener("input", () => plot.setData(draw()));
+  byId("log").addEventListener("change", again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  new ResizeObserver(() => plot.setSize({ width: card.clientWidth - 26, height: 220 })).observe(card);
+}
+
+function curves() {
+  const families = [];
+  for (const run of runs)
+    for (const family of run.families) {
+      const known = families.find((f) => f.title === family.title);
+      if (known) Object.assign(known.names, family.names);
+      else families.push({ ...family, names: { ...family.names } });
+    }
+  const slider = byId("smoothing"), said = slider.parentElement.querySelector("output");
+  const say = () => (said.textContent = Number(slider.value).toFixed(2));
+  slider.addEventListener("input", say);
+  say();
+  if (!families.length) byId("curves").hidden = true;
+  let more = null;
+  for (const family of families) {
+    if (family.more && !more) {
+      const details = make("details", byId("curves"));
+      make("summary", details, "Evaluations over time");
+      more = make("div", details, undefined, { className: "runs" });
+    }
+    chart(family.more ? more : byId("charts"), family);
+  }
+}
+
+function table(parent, head) {
+  const scroll = make("div", parent, undefined, { className: "scroll" });
+  const made = make("table", scroll), row = make("tr", make("thead", made));
+  for (const text of head) make("th", row, text);
+  return make("tbody", made);
+}
+
+function evaluation() {
+  const measured = runs.filter((run) => run.evaluation);
+  const place = byId("evaluation");
+  if (!measured.length) return;
+  place.hidden = false;
+  make("p", place, measured.map((r) => label(r, `step ${r.evaluation.step.toLocaleString("en")}`)).join(", ") +
+    ", on held-out images; in brackets where 95% of other held-out sets would put the value.");
+  const body = table(place, ["", ...measured.map((r) => (runs.length > 1 ? r.name : "value")), "beside", "better"]);
+  const names = [...new Set(measured.flatMap((r) => r.evaluation.rows.map((row) => row.name)))];
+  for (const name of names) {
+    const found = measured.map((r) => r.evaluation.rows.find((row) => row.name === name));
+    const any = found.find(Boolean), row = make("tr", body);
+    make("td", row, any.what);
+    for (const cell of found) {
+      const td = make("td", row, cell ? number(cell.value) : "–", { className: "number" });
+      if (cell?.interval) make("small", td, ` (${number(cell.interval[0])} to ${number(cell.interval[1])})`);
+    }
+    make("td", row, any.reference === null ? "" : `${number(any.reference)} ${any.beside}`);
+    make("td", row, any.better);
+  }
+}
+
+function settings() {
+  const names = [...new Set(runs.flatMap((r) => Object.keys(r.config)))].sort();
+  const details = make("details", byId("settings"), undefined, { open: runs.length > 1 });
+  make("summary", details, runs.length > 1 ? "What differs is marked" : "All settings");
+  const body = table(details, ["", ...runs.map((r) => r.name)]);
+  for (const name of names) {
+    const values = runs.map((r) => (name in r.config ? JSON.stringify(r.config[name]) : "–"));
+    const row = make("tr", body, undefined, { className: new Set(values).size > 1 ? "differs" : "" });
+    make("td", row, name);
+    for (const value of values) make("td", row, value);
+  }
+  const versions = make("details", byId("settings"));
+  make("summary", versions, "Versions and machine");
+  const list = table(versions, ["", ...runs.map((r) => r.name)]);
+  for (const name of [...new Set(runs.flatMap((r) => Object.keys(r.versions)))]) {
+    const row = make("tr", list);
+    make("td", row, name);
+    for (const run of runs) make("td", row, run.versions[name] ?? "–");
+  }
+}
+
+head();
+samples();
+curves();
+evaluation();
+settings();

@@ -1,0 +1,84 @@
+"""How Sphinx builds this documentation; `make docs` calls it. Nothing is loaded from anywhere."""
+
+import importlib.metadata
+import os
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext")]
+# Before jaxtyping is imported: shapes are then shown as they are written, Float[Array, "B H W 3"].
+typing.GENERATING_DOCUMENTATION = "discogan_jax"  # type: ignore[attr-defined]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+project = "discogan_jax"
+author = "the discogan_jax authors"
+release = importlib.metadata.version("discogan_jax")
+html_title = f"{project} {release}"
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
+html_show_sphinx = False
+html_show_sourcelink = False
+html_copy_source = False
+html_math_renderer = "mathml"
+exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "command_line", "mathml"]
+smartquotes = False
+highlight_language = "none"
+
+nitpicky = True
+# Single backticks in docstrings are names of this library (see `_near`), of others, or plain code.
+default_role = "py:obj"
+nitpick_ignore_regex = [
+    ("py:obj", ".*"),
+    ("py:class", r"(?!discogan_jax\.).*"),
+    ("py:class", r"discogan_jax\.measures\.realism\.Result"),  # a type variable
+    ("py:exc", "ValueError|OSError"),
+]
+
+autodoc_default_options = {"members": True, "special-members": "__call__"}
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+napoleon_use_ivar = True
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "auto"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "remove"
+
+_PACKAGES = ("discogan_jax", "discogan_jax.data", "discogan_jax.errors", "discogan_jax.measures")
+
+
+def setup(app: Any) -> None:
+    """Adds what autodoc does not do by itself."""
+    app.connect("missing-reference", _near)
+    app.connect("autodoc-process-signature", _without_flax)
+
+
+def _near(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """`losses.LossWeights` in a docstring is `discogan_jax.losses.LossWeights`."""
+    if node["refdomain"] != "py":
+        return None
+    domain, target = env.domains["py"], node["reftarget"]
+    for package in _PACKAGES:
+        full = f"{package}.{target}"
+        if full in domain.objects:
+            return domain.resolve_xref(
+                env, node["refdoc"], app.builder, "obj", full, node, contnode
+            )
+    return None
+
+
+def _without_flax(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Modules' fields, without those that Flax adds to every one."""
+    if what != "class" or not signature or ", parent:" not in signature:
+        return None
+    return signature.partition(", parent:")[0] + ")", returns

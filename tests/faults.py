@@ -1,0 +1,352 @@
+"""Faults, injected into training, and what has to hold after each of them.
+
+Those of `PROCESS` hit the training command in a process of its own, one after the other in one run
+directory; those of `DAMAGE` hit the files of a run that has ended; those of `INJECTED` come from
+inside. `test_faults.py` has the short form of all, `soak.py` the long one.
+"""
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import runs_here
+
+from discogan_jax import claim, integrity, runs, steps, train, writers
+from discogan_jax.errors import DivergedError, InputError
+
+QUIET = {"train__print_every": 0, "train__sample_every": 0, "train__keep_every": 0}
+# Long enough for a dozen faults, of which each lets some checkpoints pass.
+EVERY = 8
+LONG = QUIET | {"train__steps": 240, "train__log_every": 2, "train__checkpoint_every": EVERY}
+LONG |= {"train__keep": 3}
+SHORT = QUIET | {"train__steps": 8, "train__log_every": 1, "train__checkpoint_every": 2}
+
+# Python's audit events tell what a process is about to do, whichever library does it.
+_AT = """
+import os, signal, sys, time
+seen = []
+def hook(event, args):
+    if event == {event!r} and {part!r} in str(args[0]):
+        seen.append(1)
+        if len(seen) >= {count}:
+            {action}
+sys.addaudithook(hook)
+"""
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def at(event, part, action=KILL, count=1):
+    """Python that does something when the process is about to do something else."""
+    return _AT.format(event=event, part=part, action=action, count=count)
+
+
+def whole(workdir):
+    """The steps of sealed checkpoints; all of them have to be what was saved."""
+    folder = workdir / runs.CHECKPOINTS
+    sealed = [s for s in integrity.steps(folder) if integrity.is_sealed(folder / str(s))]
+    assert [c for s in sealed for c in integrity.verify(folder / str(s))] == []
+    return sealed
+
+
+def temporary(workdir):
+    return [p for p in workdir.rglob("*") if "tmp" in p.name]
+
+
+@dataclass
+class Trial:
+    """A run directory, and the command that trains in it."""
+
+    data: Path
+    cache: Path
+    workdir: Path
+    rng: np.random.Generator
+    resumed_at: int = 0
+
+    def start(self, first=""):
+        arguments = runs_here.command(self.data, self.workdir, **LONG)
+        return runs_here.start(arguments, self.cache, program=runs_here.bare(first))
+
+    def let_train(self, process):
+        """Returns at a random moment, some steps further."""
+        numbers = self.workdir / "metrics.jsonl"
+        done = runs_here.lines(numbers)[-1:] if numbers.exists() else []
+        further = (done[0]["step"] if done else 0) + int(self.rng.integers(2, 20))
+        runs_here.wait_for_line(numbers, min(further, LONG["train__steps"] - EVERY), process)
+        time.sleep(self.rng.uniform(0, 0.1))
+
+    def end(self, process, code):
+        """Waits for the end: standard error, which has no traceback."""
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        resumed = re.search(r"^resuming .* at step (\d+)$", err, re.MULTILINE)
+        self.resumed_at = int(resumed[1]) if resumed else 0
+        return err
+
+    def newest(self):
+        """The step that the run has to go on from."""
+        steps_there = integrity.steps(self.workdir / runs.CHECKPOINTS)
+        return max(whole(self.workdir), default=max(steps_there, default=0))
+
+    def hit(self, fault):
+        """Injects a fault; nothing that was saved before may be lost by it."""
+        before, kept = self.newest(), len(whole(self.workdir))
+        self.resumed_at = 0
+        fault(self)
+        assert self.resumed_at in (0, before)
+        assert self.newest() >= before
+        assert len(whole(self.workdir)) >= min(2, kept)
+        written = runs_here.lines(self.workdir / "metrics.jsonl") if before else []
+        assert [x["step"] for x in written] == sorted({x["step"] for x in written})
+
+    def finish(self, undisturbed):
+        """Lets the run end; it has to be the one that nothing happened to."""
+        before = self.newest()
+        self.end(self.start(), 0)
+        assert self.resumed_at == before or before == LONG["train__steps"]
+        made = runs_here.config(self.data, **LONG)
+        assert_same_run(self.workdir, undisturbed, made)
+
+
+def assert_same_run(workdir, undisturbed, made):
+    """Parameters bit for bit, every step written once, every number that is no time."""
+    runs_here.assert_same(*(runs_here.saved(w, made) for w in (workdir, undisturbed)))
+    timed = {"steps_per_second", "data_wait_fraction"}
+    written, expected = (
+        [
+            {k: v for k, v in x.items() if k not in timed}
+            for x in runs_here.lines(w / "metrics.jsonl")
+        ]
+        for w in (workdir, undisturbed)
+    )
+    assert written == expected
+    assert temporary(workdir) == []
+    assert len(whole(workdir)) >= 2
+
+
+def sigkill(trial):
+    process = trial.start()
+    trial.let_train(process)
+    process.kill()
+    trial.end(process, -signal.SIGKILL)
+
+
+def sigkill_anywhere(trial):
+    """In start-up, too."""
+    process = trial.start()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(trial.rng.uniform(0, 12))
+    process.kill()
+    process.communicate()
+
+
+def sigterm(trial):
+    process = trial.start()
+    trial.let_train(process)
+    process.terminate()
+    err = trial.end(process, 128 + signal.SIGTERM)
+    assert f"SIGTERM: saved step {max(whole(trial.workdir))} of" in err
+    assert temporary(trial.workdir) == []
+
+
+def sigterm_in_start_up(trial):
+    process = trial.start()
+    process.stdout.readline()  # the config: what follows takes seconds
+    time.sleep(trial.rng.uniform(0, 0.5))
+    process.terminate()
+    err = trial.end(process, 128 + signal.SIGTERM)
+    told = err.strip().splitlines()[-1]
+    assert re.match(r"Stopped at once: .*\.$|SIGTERM: saved step ", told), err
+
+
+_IN_A_CALLBACK = """
+import gc, os, signal
+def callback(*_):
+    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.launch":
+        gc.callbacks.remove(callback)
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(9):
+            pass
+gc.callbacks.append(callback)
+"""
+
+
+def sigterm_in_a_callback(trial):
+    """What is raised in a callback of the garbage collector is raised nowhere."""
+    err = trial.end(trial.start(_IN_A_CALLBACK), 128 + signal.SIGTERM)
+    assert "Exception ignored" not in err
+
+
+def ctrl_c_twice(trial):
+    """The second one comes while the first one's save is slow, as that of a large state is."""
+    heard = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
+    slow = f'if {heard}: print("slow", flush=True); time.sleep(600)'
+    process = trial.start(at("open", ".manifest.json.", slow))
+    trial.let_train(process)
+    with (
+        pytest.raises(InputError, match=f"is in use: process {process.pid} on"),
+        claim.claimed(trial.workdir),
+    ):
+        pass
+    process.send_signal(signal.SIGINT)
+    while (line := process.stdout.readline()) != "slow\n":
+        assert line, process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    err = trial.end(process, 128 + signal.SIGINT)
+    last = max(whole(trial.workdir), default=None)
+    told = f"the last checkpoint in {trial.workdir} is {last}"
+    if last is None:
+        told = f"{trial.workdir} has no checkpoint yet"
+    assert err.splitlines()[-1] == f"Stopped at once: {told}; repeat the command to go on."
+
+
+def killed_at(*where, count=1):
+    def fault(trial):
+        trial.end(trial.start(at(*where, count=count)), -signal.SIGKILL)
+
+    return fault
+
+
+def file_limit(trial):
+    """Any write beyond a size fails: that of the numbers, or of a checkpoint."""
+    size = int(trial.rng.integers(12_000, 40_000))
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    before = whole(trial.workdir)
+    err = trial.end(trial.start(limit), 2)
+    assert f"{trial.workdir} takes no more files (File too large); " in err
+    assert len(err.strip().splitlines()) <= 5, err
+    assert whole(trial.workdir) == before
+    assert temporary(trial.workdir) == []
+
+
+PROCESS = {
+    "SIGKILL in training": sigkill,
+    "SIGTERM in training": sigterm,
+    "SIGTERM in start-up": sigterm_in_start_up,
+    "SIGTERM in a callback": sigterm_in_a_callback,
+    "Ctrl-C twice, directory in use": ctrl_c_twice,
+    "SIGKILL before the commit": killed_at("os.rename", "orbax-checkpoint-tmp", count=2),
+    "SIGKILL before the manifest": killed_at("open", ".manifest.json."),
+    "SIGKILL in pruning": killed_at("shutil.rmtree", ".tmp"),
+    "file-size limit": file_limit,
+}
+
+
+def mounted(*command):
+    """Whether this process may mount what it asks for."""
+    return not subprocess.run(command, check=False, capture_output=True).returncode
+
+
+def full_disk(trial, undisturbed):
+    """A small file system of its own; true if there may be one."""
+    trial.workdir.mkdir()
+    target = str(trial.workdir)
+    mount = ["mount", "-t", "tmpfs", "tmpfs", target, "-o"]
+    if not mounted(*mount, "size=1500k"):
+        return False
+    try:
+        err = trial.end(trial.start(), 2)
+        assert f"{target} takes no more files (No space left on device); " in err
+        assert len(err.strip().splitlines()) <= 5, err
+        assert temporary(trial.workdir) == []
+        assert trial.newest() > 0
+        assert mounted(*mount, "remount,size=64m")
+        trial.finish(undisturbed)
+    finally:
+        subprocess.run(["umount", target], check=True)
+    return True
+
+
+def truncate(newest, rng):
+    path = _payload(newest, rng)
+    path.write_bytes(path.read_bytes()[: int(rng.integers(path.stat().st_size))])
+
+
+def remove(newest, rng):
+    _payload(newest, rng).unlink()
+
+
+def flip_bit(newest, rng):
+    _flip(_payload(newest, rng), rng)
+
+
+def flip_bit_of_manifest(newest, rng):
+    _flip(newest / integrity.MANIFEST_FILE, rng)
+
+
+def empty(newest, rng):
+    shutil.rmtree(newest)
+    newest.mkdir()
+
+
+DAMAGE = {
+    "truncated file": truncate,
+    "missing file": remove,
+    "flipped bit": flip_bit,
+    "flipped bit in the manifest": flip_bit_of_manifest,
+    "empty folder": empty,
+}
+
+
+def _payload(folder, rng):
+    files = sorted(p for p in (folder / "default").rglob("*") if p.is_file())
+    return files[rng.integers(len(files))]
+
+
+def _flip(path, rng):
+    content = bytearray(path.read_bytes())
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(content)
+
+
+def nan_batch(made, workdir, rng):
+    step_before, bad = steps.train_step_jit, int(rng.integers(8))
+
+    def step(gan, state, batches):
+        if int(state.step) == bad:
+            batches = {d: np.full(x.shape, np.nan, np.float32) for d, x in batches.items()}
+        return step_before(gan, state, batches)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "train_step_jit", step)
+        with pytest.raises(DivergedError, match="is nan"):
+            train.train_and_evaluate(made, workdir)
+
+
+def broken_writer(made, workdir, rng):
+    bad = int(rng.integers(1, 9))
+
+    class Broken(writers.JsonLines):
+        def write_scalars(self, step, scalars):
+            if step == bad:
+                raise ConnectionError("the dashboard is gone")
+            super().write_scalars(step, scalars)
+
+    def open_broken(folder, start):
+        return Broken(folder / "metrics.jsonl", start)
+
+    with pytest.raises(ConnectionError, match="the dashboard is gone"):
+        train.train_and_evaluate(
+            made, workdir, open_writer=lambda folder, start: Broken(folder / "metrics.jsonl", start)
+        )
+
+
+def jumping_clock(made, workdir, rng):
+    def jump():
+        return float(rng.uniform(-1e9, 1e9))
+
+    train.train_and_evaluate(made, workdir, clock=jump)
+
+
+INJECTED = {
+    "NaN image batch": nan_batch,
+    "writer that raises": broken_writer,
+    "clock that jumps": jumping_clock,
+}

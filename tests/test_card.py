@@ -1,0 +1,123 @@
+"""`discogan card`: a folder to hand on that opens on its own and claims what was measured."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import runs_here
+import yaml
+
+from discogan_jax import card, card_text, cli, images, runs
+from discogan_jax.errors import InputError
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def original(data, tmp_path_factory):
+    made = runs_here.config(data, train__steps=2)
+    return runs_here.untrained(made, tmp_path_factory.mktemp("here") / "my run", (1, 2)).path
+
+
+@pytest.fixture
+def run(original, tmp_path):
+    shutil.copytree(original, tmp_path / "here" / "my run")
+    for step in (1, 2):
+        images.save(tmp_path / "here" / "my run" / "samples" / f"{step:08}.png", PICTURE)
+    return runs.open(tmp_path / "here" / "my run")
+
+
+def parts(folder):
+    _, front, text = (folder / card.CARD_FILE).read_text().split("---\n", 2)
+    return yaml.safe_load(front), text
+
+
+def row(name, value, **more):
+    return {
+        "name": name, "what": f"{name} |of| images", "value": value, "reference": 2.0,
+        "beside": "chance", "better": "lower", "interval": [0.1, 0.3],
+    } | more  # fmt: skip
+
+
+def evaluated(run, step):
+    rows = [row("bags_to_shoes/hue_error", 0.25), row("bags_to_shoes/psnr", None, interval=None)]
+    found = {"step": step, "parameters": "averaged", "rows": rows}
+    (run.path / "evaluation.json").write_text(json.dumps(found))
+
+
+def test_a_card_opens_elsewhere_and_translates_the_same(run, tmp_path, capsys):
+    evaluated(run, 2)
+    assert cli.main(["card", str(run.path), "--out", str(tmp_path / "made")]) == 0
+    x = np.random.default_rng(0).integers(256, size=(3, 16, 16, 3), dtype=np.uint8)
+    expected = run.apply(x, "ab")
+    shutil.copytree(tmp_path / "made", tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "made")
+    shutil.rmtree(run.path.parent)
+    folder = tmp_path / "elsewhere"
+    np.testing.assert_array_equal(runs.open(folder).apply(x, "ab"), expected)
+    assert cli.main(["verify", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith("2: whole\n")
+    names = {p.relative_to(folder).parts[0] for p in folder.rglob("*")}
+    wanted = {"README.md", "config.json", "versions.json", "evaluation.json", "checkpoints"}
+    assert names == wanted  # no samples: these images may be anyone's
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert b"pytest-of" not in path.read_bytes(), path
+
+
+def test_what_a_card_says(run, tmp_path):
+    evaluated(run, 2)
+    front, text = parts(card.write(run))
+    assert front["license"] == "unknown"
+    assert (front["pipeline_tag"], front["library_name"]) == ("image-to-image", "discogan_jax")
+    (index,) = front["model-index"]
+    (result,) = index["results"]
+    assert index["name"] == "my run"
+    assert result["dataset"] == {"type": "arrays", "name": "bags and shoes", "split": "held out"}
+    (metric,) = result["metrics"]  # the other one was not finite
+    assert (metric["type"], metric["value"]) == ("hue_error", 0.25)
+    assert (
+        "| bags_to_shoes/hue_error \\|of\\| images | 0.25 | 0.1 to 0.3 | 2 | chance | lower |"
+        in text
+    )
+    assert "| not finite |" in text
+    assert "trained with discogan_jax for 2 of 2 steps" in text
+    assert "without an identity term" in text
+    assert "`arrays:bags`, pictures of whoever trained this" in text
+    with pytest.raises(InputError, match="my run-2-card is there already: remove it"):
+        card.write(run)
+
+
+def test_a_card_claims_nothing_of_another_step(run, tmp_path):
+    evaluated(run, 1)
+    folder = card.write(run, tmp_path / "card")
+    front, text = parts(folder)
+    assert "model-index" not in front
+    assert "nothing is claimed of how well it translates" in text.replace("\n", " ")
+    assert not (folder / "evaluation.json").exists()
+    of_one = card.write(runs.open(run.path, 1), tmp_path / "one", samples=True)
+    assert parts(of_one)[0]["model-index"]
+    assert [p.name for p in (of_one / "samples").iterdir()] == ["00000001.png"]
+    assert "](samples/00000001.png" in parts(of_one)[1]
+
+
+def test_a_damaged_evaluation_is_named(run, tmp_path):
+    (run.path / "evaluation.json").write_text('{"step": 2, "parameters": "averaged"}')
+    with pytest.raises(InputError, match=r"evaluation\.json is damaged \('rows'\)"):
+        card.write(run, tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
+def test_places_of_images_stay_here():
+    data = {"archives": "/home/me/a", "data_dir": "~/d", "source_a": "folder:/home/me/bags"}
+    public = card_text.public({"seed": 1, "data": data | {"source_b": "archive:edges2shoes/photo"}})
+    assert public == {
+        "seed": 1,
+        "data": {
+            "archives": None,
+            "data_dir": "data",
+            "source_a": "folder:bags",
+            "source_b": "archive:edges2shoes/photo",
+        },
+    }

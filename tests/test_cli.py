@@ -1,0 +1,151 @@
+"""The `discogan` command as a whole: quick, quiet, one line for what is wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import discogan_jax
+from discogan_jax import cli
+
+COMMANDS = [command.__name__.rpartition(".")[2] for command in cli.COMMANDS]
+
+_HELP = """
+import sys
+before = set(sys.modules)
+from discogan_jax import cli
+for arguments in (["--help"], ["--version"], *([name, "--help"] for name in sys.argv[1:])):
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        assert end.code == 0, arguments
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print("loaded:", *sorted(new - set(sys.stdlib_module_names)))
+"""
+
+
+def test_help_loads_nothing_but_python():
+    """Not NumPy, not absl: a shell that completes, and a person who asks, do not wait."""
+    code = [sys.executable, "-c", _HELP, *COMMANDS]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: discogan_jax"
+    assert f"discogan_jax {discogan_jax.__version__}\n" in done.stdout
+    for name in COMMANDS:
+        assert f"usage: discogan {name}" in done.stdout
+
+
+# What is typed, and what the one line must name. {dir} is an empty folder, {file} a text file.
+MISTAKES = [
+    ("translate {dir}/nowhere x.png --to shoes --out o", ["{dir}/nowhere", "config.json"]),
+    ("translate {file} x.png --to shoes --out o", ["{file}"]),
+    ("translate {dir} x.png --to shoes --out o", ["{dir} is no run directory"]),
+    ("evaluate {dir}", ["{dir} is no run directory"]),
+    ("evaluate {file}", ["{file} is no run directory"]),
+    ("report {dir}", ["{dir} is no run directory"]),
+    ("report {file}", ["{file}"]),
+    ("export {dir}", ["{dir} is no run directory"]),
+    ("export {file}", ["{file} is no run directory"]),
+    ("verify {dir}/nowhere", ["{dir}/nowhere has no checkpoints"]),
+    ("verify {file}", ["{file} has no checkpoints"]),
+    ("runs {dir}/nowhere", ["{dir}/nowhere is not there"]),
+    ("runs {file}", ["{file} is no folder"]),
+    ("prepare --config={dir}/nowhere.py", ["--config={dir}/nowhere.py", "there is no such file"]),
+    ("prepare --config={file}", ["--config={file}"]),
+    ("prepare --config=configs/sample.py --config.data.sice=3", ["config.data.sice"]),
+    ("prepare --config=configs/sample.py --workdir=x", ["workdir"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "named"), MISTAKES, ids=[typed for typed, _ in MISTAKES])
+def test_a_mistake_is_one_line(tmp_path, capsys, typed, named):
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "file").write_text("no run")
+    places = {"dir": tmp_path / "dir", "file": tmp_path / "file"}
+    assert cli.main([word.format(**places) for word in typed.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) <= 2
+    for part in named:
+        assert part.format(**places) in err
+
+
+def test_options_that_do_not_exist(capsys):
+    for typed in ("runs --jsno", "verify x --config.seed=3", "tranlate"):
+        with pytest.raises(SystemExit) as end:
+            cli.main(typed.split())
+        assert end.value.code == 2
+        assert typed.split()[-1] in capsys.readouterr().err
+
+
+def raising(error):
+    def run(arguments):
+        raise error
+
+    return run
+
+
+def test_ctrl_c_and_what_the_system_refuses(monkeypatch, capsys):
+    monkeypatch.setattr(cli.doctor, "_run", raising(KeyboardInterrupt()))
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr() == ("", "Stopped.\n")
+    monkeypatch.setattr(cli.doctor, "_run", raising(PermissionError(13, "Denied", "/some/file")))
+    assert cli.main(["doctor"]) == 2
+    assert capsys.readouterr() == ("", "/some/file: Denied\n")
+    monkeypatch.setattr(cli.doctor, "_run", raising(OSError("ours: a bug")))
+    with pytest.raises(OSError, match="a bug"):
+        cli.main(["doctor"])
+
+
+@pytest.mark.parametrize("typed", ["--help", "completion bash", "runs ."])
+def test_nobody_reads_on(typed, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "discogan_jax.cli", *typed.split()]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    # Where nothing is buffered, argparse itself bears what happens to its help.
+    assert done.returncode in ((0, 141) if typed == "--help" else (141,))
+    assert done.stderr == ""
+
+
+def completed(words, script, where):
+    """What bash offers for the last of some words."""
+    code = (
+        'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; '
+        "[[ $(complete -p discogan) =~ -F\\ ([^ ]+) ]] && ${BASH_REMATCH[1]} discogan "
+        '"${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    run = ["bash", "--norc", "-c", code, "bash", str(script), *words]
+    # Without a PATH no Python could be started.
+    done = subprocess.run(run, capture_output=True, text=True, cwd=where, env={}, check=False)
+    return {word.strip() for word in done.stdout.splitlines() if word.strip()}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="completes in bash")
+def test_bash_completes(tmp_path, capsys):
+    assert cli.main(["completion", "bash"]) == 0
+    script = tmp_path / "discogan.bash"
+    script.write_text(capsys.readouterr().out)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "run.discogan").touch()
+    assert completed(["discogan", "ru"], script, tmp_path) == {"runs"}
+    assert set(COMMANDS) <= completed(["discogan", ""], script, tmp_path)
+    assert completed(["discogan", "translate", "--gr"], script, tmp_path) == {"--grid"}
+    assert completed(["discogan", "translate", "--pairs", "le"], script, tmp_path) == {"left"}
+    assert completed(["discogan", "translate", "ru"], script, tmp_path) == {"runs", "run.discogan"}
+    assert completed(["discogan", "runs", "ru"], script, tmp_path) == {"runs"}
+    assert completed(["discogan", "translate", "--out", "ru"], script, tmp_path) == {"runs"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_take_the_script(shell, tmp_path, capsys):
+    assert cli.main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+    if shutil.which(shell):
+        script = tmp_path / "script"
+        script.write_text(text)
+        subprocess.run([shell, "-n", script], check=True)

@@ -1,0 +1,252 @@
+"""Exports: in their own runtimes, over all networks, and what is refused."""
+
+import functools
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import runs_here
+import tiny
+from flax import linen as nn
+from PIL import Image
+
+from discogan_jax import build, cli, convolutions, export, images, runs, translators
+from discogan_jax.errors import InputError
+from discogan_jax.export import onnx_graph
+from discogan_jax.settings import from_config
+
+SIZE = runs_here.SIZE
+FORMATS = list(export.FORMATS)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    made = runs_here.config(data, train__steps=1)
+    return runs_here.untrained(made, tmp_path_factory.mktemp("runs") / "sample")
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(1).integers(256, size=(5, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def drawn_anew(data, path, **changes):
+    """A run of any network with random parameters and statistics, not trained."""
+    settings = from_config(runs_here.config(data, **changes))
+    gan = build.gan(settings)
+    state = tiny.state(gan)
+    leaves, tree = jax.tree.flatten(state.gen.batch_stats)
+    keys = jax.random.split(jax.random.key(7), len(leaves))
+    stats = [
+        jax.random.uniform(k, x.shape, minval=0.05, maxval=0.3)
+        for k, x in zip(keys, leaves, strict=True)
+    ]
+    gen = state.gen.replace(batch_stats=tree.unflatten(stats))
+    return runs.Run(path, settings, gan, 3, state.replace(gen=gen))
+
+
+NETWORKS = {
+    "official": {},
+    "bottleneck": {"model__bottleneck": 5},
+    "book": {"model__recipe": "book"},
+    "literal": {"model__recipe": "book", "model__literal": True},
+    "bfloat16": {"train__precision": "bfloat16"},
+    "bfloat16 book": {"model__recipe": "book", "train__precision": "bfloat16"},
+}
+
+
+FEW = [("official", "onnx")]
+MANY = [(network, kind) for kind in ("onnx", "savedmodel") for network in NETWORKS]
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [*FEW, *(pytest.param(*x, marks=pytest.mark.long) for x in MANY if x not in FEW)],
+)
+def test_every_network_in_every_format(data, tmp_path, pictures, network, kind):
+    made = drawn_anew(data, tmp_path / "run", **NETWORKS[network])
+    path, said = export.write(made, kind=kind)  # which compares them in the format's own runtime
+    assert re.search(r"on held-out pictures: \d\.\de[-+]\d\d", said)
+    opened = export.Exported.open(path)
+    assert (opened.directions, opened.domains) == (made.directions, made.domains)
+    for way in ("ab", "ba"):
+        expected = made.apply(pictures, way)
+        assert expected.std() > 0.01
+        error = np.abs(opened.apply(pictures, way) - expected).max() / max(1, expected.max())
+        assert error < (0.1 if "bfloat16" in network else 1e-5)
+
+
+def test_large_layers_take_the_form_for_any_platform(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(convolutions, "WORTHWHILE", 0)
+    made = drawn_anew(data, tmp_path / "run", model__width=32)
+    export.write(made, kind="onnx", batch_size=4)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, kind):
+    place, out = tmp_path / "exported", tmp_path / "out"
+    arguments = ["export", str(run.path), "--format", kind, "--out", str(place), "--batch", "3"]
+    assert cli.main(arguments) == 0
+    assert "largest difference to the run on held-out pictures" in capsys.readouterr().out
+    assert cli.main(arguments) == 0  # it is replaced
+    assert [p.name for p in tmp_path.iterdir()] == ["exported"]
+    pixels = np.random.default_rng(0).integers(256, size=(SIZE, SIZE, 3), dtype=np.uint8)
+    picture = tmp_path / "bag.png"
+    Image.fromarray(pixels).save(picture)
+    arguments = ["translate", str(place), str(picture), "--to", "shoes", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    expected = images.to_uint8(run.translate(pixels[None], "shoes"))[0].astype(int)
+    assert np.abs(images.read(out / "bag.png") - expected).max() <= 1
+    assert cli.main([*arguments, "--step", "1"]) == 2
+    assert "has no checkpoints: leave out the step" in capsys.readouterr().err
+    about = translators.open(place).about
+    assert about["batch_size"] == 3
+    assert about["step"] == run.step
+    assert about["versions"]["packages"]["jax"] == jax.__version__
+
+
+def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
+    for kind, form in export.FORMATS.items():
+        export.write(run, tmp_path / f"sample-1000{form.ENDING}", kind=kind)
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(256, size=(1, SIZE, SIZE, 3), dtype=np.uint8)
+    Image.fromarray(pixels[0]).save("bag.png")
+    text = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(examples) == 3
+    for example in examples:
+        found = {}
+        exec(example, found)
+        np.testing.assert_allclose(found["translated"], run.apply(pixels, "ab"), atol=1e-5)
+
+
+def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures):
+    folder, _ = export.write(run, tmp_path / "both", kind="onnx")
+    alone = shutil.copy(folder / "ba.onnx", tmp_path / "anything.onnx")
+    opened = translators.open(alone)
+    assert (opened.directions, opened.domains) == (("ba",), ("bags", "shoes"))
+    assert json.loads((folder / "about.json").read_text()) == opened.about | {
+        "directions": ["ab", "ba"]
+    }
+    np.testing.assert_allclose(opened.apply(pictures, "ba"), run.apply(pictures, "ba"), atol=1e-5)
+    with pytest.raises(InputError, match="translates to bags, not 'shoes'"):
+        runs.direction(opened, "shoes")
+
+
+@pytest.mark.parametrize(("kind", "wrong"), [("stablehlo", 0.01), ("onnx", np.nan)])
+def test_what_translates_otherwise_is_not_written(run, tmp_path, monkeypatch, kind, wrong):
+    place = tmp_path / "x"
+    export.write(run, place, kind=kind)
+    before = {p: p.read_bytes() for p in [place, *place.glob("*")] if p.is_file()}
+    monkeypatch.setattr(export.Exported, "apply", lambda self, x, d: run.apply(x, d) + wrong)
+    with pytest.raises(InputError, match="x is not written: it translates otherwise"):
+        export.write(run, place, kind=kind)
+    assert list(tmp_path.iterdir()) == [place]
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_nothing_else_is_replaced(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.png").write_bytes(b"dear")
+    for place in (tmp_path / "mine", tmp_path / "mine" / "photo.png"):
+        with pytest.raises(InputError, match="is there and is no exported folder"):
+            export.write(run, place, kind="onnx")
+    with pytest.raises(InputError, match="mine cannot be written"):
+        export.write(run, tmp_path / "mine")
+    assert (tmp_path / "mine" / "photo.png").read_bytes() == b"dear"
+
+
+def test_damage_is_refused(run, tmp_path, pictures):
+    folder, _ = export.write(run, tmp_path / "x", kind="onnx", batch_size=1)
+    whole = (folder / "ab.onnx").read_bytes()
+    (folder / "ab.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cannot be loaded"):
+        export.Exported.open(folder).apply(pictures, "ab")
+    with pytest.raises(InputError, match="no exported run, or damaged"):
+        export.Exported.open(folder / "ab.onnx")
+    (folder / "ab.onnx").unlink()
+    with pytest.raises(InputError, match=r"it has no ab\.onnx"):
+        export.Exported.open(folder)
+    about = json.loads((folder / "about.json").read_text())
+    for wrong in ({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}):
+        (folder / "about.json").write_text(json.dumps(about | wrong))
+        with pytest.raises(InputError, match="no exported run, or damaged"):
+            translators.open(folder)
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", flipped])
+def test_a_damaged_file_is_refused(run, tmp_path, damage):
+    file, _ = export.write(run, tmp_path / "x.discogan", batch_size=1)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError, match="no exported run, or damaged"):
+        export.Exported.open(file)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tensorflow"])
+def test_missing_packages_are_named(run, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    kind = {"tensorflow": "savedmodel"}.get(name, name)
+    assert cli.main(["export", str(run.path), "--format", kind, "--out", str(tmp_path / "x")]) == 2
+    err = capsys.readouterr().err
+    assert re.search(r"pip install ('discogan_jax\[onnx\]'|tensorflow)$", err)
+    assert not list(tmp_path.iterdir())
+
+
+def as_onnx(f, shape):
+    import onnxruntime
+
+    model = onnx_graph.model(f, shape, "x", "y")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return lambda x: session.run(["y"], {"x": x})[0]
+
+
+def test_every_operation_of_the_graph():
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (2, 6, 6, 3)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    wide = jnp.asarray(rng.normal(size=(3, 3, 3, 4)), jnp.float32)
+    odd = jnp.asarray(rng.normal(size=(3, 2, 3, 5)), jnp.float32)
+    swapped = jnp.asarray(rng.normal(size=(1, 6, 3, 6)), jnp.float32)
+    conv = functools.partial(
+        jax.lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    functions = {
+        "abs": jnp.abs, "and": lambda x: jnp.where((x > 0.2) & (x < 0.5), x, -x),
+        "div": lambda x: 1.0 / x, "erf": jax.scipy.special.erf, "exp": jnp.exp,
+        "log": jnp.log, "max": nn.relu, "min": lambda x: jnp.minimum(x, 0.5),
+        "neg": lambda x: -x, "not": lambda x: jnp.where(~(x <= 0.5), x, 0.0),
+        "or": lambda x: jnp.where((x <= 0.2) | (x == x), 2 * x, x),
+        "pow": lambda x: x**jnp.float32(1.5), "sqrt": jnp.sqrt, "sigmoid": nn.sigmoid,
+        "sub": lambda x: x - wide[:1, :1, :, 0].reshape(1, 1, 1, 3),
+        "tanh": jnp.tanh, "leaky": nn.leaky_relu,
+        "constants in another order": lambda x: x.transpose(0, 2, 3, 1) * swapped,
+        "two orders": lambda x: x + conv(x, wide[..., :3], (1, 1), "SAME").transpose(0, 2, 1, 3),
+        "strided": lambda x: conv(x, odd, (2, 1), "VALID"),
+        "dilated kernel": lambda x: conv(x, odd, (1, 1), [(1, 0), (2, 1)], rhs_dilation=(2, 1)),
+        "dilated image": lambda x: conv(x, odd, (1, 1), [(2, 1), (0, 1)], lhs_dilation=(2, 3)),
+        "channels first": lambda x: jax.lax.conv_general_dilated(
+            x.transpose(0, 3, 1, 2), wide.transpose(3, 2, 0, 1), (2, 2), "SAME"
+        ),
+        "flat": lambda x: x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1),
+        "squeezed": lambda x: x.reshape(x.shape[0], 1, -1).squeeze(1),
+    }  # fmt: skip
+    batch = jax.export.symbolic_shape("batch")
+    for name, f in functions.items():
+        for n in (2, *batch):
+            made = as_onnx(f, jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype))(x)
+            np.testing.assert_allclose(made, f(jnp.asarray(x)), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_an_unknown_operation_is_refused_by_name():
+    with pytest.raises(InputError, match="computes 'sort', for which the ONNX export knows no"):
+        onnx_graph.model(jnp.sort, jax.ShapeDtypeStruct((3, 4), np.float32), "x", "y")

@@ -1,0 +1,190 @@
+"""Everything that goes wrong with a run: it goes on, and becomes what it would have been.
+
+The short form of the faults; `make soak` has the long one.
+"""
+
+import shutil
+import subprocess
+
+import faults
+import numpy as np
+import pytest
+import runs_here
+
+from discogan_jax import build, checkpoint, cli, integrity, runs, settings, sharding, train
+from discogan_jax.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, cache, tmp_path_factory):
+    """A run of the command that nothing happens to."""
+    trial = faults.Trial(data, cache, tmp_path_factory.mktemp("runs") / "undisturbed", None)
+    trial.end(trial.start(), 0)
+    return trial.workdir
+
+
+@pytest.fixture(scope="module")
+def made(data):
+    return runs_here.config(data, **faults.SHORT)
+
+
+@pytest.fixture(scope="module")
+def base(made, tmp_path_factory):
+    """A short run in this process, with checkpoints 2, 4, 6 and 8."""
+    workdir = tmp_path_factory.mktemp("runs") / "base"
+    train.train_and_evaluate(made, workdir)
+    return workdir
+
+
+@pytest.fixture
+def copy(base, tmp_path):
+    return shutil.copytree(base, tmp_path / "run")
+
+
+def newest(workdir, step=8):
+    return workdir / runs.CHECKPOINTS / str(step)
+
+
+def said(caplog):
+    return [r.getMessage() for r in caplog.records if "be trusted" in r.getMessage()]
+
+
+@pytest.mark.long
+def test_one_run_survives_every_end_of_its_process(data, cache, undisturbed, tmp_path):
+    trial = faults.Trial(data, cache, tmp_path / "run", np.random.default_rng(5))
+    # `test_train.py` has SIGTERM in training, with TensorBoard and both feeds.
+    names = [name for name in faults.PROCESS if name != "SIGTERM in training"]
+    for fault in (faults.sigkill, *map(faults.PROCESS.get, names), faults.sigkill):
+        trial.hit(fault)
+    trial.finish(undisturbed)
+    # What was committed, but not sealed, is nobody's checkpoint.
+    assert list((trial.workdir / runs.CHECKPOINTS).glob("*.damaged"))
+
+
+@pytest.mark.long
+def test_full_disk(data, cache, undisturbed, tmp_path):
+    trial = faults.Trial(data, cache, tmp_path / "disk", np.random.default_rng(0))
+    if not faults.full_disk(trial, undisturbed):
+        pytest.skip("a small file system cannot be mounted here")
+
+
+@pytest.mark.long
+def test_read_only_run_directory(made, copy):
+    if not faults.mounted("mount", "--bind", copy, copy):
+        pytest.skip("nothing can be mounted here")
+    try:
+        assert faults.mounted("mount", "-o", "remount,ro,bind", copy)
+        with pytest.raises(InputError, match=r"run cannot be written \(Read-only file system\)"):
+            train.train_and_evaluate(made, copy)
+        assert runs.open(copy).step == 8
+    finally:
+        subprocess.run(["umount", copy], check=True)
+
+
+@pytest.mark.parametrize("name", faults.DAMAGE)
+def test_damaged_checkpoint_is_set_aside_and_the_one_before_taken(
+    made, base, copy, caplog, capsys, name
+):
+    faults.DAMAGE[name](newest(copy), np.random.default_rng(1))
+    assert cli.main(["verify", str(copy)]) == 1
+    *good, bad = capsys.readouterr().out.splitlines()
+    assert good == ["2: whole", "4: whole", "6: whole"]
+    assert bad.startswith("8: ")
+    assert runs.open(copy).step == 6
+    assert newest(copy).exists()  # who only reads renames nothing
+    caplog.clear()
+    train.train_and_evaluate(made, copy)
+    [message] = said(caplog)
+    assert message.startswith(f"{newest(copy)} cannot be trusted: ")
+    assert message.endswith("It is called 8.damaged now; the run goes on from step 6.")
+    faults.assert_same_run(copy, base, made)
+    assert cli.main(["verify", str(copy)]) == 0
+
+
+def test_empty_folder_with_the_name_of_a_step_is_no_checkpoint(made, base, copy, caplog):
+    newest(copy, 100).mkdir()
+    newest(copy, "100.damaged").mkdir()  # it happened before
+    state = train.train_and_evaluate(made, copy)
+    assert int(state.step) == 8
+    [message] = said(caplog)
+    assert "an empty folder" in message
+    assert "100.damaged1" in message
+    faults.assert_same_run(copy, base, made)
+
+
+def test_no_whole_checkpoint_is_an_error_again_and_again(made, copy):
+    for step in integrity.steps(copy / runs.CHECKPOINTS):
+        faults.truncate(newest(copy, step), np.random.default_rng(step))
+    before = sorted(copy.rglob("*"))
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"no checkpoint that is whole.*\n  8: default/.* has"):
+            train.train_and_evaluate(made, copy)
+    with pytest.raises(InputError, match=r"no checkpoint that is whole"):
+        runs.open(copy)
+    with pytest.raises(InputError, match=r"checkpoints/4 cannot be trusted: default/.* has"):
+        runs.open(copy, 4)
+    assert sorted(copy.rglob("*")) == before
+
+
+def test_checkpoints_of_earlier_versions_are_taken_with_a_warning(made, base, copy, caplog):
+    for manifest in copy.rglob(integrity.MANIFEST_FILE):
+        manifest.unlink()
+    empty = newest(copy, 9)
+    empty.mkdir()
+    train.train_and_evaluate(made, copy)
+    assert any("8 is taken as it is, unverified" in r.getMessage() for r in caplog.records)
+    assert newest(copy, "9.damaged").exists()
+    runs_here.assert_same(*(runs_here.saved(w, made) for w in (copy, base)))
+
+
+def test_state_of_another_recipe_is_refused_with_the_difference(data, copy):
+    s = settings.from_config(runs_here.config(data, **faults.SHORT | {"model__width": 8}))
+    shapes = build.state_shapes(s, build.gan(s))
+    where = sharding.replicated(sharding.data_mesh())
+    with pytest.raises(InputError, match=r"8 holds another state .*\n  .*\[.* there, float32"):
+        checkpoint.read(copy / runs.CHECKPOINTS, shapes, where)
+
+
+@pytest.mark.parametrize("name", faults.INJECTED)
+def test_faults_from_inside(made, base, tmp_path, name):
+    workdir = tmp_path / "run"
+    faults.INJECTED[name](made, workdir, np.random.default_rng(4))
+    train.train_and_evaluate(made, workdir)
+    faults.assert_same_run(workdir, base, made)
+
+
+def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_path):
+    folder = tmp_path / runs.CHECKPOINTS
+    state = sharding.place({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    with checkpoint.Checkpoints(folder, keep=1, keep_every=4) as checkpoints:
+        for step in range(1, 8):
+            checkpoints.save(step, state)
+        checkpoints.wait()
+        assert integrity.steps(folder) == [4, 6, 7]
+
+
+def test_verify_names_a_directory_without_checkpoints(tmp_path, capsys):
+    assert cli.main(["verify", str(tmp_path / "nosuch")]) == 2
+    assert f"{tmp_path / 'nosuch'} has no checkpoints" in capsys.readouterr().err
+
+
+def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):
+    hexadecimal = "0123456789abcdef" * 2
+    dead = [copy / f".config.json.{hexadecimal}.tmp", newest(copy) / f".m.json.{hexadecimal}.tmp"]
+    dead += [copy / "samples" / f".1.png.{hexadecimal}.tmp"]
+    mine = [copy / ".notes.tmp", copy / "notes.tmp", copy / "samples" / ".1.png.0.tmp"]
+    for path in dead + mine:
+        path.write_text("x")
+    folders = [newest(copy, "10.orbax-checkpoint-tmp"), newest(copy, f".2.{hexadecimal}.tmp")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "x").write_text("x")
+    train.train_and_evaluate(made, copy)
+    assert [p for p in dead + folders if p.exists()] == []
+    assert all(p.exists() for p in mine)
+
+
+def test_readers_do_not_wait_for_who_trains(copy):
+    with faults.claim.claimed(copy):
+        assert runs.open(copy).step == 8
+        assert cli.main(["verify", str(copy)]) == 0

@@ -1,0 +1,238 @@
+"""One run on several processes: two of them, with two devices each, on this machine."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+import runs_here
+from runs_here import assert_same, config, lines, saved, steps_saved
+
+from discogan_jax import hosts, runs
+from discogan_jax.errors import InputError
+
+SLURM = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_STEP_NODELIST": "node[3-4]",
+    "SLURM_NTASKS": "16",
+    "SLURM_PROCID": "9",
+    "SLURM_LOCALID": "1",
+}
+OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3"}
+KUBERNETES = {"JOB_COMPLETION_INDEX": "2", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+NOTHING = (None, None, None)
+FIELDS = {
+    "data__batch_size": 8,
+    "train__steps": 24,
+    "train__log_every": 2,
+    "train__print_every": 6,
+    "train__sample_every": 12,
+    "train__checkpoint_every": 6,
+}
+MESSAGE = "a process of this run has ended, and none can go on without it. Start all of them again"
+BOUND = 3 * hosts.HEARTBEAT_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "expected"),
+    [
+        (NOTHING, {}, None),
+        (NOTHING, SLURM, hosts.Place(None, 16, 9, "slurm")),
+        (NOTHING, SLURM | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
+        # `sbatch` and `salloc` without `srun`: no step, one process.
+        (NOTHING, {k: v for k, v in SLURM.items() if "STEP" not in k}, None),
+        (
+            NOTHING,
+            OPEN_MPI | {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
+            hosts.Place(None, 4, 3, "ompi"),
+        ),
+        (("h:1", None, None), OPEN_MPI, hosts.Place("h:1", 4, 3, "deactivate")),
+        (NOTHING, KUBERNETES, None),
+        (("h:1", 3, None), KUBERNETES, hosts.Place("h:1", 3, 2, "deactivate")),
+        (("h:1", 2, 0), {}, hosts.Place("h:1", 2, 0, "deactivate")),
+        (("[::1]:80", 2, 1), SLURM, hosts.Place("[::1]:80", 2, 1, "deactivate")),
+        (("h:1", 1, 0), {}, None),
+    ],
+)
+def test_a_process_knows_its_place(flags, environment, expected):
+    assert hosts.place(*flags, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "named"),
+    [
+        (("h:1", None, None), {}, "missing: --processes, --process"),
+        ((None, 2, 0), {}, "missing: --coordinator"),
+        ((None, None, 0), {}, "missing: --coordinator, --processes"),
+        (("h:1", None, None), KUBERNETES, "missing: --processes"),
+        (("h", 2, 0), {}, "--coordinator=h: it must be HOST:PORT"),
+        (("h:99999", 2, 0), {}, "--coordinator=h:99999: it must be HOST:PORT"),
+        (("h:1", 2, 2), {}, "--processes=2 --process=2"),
+        (("h:1", 0, 0), {}, "--processes=0 --process=0"),
+        (NOTHING, OPEN_MPI, "--coordinator=HOST:PORT"),
+    ],
+)
+def test_half_given_flags_are_refused(flags, environment, named):
+    with pytest.raises(InputError) as raised:
+        hosts.place(*flags, environment)
+    assert named in str(raised.value)
+
+
+def start(arguments, cache, devices, flags=(), program=None):
+    """Starts the experiment with some devices; TensorFlow stays away, which saves seconds."""
+    env = runs_here.environment(cache)
+    env["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={devices}"
+    return subprocess.Popen(
+        [sys.executable, *(program or runs_here.bare()), *arguments, *flags],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start_two(arguments, cache, **kw):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = (f"--coordinator=localhost:{port}", "--processes=2")
+    return [start(arguments, cache, 2, (*shared, f"--process={i}"), **kw) for i in (0, 1)]
+
+
+def end(processes, timeout=300):
+    """Exit code, standard output and standard error of each."""
+    ended = []
+    for process in processes:
+        out, err = process.communicate(timeout=timeout)
+        ended.append((process.returncode, out, err))
+    return ended
+
+
+@pytest.fixture(scope="module")
+def of_one(data, cache, tmp_path_factory):
+    """A run of one process with four devices."""
+    workdir = tmp_path_factory.mktemp("runs") / "one"
+    [(code, _, err)] = end([start(runs_here.command(data, workdir, **FIELDS), cache, 4)])
+    assert code == 0, err
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def of_two(data, cache, tmp_path_factory):
+    """The same of two processes with two devices each."""
+    workdir = tmp_path_factory.mktemp("runs") / "two"
+    arguments = runs_here.command(data, workdir, **FIELDS, data__feed="tf")
+    ended = end(start_two(arguments, cache, program=("-m", "experiments.bags_shoes")))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    return workdir, ended
+
+
+@pytest.mark.long
+def test_two_processes_make_the_run_of_one(data, of_one, of_two):
+    workdir, ended = of_two
+    names = {p.name for p in workdir.iterdir() if "tfevents" not in p.name}
+    assert names == {p.name for p in of_one.iterdir()}
+    assert len(list(workdir.glob("*tfevents*"))) == 1
+    assert steps_saved(workdir) == [6, 12, 18, 24]
+    # One of them speaks.
+    assert "train.steps = 24\n" in ended[0][1]
+    assert "Done. The run is in" in ended[0][1]
+    assert "gen_loss" in ended[0][2]
+    said = [line for line in ended[1][1].splitlines() if not line.startswith("[Gloo]")]  # XLA's
+    assert said == []
+    assert "gen_loss" not in ended[1][2]
+
+    one, two = (lines(w / "metrics.jsonl") for w in (of_one, workdir))
+    assert [line["step"] for line in two] == list(range(2, 25, 2))
+    # Sums over processes are added up in another order: equal but for rounding, which Adam and the
+    # game make more of from step to step.
+    for a, b in zip(one[:3], two[:3], strict=True):
+        losses = [name for name in a if name.endswith("_loss")]
+        assert [b[name] for name in losses] == pytest.approx([a[name] for name in losses], rel=1e-3)
+    made = config(data, **FIELDS)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=0.02),
+        saved(workdir, made, 6).gen.params,
+        saved(of_one, made, 6).gen.params,
+    )
+
+
+@pytest.fixture(scope="module")
+def of_two_split(data, cache, tmp_path_factory):
+    """The same, each process having half of the state."""
+    workdir = tmp_path_factory.mktemp("runs") / "split"
+    arguments = runs_here.command(data, workdir, **FIELDS, train__shard_state=True)
+    ended = end(start_two(arguments, cache))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    return workdir, ended
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("victim", "undisturbed"), [(0, "of_two"), (1, "of_two_split")])
+def test_a_killed_process_ends_the_others_and_the_restart_goes_on(
+    data, cache, request, tmp_path, victim, undisturbed
+):
+    whole, _ = request.getfixturevalue(undisturbed)
+    workdir = tmp_path / "run"
+    numbers = workdir / "metrics.jsonl"
+    fields = FIELDS | {"train__shard_state": undisturbed == "of_two_split"}
+    arguments = runs_here.command(data, workdir, **fields)
+    processes = start_two(arguments, cache)
+    runs_here.wait_for_line(numbers, 8, processes[0])
+    processes[victim].kill()
+    begun = time.monotonic()
+    code, _, err = end(processes, timeout=BOUND)[1 - victim]
+    assert time.monotonic() - begun < BOUND
+    assert code not in (0, None)
+    assert err.count(MESSAGE) == 1
+    assert "Traceback" not in err
+    before = steps_saved(workdir)[-1]
+
+    # Of a signal to one of them, all hear.
+    processes = start_two(arguments, cache)
+    runs_here.wait_for_line(numbers, 14, processes[0])
+    processes[victim].send_signal(signal.SIGTERM)
+    ended = end(processes)
+    assert [code for code, _, _ in ended] == [128 + signal.SIGTERM] * 2, ended
+    stop = steps_saved(workdir)[-1]
+    assert f"resuming {workdir} at step {before}" in ended[0][2]
+    assert f"SIGTERM: saved step {stop} of 24" in ended[0][2]
+    assert MESSAGE not in ended[0][2] + ended[1][2]
+    assert "Traceback" not in ended[0][2] + ended[1][2]
+
+    ended = end(start_two(arguments, cache))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    assert [line["step"] for line in lines(numbers)] == list(range(2, 25, 2))
+    made = config(data, **FIELDS)
+    assert_same(saved(workdir, made), saved(whole, made))
+    assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
+
+
+@pytest.mark.long
+def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(of_one, workdir)
+    longer = FIELDS | {"train__steps": 26, "train__evaluate_every": 26}
+    ended = end(start_two(runs_here.command(data, workdir, **longer), cache))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    assert f"resuming {workdir} at step 24" in ended[0][2]
+    assert steps_saved(workdir)[-1] == 26
+    last = lines(workdir / "metrics.jsonl")[-1]
+    assert any(name.startswith("eval/") for name in last)
+    assert (workdir / "evaluation.json").exists()
+
+
+def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
+    """Process 0 alone looks at the directory."""
+    runs.begin(tmp_path, config(data, **FIELDS))
+    arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})
+    ended = end(start_two(arguments, cache), timeout=BOUND)
+    assert ended[0][0] == 2, ended
+    assert "holds the run of another config" in ended[0][2]
+    assert ended[1][0] not in (0, None)
+    assert "Traceback" not in ended[0][2] + ended[1][2]

@@ -1,0 +1,107 @@
+"""`discogan prepare`: what it leaves is what training takes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import runs_here
+from PIL import Image
+
+from discogan_jax import build, cli, config_file, prepare, settings
+from discogan_jax.data import decode, download
+from discogan_jax.errors import InputError
+
+SIZE = runs_here.SIZE
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two folders of pictures, one of them with a file that is none."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (root / name).mkdir()
+        for i in range(21):
+            noise = rng.integers(256, size=(20, 30, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(root / name / f"{i}.png")
+    (root / "cats" / "broken.png").write_bytes(b"no picture")
+    return root
+
+
+def typed(root, data_dir, **more):
+    fields = {
+        "data.source_a": f"folder:{root / 'cats'}",
+        "data.source_b": f"folder:{root / 'dogs'}",
+        "data.data_dir": data_dir,
+        "data.image_size": SIZE,
+        "data.batch_size": 4,
+        "model.width": 4,
+    }
+    fields |= {name.replace("__", "."): value for name, value in more.items()}
+    return ["--config=configs/folders.py", *(f"--config.{k}={v}" for k, v in fields.items())]
+
+
+def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
+    command = [sys.executable, "-m", "discogan_jax.cli", "prepare", *typed(folders, tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("a: ")
+    assert second.startswith("b: ")
+    assert "made in" in first
+    assert str(tmp_path / "arrays" / "folder-cats") in first
+    assert "broken.png" in done.stderr
+
+    def refuse(*args, **kw):
+        raise AssertionError("decoded once more")
+
+    monkeypatch.setattr(decode, "write_pictures", refuse)
+    config = config_file.read(
+        typed(folders, tmp_path)[0].partition("=")[2], typed(folders, tmp_path)[1:]
+    )
+    loaded = build.images(settings.from_config(config))
+    again = list(prepare.prepare(config))
+    for p, d in zip(again, "ab", strict=True):
+        assert p.seconds is None
+        assert "there before" in str(p)
+        np.testing.assert_array_equal(p.images.train, loaded[d].train)
+        assert f"{len(loaded[d].train)} to train on, {len(loaded[d].val)} held out" in str(p)
+    assert {line.partition(" MiB")[0] for line in (first, second)} == {
+        str(p).partition(" MiB")[0] for p in again
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"data__source_a": "folder:nowhere"}, "there is no such folder"),
+        ({"data__batch_size": 25}, "data.batch_size"),
+        ({"data__image_size": 48}, "config.data.image_size must be"),
+        ({"data__source_b": "archive:edges2shoes/photo", "data__archives": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "discogan_jax.log.show_news", lambda: None
+    )  # the suite's log stays as it is
+    assert cli.main(["prepare", *typed(folders, tmp_path, **changes)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) <= 2
+
+
+def test_an_archive_that_is_not_there_is_downloaded(folders, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, target, **kw):
+        asked.append((url, target))
+        raise InputError(kw["by_hand"])
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    arguments = typed(folders, tmp_path, data__source_a="archive:edges2shoes/photo")
+    config = config_file.read("configs/folders.py", arguments[1:])
+    with pytest.raises(InputError, match=r"Fetch http.*edges2shoes.tar.gz by hand"):
+        list(prepare.prepare(config))
+    ((url, target),) = asked
+    assert url.endswith("/edges2shoes.tar.gz")
+    assert target == tmp_path / "downloads" / "edges2shoes.tar.gz"

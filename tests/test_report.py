@@ -1,0 +1,89 @@
+"""`discogan report`: one page that tells of runs and loads nothing."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import official
+from discogan_jax import cli, report
+from discogan_jax.errors import InputError
+
+
+def write_run(path, steps=2500, domains=("bags", "shoes"), samples=30):
+    """A run directory as training leaves it, without a network in it."""
+    (path / "samples").mkdir(parents=True)
+    config = official.get_config()
+    config.domains = domains
+    (path / "config.json").write_text(config.to_json())
+    lines = []
+    for step in range(1, steps + 1):
+        line = {"step": step, "gen_loss": 1 / step, f"const_{domains[0]}_loss": 2.0}
+        line |= {"steps_per_second": 3.0, "data_wait_fraction": 0.2}
+        if step % 500 == 0:
+            line |= {f"val_const_{domains[0]}_loss": float(step), "collapse_alarm": 1.0}
+        lines.append(json.dumps(line))
+    (path / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 9, "gen_l']))
+    for i in range(samples):
+        noise = np.random.default_rng(i).integers(256, size=(40, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path / "samples" / f"{i * 100:08d}.png")
+    rows = [{"name": "a/b", "what": "hue", "value": math.nan, "reference": None, "interval": None}]
+    (path / "evaluation.json").write_text(json.dumps({"step": 7, "rows": rows}))
+    return path
+
+
+def data_of(text):
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found[1])
+
+
+def test_a_page_tells_of_a_run(tmp_path, capsys):
+    run = write_run(tmp_path / "run")
+    assert cli.main(["report", str(run)]) == 0
+    assert capsys.readouterr().out == f"{run / 'report.html'}\n"
+    text = (run / "report.html").read_text()
+    assert len(text) < 2_000_000
+    assert not re.search(r"""(src|href)=["']?(?!data:)|@import|url\((?!data:)""", text)
+    (found,) = data_of(text)
+    assert len(found["steps"]) <= report.MAX_POINTS
+    assert found["steps"][-1] == 2500
+    # Averages of neighbours; numbers that are rare stay numbers, and NaN is none.
+    assert found["series"]["gen_loss"][0] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 1e-4)
+    rare = [x for x in found["series"]["val_const_bags_loss"] if x is not None]
+    assert rare == [500, 1000, 1500, 2000, 2500]
+    assert found["evaluation"]["rows"][0]["value"] is None
+    assert [s["step"] for s in found["samples"]][:: report.MAX_SAMPLES - 1] == [0, 2900]
+    assert "step 2,500 of" in found["facts"]
+    assert any("5 times, last at step 2,500" in text for text in found["warnings"])
+    assert any("waited for data for 20%" in text for text in found["warnings"])
+    drawn = {name for family in found["families"] for name in family["names"]}
+    assert drawn == found["series"].keys() - {"collapse_alarm"}
+
+
+def test_runs_side_by_side_and_names_that_tell_them_apart(tmp_path):
+    runs = [write_run(tmp_path / x / "run", 3, samples=1) for x in ("one", "two")]
+    out = report.write(runs, tmp_path / "both.html")
+    assert [r["name"] for r in data_of(out.read_text())] == ["one/run", "two/run"]
+
+
+def test_nothing_in_a_run_can_end_the_script(tmp_path):
+    run = write_run(tmp_path / "<b>", 3, ("</script><script>alert(1)", "shoes"), samples=0)
+    text = report.write([run]).read_text()
+    assert text.count("<script>") == 2
+    assert "<title>&lt;b&gt;</title>" in text
+    assert data_of(text)[0]["name"] == "<b>"
+
+
+def test_a_run_that_just_began_and_what_is_no_run(tmp_path):
+    run = write_run(tmp_path / "run", 0, samples=0)
+    (run / "samples" / "00000000.png").write_bytes(b"half of a pi")
+    (run / "evaluation.json").unlink()
+    (found,) = data_of(report.write([run]).read_text())
+    assert found["steps"] == found["samples"] == []
+    with pytest.raises(InputError, match=r"is no run directory: it has no config\.json"):
+        report.write([tmp_path])
+    with pytest.raises(InputError, match=r"cannot be written"):
+        report.write([run], tmp_path / "nowhere" / "x.html")

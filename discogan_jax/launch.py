@@ -1,10 +1,11 @@
 """From a command line to a training run: flags, devices, compile cache, dry run."""
 
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from discogan_jax.errors import (
     InterruptedRunError,
 )
 from discogan_jax.host_memory import keep_freed_memory
-from discogan_jax.interrupts import SIGNALS
+from discogan_jax.interrupts import SIGNALS, Interrupts
 
 # The flags below are those of the experiment: its --help lists them.
 flags.disclaim_key_flags()
@@ -86,16 +87,32 @@ def run(default: str, adapt: Adapt | None = None, study: Study | None = None) ->
         signal.signal(number, _stop)
     try:
         app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, Exception) as error:
+        # Extension modules that are met by a signal in their start raise errors of their own.
+        if not (_HEARD or isinstance(error, KeyboardInterrupt)):
+            raise
         # Not `sys.exit`, which would wait for what is being saved.
         notes = getattr(error, "__notes__", ["before training began"])
         print(f"Stopped at once: {'; '.join(notes)}.", file=sys.stderr, flush=True)
         sys.stdout.flush()
-        os._exit(128 + next(iter(error.args), signal.SIGINT))
+        os._exit(128 + (_HEARD or [signal.SIGINT])[-1])
+
+
+_HEARD: list[signal.Signals] = []
 
 
 def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt(signal.Signals(number))
+    _HEARD.append(signal.Signals(number))
+    raise KeyboardInterrupt(_HEARD[-1])
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """For imports: extension modules print errors of their own if one meets them in their start."""
+    with Interrupts() as met:
+        yield
+    if met.signal:
+        _stop(met.signal, None)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -123,11 +140,12 @@ def _parsed_main(adapt: Adapt | None, study: Study | None) -> Callable[[list[str
 def _start(config: ConfigDict, study: Study | None) -> None:
     flag: Any = flags.FLAGS["config"]
     name = Path(flag.config_filename).stem
-    start_jax()
     # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
-    from discogan_jax import hosts
-    from discogan_jax.settings import from_config
-    from discogan_jax.variants import plan, product
+    with _signals_later():
+        start_jax()
+        from discogan_jax import hosts
+        from discogan_jax.settings import from_config
+        from discogan_jax.variants import plan, product
 
     settings = from_config(config)
     keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
@@ -169,9 +187,10 @@ def _work(config: ConfigDict, study: Study | None, workdir: Path, jobs: list[Any
 
 
 def _train(config: ConfigDict, workdir: Path, say: Callable[[str], None]) -> None:
-    from discogan_jax import report
-    from discogan_jax.hosts import is_chief
-    from discogan_jax.train import train_and_evaluate
+    with _signals_later():
+        from discogan_jax import report
+        from discogan_jax.hosts import is_chief
+        from discogan_jax.train import train_and_evaluate
 
     def tell() -> str:
         page = report.write([workdir]) if is_chief() else None

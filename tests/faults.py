@@ -184,6 +184,13 @@ def sigterm_in_a_callback(trial):
     assert "Exception ignored" not in err
 
 
+def sigterm_in_an_import(trial):
+    """numpy tells of an interrupted import by an error of its own."""
+    terminate = "os.kill(os.getpid(), signal.SIGTERM)"
+    err = trial.end(trial.start(at("import", "numpy._core.umath", terminate)), 128 + signal.SIGTERM)
+    assert err == "Stopped at once: before training began.\n"
+
+
 def ctrl_c_twice(trial):
     """The second one comes while the first one's save is slow, as that of a large state is."""
     heard = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
@@ -231,6 +238,7 @@ PROCESS = {
     "SIGTERM in training": sigterm,
     "SIGTERM in start-up": sigterm_in_start_up,
     "SIGTERM in a callback": sigterm_in_a_callback,
+    "SIGTERM in an import": sigterm_in_an_import,
     "Ctrl-C twice, directory in use": ctrl_c_twice,
     "SIGKILL before the commit": killed_at("os.rename", "orbax-checkpoint-tmp", count=2),
     "SIGKILL before the manifest": killed_at("open", ".manifest.json."),

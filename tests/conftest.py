@@ -59,6 +59,13 @@ settings.register_profile("suite", derandomize=True, database=None, deadline=Non
 settings.load_profile("suite")
 
 
+@pytest.fixture
+def no_nan():
+    """An error wherever a compiled function returns a NaN."""
+    with jax.debug_nans(True):
+        yield
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Images of two domains, as arrays."""

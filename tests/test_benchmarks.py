@@ -162,6 +162,7 @@ def test_flops_of_the_updates_follow_from_the_layers():
     assert sum(flops.official(64)[0]) == 2 * 16 * (32**2 * 3 * 64 + 3 * 16**2 * 64 * 128) * 2
 
 
+@pytest.mark.long
 def test_jax_sides_go_on_training_and_agree(monkeypatch):
     """Flax's own layers compute the same; both sides keep the state that they donate."""
     images = {

@@ -193,24 +193,26 @@ def test_a_killed_process_ends_the_others_and_the_restart_goes_on(
     assert "Traceback" not in err
     before = steps_saved(workdir)[-1]
 
-    # Of a signal to one of them, all hear.
-    processes = start_two(arguments, cache)
-    runs_here.wait_for_line(numbers, 14, processes[0])
-    processes[victim].send_signal(signal.SIGTERM)
-    ended = end(processes)
-    assert [code for code, _, _ in ended] == [128 + signal.SIGTERM] * 2, ended
-    stop = steps_saved(workdir)[-1]
-    assert f"resuming {workdir} at step {before}" in ended[0][2]
-    assert f"SIGTERM: saved step {stop} of 24" in ended[0][2]
-    assert MESSAGE not in ended[0][2] + ended[1][2]
-    assert "Traceback" not in ended[0][2] + ended[1][2]
-
     ended = end(start_two(arguments, cache))
     assert [code for code, _, _ in ended] == [0, 0], ended
+    assert f"resuming {workdir} at step {before}" in ended[0][2]
     assert [line["step"] for line in lines(numbers)] == list(range(2, 25, 2))
     made = config(data, **FIELDS)
     assert_same(saved(workdir, made), saved(whole, made))
     assert [p for p in workdir.rglob("*") if "tmp" in p.name] == []
+
+
+@pytest.mark.long
+def test_all_hear_a_signal_to_one_of_them(data, cache, tmp_path):
+    workdir = tmp_path / "run"
+    processes = start_two(runs_here.command(data, workdir, **FIELDS), cache)
+    runs_here.wait_for_line(workdir / "metrics.jsonl", 8, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    ended = end(processes)
+    assert [code for code, _, _ in ended] == [128 + signal.SIGTERM] * 2, ended
+    assert f"SIGTERM: saved step {steps_saved(workdir)[-1]} of 24" in ended[0][2]
+    assert MESSAGE not in ended[0][2] + ended[1][2]
+    assert "Traceback" not in ended[0][2] + ended[1][2]
 
 
 @pytest.mark.long

@@ -8,6 +8,8 @@ from flax import linen as nn
 
 from discogan_jax import convolutions, layers, models
 
+pytestmark = pytest.mark.usefixtures("no_nan")
+
 KEY = jax.random.key(0)
 
 

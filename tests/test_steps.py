@@ -13,6 +13,8 @@ from discogan_jax import losses, steps
 from discogan_jax.data.order import Order, Resident
 from discogan_jax.state import OBJECTIVES, TrainState, adam, create_state
 
+pytestmark = pytest.mark.usefixtures("no_nan")
+
 
 def assert_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)

@@ -101,6 +101,7 @@ def test_one_cycle_is_the_librarys():
         np.testing.assert_allclose(x[1], y, atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_experiment_in_short(tmp_path):
     said = []
     experiment.compare(tmp_path / "run", seeds=1, cycles=60, say=said.append)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -98,9 +98,9 @@ def destinations(inputs: Sequence[Input], folder: Path) -> list[Path]:
     taken: set[Path] = set()
     places = []
     for i in inputs:
-        suffix = i.name.suffix.lstrip(".")
-        names = [i.name.with_suffix(".png"), i.name.with_name(f"{i.name.stem}-{suffix}.png")]
-        names += [i.name.with_name(f"{i.name.stem}-{n}.png") for n in range(2, len(inputs) + 2)]
+        stem, suffix = i.name.stem, i.name.suffix.lstrip(".")
+        endings = chain(["", f"-{suffix}"], (f"-{n}" for n in count(2)))
+        names = (i.name.with_name(f"{stem}{ending}.png") for ending in endings)
         name = next(name for name in names if name not in taken)
         taken.add(name)
         place = folder / name

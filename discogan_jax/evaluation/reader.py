@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Num, UInt8
+from tqdm import tqdm
 
 MAX_IMAGES = 4000  # to learn from
 STEPS = 400
@@ -106,7 +107,8 @@ def fit(
     tx = _adam(steps)
     opt_state = tx.init(params)
     random = np.random.default_rng(seed)
-    for step in range(steps):
+    shown = "learning to read real images"
+    for step in tqdm(range(steps), shown, delay=1.0, disable=None, leave=False):
         chosen = random.integers(0, len(images), min(BATCH, len(images)))
         batch = images[chosen], targets[chosen]
         noise = jax.random.fold_in(key, step)

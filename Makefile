@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long docs soak format bench bench-gpu clean
+.PHONY: demo test test-long docs soak format bench bench-long bench-gpu clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
@@ -32,14 +32,18 @@ format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Speed on a CPU beside PyTorch, at most 15 minutes; only a machine that does nothing else tells.
+# Speed on a CPU beside PyTorch, some 12 minutes; only a machine that does nothing else tells.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe official --batch 16 --budget 120
-	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
-	$(BIN)/python -m benchmarks.batch_sizes --budget 60
 	$(BIN)/python -m benchmarks.layers --budget 40
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
+	$(BIN)/python -m benchmarks.render
+
+# The book's recipe, other batch and image sizes, start-up, whole runs: some 20 minutes more.
+bench-long: .venv/installed-bench
+	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
+	$(BIN)/python -m benchmarks.batch_sizes --budget 60
 	$(BIN)/python -m benchmarks.startup --budget 60
 	$(BIN)/python -m benchmarks.loop --steps 50 --budget 60
 	$(BIN)/python -m benchmarks.render

@@ -4,12 +4,16 @@ Written from the papers' and the book's tables (docs/recipes.md), not from this 
 NCHW here; parameters of the official networks have the names of the published code.
 """
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
+
+# It copies the input for the book's even kernels, and says so once a process.
+warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserWarning)
 
 MAX_WIDTH = 512
 

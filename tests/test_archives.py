@@ -17,10 +17,11 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax.data import archives, download, tarballs
+from discogan_jax.data import archives, download, published, tarballs
 from discogan_jax.data.archives import prepare
 from discogan_jax.data.files import fingerprint
-from discogan_jax.data.tarballs import ARCHIVES, Member, images, locate, members
+from discogan_jax.data.published import ARCHIVES, locate
+from discogan_jax.data.tarballs import Member, images, members
 from discogan_jax.errors import InputError
 
 SHOES = ARCHIVES["edges2shoes"]
@@ -235,7 +236,7 @@ def test_locate_downloads_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch", fetch)
     target = tmp_path / "downloads" / "facades.tar.gz"
     assert locate("facades", None, tmp_path) == locate("facades", None, tmp_path) == target
-    assert asked == [(tarballs.BASE + "/facades.tar.gz", target, 30168306)]
+    assert asked == [(published.BASE + "/facades.tar.gz", target, 30168306)]
 
 
 def test_fingerprint_follows_the_content(path, shoes):

@@ -123,7 +123,8 @@ def test_mistakes_are_named(fields, named):
 
 
 def test_a_checkpoint_to_keep_beyond_the_end_is_no_mistake():
-    settings.from_config(changed(train__checkpoint_every=3, train__steps=9999))
+    train = settings.from_config(changed(train__checkpoint_every=3, train__steps=9999)).train
+    assert train.keep_every > train.steps
 
 
 @given(data=st.data())

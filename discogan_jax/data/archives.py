@@ -19,7 +19,8 @@ from tensorflow_datasets.core.utils import tqdm_utils
 from tqdm import tqdm
 
 from discogan_jax.data import files
-from discogan_jax.data.tarballs import ARCHIVES, BASE, REQUIRED, find, images, locate, members
+from discogan_jax.data.published import ARCHIVES, BASE, REQUIRED, find, locate
+from discogan_jax.data.tarballs import images, members
 
 SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
 

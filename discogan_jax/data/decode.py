@@ -18,7 +18,8 @@ from tqdm import tqdm
 from discogan_jax import images
 from discogan_jax.data import cache, tarballs
 from discogan_jax.data.cores import usable_cores
-from discogan_jax.data.tarballs import Archive, Member
+from discogan_jax.data.published import Archive
+from discogan_jax.data.tarballs import Member
 from discogan_jax.errors import InputError
 
 _SPLITS = ("train", "val")

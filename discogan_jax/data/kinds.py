@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax import images
-from discogan_jax.data import decode, tarballs
+from discogan_jax.data import decode, published
 from discogan_jax.data.files import fingerprint, locked
 from discogan_jax.errors import InputError
 from discogan_jax.host_tensorflow import tensorflow
@@ -72,13 +72,13 @@ class Archive:
         self._sides()  # a misspelt name is likelier than a file that is not there
         origin = "published"
         if self.archives is not None:
-            path = tarballs.locate(self.name, self.archives, self.data_dir)
+            path = published.locate(self.name, self.archives, self.data_dir)
             origin = fingerprint(path)
         return {"archive": self.name, "side": self.side, "half": self.half, "origin": origin}
 
     def _sides(self) -> tuple[str, str]:
-        choose(self.name, tarballs.ARCHIVES, self.label, "archive")
-        archive = tarballs.ARCHIVES[self.name]
+        choose(self.name, published.ARCHIVES, self.label, "archive")
+        archive = published.ARCHIVES[self.name]
         choose(self.side, (archive.left, archive.right), self.label, "side")
         return archive.left, archive.right
 
@@ -86,8 +86,8 @@ class Archive:
         """Decodes all of it."""
         decode.write_archive(
             folder,
-            tarballs.locate(self.name, self.archives, self.data_dir),
-            tarballs.ARCHIVES[self.name],
+            published.locate(self.name, self.archives, self.data_dir),
+            published.ARCHIVES[self.name],
             image_size=image_size,
             right=self.side == self._sides()[1],
             thicken=self.side == "edges",

@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache, catalogue, kinds, tarballs
+from discogan_jax.data import cache, catalogue, kinds, published
 from discogan_jax.data.cache import Images
 from discogan_jax.data.files import expanded
 from discogan_jax.data.items import Item
@@ -127,7 +127,7 @@ def described(
     found = _parse(source, data_dir, archives)
     if not isinstance(found, kinds.Archive) or found.archives is None or found.side != "photo":
         return None
-    items = catalogue.described(tarballs.locate(found.name, found.archives, data_dir))
+    items = catalogue.described(published.locate(found.name, found.archives, data_dir))
     if items is not None and found.half:
         middle = len(items["train"]) // 2
         part = slice(middle) if found.half == "first" else slice(middle, None)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -83,6 +84,8 @@ def run(default: str, adapt: Adapt | None = None, study: Study | None = None) ->
     flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
     flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
     log.show_news()
+    # Of a save that fails, Orbax leaves coroutines behind; the error says what matters.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     for number in SIGNALS:
         signal.signal(number, _stop)
     try:

@@ -50,11 +50,11 @@ def said(caplog):
 
 
 @pytest.mark.long
-def test_one_run_survives_every_end_of_its_process(data, cache, undisturbed, tmp_path):
+def test_one_run_survives_every_kill(data, cache, undisturbed, tmp_path):
     trial = faults.Trial(data, cache, tmp_path / "run", np.random.default_rng(5))
-    # `test_train.py` has SIGTERM in training, with TensorBoard and both feeds.
-    names = [name for name in faults.PROCESS if name != "SIGTERM in training"]
-    for fault in (faults.sigkill, *map(faults.PROCESS.get, names), faults.sigkill):
+    # What a signal meets is up to chance: `make soak` has those, many times over.
+    kills = [name for name in faults.PROCESS if name.startswith("SIGKILL")]
+    for fault in (faults.sigkill, *map(faults.PROCESS.get, kills), faults.sigkill):
         trial.hit(fault)
     trial.finish(undisturbed)
     # What was committed, but not sealed, is nobody's checkpoint.

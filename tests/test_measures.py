@@ -11,6 +11,7 @@ from skimage.metrics import (
 )
 
 from discogan_jax.measures import (
+    checkerboard,
     collapse,
     colour,
     distances,
@@ -209,6 +210,30 @@ class TestSlicedWasserstein:
     def test_one_image_has_no_halves(self):
         with pytest.raises(ValueError, match="halved"):
             realism.halves(1)
+
+
+class TestCheckerboard:
+    def test_is_the_energy_at_quarters_of_the_sampling_frequency(self):
+        x = noise(5, 24)[:, :, :16]
+        power = np.abs(np.fft.fft2(x - x.mean((1, 2), keepdims=True), axes=(1, 2))) ** 2
+        grid = np.zeros((24, 16), bool)
+        grid[::6, ::4] = True
+        expected = power[:, grid].sum() / power.sum()
+        assert checkerboard.grid_energy(x) == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize(("period", "seen"), [(2, True), (4, True), (8, False)])
+    def test_sees_what_repeats_every_two_or_four_pixels(self, period, seen):
+        x = smooth(20)
+        board = np.indices((32, 32)).sum(0) % period == 0
+        printed = x + 0.05 * board[:, :, None]
+        usual, found = (checkerboard.grid_energy(images) for images in (x, printed))
+        assert (found > 2 * usual) == seen
+        assert checkerboard.grid_energy(np.roll(printed, 1, 1)) == pytest.approx(found)
+
+    def test_one_colour_has_no_share_and_odd_sizes_are_refused(self):
+        assert np.isnan(checkerboard.grid_energy(np.full((2, 8, 8, 3), 0.5)))
+        with pytest.raises(ValueError, match="multiples of 4, not 8×10"):
+            checkerboard.grid_energy(np.zeros((1, 8, 10, 3)))
 
 
 class TestOverlap:

@@ -5,6 +5,7 @@ module            what it tells
 ================  ===================================================================
 `reconstruction`  how near images are to others that they should equal
 `realism`         how near a set of images is to real ones, without a trained network
+`checkerboard`    whether up-sampling left its grid
 `distances`       how far two sets of feature vectors are apart
 `overlap`         whether two sets of feature vectors lie in the same places
 `collapse`        whether outputs still differ as their inputs do

@@ -1,5 +1,6 @@
 """Runs a benchmark and reports it: a table to read, a file to keep."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -61,14 +62,15 @@ class Clocked:
     """Notes how long something took and how busy the machine was meanwhile.
 
     Attributes:
-      deadline: on ``time.perf_counter``.
+      deadline: on ``time.perf_counter``, if there is a budget.
       facts: what goes into the report.
     """
 
-    def __init__(self, budget: float, settings: Mapping[str, Any]):
+    def __init__(self, budget: float | None, settings: Mapping[str, Any]):
         self._begun, self._load = time.perf_counter(), machine.load()
-        self.deadline = self._begun + budget
-        self.facts: dict[str, Any] = {"settings": {**settings, "budget": budget}}
+        self.deadline = self._begun + (math.inf if budget is None else budget)
+        given = {} if budget is None else {"budget": budget}
+        self.facts: dict[str, Any] = {"settings": {**settings, **given}}
 
     def __enter__(self) -> "Clocked":
         return self
@@ -98,8 +100,9 @@ def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> di
     for key, value in about.items():
         print(f"{key}: {value}")
     load, took = report["load"], report["settings"]["took"]
+    budget = report["settings"].get("budget")
     print(f"load over a minute: {load['start']:.2f} at the start, {load['end']:.2f} at the end")
-    print(f"took {took:.0f} of {report['settings']['budget']:.0f} seconds\n")
+    print(f"took {took:.0f}{'' if budget is None else f' of {budget:.0f}'} seconds\n")
     print(text)
     print(path, flush=True)
     return report

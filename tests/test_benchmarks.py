@@ -9,9 +9,22 @@ import golden_weights as gw
 import jax
 import numpy as np
 import pytest
+import runs_here
+from PIL import Image
 from test_golden_official import trace_name
 
-from benchmarks import data, flops, harness, layers, machine, render, report, train_step, turns
+from benchmarks import (
+    data,
+    flops,
+    harness,
+    layers,
+    machine,
+    quality,
+    render,
+    report,
+    train_step,
+    turns,
+)
 from benchmarks.harness import Side, Work
 from discogan_jax import models
 from discogan_jax.data import catalogue
@@ -349,3 +362,85 @@ def test_torch_book_losses_and_gradients(kind):
             gradient[place] = gradients[total][ours][book_name(name)]
             label = f"fixed/grad_{total}/{theirs}/{name}"
             gw.check_gradient(gradient, golden[label], label, 3e-3)
+
+
+class TestQuality:
+    """What is read from the runs' numbers; that they can be read is tested with a real run."""
+
+    @staticmethod
+    def found(seconds_per_step, psnr, steps=(10, 20, 30)):
+        return quality.Curves(seconds_per_step, list(steps), {"psnr": psnr})
+
+    def test_means_are_of_both_directions_and_of_the_right_images(self):
+        numbers = {
+            "eval/a_to_b/coverage": 1.0,
+            "eval/b_to_a/coverage": 2.0,
+            "eval/a_to_b/psnr": 50.0,  # to a true pair, say
+            "eval/a_to_b_to_a/psnr": 3.0,
+            "eval/b_to_a_to_b/psnr": 4.0,
+            "const_a_loss": 9.0,
+        }
+        by_row = {m.row: m.of(numbers) for m in quality.MEASURES}
+        assert (by_row["coverage"], by_row["psnr"]) == (1.5, 3.5)
+        assert math.isnan(by_row["hue_error"])
+
+    def test_equal_time_is_read_between_measurements(self):
+        curves = self.found(2.0, [[1.0, 3.0, 4.0], [0.0, 0.0, 8.0]])
+        assert curves.at("psnr", 30.0) == [2.0, 0.0]
+        assert curves.at("psnr", 50.0) == [3.5, 4.0]
+        assert curves.at("psnr", 60.0) == [4.0, 8.0]
+        # Before the first and after the last measurement there is nothing to draw a line to.
+        assert curves.at("psnr", 1.0) == [1.0, 0.0]
+        assert curves.at("psnr", 99.0) == [4.0, 8.0]
+
+    def test_tables_say_who_is_good_sooner(self):
+        found = {
+            "official": self.found(1.0, [[1.0, 2.0, 6.0]]),
+            "best": self.found(0.5, [[5.0, 6.0, 7.0]]),
+        }
+        text = "\n".join(quality.tables(found))
+        assert "After 30 steps:" in text
+        assert "| PSNR there and back in dB | 6.000 | 7.000 |" in text
+        assert "After 15 seconds of training:" in text
+        assert "| steps | 15 | 30 |" in text
+        assert "| PSNR there and back in dB | 1.500 | 7.000 |" in text
+        # official's 6 dB of second 30 are there at second 10
+        assert text.endswith("* PSNR there and back in dB: 3.0 times")
+        reversed_ = {"official": found["best"], "best": found["official"]}
+        assert "\n".join(quality.tables(reversed_)).endswith("dB: it is not")
+
+
+@pytest.mark.long
+def test_quality_of_real_runs(tmp_path, monkeypatch, capsys):
+    data = runs_here.write_arrays(tmp_path / "data")
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    monkeypatch.setattr(quality, "PAGES", tmp_path)
+    sources = [f"arrays:{data / name}" for name in runs_here.DOMAINS]
+    small = [
+        "--image_size",
+        "16",
+        "--batch",
+        "4",
+        "--width",
+        "4",
+        "--steps",
+        "10",
+        "--points",
+        "2",
+        "--seeds",
+        "0",
+        "1",
+    ]
+    monkeypatch.setattr(
+        "sys.argv",
+        ["quality", "--name=x", *small, f"--folder={tmp_path}", "--sources", *sources],
+    )
+    quality.main()
+    assert "| coverage |" in capsys.readouterr().out
+    [path] = tmp_path.glob("quality-x-*.json")
+    kept = json.loads(path.read_text())["recipes"]
+    assert list(kept) == ["book", "official", "best"]
+    for curves in kept.values():
+        assert curves["steps"] == [5, 10]
+        assert np.shape(curves["values"]["coverage"]) == (2, 2)
+    assert Image.open(tmp_path / "quality-x.png").width > 500

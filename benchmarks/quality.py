@@ -70,7 +70,7 @@ MEASURES = (
     Measure("psnr", "PSNR there and back in dB", higher=True, back=True),
     Measure("pair_ssim", "SSIM to the true pair", higher=True),
     Measure("diversity", "diversity", higher=True),
-    Measure("grid_energy", "energy of the grid × 1000", higher=False),
+    Measure("grid_energy", "energy of the up-sampling grid", higher=False),
 )
 
 

@@ -27,6 +27,9 @@ def gan(s: Settings) -> DiscoGAN:
     if s.model.recipe == "book":
         generator = models.book_generator(literal=s.model.literal, **common)
         discriminator = models.book_discriminator(literal=s.model.literal, **common)
+    elif s.model.recipe == "best":
+        generator = models.best_generator(**common)
+        discriminator = models.best_discriminator(**common)
     else:
         generator = models.official_generator(s.model.bottleneck or None, **common)
         discriminator = models.official_discriminator(**common)

@@ -103,6 +103,39 @@ class ConvTranspose(nn.Module):
         return y
 
 
+class ResizeConv(nn.Module):
+    """Copies every pixel into a 2×2 square and convolves: up-sampling that leaves no checkerboard.
+
+    Odena et al. 2016, "Deconvolution and checkerboard artifacts". Copying is a transposed
+    convolution with ones, so both are one transposed convolution with the 3×3 kernel summed over
+    its four shifts in a 4×4 window: less than half of the arithmetic, and no large copy in memory.
+
+    Attributes:
+      features: output channels.
+      use_bias: adds a bias per output channel.
+      kernel_init: initial weights, of shape ``[3, 3, in, out]``.
+      dtype: what it computes in; parameters are float32.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B 2*h 2*w out"]:
+        """Up-samples feature maps."""
+        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
+        wide = sum((jnp.pad(turned, shift) for shift in shifts), jnp.zeros(()))
+        y = conv_transpose(x.astype(self.dtype), wide.astype(self.dtype), 2, "SAME")
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y
+
+
 def depth_to_space(x: Float[Array, "B H W depth"]) -> Float[Array, "B 2*H 2*W depth//4"]:
     """Sub-pixel up-sampling: four channels become a 2×2 square (Shi et al. 2016, arXiv 1609.05158).
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from discogan_jax.layers import Conv, ConvTranspose, depth_to_space, stripes
+from discogan_jax.layers import Conv, ConvTranspose, ResizeConv, depth_to_space, stripes
 
 KERNEL = (4, 4)
 LEAK = 0.2
@@ -33,7 +33,7 @@ official_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9, use_fast_varia
 book_init = nn.initializers.truncated_normal(0.02)
 official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
 
-Upsample = Literal["transpose", "subpixel", "reshape"]
+Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
 
 
 def _full(x: Array) -> Array:
@@ -48,8 +48,11 @@ class Generator(nn.Module):
       features: channels of the down-sampling levels; the way up mirrors them.
       bottleneck: channels of a 1×1 code between a valid 4×4 convolution and its transpose (the
         official "extra layers"), or None for no such pair.
-      upsample: ``"transpose"`` (transposed convolutions), ``"subpixel"`` (convolution to four
-        times the channels, then `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
+      upsample: ``"transpose"`` (transposed convolutions), ``"smooth"`` (the same, but the last
+        is a `ResizeConv`, which leaves no checkerboard), ``"subpixel"`` (convolution to four times
+        the channels, then `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
+      skip: hand each level's activations over to the way up, beside what comes from below (U-Net,
+        Ronneberger et al. 2015, arXiv 1505.04597).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
       norm: makes the normalization of every hidden layer but the first.
       use_bias: biases on the layers without normalization.
@@ -61,6 +64,7 @@ class Generator(nn.Module):
     features: tuple[int, ...]
     bottleneck: int | None = None
     upsample: Upsample = "transpose"
+    skip: bool = False
     output: Literal["sigmoid", "relu"] = "sigmoid"
     norm: Callable[..., nn.Module] = official_norm
     use_bias: bool = False
@@ -96,12 +100,14 @@ class Generator(nn.Module):
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
         )
 
+        downs = []
         for i, n in enumerate(self.features):
             first = i == 0
             x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
             if not first:
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
+            downs.append(x)
 
         if self.bottleneck is not None:
             x = conv(features=self.bottleneck, padding="VALID", name="code")(x)
@@ -110,15 +116,21 @@ class Generator(nn.Module):
             x = nn.relu(norm(name="decode_norm")(x))
 
         ups = self.features[-2::-1]
-        if self.upsample == "transpose":
+
+        def joined(x: Array, i: int) -> Array:
+            return jnp.concatenate([x, downs[-2 - i]], -1) if self.skip and i < len(ups) else x
+
+        if self.upsample in ("transpose", "smooth"):
             for i, n in enumerate(ups):
                 x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(features=n, name=f"up_{i}")(x)))
-            x = conv_t(features=channels, use_bias=self.use_bias, name="out")(x)
+                x = joined(x, i)
+            last = conv_t if self.upsample == "transpose" else partial(ResizeConv, **settings)
+            x = last(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
             rearrange = depth_to_space if self.upsample == "subpixel" else stripes
             for i, n in enumerate((*ups, self.features[0] // 2)):
                 x = nn.relu(norm(name=f"up_{i}_norm")(conv(features=4 * n, name=f"up_{i}")(x)))
-                x = rearrange(x)
+                x = joined(rearrange(x), i)
             x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
         activation = nn.sigmoid if self.output == "sigmoid" else nn.relu
@@ -134,8 +146,9 @@ class Discriminator(nn.Module):
         convolution straight to the logit (official).
       output: ``"logit"``, or ``"probability"``: the book's literal defect, a sigmoid before a loss
         that applies another one.
-      norm: makes the normalization of every hidden layer but the first.
-      use_bias: biases on the layers without normalization.
+      norm: makes the normalization of every hidden layer but the first; None for none, and biases
+        in its place.
+      use_bias: biases on the first and the last layer.
       kernel_init: initial weights.
       axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
       dtype: what it computes in; parameters, statistics and results are float32.
@@ -144,7 +157,7 @@ class Discriminator(nn.Module):
     features: tuple[int, ...]
     hidden: int | None = None
     output: Literal["logit", "probability"] = "logit"
-    norm: Callable[..., nn.Module] = official_norm
+    norm: Callable[..., nn.Module] | None = official_norm
     use_bias: bool = False
     kernel_init: Callable[..., Array] = official_init
     axis_name: str | None = None
@@ -161,21 +174,24 @@ class Discriminator(nn.Module):
           train: normalize with the batch's statistics instead of the running ones.
 
         Returns:
-          Logits, positive for "real", and the activations of every normalized convolution.
+          Logits, positive for "real", and the activations of every convolution but the first.
         """
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
         dense = partial(nn.Dense, use_bias=False, **settings)
-        norm = partial(
-            self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
-        )
+        where = {"use_running_average": not train, "axis_name": self.axis_name}
+        biased = self.norm is None
+
+        def norm(x: Array, name: str) -> Any:
+            return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
 
         activations = []
         for i, n in enumerate(self.features):
             first = i == 0
-            x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
+            use_bias = self.use_bias if first else biased
+            x = conv(features=n, strides=2, use_bias=use_bias, name=f"down_{i}")(x)
             if not first:
-                x = norm(name=f"down_{i}_norm")(x)
+                x = norm(x, f"down_{i}_norm")
             x = nn.leaky_relu(x, LEAK)
             if not first:
                 activations.append(_full(x))
@@ -184,8 +200,9 @@ class Discriminator(nn.Module):
             # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
             x = conv(features=1, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
-            x = dense(features=self.hidden, name="hidden")(x.reshape(x.shape[0], -1))
-            x = nn.leaky_relu(norm(name="hidden_norm")(x), LEAK)
+            x = x.reshape(x.shape[0], -1)
+            x = dense(features=self.hidden, use_bias=biased, name="hidden")(x)
+            x = nn.leaky_relu(norm(x, "hidden_norm"), LEAK)
             x = dense(features=1, use_bias=self.use_bias, name="out")(x)[:, 0]
         logits = _full(x)
         if self.output == "probability":
@@ -282,6 +299,30 @@ def official_discriminator(
     """
     recipe: dict[str, Any] = {"features": _doubling(width, levels(image_size))}
     return Discriminator(**(recipe | fields))
+
+
+def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Generator:
+    """`official_generator` with a last layer that leaves no checkerboard (docs/results.md).
+
+    Args:
+      image_size: pixels; sets the depth.
+      width: channels of the first level.
+      **fields: any field of `Generator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
+    return official_generator(None, image_size, width=width, **(recipe | fields))
+
+
+def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Discriminator:
+    """`official_discriminator` without batch norm (docs/results.md).
+
+    Args:
+      image_size: pixels; sets the depth.
+      width: channels of the first level.
+      **fields: any field of `Discriminator`, over the recipe's.
+    """
+    recipe: dict[str, Any] = {"norm": None}
+    return official_discriminator(image_size, width=width, **(recipe | fields))
 
 
 def count_parameters(params: Any) -> int:

@@ -51,13 +51,13 @@ class Model:
     """Which networks.
 
     Attributes:
-      recipe: ``book`` or ``official``.
+      recipe: ``book``, ``official`` or ``best``.
       width: channels of the first level; each level doubles them, up to 512.
       bottleneck: channels of the official "extra layers", 0 for none.
       literal: the book's code with its defects, for comparison only.
     """
 
-    recipe: Literal["book", "official"]
+    recipe: Literal["book", "official", "best"]
     width: int
     bottleneck: int
     literal: bool

@@ -44,10 +44,11 @@ WAYS = (
     "device feed",
     "train_steps",
 )
-# Every way but one, which is the same on all devices, and both of recipe and optimizer.
+# Every way but one, which is the same on all devices, and each of recipe and optimizer.
 FEW = (
     ("official", "discogan", "sgd", ("device feed", *WAYS[3:5])),
     ("book", "recongan", "adam", ("split state", "pmap")),
+    ("best", "discogan", "sgd", ("shard_map, check_vma=True",)),
 )
 
 
@@ -179,7 +180,7 @@ def main():
         json.dump({"differences": found, "restored wrongly": restored()}, sys.stdout)
         return
     parts = None
-    for case in itertools.product(("official", "book"), OBJECTIVES, TX):
+    for case in itertools.product(("official", "book", "best"), OBJECTIVES, TX):
         for way, found in differences(*case, WAYS).items():
             if parts is None:
                 parts = list(found)

@@ -54,6 +54,7 @@ def drawn_anew(data, path, **changes):
 NETWORKS = {
     "official": {},
     "bottleneck": {"model__bottleneck": 5},
+    "best": {"model__recipe": "best"},
     "book": {"model__recipe": "book"},
     "literal": {"model__recipe": "book", "model__literal": True},
     "bfloat16": {"train__precision": "bfloat16"},

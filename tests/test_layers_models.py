@@ -139,6 +139,15 @@ def test_layers_have_the_parameters_of_flax():
         close(a.apply(variables, x + 1), b.apply(variables, x + 1), 1e-5)
 
 
+def test_resize_conv_is_a_resize_and_a_convolution():
+    x = jax.random.normal(KEY, (2, 5, 7, 3))
+    layer = layers.ResizeConv(4)
+    variables = layer.init(KEY, x)
+    large = jax.image.resize(x, (2, 10, 14, 3), "nearest")
+    expected = nn.Conv(4, (3, 3)).apply(variables, large)
+    close(layer.apply(variables, x), expected, 1e-6)
+
+
 def test_depth_to_space_places_channels():
     x = np.arange(2 * 2 * 3 * 8).reshape(2, 2, 3, 8).astype(np.float32)
     y = np.asarray(layers.depth_to_space(jnp.asarray(x)))
@@ -189,9 +198,36 @@ def test_a_size_that_does_not_halve_is_refused_and_other_shapes_work():
         generator.apply(variables, jnp.ones((1, 32, 60, 3)), False)
 
 
-@pytest.mark.parametrize("recipe", ["book", "official"])
+@pytest.mark.parametrize("make", [models.book_discriminator, models.official_discriminator])
+def test_without_normalization_every_image_is_judged_by_itself(make):
+    judge = make(image_size=32, width=4, norm=None)
+    x = jax.random.uniform(KEY, (3, 32, 32, 3))
+    variables = judge.init(KEY, x, True)
+    assert set(variables) == {"params"}
+    logits, activations = judge.apply(variables, x, True)
+    alone, activations_alone = judge.apply(variables, x[1:2], True)
+    close(alone, logits[1:2], 1e-5)
+    for few, many in zip(activations_alone, activations, strict=True):
+        close(few, many[1:2], 1e-5)
+
+
+@pytest.mark.parametrize("make", [models.book_generator, models.official_generator])
+@pytest.mark.parametrize("skip", [False, True])
+def test_skip_connections_pass_the_deepest_level_by(make, skip):
+    generator = make(image_size=32, width=4, skip=skip)
+    x = jax.random.uniform(KEY, (2, 32, 32, 3))
+    variables = generator.init(KEY, x, True)
+    deepest = variables["params"]["down_2"]
+    deepest["kernel"] = jnp.zeros_like(deepest["kernel"])
+    y, again = (train(generator, variables, z)[0] for z in (x, x[:, ::-1]))
+    assert y.shape == x.shape
+    assert (float(jnp.abs(y - again).max()) > 1e-3) == skip
+
+
+@pytest.mark.parametrize("recipe", ["book", "official", "best"])
 def test_bfloat16_stays_inside(recipe):
     make = {
+        "best": (models.best_generator, models.best_discriminator),
         "book": (models.book_generator, models.book_discriminator),
         "official": (
             lambda **k: models.official_generator(None, **k),

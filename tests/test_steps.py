@@ -42,7 +42,7 @@ def swapped(tree):
     return {names[k]: v for k, v in tree.items()}
 
 
-@pytest.mark.parametrize("recipe", ["book", "official"])
+@pytest.mark.parametrize("recipe", ["book", "official", "best"])
 def test_swapping_the_domains_swaps_everything(recipe):
     gan = tiny.gan(recipe)
     state, batch = tiny.state(gan), tiny.batch()

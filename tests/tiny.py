@@ -34,6 +34,11 @@ def gan(recipe="official", tx=None, **fields):
             models.book_generator(SIZE, width=4),
             models.book_discriminator(SIZE, width=4, hidden=8),
         )
+    elif recipe == "best":
+        networks = (
+            models.best_generator(SIZE, width=4),
+            models.best_discriminator(SIZE, width=4),
+        )
     else:
         networks = (
             models.official_generator(None, SIZE, width=4),

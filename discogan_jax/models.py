@@ -51,8 +51,6 @@ class Generator(nn.Module):
       upsample: ``"transpose"`` (transposed convolutions), ``"smooth"`` (the same, but the last
         is a `ResizeConv`, which leaves no checkerboard), ``"subpixel"`` (convolution to four times
         the channels, then `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
-      skip: hand each level's activations over to the way up, beside what comes from below (U-Net,
-        Ronneberger et al. 2015, arXiv 1505.04597).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
       norm: makes the normalization of every hidden layer but the first.
       use_bias: biases on the layers without normalization.
@@ -64,7 +62,6 @@ class Generator(nn.Module):
     features: tuple[int, ...]
     bottleneck: int | None = None
     upsample: Upsample = "transpose"
-    skip: bool = False
     output: Literal["sigmoid", "relu"] = "sigmoid"
     norm: Callable[..., nn.Module] = official_norm
     use_bias: bool = False
@@ -100,14 +97,12 @@ class Generator(nn.Module):
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
         )
 
-        downs = []
         for i, n in enumerate(self.features):
             first = i == 0
             x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
             if not first:
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
-            downs.append(x)
 
         if self.bottleneck is not None:
             x = conv(features=self.bottleneck, padding="VALID", name="code")(x)
@@ -116,21 +111,16 @@ class Generator(nn.Module):
             x = nn.relu(norm(name="decode_norm")(x))
 
         ups = self.features[-2::-1]
-
-        def joined(x: Array, i: int) -> Array:
-            return jnp.concatenate([x, downs[-2 - i]], -1) if self.skip and i < len(ups) else x
-
         if self.upsample in ("transpose", "smooth"):
             for i, n in enumerate(ups):
                 x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(features=n, name=f"up_{i}")(x)))
-                x = joined(x, i)
             last = conv_t if self.upsample == "transpose" else partial(ResizeConv, **settings)
             x = last(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
             rearrange = depth_to_space if self.upsample == "subpixel" else stripes
             for i, n in enumerate((*ups, self.features[0] // 2)):
                 x = nn.relu(norm(name=f"up_{i}_norm")(conv(features=4 * n, name=f"up_{i}")(x)))
-                x = joined(rearrange(x), i)
+                x = rearrange(x)
             x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
         activation = nn.sigmoid if self.output == "sigmoid" else nn.relu

@@ -191,15 +191,6 @@ def _elementwise(graph: _Graph, eqn: Any, inputs: Sequence[Value], *, kind: str)
     return Tensor(graph.node(kind, names), axes)
 
 
-def _concatenate(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
-    if not all(isinstance(x, Tensor) for x in inputs):
-        raise _unknown("concatenation with constants")
-    tensors = [x for x in inputs if isinstance(x, Tensor)]
-    axes = tensors[0].axes
-    names = [_ordered(graph, x, axes) for x in tensors]
-    return Tensor(graph.node("Concat", names, axis=axes[eqn.params["dimension"]]), axes)
-
-
 def _select(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
     which, *cases = inputs
     if len(cases) != 2 or eqn.invars[0].aval.dtype != bool:
@@ -309,7 +300,6 @@ _ELEMENTWISE = {
 }
 
 _PLAIN: dict[str, Callable[..., Tensor]] = {
-    "concatenate": _concatenate,
     "conv_general_dilated": _convolution,
     "convert_element_type": _convert,
     "reshape": _reshape,

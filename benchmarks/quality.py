@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import report
 from configs import best, default, official
 from discogan_jax import runs, sweep
@@ -95,22 +97,13 @@ class Curves:
 
     def at(self, measure: str, second: float) -> list[float]:
         """Each seed's value at a time, on straight lines between those that were measured."""
-        return [_between(self.seconds, values, second) for values in self.values[measure]]
+        return [float(np.interp(second, self.seconds, v)) for v in self.values[measure]]
 
     def reached(self, measure: Measure, wanted: float) -> float | None:
         """The first measured time at which the mean over seeds is as good as a value, or None."""
         means = map(statistics.fmean, zip(*self.values[measure.row], strict=True))
         times = zip(self.seconds, means, strict=True)
         return next((t for t, mean in times if measure.reaches(mean, wanted)), None)
-
-
-def _between(times: Sequence[float], values: Sequence[float], time: float) -> float:
-    for (t0, v0), (t1, v1) in zip(
-        zip(times, values, strict=True), zip(times[1:], values[1:], strict=True), strict=False
-    ):
-        if time <= t1:
-            return v0 + (v1 - v0) * max(time - t0, 0) / (t1 - t0)
-    return values[-1]
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:
@@ -131,7 +124,7 @@ def variants(args: argparse.Namespace) -> list[Variant]:
                 share * args.steps * (train.d_updates + train.g_updates)
             )
         every = args.steps // args.points
-        train.steps, train.evaluate_every, train.log_every = args.steps, every, every // 5
+        train.steps, train.evaluate_every, train.log_every = args.steps, every, max(every // 5, 1)
         train.sample_every, train.checkpoint_every, train.keep_every = args.steps, args.steps, 0
         found.append(
             Variant(name, {k: v for k, v in flat(runs.plain(config)).items() if k != "seed"})
@@ -256,10 +249,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
     args = parser.parse_args()
+    if args.points < 1 or args.steps % args.points:
+        parser.error(
+            f"--steps {args.steps} is no multiple of --points {args.points}: it is "
+            "measured so many times, the last time at the end"
+        )
     start_jax()
     folder = args.folder / args.name
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    settings.pop("archives"), settings.pop("data_dir"), settings.pop("folder")
+    places = ("archives", "data_dir", "sources", "folder")  # of this machine
+    settings = {name: value for name, value in vars(args).items() if name not in places}
     with report.Clocked(None, settings) as clocked:
         config = default.get_config()
         sweep.run(config, variants(args), folder, seeds=args.seeds)

@@ -1,9 +1,12 @@
-"""bags ↔ shoes, the recipe that this library recommends: 64 px, batch 64, 30,000 cycles.
+"""bags ↔ shoes: better than the published recipes in short runs. 64 px, batch 16, 1,500 cycles.
 
 python -m experiments.bags_shoes --config=configs/best.py --config.data.archives=DIR
 
-What differs from `configs/official.py` was chosen by short runs on photographs of 32 px, each
-change by what it did to held-out images: docs/results.md has the numbers and what did not help.
+What differs from `configs/official.py` was chosen by runs of 500 steps on photographs of 32 px;
+docs/results.md has the numbers. After 1,000 steps at 32 px and half the width, on 800 images a
+domain: reconstruction at 19.8 dB (official: 16.5), hue errors of 28° (45°), coverage of 0.52
+(0.40). **Longer is not better yet:** from about 2,500 steps on, reconstruction and kernel distance
+get worse on so few images. 64 px is not tried.
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +17,7 @@ from configs import official
 def get_config() -> ConfigDict:
     """The published networks, judged without batch norm, and no checkerboard."""
     config = official.get_config()
-    config.data.batch_size = 64
+    config.data.batch_size = 16
     config.model.recipe = "best"
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5
@@ -23,4 +26,9 @@ def get_config() -> ConfigDict:
     config.loss.rate_updates = 0
     config.optim.learning_rate = 1e-3
     config.optim.ema_decay = 0.99
+    config.train.steps = 1500
+    config.train.sample_every = 250
+    config.train.evaluate_every = 250
+    config.train.checkpoint_every = 250
+    config.train.keep_every = 250
     return config

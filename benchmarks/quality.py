@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks import report
 from configs import best, default, official
 from discogan_jax import runs, sweep
 from discogan_jax.continuing import flat
+from discogan_jax.errors import InputError
 from discogan_jax.launch import start_jax
 from discogan_jax.variants import Variant
 from discogan_jax.whole_file import read_lines, replacing
@@ -203,8 +205,6 @@ def _sooner(measure: Measure, found: Mapping[str, Curves]) -> str:
 
 def draw(found: Mapping[str, Curves], path: Path) -> None:
     """The curves against time: means, and the range over seeds."""
-    from matplotlib.figure import Figure
-
     shown = _common(found)
     columns = 3
     rows = math.ceil(len(shown) / columns)
@@ -232,6 +232,12 @@ def draw(found: Mapping[str, Curves], path: Path) -> None:
         figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
 
 
+def published_sources() -> list[str]:
+    """Where the default config's images come from."""
+    data = default.get_config().data
+    return [data.source_a, data.source_b]
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -239,7 +245,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=[*RECIPES], choices=RECIPES)
     parser.add_argument("--archives", help="folder of the pix2pix archives; none downloads them")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--sources", nargs=2, default=list(flat_sources()), help="of both domains")
+    parser.add_argument("--sources", nargs=2, default=published_sources(), help="of both domains")
     parser.add_argument("--domains", nargs=2, default=["bags", "shoes"])
     parser.add_argument("--image_size", type=int, default=32, help="pixels")
     parser.add_argument("--batch", type=int, default=16)
@@ -259,18 +265,14 @@ def main() -> None:
     places = ("archives", "data_dir", "sources", "folder")  # of this machine
     settings = {name: value for name, value in vars(args).items() if name not in places}
     with report.Clocked(None, settings) as clocked:
-        config = default.get_config()
-        sweep.run(config, variants(args), folder, seeds=args.seeds)
+        try:
+            sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
+        except InputError as error:
+            parser.error(str(error))
     found = {name: curves(folder, name, args.seeds) for name in args.recipes}
     draw(found, PAGES / f"quality-{args.name}.png")
     facts = {name: c.__dict__ | {"seconds": c.seconds} for name, c in found.items()}
     report.keep(f"quality-{args.name}", clocked, {"recipes": facts}, "\n".join(tables(found)))
-
-
-def flat_sources() -> tuple[str, str]:
-    """Where the default config's images come from."""
-    data = default.get_config().data
-    return data.source_a, data.source_b
 
 
 if __name__ == "__main__":

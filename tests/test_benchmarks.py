@@ -443,4 +443,5 @@ def test_quality_of_real_runs(tmp_path, monkeypatch, capsys):
     for curves in kept.values():
         assert curves["steps"] == [5, 10]
         assert np.shape(curves["values"]["coverage"]) == (2, 2)
-    assert Image.open(tmp_path / "quality-x.png").width > 500
+    with Image.open(tmp_path / "quality-x.png") as picture:
+        assert picture.width > 500

@@ -131,7 +131,7 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     found = json.loads((workdir / "evaluation.json").read_text())
     assert (found["step"], found["parameters"]) == (2, "averaged")
     # Noise has no hue: the rows of colours are left out.
-    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 21
+    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 23
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
     assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"

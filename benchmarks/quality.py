@@ -15,6 +15,7 @@ Writes `results/quality-NAME.json` and, of the curves, `docs/quality-NAME.png`.
 import argparse
 import math
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,11 +121,8 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         data.image_size, data.batch_size = args.image_size, args.batch
         if args.width:
             config.model.width = args.width
-        if config.loss.rate_updates:
-            share = config.loss.rate_updates / (train.steps * (train.d_updates + train.g_updates))
-            config.loss.rate_updates = round(
-                share * args.steps * (train.d_updates + train.g_updates)
-            )
+        rate_updates = config.loss.rate_updates * args.steps / train.steps
+        config.loss.rate_updates = round(rate_updates)
         every = args.steps // args.points
         train.steps, train.evaluate_every, train.log_every = args.steps, every, max(every // 5, 1)
         train.sample_every, train.checkpoint_every, train.keep_every = args.steps, args.steps, 0
@@ -266,9 +264,11 @@ def main() -> None:
     settings = {name: value for name, value in vars(args).items() if name not in places}
     with report.Clocked(None, settings) as clocked:
         try:
-            sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
+            outcomes = sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
         except InputError as error:
             parser.error(str(error))
+    if bad := [f"{o.directory}: {o.why}" for o in outcomes if o.why]:
+        sys.exit("nothing to compare:\n" + "\n".join(bad))
     found = {name: curves(folder, name, args.seeds) for name in args.recipes}
     draw(found, PAGES / f"quality-{args.name}.png")
     facts = {name: c.__dict__ | {"seconds": c.seconds} for name, c in found.items()}

@@ -416,24 +416,13 @@ def test_quality_of_real_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(quality, "PAGES", tmp_path)
     sources = [f"arrays:{data / name}" for name in runs_here.DOMAINS]
-    small = [
-        "--image_size",
-        "16",
-        "--batch",
-        "4",
-        "--width",
-        "4",
-        "--steps",
-        "10",
-        "--points",
-        "2",
-        "--seeds",
-        "0",
-        "1",
-    ]
+    small = ["--image_size=16", "--batch=4", "--width=4", "--steps=10", "--points=2"]
     monkeypatch.setattr(
         "sys.argv",
-        ["quality", "--name=x", *small, f"--folder={tmp_path}", "--sources", *sources],
+        [
+            *("quality", "--name=x", *small, f"--folder={tmp_path}"),
+            *("--seeds", "0", "1", "--sources", *sources),
+        ],
     )
     quality.main()
     assert "| coverage |" in capsys.readouterr().out

@@ -4,7 +4,8 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,63 @@ class JsonLines:
         self._file.close()
 
 
+class InBackground:
+    """Opens a writer, and writes with it, on a thread of its own.
+
+    What fails there is raised by the next call, and at the latest by `flush` or `close`.
+    """
+
+    def __init__(self, open_it: Callable[[], Writer]):
+        """Returns at once.
+
+        Args:
+          open_it: called on the thread; imports that take seconds belong there.
+        """
+        self._thread = ThreadPoolExecutor(1, "writer")
+        self._writer = self._thread.submit(open_it)
+        self._written: list[Future[None]] = []
+
+    def _later(self, method: str, *args: Any) -> None:
+        def write() -> None:
+            getattr(self._writer.result(), method)(*args)
+
+        done = [future for future in self._written if future.done()]
+        self._written = [future for future in self._written if future not in done]
+        self._written.append(self._thread.submit(write))
+        for future in done:
+            future.result()
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Writer`."""
+        self._later("write_scalars", step, scalars)
+
+    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
+        """See `Writer`."""
+        self._later("write_images", step, images)
+
+    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+        """See `Writer`."""
+        self._later("write_histograms", step, arrays)
+
+    def flush(self) -> None:
+        """See `Writer`."""
+        self._later("flush")
+        self._wait()
+
+    def close(self) -> None:
+        """See `Writer`."""
+        try:
+            self._later("close")
+        finally:
+            self._thread.shutdown()
+        self._wait()
+
+    def _wait(self) -> None:
+        written, self._written = self._written, []
+        for future in written:
+            future.result()
+
+
 class Both:
     """Writes everything to several writers."""
 
@@ -127,11 +185,15 @@ def open_writer(directory: Path, start_step: int) -> Writer:
             "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
         )
         return lines
-    tensorflow()
-    from clu import metric_writers  # late, like TensorFlow: seconds
+    # Importing TensorFlow takes seconds, in which the first step can be compiled.
+    return Both(lines, InBackground(lambda: _events(directory)))
 
-    events = metric_writers.SummaryWriter(str(directory))
-    return Both(lines, metric_writers.AsyncWriter(events))
+
+def _events(directory: Path) -> Any:
+    tensorflow()
+    from clu import metric_writers
+
+    return metric_writers.SummaryWriter(str(directory))
 
 
 def write_hparams(
@@ -147,10 +209,7 @@ def write_hparams(
     """
     if _missing():
         return
-    tensorflow()
-    from clu import metric_writers
-
-    events = metric_writers.SummaryWriter(str(directory))
+    events = _events(directory)
     events.write_hparams(hparams)
     events.write_scalars(step, {k: v for k, v in measures.items() if math.isfinite(v)})
     events.close()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -113,3 +114,52 @@ def test_without_clu_or_tensorflow_there_are_lines_alone(tmp_path, monkeypatch, 
     writer.close()
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
     assert said == [f"{missing} not installed: no TensorBoard events, only metrics.jsonl"]
+
+
+def test_background_writer_opens_and_writes_in_order_elsewhere():
+    calls, opened = [], threading.Event()
+
+    class Recorder:
+        def __getattr__(self, method):
+            return lambda *args: calls.append((threading.current_thread().name, method, *args))
+
+    def open_it():
+        assert opened.wait(60)
+        return Recorder()
+
+    writer = writers.InBackground(open_it)
+    writer.write_scalars(1, {"x": 1})
+    writer.write_images(2, {})
+    writer.write_histograms(3, {})
+    assert not calls
+    opened.set()
+    writer.flush()
+    assert [call[1] for call in calls] == [
+        "write_scalars",
+        "write_images",
+        "write_histograms",
+        "flush",
+    ]
+    writer.close()
+    assert calls[-1][1] == "close"
+    assert all(call[0].startswith("writer") for call in calls)
+
+
+@pytest.mark.parametrize("when", ["open", "write"])
+def test_background_writer_tells_what_failed(when):
+    def fail(*_):
+        raise OSError("disk full")
+
+    class Full(writers.Both):
+        write_scalars = fail
+
+    writer = writers.InBackground(fail if when == "open" else Full)
+    writer.write_scalars(1, {})
+    with pytest.raises(OSError, match="disk full"):
+        writer.flush()
+    if when == "open":
+        with pytest.raises(OSError, match="disk full"):
+            writer.close()
+    else:
+        writer.close()
+    assert not any(t.name.startswith("writer") for t in threading.enumerate())

@@ -54,13 +54,15 @@ def permute(index: Any, size: int, key: Any) -> Any:
     Returns:
       uint32 of the same shape; for one key, a bijection of ``range(size)``.
     """
-    u = index.__array_namespace__().uint32
-    maximum = index.__array_namespace__().maximum
-    n = u(size)
+    xp = index.__array_namespace__()
+    n = xp.uint32(size)
+    # Of all rounds at once: an operation for each would be most of the time to trace this.
+    even = xp.arange(0, 2 * _ROUNDS, 2, dtype=xp.uint32).reshape(-1, *[1] * key.ndim)
+    offsets = _hash(key[None], even) % n
+    salts = _hash(key[None], even + xp.uint32(1))
     for r in range(_ROUNDS):
-        offset = _hash(key, u(2 * r)) % n
-        partner = (offset + n - index) % n
-        swap = _mix(maximum(index, partner) ^ _hash(key, u(2 * r + 1))) & u(1)
+        partner = (offsets[r] + n - index) % n
+        swap = _mix(xp.maximum(index, partner) ^ salts[r]) & xp.uint32(1)
         index = index + (partner - index) * swap
     return index
 

@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
 
     config.optim = ConfigDict()
     config.optim.learning_rate = 2e-4
+    config.optim.d_learning_rate = config_dict.placeholder(float)  # None: the same
     config.optim.b1 = 0.9
     config.optim.b2 = 0.999
     config.optim.l2 = 0.0

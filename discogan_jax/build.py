@@ -33,12 +33,13 @@ def gan(s: Settings) -> DiscoGAN:
     else:
         generator = models.official_generator(s.model.bottleneck or None, **common)
         discriminator = models.official_discriminator(**common)
-    tx = adam(s.optim.learning_rate, s.optim.b1, s.optim.b2, s.optim.l2)
+    rate = s.optim.learning_rate
+    d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
     return DiscoGAN(
         generator=generator,
         discriminator=discriminator,
-        gen_tx=tx,
-        dis_tx=tx,
+        gen_tx=adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
+        dis_tx=adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
         weights=LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)}),
         objective=s.loss.objective,
         d_updates=s.train.d_updates,

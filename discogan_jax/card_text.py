@@ -156,6 +156,7 @@ def _recipe(run: Run) -> Iterator[str]:
     generator = models.count_parameters(run.state.gen.params[run.directions[0]])
     loss = ("adversarial", "feature", "reconstruction", "identity", "discriminator")
     rate = ("rate_start", "rate", "rate_updates")
+    d_rate = s.optim.d_learning_rate
     facts = {
         "networks": f"`{s.model.recipe}`, {s.model.width} channels in the first level"
         + (f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else "")
@@ -165,7 +166,9 @@ def _recipe(run: Run) -> Iterator[str]:
         "objective": f"`{s.loss.objective}`",
         "weights of the losses": ", ".join(f"{name} {getattr(s.loss, name):g}" for name in loss),
         "their schedule": ", ".join(f"{name} {getattr(s.loss, name)}" for name in rate),
-        "optimizer": f"Adam {s.optim.learning_rate:g}, β1 {s.optim.b1:g}, β2 {s.optim.b2:g}"
+        "optimizer": f"Adam {s.optim.learning_rate:g}"
+        + (f" ({d_rate:g} for the discriminators)" if d_rate else "")
+        + f", β1 {s.optim.b1:g}, β2 {s.optim.b2:g}"
         + (f", L2 {s.optim.l2:g}" if s.optim.l2 else ""),
         "updates in a step": f"{s.train.d_updates} of the discriminators, {s.train.g_updates} of "
         "the generators",

@@ -72,9 +72,20 @@ class Loss(LossWeights):
 
 @dataclass(frozen=True)
 class Optim:
-    """Adam, for both players: `state.adam`; `ema_decay` 0 keeps no averages."""
+    """Adam, for both players: `state.adam`.
+
+    Attributes:
+      learning_rate: of the generators, and of the discriminators if they have none of their own.
+      d_learning_rate: of the discriminators (two time scales; Heusel et al. 2017, arXiv
+        1706.08500), or None.
+      b1: decay of the mean of gradients.
+      b2: decay of the mean of their squares.
+      l2: times the parameters, added to the gradients.
+      ema_decay: of the averaged parameters of the generators; 0 keeps no averages.
+    """
 
     learning_rate: float
+    d_learning_rate: float | None
     b1: float
     b2: float
     l2: float
@@ -213,6 +224,8 @@ def _check(s: Settings) -> None:
         "train.d_updates": (s.train.d_updates, MAX_UPDATES),
         "train.g_updates": (s.train.g_updates, MAX_UPDATES),
     }
+    if s.optim.d_learning_rate is not None:
+        positive["optim.d_learning_rate"] = s.optim.d_learning_rate
     rates = {"loss.rate_start": s.loss.rate_start, "loss.rate": s.loss.rate}
     decays = {"b1": s.optim.b1, "b2": s.optim.b2, "ema_decay": s.optim.ema_decay}
     problems = [f"{n} must not be negative, it is {v}" for n, v in not_negative.items() if v < 0]

@@ -35,8 +35,8 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
       prefix: of the names in messages: sections with a dot at the end.
 
     Raises:
-      InputError: an unknown or missing field, or a value of the wrong type; nothing else is raised,
-        whatever the values are.
+      InputError: an unknown field, a missing one that may not be None, or a value of the wrong
+        type; nothing else is raised, whatever the values are.
     """
     if isinstance(values, type) or not hasattr(values, "items"):
         where = f"config.{prefix}".rstrip(".")
@@ -44,12 +44,14 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     hints = typing.get_type_hints(cls)
     for name in values:
         check_known(name, hints, prefix)
-    missing = [f"{prefix}{name}" for name in hints if name not in values]
+    # What may be None may be missing: a run of an older version lacks what has come since.
+    absent = {name for name in hints if name not in values}
+    optional = {name for name in absent if types.NoneType in typing.get_args(hints[name])}
+    missing = [f"{prefix}{name}" for name in hints if name in absent - optional]
     if missing:
         raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
-    return cls(
-        **{n: _value(hint, _get(values, n, prefix), prefix + n) for n, hint in hints.items()}
-    )
+    given = {n: _get(values, n, prefix) for n in hints if n not in absent}
+    return cls(**{n: _value(hint, given.get(n), prefix + n) for n, hint in hints.items()})
 
 
 def _get(values: Mapping[str, Any], name: str, prefix: str) -> Any:

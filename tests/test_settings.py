@@ -6,6 +6,7 @@ import math
 import runpy
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import discogan_jax
 from configs import default
-from discogan_jax import cadence, continuing, settings
+from discogan_jax import build, cadence, continuing, settings
 from discogan_jax.errors import InputError
 
 KEYS = st.one_of(st.text(), st.integers(), st.binary(), st.tuples(st.integers()), st.none())
@@ -106,6 +107,7 @@ def test_every_shipped_config_is_accepted(path):
             ["config.train.keep_every", "multiple of train.checkpoint_every (3)", "10000"],
         ),
         ({"train__checkpoint_every": 0}, ["config.train.keep_every", "or 0"]),
+        ({"optim__d_learning_rate": 0.0}, ["config.optim.d_learning_rate", "above 0"]),
         ({"loss__rate": 1.5}, ["loss.rate", "[0, 1]", "1.5"]),
         ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
         ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
@@ -167,6 +169,25 @@ def test_missing_fields_are_named():
         settings.from_config(config)
     with pytest.raises(InputError, match="config must hold fields, not None"):
         settings.from_config(None)
+
+
+def test_config_of_an_older_version_lacks_what_has_come_since():
+    new = changed().to_dict()
+    old = changed().to_dict()
+    del old["optim"]["d_learning_rate"]
+    assert settings.from_config(old) == settings.from_config(new)
+    assert continuing.differences(old, new) == []
+
+
+def test_each_player_has_its_own_learning_rate():
+    one, other = (
+        build.gan(settings.from_config(changed(optim__learning_rate=0.5, optim__d_learning_rate=d)))
+        for d in (None, 0.25)
+    )
+    for gan, rates in ((one, (0.5, 0.5)), (other, (0.5, 0.25))):
+        for tx, rate in zip((gan.gen_tx, gan.dis_tx), rates, strict=True):
+            update, _ = tx.update(jnp.ones(()), tx.init(jnp.ones(())), jnp.ones(()))
+            np.testing.assert_allclose(update, -rate, rtol=1e-5)  # Adam's first is as long as that
 
 
 def test_names_on_the_command_line_are_checked_alike():

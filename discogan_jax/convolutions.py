@@ -7,9 +7,11 @@ them run in the forms below; forward mode (``jax.jvp``) is not defined.
 
 `gather` makes ``y`` (a convolution), `scatter` ``x`` (a transposed convolution), `correlate` the
 kernel (the gradient of either). On CPU each becomes matrix products where those are faster than
-XLA's own convolution (`python -m benchmarks.layers` compares); these three functions choose.
+XLA's own convolution (`python -m benchmarks.layers` compares), fewer of them where `winograd` can;
+these three functions choose.
 """
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,11 +20,16 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from discogan_jax import winograd
+
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 # Floating-point operations below which a layer takes XLA's form on every backend: there is nothing
 # to gain (`docs/performance.md`), and the products take twice as long to compile.
 WORTHWHILE = 1e8
+
+# Positions, over the batch, below which Winograd's products have too few rows to gain by.
+MANY_POSITIONS = 512
 
 Images = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
@@ -59,6 +66,14 @@ class Window(NamedTuple):
         images = batch if isinstance(batch, int) else 1  # left open in an exported program
         return self.k % self.stride == 0 and 2 * images * self.positions * kernel_size >= WORTHWHILE
 
+    def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
+        """Whether `winograd` makes it faster; not in bfloat16, which would round its sums."""
+        images = batch if isinstance(batch, int) else 1
+        possible = (self.k, self.stride) == (4, 2) and not any(m % 2 for m in self.maps)
+        large = images * self.positions >= MANY_POSITIONS and min(channels) >= 16
+        exact = jnp.finfo(dtype).bits >= 32
+        return possible and large and exact and self.worthwhile(batch, 16 * math.prod(channels))
+
     @property
     def positions(self) -> int:
         """The number of positions."""
@@ -94,10 +109,13 @@ def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
     plain = partial(_gather_plain, window=window)
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
-    if small and window.worthwhile(x.shape[0], kernel.size):
-        products = partial(_gather_products, window=window)
-        return lax.platform_dependent(x, kernel, cpu=products, default=plain)
-    return plain(x, kernel)
+    if window.suits_winograd(x.shape[0], x.dtype, kernel.shape[2:]):
+        quick = partial(_gather_winograd, window=window)
+    elif small and window.worthwhile(x.shape[0], kernel.size):
+        quick = partial(_gather_products, window=window)
+    else:
+        return plain(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=quick, default=plain)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -106,7 +124,9 @@ def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
     dilated = partial(_scatter_dilated, window=window)
     if not window.worthwhile(y.shape[0], kernel.size):
         return dilated(y, kernel)
-    if window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
+    if window.suits_winograd(y.shape[0], y.dtype, kernel.shape[2:]):
+        quick = partial(_scatter_winograd, window=window)
+    elif window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
         quick = partial(_scatter_products, window=window)
     else:
         quick = partial(_scatter_subpixels, window=window)
@@ -117,8 +137,13 @@ def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate(x: Images, y: Maps, window: Window) -> Kernel:
     """The gradient of `gather` and `scatter` with respect to the kernel."""
-    worthwhile = window.worthwhile(x.shape[0], window.k**2 * x.shape[-1] * y.shape[-1])
-    quick = _correlate_columns if worthwhile and y.shape[-1] >= 16 else _correlate_canonical
+    channels = x.shape[-1], y.shape[-1]
+    if window.suits_winograd(x.shape[0], x.dtype, channels):
+        quick = _correlate_winograd
+    elif y.shape[-1] >= 16 and window.worthwhile(x.shape[0], window.k**2 * math.prod(channels)):
+        quick = _correlate_columns
+    else:
+        quick = _correlate_canonical
     on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
     return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)
 
@@ -162,6 +187,17 @@ correlate.defvjp(_both(correlate), _correlate_bwd)
 
 def _ends(window: Window) -> list[tuple[int, int]]:
     return list(zip(window.before, window.after, strict=True))
+
+
+def _with_edges(x: Array, window: Window) -> Array:
+    """Images with all that the window sees, zeros around them."""
+    edges = [(0, 0, 0), *((low, high, 0) for low, high in _ends(window)), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
+def _without_edges(x: Array, window: Window) -> Array:
+    edges = [(0, 0, 0), *((-low, -high, 0) for low, high in _ends(window)), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
 # XLA's convolutions.
@@ -221,8 +257,7 @@ def _columns(x: Array, window: Window) -> Array:
     """What the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
     B, _, _, C = x.shape
     (h, w), s = window.maps, window.stride
-    edges = [(0, 0, 0), *((low, high, 0) for low, high in _ends(window)), (0, 0, 0)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    x = _with_edges(x, window)
     x = x.reshape(B, x.shape[1] // s, s, x.shape[2] // s, s * C)
     pieces = [
         x[:, row // s : row // s + h, row % s, piece : piece + w]
@@ -244,9 +279,7 @@ def _correlate_columns(x: Array, y: Array, window: Window) -> Array:
 def _squares(blocks: Array, window: Window) -> Array:
     """Blocks of ``stride × stride`` pixels, ``[B, h', w', stride, stride, in]``, as images."""
     B, h, w, s, _, C = blocks.shape
-    x = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C)
-    edges = [(0, 0, 0), *((-low, -high, 0) for low, high in _ends(window)), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+    return _without_edges(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C), window)
 
 
 def _scatter_products(y: Array, kernel: Array, window: Window) -> Array:
@@ -276,3 +309,15 @@ def _scatter_subpixels(y: Array, kernel: Array, window: Window) -> Array:
         dimension_numbers=LAYOUT,
     )
     return _squares(made.reshape(*made.shape[:3], s, s, C), window)
+
+
+def _gather_winograd(x: Array, kernel: Array, window: Window) -> Array:
+    return winograd.gather(_with_edges(x, window), kernel)
+
+
+def _scatter_winograd(y: Array, kernel: Array, window: Window) -> Array:
+    return _without_edges(winograd.scatter(y, kernel), window)
+
+
+def _correlate_winograd(x: Array, y: Array, window: Window) -> Array:
+    return winograd.correlate(_with_edges(x, window), y)

@@ -31,6 +31,7 @@ SHAPES = [  # size, channels, kernel, stride, padding
     (6, (3, 20), 4, 2, "SAME"),
     (5, (20, 3), 4, 2, "SAME"),
     (9, (18, 33), 4, 2, "VALID"),
+    (10, (18, 33), 4, 2, "VALID"),
     (20, (33, 18), 4, 2, "SAME"),
     (4, (17, 17), 4, 1, "SAME"),
     (9, (40, 18), 4, 1, "SAME"),
@@ -44,6 +45,7 @@ SHAPES = [  # size, channels, kernel, stride, padding
 def any_size(monkeypatch):
     """Small layers take the forms of large ones, too."""
     monkeypatch.setattr(convolutions, "WORTHWHILE", 0)
+    monkeypatch.setattr(convolutions, "MANY_POSITIONS", 0)
 
 
 def kernel_shape(name, channels, k):

@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
     config.loss.rate_start = 0.5
     config.loss.rate_updates = 0
     config.optim.learning_rate = 1e-3
+    config.optim.d_learning_rate = 2e-4
     config.optim.ema_decay = 0.99
     config.train.steps = 1500
     config.train.sample_every = 250

@@ -69,7 +69,8 @@ class Window(NamedTuple):
     def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
         """Whether `winograd` makes it faster; not in bfloat16, which would round its sums."""
         images = batch if isinstance(batch, int) else 1
-        possible = (self.k, self.stride) == (4, 2) and not any(m % 2 for m in self.maps)
+        possible = self.k == 4 and self.stride <= 2
+        possible = possible and not any(m * self.stride % 4 for m in self.maps)
         large = images * self.positions >= MANY_POSITIONS and min(channels) >= 16
         exact = jnp.finfo(dtype).bits >= 32
         return possible and large and exact and self.worthwhile(batch, 16 * math.prod(channels))
@@ -312,12 +313,12 @@ def _scatter_subpixels(y: Array, kernel: Array, window: Window) -> Array:
 
 
 def _gather_winograd(x: Array, kernel: Array, window: Window) -> Array:
-    return winograd.gather(_with_edges(x, window), kernel)
+    return winograd.gather(_with_edges(x, window), kernel, window.stride)
 
 
 def _scatter_winograd(y: Array, kernel: Array, window: Window) -> Array:
-    return _without_edges(winograd.scatter(y, kernel), window)
+    return _without_edges(winograd.scatter(y, kernel, window.stride), window)
 
 
 def _correlate_winograd(x: Array, y: Array, window: Window) -> Array:
-    return winograd.correlate(_with_edges(x, window), y)
+    return winograd.correlate(_with_edges(x, window), y, window.stride)

@@ -35,6 +35,7 @@ SHAPES = [  # size, channels, kernel, stride, padding
     (20, (33, 18), 4, 2, "SAME"),
     (4, (17, 17), 4, 1, "SAME"),
     (9, (40, 18), 4, 1, "SAME"),
+    (8, (18, 33), 4, 1, "SAME"),
     (9, (18, 2), 4, 1, "SAME"),
     (4, (5, 1), 4, 1, "VALID"),
     (7, (5, 6), 3, 2, "SAME"),

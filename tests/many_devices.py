@@ -26,7 +26,7 @@ import numpy as np
 import tiny
 from jax.sharding import PartitionSpec as P
 
-from discogan_jax import checkpoint, sharding, split_step, steps
+from discogan_jax import checkpoint, convolutions, layers, sharding, split_step, steps
 from discogan_jax.data import feed
 from discogan_jax.data.order import Order
 from discogan_jax.state import OBJECTIVES, adam
@@ -146,6 +146,39 @@ def difference(one, other):
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in leaves)
 
 
+def layer_differences():
+    """The same for the kernel gradients of single layers, in the forms that large layers take."""
+    convolutions.WORTHWHILE = convolutions.MANY_POSITIONS = 0
+    mesh = sharding.data_mesh()
+    x = jax.random.normal(jax.random.key(0), (8, 8, 8, 16), jnp.float64)
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 16, 16), jnp.float64)
+    found = {}
+    for layer, stride in itertools.product((layers.conv, layers.conv_transpose), (1, 2)):
+
+        def gradient(kernel, x, layer=layer, stride=stride):
+            return jax.grad(lambda k: jnp.sin(layer(x, k, stride, "SAME")).sum())(kernel)
+
+        def checked(kernel, x, gradient=gradient):
+            return gradient(kernel, x)  # summed over the devices, since the kernel is on all
+
+        def unchecked(kernel, x, gradient=gradient):
+            return jax.lax.psum(gradient(kernel, x), AXIS)
+
+        mapped = partial(jax.shard_map, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P())
+        shards = x.reshape(8, 1, *x.shape[1:])
+        ways = {
+            "jit": jax.jit(gradient)(kernel, sharding.place(x, jax.NamedSharding(mesh, P(AXIS)))),
+            "pmap": jax.pmap(unchecked, AXIS, in_axes=(None, 0))(kernel, shards)[0],
+            "shard_map, check_vma=True": jax.jit(mapped(checked))(kernel, x),
+            "shard_map, check_vma=False": jax.jit(mapped(unchecked, check_vma=False))(kernel, x),
+        }
+        expected = gradient(kernel, x)
+        found[f"{layer.__name__}, stride {stride}"] = {
+            way: difference(result, expected) for way, result in ways.items()
+        }
+    return found
+
+
 def restored():
     """A checkpoint of four devices on one and on eight, whole and split: names of what differs."""
     gan = tiny.gan(ema_decay=0.9)
@@ -177,7 +210,12 @@ def main():
     assert jax.device_count() == 8
     if "--all" not in sys.argv:
         found = {" ".join(c[:3]): differences(*c) for c in FEW}
-        json.dump({"differences": found, "restored wrongly": restored()}, sys.stdout)
+        found = {
+            "differences": found,
+            "restored wrongly": restored(),
+            "layers": layer_differences(),
+        }
+        json.dump(found, sys.stdout)
         return
     parts = None
     for case in itertools.product(("official", "book", "best"), OBJECTIVES, TX):

@@ -29,6 +29,9 @@ def test_every_way_to_use_eight_devices_makes_the_same_update():
         for way, parts in ways.items():
             for part, difference in parts.items():
                 assert difference < 1e-11, (case, way, part)
+    assert sum(map(len, results["layers"].values())) == 16
+    for layer, ways in results["layers"].items():
+        assert max(ways.values()) < 1e-11, layer
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():

@@ -4,9 +4,9 @@ python -m experiments.bags_shoes --config=configs/best.py --config.data.archives
 
 What differs from `configs/official.py` was chosen by runs of 500 steps on photographs of 32 px;
 docs/results.md has the numbers. After 1,000 steps at 32 px and half the width, on 800 images a
-domain: reconstruction at 19.8 dB (official: 16.5), hue errors of 28° (45°), coverage of 0.52
-(0.40). **Longer is not better yet:** from about 2,500 steps on, reconstruction and kernel distance
-get worse on so few images. 64 px is not tried.
+domain: reconstruction at 20.9 dB (official: 16.7), hue errors of 30° (41°), coverage of 0.54
+(0.38). To 4,500 steps, the longest run, only reconstruction gets worse, by 1.5 dB. 64 px is not
+tried.
 """
 
 from ml_collections import ConfigDict

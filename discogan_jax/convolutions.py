@@ -63,17 +63,21 @@ class Window(NamedTuple):
 
     def worthwhile(self, batch: Any, kernel_size: int) -> bool:
         """Whether products are possible (whole strides) and there is enough to compute."""
-        images = batch if isinstance(batch, int) else 1  # left open in an exported program
-        return self.k % self.stride == 0 and 2 * images * self.positions * kernel_size >= WORTHWHILE
+        enough = 2 * self._known(batch) * self.positions * kernel_size >= WORTHWHILE
+        return self.k % self.stride == 0 and enough
 
     def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
         """Whether `winograd` makes it faster; not in bfloat16, which would round its sums."""
-        images = batch if isinstance(batch, int) else 1
         possible = self.k == 4 and self.stride <= 2
         possible = possible and not any(m * self.stride % 4 for m in self.maps)
-        large = images * self.positions >= MANY_POSITIONS and min(channels) >= 16
+        large = self._known(batch) * self.positions >= MANY_POSITIONS and min(channels) >= 16
         exact = jnp.finfo(dtype).bits >= 32
         return possible and large and exact and self.worthwhile(batch, 16 * math.prod(channels))
+
+    @staticmethod
+    def _known(batch: Any) -> int:
+        """The number of images; one where an exported program leaves it open."""
+        return batch if isinstance(batch, int) else 1
 
     @property
     def positions(self) -> int:

@@ -29,6 +29,7 @@ def unit(images: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
     return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
+# Compiled of its own, so that a cycle traces a network once for each shape, not at every call.
 @partial(jax.jit, static_argnums=0)
 def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[Any, Any]:
     """A network in training mode: its result and its updated running statistics."""

@@ -79,7 +79,45 @@ class JsonLines:
         self._file.close()
 
 
-class InBackground:
+class _Passing:
+    """A writer that passes on what it is told."""
+
+    def _pass(self, method: str, *args: Any) -> None:
+        raise NotImplementedError
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """See `Writer`."""
+        self._pass("write_scalars", step, scalars)
+
+    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
+        """See `Writer`."""
+        self._pass("write_images", step, images)
+
+    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+        """See `Writer`."""
+        self._pass("write_histograms", step, arrays)
+
+    def flush(self) -> None:
+        """See `Writer`."""
+        self._pass("flush")
+
+    def close(self) -> None:
+        """See `Writer`."""
+        self._pass("close")
+
+
+class Both(_Passing):
+    """Writes everything to several writers."""
+
+    def __init__(self, *writers: Writer):
+        self._writers = writers
+
+    def _pass(self, method: str, *args: Any) -> None:
+        for writer in self._writers:
+            getattr(writer, method)(*args)
+
+
+class InBackground(_Passing):
     """Opens a writer, and writes with it, on a thread of its own.
 
     What fails there is raised by the next call, and at the latest by `flush` or `close`.
@@ -95,7 +133,7 @@ class InBackground:
         self._writer = self._thread.submit(open_it)
         self._written: list[Future[None]] = []
 
-    def _later(self, method: str, *args: Any) -> None:
+    def _pass(self, method: str, *args: Any) -> None:
         def write() -> None:
             getattr(self._writer.result(), method)(*args)
 
@@ -105,27 +143,15 @@ class InBackground:
         for future in done:
             future.result()
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """See `Writer`."""
-        self._later("write_scalars", step, scalars)
-
-    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
-        """See `Writer`."""
-        self._later("write_images", step, images)
-
-    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
-        """See `Writer`."""
-        self._later("write_histograms", step, arrays)
-
     def flush(self) -> None:
         """See `Writer`."""
-        self._later("flush")
+        super().flush()
         self._wait()
 
     def close(self) -> None:
         """See `Writer`."""
         try:
-            self._later("close")
+            super().close()
         finally:
             self._thread.shutdown()
         self._wait()
@@ -134,38 +160,6 @@ class InBackground:
         written, self._written = self._written, []
         for future in written:
             future.result()
-
-
-class Both:
-    """Writes everything to several writers."""
-
-    def __init__(self, *writers: Writer):
-        self._writers = writers
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """See `Writer`."""
-        for writer in self._writers:
-            writer.write_scalars(step, scalars)
-
-    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
-        """See `Writer`."""
-        for writer in self._writers:
-            writer.write_images(step, images)
-
-    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
-        """See `Writer`."""
-        for writer in self._writers:
-            writer.write_histograms(step, arrays)
-
-    def flush(self) -> None:
-        """See `Writer`."""
-        for writer in self._writers:
-            writer.flush()
-
-    def close(self) -> None:
-        """See `Writer`."""
-        for writer in self._writers:
-            writer.close()
 
 
 def open_writer(directory: Path, start_step: int) -> Writer:

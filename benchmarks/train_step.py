@@ -72,13 +72,21 @@ def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.f
 
 @contextmanager
 def flax_layers() -> Iterator[None]:
-    """Networks that are traced in here have Flax's convolutions, not the library's."""
+    """Networks that are traced in here have Flax's convolutions, not the library's.
+
+    `steps` keeps the trace of a network, and modules of other layers are equal to it: so what is
+    traced is forgotten, on the way in and on the way out.
+    """
 
     def conv_transpose(stride: int = 2, **fields: Any) -> nn.Module:
         return nn.ConvTranspose(strides=(stride, stride), transpose_kernel=True, **fields)
 
-    with mock.patch.multiple(models, Conv=nn.Conv, ConvTranspose=conv_transpose):
-        yield
+    jax.clear_caches()
+    try:
+        with mock.patch.multiple(models, Conv=nn.Conv, ConvTranspose=conv_transpose):
+            yield
+    finally:
+        jax.clear_caches()
 
 
 def jax_calls(

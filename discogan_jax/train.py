@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,13 @@ from discogan_jax.interrupts import Interrupts
 from discogan_jax.progress import Progress
 from discogan_jax.recorder import Recorder
 from discogan_jax.settings import Settings, from_config
-from discogan_jax.state import DiscoGAN, TrainState, create_state
+from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, create_state
 
 # A dispatch is not interrupted: so many cycles at most wait for a signal to be heard.
 MAX_STEPS_AT_ONCE = 100
 
 Advance = Callable[[TrainState, int], tuple[TrainState, steps.Metrics, int]]
+Lower = Callable[[TrainState], jax.stages.Lowered]
 
 
 class _Waiting:
@@ -116,7 +118,12 @@ def train_and_evaluate(
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)
             return state
         step_jit = split_step.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
-        advance, waiting = _make_advance(s, gan, loaded, mesh, step_jit, start=step, clock=clock)
+        advance, lower, waiting = _make_advance(
+            s, gan, loaded, mesh, step_jit, start=step, clock=clock
+        )
+        # Beside the first samples. What fails in it fails in the first step again, and is told.
+        ahead = stack.enter_context(ThreadPoolExecutor(1))
+        compiled = ahead.submit(lambda: lower(state).compile())
         writer = open_writer(workdir, step) if hosts.is_chief() else writers.Both()  # to none
         stack.callback(writer.close)
         shown = None if hosts.is_chief() else stack.enter_context(Path(os.devnull).open("w"))
@@ -128,6 +135,7 @@ def train_and_evaluate(
             progress.say(f"resuming {workdir} at step {step}")
         elif s.train.sample_every:
             recorder.sample(state, step)
+        wait([compiled])
         return _loop(recorder, advance, waiting, state, interrupts=interrupts, clock=clock)
 
 
@@ -165,8 +173,13 @@ def _make_advance(
     *,
     start: int,
     clock: Callable[[], float],
-) -> tuple[Advance, _Waiting | None]:
-    """How the state gets from step to step: fed cycle by cycle, or many in one dispatch."""
+) -> tuple[Advance, Lower, _Waiting | None]:
+    """How the state gets from step to step: fed cycle by cycle, or many in one dispatch.
+
+    Returns:
+      The step, the lowering of its program, whose compilation the step then finds done, and what
+      counts the time that the feed takes.
+    """
     order = build.order(s, loaded)
     train = {d: x.train for d, x in loaded.items()}
     kind, why = feed.choose(s.data.feed, train)
@@ -182,10 +195,20 @@ def _make_advance(
         if _loops_on_device(mesh):
             seed = jnp.asarray(s.seed, jnp.uint32)
             dispatch = partial(steps.train_steps_jit, gan, data=data, seed=seed)
-            return lambda state, n: (*dispatch(state, n=n), n), None
+            return (
+                lambda state, n: (*dispatch(state, n=n), n),
+                lambda state: steps.train_steps_jit.lower(gan, state, data=data, seed=seed, n=1),
+                None,
+            )
         batches = feed.device_feed(data, s.seed, start, split)
     waiting = _Waiting(batches, clock)
-    return lambda state, _: (*step_jit(gan, state, waiting.take()), 1), waiting
+    shape = (gan.updates, s.data.batch_size, *build.image_shape(s))
+    batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=split)
+    return (
+        lambda state, _: (*step_jit(gan, state, waiting.take()), 1),
+        lambda state: step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch)),
+        waiting,
+    )
 
 
 def _loops_on_device(mesh: Mesh) -> bool:

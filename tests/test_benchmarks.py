@@ -175,6 +175,21 @@ def test_flops_of_the_updates_follow_from_the_layers():
     assert sum(flops.official(64)[0]) == 2 * 16 * (32**2 * 3 * 64 + 3 * 16**2 * 64 * 128) * 2
 
 
+def test_flax_side_is_not_ours_although_networks_are_traced_once():
+    gan = train_step.library("official", 16, 4)
+    state = train_step.create_state(jax.random.key(0), gan, (16, 16, 3))
+    batch = {d: np.zeros((2, 16, 16, 3), np.uint8) for d in "ab"}
+
+    def own_derivatives() -> int:
+        traced = jax.make_jaxpr(lambda s, b: train_step.steps.g_step(gan, s, b))(state, batch)
+        return str(traced).count("custom_vjp")
+
+    ours = own_derivatives()
+    with train_step.flax_layers():
+        assert own_derivatives() == 0
+    assert own_derivatives() == ours > 0
+
+
 @pytest.mark.long
 def test_jax_sides_go_on_training_and_agree(monkeypatch):
     """Flax's own layers compute the same; both sides keep the state that they donate."""

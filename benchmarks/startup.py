@@ -65,7 +65,7 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
         def first_step(*args: Any, **fields: Any) -> Any:
             marks["initial state or checkpoint"] = since_start()
-            advance, lower, waiting = make_advance(*args, **fields)
+            advance, waiting = make_advance(*args, **fields)
             marks["feed"] = since_start()
 
             def once(state: Any, n: int) -> NoReturn:
@@ -75,7 +75,7 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
                 print("\n" + json.dumps(marks), flush=True)
                 os._exit(0)
 
-            return once, lower, waiting
+            return once, waiting
 
         with (
             mock.patch.object(build, "images", _marked(marks, "pictures", build.images)),

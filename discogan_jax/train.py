@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,6 @@ from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, create_state
 MAX_STEPS_AT_ONCE = 100
 
 Advance = Callable[[TrainState, int], tuple[TrainState, steps.Metrics, int]]
-Lower = Callable[[TrainState], jax.stages.Lowered]
 
 
 class _Waiting:
@@ -118,12 +117,7 @@ def train_and_evaluate(
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)
             return state
         step_jit = split_step.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
-        advance, lower, waiting = _make_advance(
-            s, gan, loaded, mesh, step_jit, start=step, clock=clock
-        )
-        # Beside the first samples. What fails in it fails in the first step again, and is told.
-        ahead = stack.enter_context(ThreadPoolExecutor(1))
-        compiled = ahead.submit(lambda: lower(state).compile())
+        advance, waiting = _make_advance(s, gan, loaded, mesh, step_jit, start=step, clock=clock)
         writer = open_writer(workdir, step) if hosts.is_chief() else writers.Both()  # to none
         stack.callback(writer.close)
         shown = None if hosts.is_chief() else stack.enter_context(Path(os.devnull).open("w"))
@@ -134,8 +128,8 @@ def train_and_evaluate(
         if step:
             progress.say(f"resuming {workdir} at step {step}")
         elif s.train.sample_every:
-            recorder.sample(state, step)
-        wait([compiled])
+            with _compiling(s, gan, state, mesh, step_jit):
+                recorder.sample(state, step)
         return _loop(recorder, advance, waiting, state, interrupts=interrupts, clock=clock)
 
 
@@ -173,13 +167,8 @@ def _make_advance(
     *,
     start: int,
     clock: Callable[[], float],
-) -> tuple[Advance, Lower, _Waiting | None]:
-    """How the state gets from step to step: fed cycle by cycle, or many in one dispatch.
-
-    Returns:
-      The step, the lowering of its program, whose compilation the step then finds done, and what
-      counts the time that the feed takes.
-    """
+) -> tuple[Advance, _Waiting | None]:
+    """How the state gets from step to step: fed cycle by cycle, or many in one dispatch."""
     order = build.order(s, loaded)
     train = {d: x.train for d, x in loaded.items()}
     kind, why = feed.choose(s.data.feed, train)
@@ -195,26 +184,36 @@ def _make_advance(
         if _loops_on_device(mesh):
             seed = jnp.asarray(s.seed, jnp.uint32)
             dispatch = partial(steps.train_steps_jit, gan, data=data, seed=seed)
-            return (
-                lambda state, n: (*dispatch(state, n=n), n),
-                lambda state: steps.train_steps_jit.lower(gan, state, data=data, seed=seed, n=1),
-                None,
-            )
+            return lambda state, n: (*dispatch(state, n=n), n), None
         batches = feed.device_feed(data, s.seed, start, split)
     waiting = _Waiting(batches, clock)
+    return lambda state, _: (*step_jit(gan, state, waiting.take()), 1), waiting
+
+
+@contextmanager
+def _compiling(
+    s: Settings, gan: DiscoGAN, state: TrainState, mesh: Mesh, step_jit: Any
+) -> Iterator[None]:
+    """Compiles a step, or loads its program, beside what is done in here."""
+    if not _on_cpu(mesh):  # other compilers time kernels, which would be disturbed
+        yield
+        return
     shape = (gan.updates, s.data.batch_size, *build.image_shape(s))
-    batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=split)
-    return (
-        lambda state, _: (*step_jit(gan, state, waiting.take()), 1),
-        lambda state: step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch)),
-        waiting,
-    )
+    batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=sharding.split_batches(mesh))
+    with ThreadPoolExecutor(1) as pool:
+        # What fails there fails in the first step again, and is told.
+        pool.submit(lambda: step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch)).compile())
+        yield
+
+
+def _on_cpu(mesh: Mesh) -> bool:
+    return mesh.devices.flat[0].platform == "cpu"
 
 
 def _loops_on_device(mesh: Mesh) -> bool:
     # On CPU a dispatch costs nothing beside a step, and many in one would be deaf to signals; on
     # several devices each would draw the whole batch.
-    return mesh.size == 1 and mesh.devices.flat[0].platform != "cpu"
+    return mesh.size == 1 and not _on_cpu(mesh)
 
 
 def _loop(

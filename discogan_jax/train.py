@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -108,27 +108,29 @@ def train_and_evaluate(
         )
         where = sharding.of_state(mesh, shapes, s.train.shard_state)
         state = checkpoints.restore(shapes, where)
-        if state is None:
-            # No partial and no lambda: then runs of one process share what is compiled.
-            create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=where)
-            state = create(jax.random.key(s.seed), gan, build.image_shape(s))
-        step = int(state.step)
-        if step >= s.train.steps:
+        step = 0 if state is None else int(state.step)
+        if state is not None and step >= s.train.steps:
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)
             return state
         step_jit = split_step.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
-        advance, waiting = _make_advance(s, gan, loaded, mesh, step_jit, start=step, clock=clock)
-        writer = open_writer(workdir, step) if hosts.is_chief() else writers.Both()  # to none
-        stack.callback(writer.close)
-        shown = None if hosts.is_chief() else stack.enter_context(Path(os.devnull).open("w"))
-        progress = Progress(step, s.train.steps, 2 * s.data.batch_size * gan.updates, shown)
-        stack.callback(progress.close)
-        recorder = Recorder(s, gan, workdir, loaded, checkpoints, writer, progress)
-        interrupts = stack.enter_context(Interrupts())
-        if step:
-            progress.say(f"resuming {workdir} at step {step}")
-        elif s.train.sample_every:
-            with _compiling(s, gan, state, mesh, step_jit):
+        with _compiling(s, gan, shapes, where, mesh, step_jit):
+            if state is None:
+                # No partial and no lambda: then runs of one process share what is compiled.
+                create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=where)
+                state = create(jax.random.key(s.seed), gan, build.image_shape(s))
+            advance, waiting = _make_advance(
+                s, gan, loaded, mesh, step_jit, start=step, clock=clock
+            )
+            writer = open_writer(workdir, step) if hosts.is_chief() else writers.Both()  # to none
+            stack.callback(writer.close)
+            shown = None if hosts.is_chief() else stack.enter_context(Path(os.devnull).open("w"))
+            progress = Progress(step, s.train.steps, 2 * s.data.batch_size * gan.updates, shown)
+            stack.callback(progress.close)
+            recorder = Recorder(s, gan, workdir, loaded, checkpoints, writer, progress)
+            interrupts = stack.enter_context(Interrupts())
+            if step:
+                progress.say(f"resuming {workdir} at step {step}")
+            elif s.train.sample_every:
                 recorder.sample(state, step)
         return _loop(recorder, advance, waiting, state, interrupts=interrupts, clock=clock)
 
@@ -192,18 +194,24 @@ def _make_advance(
 
 @contextmanager
 def _compiling(
-    s: Settings, gan: DiscoGAN, state: TrainState, mesh: Mesh, step_jit: Any
+    s: Settings, gan: DiscoGAN, shapes: TrainState, where: Any, mesh: Mesh, step_jit: Any
 ) -> Iterator[None]:
     """Compiles a step, or loads its program, beside what is done in here."""
     if not _on_cpu(mesh):  # other compilers time kernels, which would be disturbed
         yield
         return
+    state = jax.tree.map(
+        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), shapes, where
+    )
     shape = (gan.updates, s.data.batch_size, *build.image_shape(s))
     batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=sharding.split_batches(mesh))
-    with ThreadPoolExecutor(1) as pool:
-        # What fails there fails in the first step again, and is told.
-        pool.submit(lambda: step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch)).compile())
-        yield
+    # Traced first: two threads that trace would only wait for Python's lock.
+    lowered = step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch))
+    pool = ThreadPoolExecutor(1)
+    compiled = pool.submit(lowered.compile)
+    pool.shutdown(wait=False)
+    yield  # what is raised in here is told at once
+    wait([compiled])  # what failed there fails in the first step again, and is told then
 
 
 def _on_cpu(mesh: Mesh) -> bool:

@@ -323,6 +323,7 @@ def nan_batch(made, workdir, rng):
         return step_before(gan, state, batches)
 
     with pytest.MonkeyPatch.context() as patch:
+        step.lower = step_before.lower
         patch.setattr(steps, "train_step_jit", step)
         with pytest.raises(DivergedError, match="is nan"):
             train.train_and_evaluate(made, workdir)

@@ -198,7 +198,8 @@ def test_first_step_finds_its_program_compiled_beside_the_samples(data, tmp_path
         train.train_and_evaluate(config(data, **SHORT | {"data__feed": feed}), tmp_path)
     finally:
         jax.config.update("jax_log_compiles", False)
-    told = [r for r in caplog.records if r.getMessage().startswith("Compiling jit(train_step) ")]
+    done = "Finished XLA compilation of jit(train_step) "
+    told = [r for r in caplog.records if r.getMessage().startswith(done)]
     [compiled] = told
     assert compiled.threadName != threading.main_thread().name
 
@@ -257,6 +258,7 @@ def spoil(monkeypatch, at, change):
         state, metrics = step_before(gan, state, batches)
         return change(state, metrics) if int(state.step) == at else (state, metrics)
 
+    spoilt.lower = step_before.lower
     monkeypatch.setattr(steps, "train_step_jit", spoilt)
 
 
@@ -309,6 +311,7 @@ def test_save_that_fails_in_the_background_ends_the_run_at_the_next_step(
             time.sleep(0.2)
         return step_before(*args)
 
+    step.lower = step_before.lower
     monkeypatch.setattr(steps, "train_step_jit", step)
     writer = Silent()
     made = config(data, **SHORT | {"train__log_every": 0, "train__steps": 50})

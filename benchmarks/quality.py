@@ -45,12 +45,14 @@ class Measure:
       title: for people.
       higher: whether more is better.
       back: whether it is about the way there and back.
+      wide: whether it differs by orders of magnitude, and is drawn so.
     """
 
     row: str
     title: str
     higher: bool
     back: bool = False
+    wide: bool = False
 
     def of(self, numbers: Mapping[str, float]) -> float:
         """The mean over directions; not a number where there is none."""
@@ -68,14 +70,14 @@ class Measure:
 
 MEASURES = (
     Measure("sliced_wasserstein", "sliced Wasserstein × 1000", higher=False),
-    Measure("kernel_distance", "kernel distance", higher=False),
+    Measure("kernel_distance", "kernel distance", higher=False, wide=True),
     Measure("coverage", "coverage", higher=True),
     Measure("hue_error", "hue error in degrees", higher=False),
     Measure("lightness_correlation", "correlation of lightness", higher=True),
     Measure("psnr", "PSNR there and back in dB", higher=True, back=True),
     Measure("pair_ssim", "SSIM to the true pair", higher=True),
     Measure("diversity", "diversity", higher=True),
-    Measure("grid_energy", "energy of the up-sampling grid", higher=False),
+    Measure("grid_energy", "energy of the up-sampling grid", higher=False, wide=True),
 )
 
 
@@ -219,6 +221,8 @@ def draw(found: Mapping[str, Curves], path: Path) -> None:
                 color=line.get_color(),
             )
         axis.set_title(f"{m.title} ({'higher' if m.higher else 'lower'} is better)", fontsize=9)
+        if m.wide:
+            axis.set_yscale("symlog", linthresh=0.1)
         axis.set_xlabel("seconds of training", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)

@@ -9,6 +9,7 @@ training, are off. Waiting for data is what the loop itself reports, as a share 
 """
 
 import argparse
+import contextlib
 import json
 import runpy
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 from benchmarks import turns
 from discogan_jax import build, steps, train, writers
 from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host_tensorflow import tensorflow
 from discogan_jax.launch import start_jax
 from discogan_jax.settings import Settings, from_config
 from discogan_jax.state import create_state
@@ -67,6 +69,8 @@ class _Listening:
 
 def whole(config: Any, number: int) -> turns.Numbers:
     """Seconds of a step of a training run, and the share of them that it waited for data."""
+    with contextlib.suppress(ImportError):
+        tensorflow()  # start-up, too, though training leaves it to its first numbers
     opened: list[_Listening] = []
 
     def open_writer(workdir: Path, step: int) -> Any:

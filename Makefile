@@ -45,7 +45,7 @@ bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
 	$(BIN)/python -m benchmarks.batch_sizes --budget 60
 	$(BIN)/python -m benchmarks.startup --budget 60
-	$(BIN)/python -m benchmarks.loop --steps 50 --budget 60
+	$(BIN)/python -m benchmarks.loop --steps 200 --budget 60
 	$(BIN)/python -m benchmarks.render
 
 # The same on a GPU, in less than 9 minutes, with what the Python at hand has installed.

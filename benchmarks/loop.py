@@ -3,13 +3,12 @@
     python -m benchmarks.loop --config configs/sample.py --steps 200 --budget 240
 
 The sides: `bare` calls the compiled step on batches that lie on the device; `run` is
-`train_and_evaluate` with the config's cadences, timed from its first written numbers to its return,
-so with the last samples and checkpoint but without start-up. Evaluations, which are no part of
+`train_and_evaluate` with the config's cadences, timed from a quarter of its steps to its return, so
+with the last samples and checkpoint but without start-up. Evaluations, which are no part of
 training, are off. Waiting for data is what the loop itself reports, as a share of the time.
 """
 
 import argparse
-import contextlib
 import json
 import runpy
 import sys
@@ -26,7 +25,6 @@ import numpy as np
 from benchmarks import turns
 from discogan_jax import build, steps, train, writers
 from discogan_jax.host_memory import keep_freed_memory
-from discogan_jax.host_tensorflow import tensorflow
 from discogan_jax.launch import start_jax
 from discogan_jax.settings import Settings, from_config
 from discogan_jax.state import create_state
@@ -69,8 +67,6 @@ class _Listening:
 
 def whole(config: Any, number: int) -> turns.Numbers:
     """Seconds of a step of a training run, and the share of them that it waited for data."""
-    with contextlib.suppress(ImportError):
-        tensorflow()  # start-up, too, though training leaves it to its first numbers
     opened: list[_Listening] = []
 
     def open_writer(workdir: Path, step: int) -> Any:
@@ -81,7 +77,8 @@ def whole(config: Any, number: int) -> turns.Numbers:
         train.train_and_evaluate(config, folder, open_writer=open_writer)
         ended = time.perf_counter()
     seen = opened[0].seen
-    first, begun = next((step, at) for at, step, _ in seen if step)
+    # By then TensorFlow is imported, beside the first steps.
+    first, begun = next((step, at) for at, step, _ in seen if step >= number / 4)
     wait = "data_wait_fraction"
     waits = [numbers[wait] for _, _, numbers in seen if wait in numbers]
     found = {"seconds_per_step": (ended - begun) / (number - first)}

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import math
 import os
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -123,9 +122,6 @@ class Both(_Passing):
 class InBackground(_Passing):
     """Opens a writer, and writes with it, on a thread of its own.
 
-    It is opened by the first numbers, and what came before them is written then: imports that take
-    seconds do not share Python's lock with the first step, which is traced and compiled before.
-
     What fails there is raised by the next call, and at the latest by `flush` or `close`.
     """
 
@@ -136,14 +132,8 @@ class InBackground(_Passing):
           open_it: called on the thread; imports that take seconds belong there.
         """
         self._thread = ThreadPoolExecutor(1, "writer")
-        self._wanted = threading.Event()
-        self._writer = self._thread.submit(lambda: self._wanted.wait() and open_it())
+        self._writer = self._thread.submit(open_it)
         self._written: list[Future[None]] = []
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """See `Writer`."""
-        self._wanted.set()
-        super().write_scalars(step, scalars)
 
     def _pass(self, method: str, *args: Any) -> None:
         def write() -> None:
@@ -157,13 +147,11 @@ class InBackground(_Passing):
 
     def flush(self) -> None:
         """See `Writer`."""
-        self._wanted.set()
         super().flush()
         self._wait()
 
     def close(self) -> None:
         """See `Writer`."""
-        self._wanted.set()
         try:
             super().close()
         finally:
@@ -193,6 +181,7 @@ def open_writer(directory: Path, start_step: int) -> Writer:
             "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
         )
         return lines
+    # Importing TensorFlow takes seconds, in which the first step can be compiled or loaded.
     return Both(lines, InBackground(lambda: _events(directory)))
 
 

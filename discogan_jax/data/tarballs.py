@@ -21,7 +21,7 @@ MAX_TOTAL_BYTES = 64 << 30  # unpacked; the largest published archive has 8 GiB
 MAX_NAME = 255  # characters of a file's name: no file system has longer ones
 MAX_BAD_FRACTION = 0.01
 MAX_BAD_COUNT = 5  # so many bad images are borne in a small archive
-BLOCK = 1 << 18
+BLOCK = 1 << 16  # tarfile copies the rest of a block at each read
 STEP_BYTES = 3 * MAX_MEMBER_BYTES  # passing one member, reading the next, and their headers
 
 T = TypeVar("T")

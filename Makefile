@@ -40,12 +40,12 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
 	$(BIN)/python -m benchmarks.render
 
-# The book's recipe, other batch and image sizes, start-up, whole runs: some 20 minutes more.
+# The book's recipe, other batch and image sizes, start-up, whole runs: some 30 minutes more.
 bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
 	$(BIN)/python -m benchmarks.batch_sizes --budget 60
 	$(BIN)/python -m benchmarks.startup --budget 60
-	$(BIN)/python -m benchmarks.loop --steps 200 --budget 60
+	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.render
 
 # The same on a GPU, in less than 9 minutes, with what the Python at hand has installed.
@@ -55,7 +55,7 @@ bench-gpu:
 	$(PYTHON) -m benchmarks.batch_sizes --budget 90
 	$(PYTHON) -m benchmarks.layers --budget 40
 	$(PYTHON) -m benchmarks.memory
-	$(PYTHON) -m benchmarks.loop --steps 400 --feeds device --budget 60
+	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 1000 --feeds device --budget 60
 	$(PYTHON) -m benchmarks.render
 
 # What `make demo` made: pip's environment, drawings and prepared data, the sample run.

@@ -1,11 +1,13 @@
-"""A whole training run beside its bare steps: what reading, logging, samples and checkpoints cost.
+"""A training run beside its bare steps: what reading, logging, samples and checkpoints cost.
 
-    python -m benchmarks.loop --config configs/sample.py --steps 200 --budget 240
+    python -m benchmarks.loop --config configs/sample.py --steps 400 --budget 800
 
-The sides: `bare` calls the compiled step on batches that lie on the device; `run` is
-`train_and_evaluate` with the config's cadences, timed from a quarter of its steps to its return, so
-with the last samples and checkpoint but without start-up. Evaluations, which are no part of
-training, are off. Waiting for data is what the loop itself reports, as a share of the time.
+A turn is a whole run, `train_and_evaluate` with the config's cadences, which is stopped four times
+for some bare steps: the compiled step on batches that lie on the device. So both are timed within
+the same minute on the same memory; machines drift by more than is asked about. Timing begins after
+the first samples that follow a step, which compile what they need, so start-up is not in it;
+evaluations, which are no part of training, are off. Waiting for data is what the loop itself
+reports, as a share of the time.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,75 +26,108 @@ import numpy as np
 
 from benchmarks import turns
 from discogan_jax import build, steps, train, writers
+from discogan_jax.data import catalogue
 from discogan_jax.host_memory import keep_freed_memory
 from discogan_jax.launch import start_jax
 from discogan_jax.settings import Settings, from_config
 from discogan_jax.state import create_state
 
-
-def bare(s: Settings, number: int) -> turns.Numbers:
-    """Seconds of a step by itself."""
-    gan = build.gan(s)
-    rng = np.random.default_rng(0)
-    size = s.data.image_size
-    shape = (gan.updates, s.data.batch_size, size, size, 3)
-    batches = {d: jax.device_put(rng.integers(256, size=shape, dtype=np.uint8)) for d in "ab"}
-    create = jax.jit(create_state, static_argnums=(1, 2))
-    state = create(jax.random.key(0), gan, build.image_shape(s))
-    state, metrics = steps.train_step_jit(gan, state, batches)
-    jax.block_until_ready(metrics)
-    begun = time.perf_counter()
-    for _ in range(number):
-        before = metrics
-        state, metrics = steps.train_step_jit(gan, state, batches)
-        jax.block_until_ready(before)  # as the training loop does
-    jax.block_until_ready((state, metrics))
-    return {"seconds_per_step": (time.perf_counter() - begun) / number}
+BLOCKS = 4
 
 
-class _Listening:
-    """A writer that notes when numbers came, and hands them on."""
+class Bare:
+    """Steps by themselves, with a state of their own."""
 
-    def __init__(self, inner: writers.Writer):
-        self._inner = inner
-        self.seen: list[tuple[float, int, Mapping[str, float]]] = []
+    def __init__(self, s: Settings):
+        """Compiles the step, or loads its program."""
+        self._gan = build.gan(s)
+        rng = np.random.default_rng(0)
+        size = s.data.image_size
+        shape = (self._gan.updates, s.data.batch_size, size, size, 3)
+        self._batches = {
+            d: jax.device_put(rng.integers(256, size=shape, dtype=np.uint8)) for d in "ab"
+        }
+        create = jax.jit(create_state, static_argnums=(1, 2))
+        self._state = create(jax.random.key(0), self._gan, build.image_shape(s))
+        self.seconds_per_step(1)
+
+    def seconds_per_step(self, number: int) -> float:
+        """Takes some steps."""
+        jax.block_until_ready(self._state)
+        begun = time.perf_counter()
+        metrics: Any = None
+        for _ in range(number):
+            before = metrics
+            self._state, metrics = steps.train_step_jit(self._gan, self._state, self._batches)
+            jax.block_until_ready(before)  # as the training loop does
+        jax.block_until_ready((self._state, metrics))
+        return (time.perf_counter() - begun) / number
+
+
+class Interrupting:
+    """A writer that hands numbers on, and lets bare steps be timed between blocks of the run."""
+
+    def __init__(self, inner: writers.Writer, bare: Callable[[], float], first: int, block: int):
+        """Takes the first step that is timed, and how many make a block."""
+        self._inner, self._bare = inner, bare
+        self._next, self._block = first, block
+        self._begun = (0.0, 0)
+        self.run: list[tuple[float, int]] = []
+        self.bare: list[float] = []
+        self.waits: list[float] = []
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self.seen.append((time.perf_counter(), step, scalars))
+        """Writes, and at the end of a block times bare steps."""
         self._inner.write_scalars(step, scalars)
+        if self.bare and "data_wait_fraction" in scalars:
+            self.waits.append(scalars["data_wait_fraction"])
+        if step < self._next:
+            return
+        if self.bare:
+            self.run.append((time.perf_counter() - self._begun[0], step - self._begun[1]))
+        self._next += self._block
+        self.bare.append(self._bare())
+        self._begun = time.perf_counter(), step
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-def whole(config: Any, number: int) -> turns.Numbers:
-    """Seconds of a step of a training run, and the share of them that it waited for data."""
-    opened: list[_Listening] = []
+def measure(config: Any, number: int) -> turns.Numbers:
+    """Seconds of a step of a training run and of a bare one, and the share of waiting for data."""
+    block = number // BLOCKS
+    first = config.train.sample_every + config.train.log_every
+    config.train.steps = first + BLOCKS * block + 1  # the last step has samples out of turn
+    bare = Bare(from_config(config))
+    opened: list[Interrupting] = []
 
     def open_writer(workdir: Path, step: int) -> Any:
-        opened.append(_Listening(writers.open_writer(workdir, step)))
+        inner = writers.open_writer(workdir, step)
+        few = partial(bare.seconds_per_step, max(block // 4, 1))
+        opened.append(Interrupting(inner, few, first, block))
         return opened[0]
 
     with tempfile.TemporaryDirectory() as folder:
         train.train_and_evaluate(config, folder, open_writer=open_writer)
-        ended = time.perf_counter()
-    seen = opened[0].seen
-    # By then TensorFlow is imported, beside the first steps.
-    first, begun = next((step, at) for at, step, _ in seen if step >= number / 4)
-    wait = "data_wait_fraction"
-    waits = [numbers[wait] for _, _, numbers in seen if wait in numbers]
-    found = {"seconds_per_step": (ended - begun) / (number - first)}
-    return found | ({wait: float(np.mean(waits))} if waits else {})
+    seconds, count = np.sum(opened[0].run, axis=0)
+    alone = float(np.mean(opened[0].bare))
+    found = {
+        "seconds_per_step": float(seconds / count),
+        "bare_seconds_per_step": alone,
+        "time_by_bare": float(seconds / count / alone),
+    }
+    waits = opened[0].waits
+    return found | ({"data_wait_fraction": float(np.mean(waits))} if waits else {})
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="configs/sample.py")
-    parser.add_argument("--archives", help="folder of the pix2pix archives, if the config has some")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--archives", help="folder of the pix2pix archives; drawn ones if missing")
+    parser.add_argument("--steps", type=int, default=400, help="that are timed, in four blocks")
     parser.add_argument("--feeds", nargs="+", default=["tf", "device"], choices=("tf", "device"))
-    parser.add_argument("--budget", type=float, default=240, help="seconds")
+    parser.add_argument("--budget", type=float, default=800, help="seconds")
     parser.add_argument("--data_dir", help=argparse.SUPPRESS)
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -100,9 +135,13 @@ def main() -> None:
         print("\n" + json.dumps(one_turn(args)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [f"--config={args.config}", f"--steps={args.steps}", f"--data_dir={folder}"]
-        arguments += [f"--archives={args.archives}"] if args.archives else []
-        sides = ["bare", *(f"run, {feed} feed" for feed in args.feeds)]
+        archives = args.archives
+        if archives is None:
+            archives = Path(folder) / "archives"
+            catalogue.write_archives(archives)
+        arguments = [f"--config={args.config}", f"--steps={args.steps}"]
+        arguments += [f"--archives={archives}", f"--data_dir={folder}"]
+        sides = [f"{feed} feed" for feed in args.feeds]
         turn = partial(turns.take, "benchmarks.loop", arguments=arguments)
         turns.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=2)
 
@@ -111,15 +150,12 @@ def one_turn(args: argparse.Namespace) -> turns.Numbers:
     """What the process of a turn does."""
     sys.path.insert(0, ".")
     config = runpy.run_path(args.config)["get_config"]()
-    config.train.steps, config.train.evaluate_every = args.steps, 0
+    config.train.evaluate_every = 0
     config.data.data_dir, config.data.archives = args.data_dir, args.archives
+    config.data.feed = args.turn.split()[0]
     start_jax()
-    s = from_config(config)
-    keep_freed_memory(s.data.batch_size * s.data.image_size**2)
-    if args.turn == "bare":
-        return bare(s, args.steps)
-    config.data.feed = args.turn.split()[1]
-    return whole(config, args.steps)
+    keep_freed_memory(config.data.batch_size * config.data.image_size**2)
+    return measure(config, args.steps)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from benchmarks import (
     flops,
     harness,
     layers,
+    loop,
     machine,
     quality,
     render,
@@ -109,6 +110,28 @@ def test_summary_and_report(tmp_path, monkeypatch, capsys):
     assert "skipped: c: no compiler" in printed
     (line,) = [line for line in render.section(written).splitlines() if line.startswith("| w | b")]
     assert line.count("|") == 7
+
+
+def test_a_run_is_stopped_for_bare_steps(monkeypatch):
+    clock, written = FakeClock(), []
+    monkeypatch.setattr(loop.time, "perf_counter", clock)
+
+    class Inner:
+        def write_scalars(self, step, scalars):
+            written.append(step)
+
+    def bare():
+        clock.now += 1000.0  # not to be counted as the run's
+        return 1.5
+
+    stopped = loop.Interrupting(Inner(), bare, first=20, block=40)
+    for step in range(10, 120, 10):
+        clock.now += 30.0 if step == 70 else 20.0
+        stopped.write_scalars(step, {"data_wait_fraction": 0.9 if step <= 20 else 0.1})
+    assert written == list(range(10, 120, 10))
+    assert stopped.run == [(80.0, 40), (90.0, 40)]
+    assert stopped.bare == [1.5] * 3
+    assert stopped.waits == [0.1] * 9
 
 
 def test_processes_take_turns(tmp_path, monkeypatch, capsys):

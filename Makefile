@@ -55,7 +55,7 @@ bench-gpu:
 	$(PYTHON) -m benchmarks.batch_sizes --budget 90
 	$(PYTHON) -m benchmarks.layers --budget 40
 	$(PYTHON) -m benchmarks.memory
-	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 1000 --feeds device --budget 60
+	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 400 --feeds device --budget 60
 	$(PYTHON) -m benchmarks.render
 
 # What `make demo` made: pip's environment, drawings and prepared data, the sample run.

@@ -143,7 +143,7 @@ def main() -> None:
         arguments += [f"--archives={archives}", f"--data_dir={folder}"]
         sides = [f"{feed} feed" for feed in args.feeds]
         turn = partial(turns.take, "benchmarks.loop", arguments=arguments)
-        turns.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=2)
+        turns.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=1)
 
 
 def one_turn(args: argparse.Namespace) -> turns.Numbers:

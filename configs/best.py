@@ -7,7 +7,7 @@ held-out ones of three pairs of sets it is ahead in 14 of 17 measures after the 
 in 2: docs/results.md has the numbers. After 1,000 steps at 32 px and half the width on 1,000 bags
 and shoes: reconstruction at 19.1 dB (official: 15.5), hue errors of 30° (51°), coverage of 0.25
 (0.20, photographs of training 0.24). To 4,500 steps, the longest run, only reconstruction gets
-worse, by 1.2 dB from 1,500 on. At 64 px (one run) it is ahead, too.
+worse, by 1.2 dB from 1,500 on. At 64 px (two seeds) it is ahead, too.
 """
 
 from ml_collections import ConfigDict

@@ -48,7 +48,7 @@ bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.render
 
-# The same on a GPU, in less than 9 minutes, with what the Python at hand has installed.
+# The same on a GPU, meant for 9 minutes and not yet run, with what the Python at hand has installed.
 bench-gpu:
 	$(PYTHON) -m benchmarks.train_step --recipe official --batch 256 --budget 150
 	$(PYTHON) -m benchmarks.train_step --recipe book --batch 256 --budget 120

@@ -175,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=150, help="seconds, compilation included")
     args = parser.parse_args()
-    keep_freed_memory(BATCH * 64**2)  # as training does
+    keep_freed_memory(BATCH * OFFICIAL[0].size ** 2)  # as training does
     report.run("layers", lambda: (list(works()), {}), args.budget, {"batch": BATCH})
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import build, images, runs
+from discogan_jax import images, runs
+from discogan_jax.config import build
 
 pytest.importorskip("gradio", reason="the page needs the extra 'serve'")
 pytest.importorskip("playwright", reason="Playwright steers the browser")

@@ -12,7 +12,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.losses import LossWeights
 from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE
-from discogan_jax.state import Objective
+from discogan_jax.state import Domains, Objective
 
 MAX_IMAGE_SIZE = 4096
 MAX_BOTTLENECK = 4096
@@ -140,7 +140,7 @@ class Settings:
     """
 
     seed: int
-    domains: tuple[str, str]
+    domains: Domains
     data: Data
     model: Model
     loss: Loss

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from discogan_jax.errors import InputError
+from discogan_jax.state import Domains
 
 MAX_FLOAT = 3.4028234663852886e38  # of float32
 MAX_SHOWN = 80  # characters of a value in a message
@@ -71,12 +72,12 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, str) or value not in args:
             raise InputError(f"config.{name} must be one of {', '.join(args)}, not {_shown(value)}")
         return value
-    if origin is tuple:
+    if hint is Domains:
         names = tuple(value) if isinstance(value, list | tuple) else ()
         good = [n for n in names if isinstance(n, str) and n and n.isprintable()]
-        if len(good) != len(args) or len(names) != len(args):
-            raise InputError(f"config.{name} must be {len(args)} names, not {_shown(value)}")
-        return names
+        if len(good) != 2 or len(names) != 2:
+            raise InputError(f"config.{name} must be 2 names, not {_shown(value)}")
+        return Domains(*names)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (hint is not bool and isinstance(value, bool)):
         raise InputError(f"config.{name} must be of type {hint.__name__}, not {_shown(value)}")

@@ -16,7 +16,7 @@ from discogan_jax.export.format import ABOUT_FILE, About, Format, Program
 from discogan_jax.files import read_json
 from discogan_jax.runs import Translator
 from discogan_jax.runs.run import in_batches
-from discogan_jax.state import DIRECTIONS
+from discogan_jax.state import DIRECTIONS, Domains
 
 FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}
 """By the names that ``--format`` takes; the first one is the default."""
@@ -59,10 +59,9 @@ class Exported:
         return cls(path, about, load)
 
     @property
-    def domains(self) -> tuple[str, str]:
+    def domains(self) -> Domains:
         """Names of a and b."""
-        a, b = self.about["domains"]
-        return a, b
+        return Domains(*self.about["domains"])
 
     @property
     def image_size(self) -> int:

@@ -20,7 +20,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, remove_leftovers, write_json
 from discogan_jax.runs import checkpoint, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, SAMPLES, VERSIONS_FILE
-from discogan_jax.state import DIRECTIONS, DiscoGAN, TrainState
+from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
 
 _PACKAGES = (
     "discogan_jax",
@@ -111,7 +111,7 @@ class Run:
     state: TrainState
 
     @property
-    def domains(self) -> tuple[str, str]:
+    def domains(self) -> Domains:
         """Names of a and b."""
         return self.settings.domains
 
@@ -163,7 +163,7 @@ class Translator(Protocol):
         """Where it was opened."""
 
     @property
-    def domains(self) -> tuple[str, str]:
+    def domains(self) -> Domains:
         """Names of a and b."""
 
     @property

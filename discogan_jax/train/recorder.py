@@ -23,6 +23,69 @@ from discogan_jax.train import samples, writers
 from discogan_jax.train.progress import Progress
 
 
+LEAST_DIVERSITY = 0.3
+"""Of real images' diversity. Healthy runs of the catalogue and of photographs stay above 0.6."""
+
+PATIENCE = 3
+"""Measurements in a row: at the start outputs are grey, and a bad moment is no collapse."""
+
+
+class CollapseAlarm:
+    """Counts how often in a row translations to a domain differed too little.
+
+    The count starts anew when a run is resumed.
+    """
+
+    def __init__(self, least: float = LEAST_DIVERSITY, patience: int = PATIENCE):
+        """Sets the alarm.
+
+        Args:
+          least: diversity, relative to that of real images of the domain, that is enough.
+          patience: so many measurements below it in a row raise the alarm.
+        """
+        self._least, self._patience = least, patience
+        self._low: dict[str, int] = {}
+
+    def hear(self, diversity: Mapping[str, float]) -> list[str]:
+        """Takes a measurement.
+
+        Args:
+          diversity: per domain, mean distance between translations over that of real images.
+
+        Returns:
+          The domains for which the alarm is raised: those that have been low for long enough.
+        """
+        self._low = {
+            domain: self._low.get(domain, 0) + 1 if value < self._least else 0
+            for domain, value in diversity.items()
+        }
+        return [domain for domain, count in self._low.items() if count >= self._patience]
+
+
+def due(step: int, period: int) -> bool:
+    """Whether something that is done every `period` steps is done after `step` finished steps.
+
+    Args:
+      step: finished steps, from 0; everything periodic is due at 0.
+      period: steps between two times; 0 means never.
+    """
+    return period > 0 and step % period == 0
+
+
+def steps_until_due(step: int, stop: int, periods: Iterable[int]) -> int:
+    """How many steps may run in one go before anything is due again.
+
+    Args:
+      step: finished steps.
+      stop: the last step, at least ``step + 1``; the end is always due.
+      periods: as in `due`.
+
+    Returns:
+      At least 1.
+    """
+    return min([stop - step, *(p - step % p for p in periods if p > 0)])
+
+
 @dataclass
 class Recorder:
     """Takes the state and numbers of steps, and does with them what is due.
@@ -167,66 +230,3 @@ def _named(scalars: Mapping[str, float], domains: tuple[str, str]) -> dict[str, 
     names = dict(zip("ab", domains, strict=True))
     parts = {name: [names.get(part, part) for part in name.split("_")] for name in scalars}
     return {"_".join(parts[name]): value for name, value in scalars.items()}
-
-
-LEAST_DIVERSITY = 0.3
-"""Of real images' diversity. Healthy runs of the catalogue and of photographs stay above 0.6."""
-
-PATIENCE = 3
-"""Measurements in a row: at the start outputs are grey, and a bad moment is no collapse."""
-
-
-class CollapseAlarm:
-    """Counts how often in a row translations to a domain differed too little.
-
-    The count starts anew when a run is resumed.
-    """
-
-    def __init__(self, least: float = LEAST_DIVERSITY, patience: int = PATIENCE):
-        """Sets the alarm.
-
-        Args:
-          least: diversity, relative to that of real images of the domain, that is enough.
-          patience: so many measurements below it in a row raise the alarm.
-        """
-        self._least, self._patience = least, patience
-        self._low: dict[str, int] = {}
-
-    def hear(self, diversity: Mapping[str, float]) -> list[str]:
-        """Takes a measurement.
-
-        Args:
-          diversity: per domain, mean distance between translations over that of real images.
-
-        Returns:
-          The domains for which the alarm is raised: those that have been low for long enough.
-        """
-        self._low = {
-            domain: self._low.get(domain, 0) + 1 if value < self._least else 0
-            for domain, value in diversity.items()
-        }
-        return [domain for domain, count in self._low.items() if count >= self._patience]
-
-
-def due(step: int, period: int) -> bool:
-    """Whether something that is done every `period` steps is done after `step` finished steps.
-
-    Args:
-      step: finished steps, from 0; everything periodic is due at 0.
-      period: steps between two times; 0 means never.
-    """
-    return period > 0 and step % period == 0
-
-
-def steps_until_due(step: int, stop: int, periods: Iterable[int]) -> int:
-    """How many steps may run in one go before anything is due again.
-
-    Args:
-      step: finished steps.
-      stop: the last step, at least ``step + 1``; the end is always due.
-      periods: as in `due`.
-
-    Returns:
-      At least 1.
-    """
-    return min([stop - step, *(p - step % p for p in periods if p > 0)])

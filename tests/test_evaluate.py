@@ -74,7 +74,9 @@ def test_the_number_of_devices_changes_nothing(workdir, tmp_path, known):
     """Four devices in another process; a state spread over them is measured as one on one."""
     code = """
 import json, sys, jax, numpy as np
-from discogan_jax import build, evaluate, runs, sharding
+from discogan_jax import runs, sharding
+from discogan_jax.config import build
+from discogan_jax.evaluation import evaluate
 run = runs.open(sys.argv[1])
 known = evaluate.known(run.settings, build.images(run.settings))
 mesh = sharding.data_mesh()

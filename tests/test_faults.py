@@ -188,6 +188,6 @@ def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):
 
 
 def test_readers_do_not_wait_for_who_trains(copy):
-    with faults.claim.claimed(copy):
+    with faults.lock.claimed(copy):
         assert runs.open(copy).step == 8
         assert cli.main(["verify", str(copy)]) == 0

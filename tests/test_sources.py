@@ -256,10 +256,8 @@ def test_tfds_by_splits(tmp_path):
 
 
 def test_catalogue_is_its_archives(tmp_path, made, monkeypatch):
-    from discogan_jax.data.catalogue import archive as catalogue_archive
-
     monkeypatch.setattr(
-        catalogue_archive,
+        sources.catalogue,
         "write_archives",
         lambda folder: write_archive(folder / "edges2shoes.tar.gz"),
     )

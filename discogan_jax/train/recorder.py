@@ -22,7 +22,6 @@ from discogan_jax.state import DiscoGAN, TrainState
 from discogan_jax.train import samples, writers
 from discogan_jax.train.progress import Progress
 
-
 LEAST_DIVERSITY = 0.3
 """Of real images' diversity. Healthy runs of the catalogue and of photographs stay above 0.6."""
 

@@ -24,8 +24,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import report
-from configs import best, default, official
 from discogan_jax.config.schema import flat
+from discogan_jax.configs import best, default, official
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_lines, replacing
 from discogan_jax.runs import run

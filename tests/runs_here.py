@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import tiny
 
-from configs import official
 from discogan_jax import runs, sharding
 from discogan_jax.config import build, schema
+from discogan_jax.configs import official
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.runs import run as runs_run
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import official
 from discogan_jax import cli
+from discogan_jax.configs import official
 from discogan_jax.errors import InputError
 from discogan_jax.runs import report
 

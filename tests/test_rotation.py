@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import official, rotation
 from discogan_jax.config.schema import from_config
+from discogan_jax.configs import official, rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from experiments import plots

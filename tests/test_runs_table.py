@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from configs import official
 from discogan_jax import cli
 from discogan_jax.commands import runs
+from discogan_jax.configs import official
 from discogan_jax.runs import lock, manifest, overview
 
 STEPS = 2000

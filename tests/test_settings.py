@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import discogan_jax
-from configs import default
 from discogan_jax.config import build, schema
+from discogan_jax.configs import default
 from discogan_jax.errors import InputError
 from discogan_jax.train import recorder
 

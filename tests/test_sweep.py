@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import runs_here
 
-from configs import official
+from discogan_jax.configs import official
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout

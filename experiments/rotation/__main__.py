@@ -24,9 +24,9 @@ from absl import flags
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
-from configs import rotation
 from discogan_jax import runs
 from discogan_jax.config import build
+from discogan_jax.configs import rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.evaluation import evaluate

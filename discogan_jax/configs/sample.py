@@ -10,7 +10,7 @@ seed of three tried (2) learned the mirrored hues instead: 83°.
 
 from ml_collections import ConfigDict
 
-from configs import official
+from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:

@@ -10,7 +10,7 @@ the paper does not have, makes the colours match.
 
 from ml_collections import ConfigDict
 
-from configs import default
+from discogan_jax.configs import default
 
 
 def get_config() -> ConfigDict:

@@ -22,7 +22,7 @@ Tried besides, seed 0 alone, correlation for discogan (0.84 as above) and recong
 
 from ml_collections import ConfigDict
 
-from configs import sample
+from discogan_jax.configs import sample
 
 
 def get_config() -> ConfigDict:

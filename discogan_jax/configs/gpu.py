@@ -8,7 +8,7 @@ optimizer stay float32. docs/performance.md has what that changes in losses and 
 
 from ml_collections import ConfigDict
 
-from configs import official
+from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:

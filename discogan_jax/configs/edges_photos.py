@@ -5,7 +5,7 @@ python -m experiments.edges_photos --config.data.archives=DIR
 
 from ml_collections import ConfigDict
 
-from configs import official
+from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:

@@ -5,7 +5,7 @@ python -m experiments.folders --a=DIR_A --b=DIR_B
 
 from ml_collections import ConfigDict
 
-from configs import official
+from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:

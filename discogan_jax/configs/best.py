@@ -12,7 +12,7 @@ worse, by 1.2 dB from 1,500 on. At 64 px (two seeds) it is ahead, too.
 
 from ml_collections import ConfigDict
 
-from configs import official
+from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:

@@ -29,10 +29,9 @@ from discogan_jax import steps, train
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import catalogue
-from discogan_jax.host import keep_freed_memory
+from discogan_jax.host import keep_freed_memory, use_compile_cache
 from discogan_jax.state import create_state
 from discogan_jax.train import writers
-from discogan_jax.train.launch import start_jax
 
 BLOCKS = 4
 
@@ -155,7 +154,7 @@ def one_turn(args: argparse.Namespace) -> turns.Numbers:
     config.train.evaluate_every = 0
     config.data.data_dir, config.data.archives = args.data_dir, args.archives
     config.data.feed = args.turn.split()[0]
-    start_jax()
+    use_compile_cache()
     keep_freed_memory(config.data.batch_size * config.data.image_size**2)
     return measure(config, args.steps)
 

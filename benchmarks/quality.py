@@ -28,9 +28,9 @@ from discogan_jax.config.schema import flat
 from discogan_jax.configs import best, default, official
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_lines, replacing
+from discogan_jax.host import use_compile_cache
 from discogan_jax.runs import run
 from discogan_jax.train import sweep
-from discogan_jax.train.launch import start_jax
 from discogan_jax.train.variants import Variant
 
 RECIPES = {"book": default, "official": official, "best": best}
@@ -262,7 +262,7 @@ def main() -> None:
             f"--steps {args.steps} is no multiple of --points {args.points}: it is "
             "measured so many times, the last time at the end"
         )
-    start_jax()
+    use_compile_cache()
     folder = args.folder / args.name
     places = ("archives", "data_dir", "sources", "folder")  # of this machine
     settings = {name: value for name, value in vars(args).items() if name not in places}

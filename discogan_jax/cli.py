@@ -1,104 +1,68 @@
-"""The `discogan` command: what can be done with a run. Training has commands of its own.
+"""The `discogan` command: a table of its subcommands, which are modules of `commands`."""
 
-Each module here is one command and imports what it needs when it runs: ``--help`` must not wait for
-JAX.
-"""
-
-import argparse
-import os
+import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 
 import discogan_jax
-from discogan_jax.cli import (
-    card,
-    completion,
-    doctor,
-    evaluate,
-    export,
-    prepare,
-    report,
-    runs,
-    serve,
-    translate,
-    verify,
-)
-from discogan_jax.errors import EXIT_CUT_OFF, EXIT_INPUT, EXIT_STOPPED, InputError
+from discogan_jax.commands import frame
 
-COMMANDS = (
-    translate,
-    serve,
-    report,
-    evaluate,
-    export,
-    card,
-    runs,
-    verify,
-    prepare,
-    doctor,
-    completion,
-)
-"""In the order of ``--help``."""
-
-_EPILOG = """\
-exit codes:
-  0    done
-  1    something is damaged, missing or was passed over: it is named
-  2    a mistake in the arguments or files: one line says which
-  130  stopped by Ctrl-C
-
-Training has commands of its own, in the source code: python -m experiments.bags_shoes --help
-"""
+COMMANDS = {
+    "train": "train a run, or several to compare",
+    "translate": "translate pictures of your own",
+    "serve": "translate pictures on a web page",
+    "report": "write a page about a run, or several side by side",
+    "evaluate": "measure a run on its held-out images",
+    "export": "write a run for use without this code: StableHLO, ONNX or SavedModel",
+    "card": "write a folder to hand on: model card and checkpoint",
+    "runs": "list runs: state, step, speed, losses, evaluation",
+    "verify": "check the checkpoints of a run for damage",
+    "prepare": "download and decode the data of a run ahead of it",
+    "doctor": "check what there is to train with, and what is missing",
+    "completion": "print a script that completes commands, options and files",
+}
+"""Names and help, in the order of ``--help``. Each module has `add_arguments` and `run`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; see its ``--help``.
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command, see its ``--help``.
+
+    Args:
+      words: arguments; None for those of the process, see `frame.main`.
 
     Returns:
-      The exit code, see ``--help``.
+      The exit code.
     """
-    try:
-        try:
-            return _run(arguments)
-        finally:
-            sys.stdout.flush()
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return EXIT_INPUT
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return EXIT_STOPPED
-    except BrokenPipeError:  # `| head` has seen enough
-        # What is left to write would raise it once more, at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_CUT_OFF
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return EXIT_INPUT
+    typed = sys.argv[1:] if words is None else words
+    named = next((word for word in typed if not word.startswith("-")), "")
+    # Only the module of the command in question is imported.
+    return frame.main(parser([named] if named in COMMANDS else []), words)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    whole = parser()
-    parsed, rest = whole.parse_known_args(arguments)
-    if rest and not hasattr(parsed, "fields"):
-        whole.error(f"unrecognized arguments: {' '.join(rest)}; see discogan {parsed.command} -h")
-    parsed.fields = rest
-    return parsed.function(parsed)
+def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:
+    """The command line.
 
-
-def parser() -> argparse.ArgumentParser:
-    """The command line, all commands included."""
-    whole = argparse.ArgumentParser(
+    Args:
+      filled: subcommands that get their arguments; the others have only a name.
+    """
+    whole = frame.Parser(
         prog="discogan",
-        description="Work with training runs of discogan_jax.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Trains networks that translate between two kinds of images, and uses them.",
+        epilog=frame.EXIT_CODES,
     )
     version = f"discogan_jax {discogan_jax.__version__}"
     whole.add_argument("-V", "--version", action="version", version=version)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in COMMANDS:
-        command.add(commands)
+    whole.set_defaults(make_parser=parser)
+    subparsers = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, text in COMMANDS.items():
+        command = subparsers.add_parser(name, help=text)
+        if name in filled:
+            module = importlib.import_module(f"discogan_jax.commands.{name}")
+            command.description = inspect.getdoc(module)
+            module.add_arguments(command)
     return whole
+
+
+if __name__ == "__main__":
+    sys.exit(main())

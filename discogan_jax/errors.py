@@ -1,12 +1,13 @@
-"""How things end that are nobody's bug: a mistake in the input, a divergence, a signal."""
+"""Expected failures, which are nobody's bug: invalid input, divergence, interruption."""
 
+import signal
 from collections.abc import Iterator
 
 EXIT_INPUT = 2
 """Exit status of every command after a mistake in its input."""
 
 EXIT_SKIPPED = 1
-"""Exit status after some inputs of many could not be read and were passed over."""
+"""Exit status after some inputs of many could not be read and were skipped."""
 
 EXIT_DIVERGED = 1
 """Exit status after a loss that was not finite."""
@@ -14,11 +15,16 @@ EXIT_DIVERGED = 1
 EXIT_DAMAGED = 1
 """Exit status of `discogan verify` and `discogan runs` after they found damage."""
 
-EXIT_STOPPED = 130
-"""Exit status of `discogan` after Ctrl-C."""
+EXIT_BUG = 1
+"""Exit status after an error that nobody foresaw."""
 
 EXIT_CUT_OFF = 141
-"""Exit status of `discogan` after what it writes to was closed, as of a program in C."""
+"""Exit status after the reader of standard output has closed it, as that of a program in C."""
+
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that ask a process to stop."""
 
 
 class InputError(ValueError):
@@ -50,3 +56,13 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     if error is not None:
         yield from causes(error.__cause__ or error.__context__)
         yield error
+
+
+def printable(text: str) -> str:
+    """Escapes whatever a terminal would obey instead of showing it, but line breaks and tabs.
+
+    Names of files and domains come from outside: they may hold control characters.
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )

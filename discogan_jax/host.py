@@ -1,9 +1,10 @@
-"""TensorFlow for decoding, feeding and writing events, kept off the accelerators."""
+"""The machine: cores, memory that is kept, compiled programs, TensorFlow off the accelerator."""
 
 import contextlib
 import ctypes
 import os
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 
@@ -60,6 +61,15 @@ def _physical_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):  # no POSIX
         return 0
+
+
+def use_compile_cache() -> None:
+    """Lets JAX keep compiled programs on the disk; `JAX_COMPILATION_CACHE_DIR` moves them."""
+    import jax
+
+    cache = Path.home() / ".cache" / "discogan_jax" / "xla"
+    place = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache))
+    jax.config.update("jax_compilation_cache_dir", place)
 
 
 def usable_cores() -> int:

@@ -20,7 +20,7 @@ import numpy as np
 import runs_here
 
 from discogan_jax import train
-from discogan_jax.train.launch import start_jax
+from discogan_jax.host import use_compile_cache
 
 KILLS, TIMES, COPIES = 25, 3, 10
 DAMAGED_FILES = 4000
@@ -86,7 +86,7 @@ class Soak:
 
     def damage_and_faults_from_inside(self):
         """Short runs in this process."""
-        start_jax()
+        use_compile_cache()
         made = runs_here.config(self.data, **faults.SHORT)
         base, copy = self.folder / "base", self.folder / "copy"
         train.train_and_evaluate(made, base)

@@ -13,8 +13,8 @@ from discogan_jax.configs import official, rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from experiments import plots
-from experiments.rotation import __main__ as experiment
 from experiments.rotation import figure
+from experiments.rotation import study as experiment
 
 CONFIG = rotation.get_config
 

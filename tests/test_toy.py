@@ -13,7 +13,7 @@ from PIL import Image
 
 from discogan_jax import steps
 from discogan_jax.errors import InputError
-from experiments.toy import __main__ as experiment
+from experiments.toy import study as experiment
 from experiments.toy import system
 
 

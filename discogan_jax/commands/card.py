@@ -1,13 +1,17 @@
-"""A model card in a folder that can be handed on: it is a small run directory, too."""
+"""Writes a folder with a model card, config, versions, evaluation and one checkpoint of a run.
 
+The card is README.md, with the head that a model hub reads. The folder is a run directory itself:
+'discogan translate FOLDER' works wherever it is copied. The card has what was measured ('discogan
+evaluate RUN' first) and nothing else. Paths of this machine stay out of it.
+"""
+
+import argparse
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from discogan_jax.commands import card_text
+from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, replacing_folder, write_json
-from discogan_jax.runs import Run, manifest
 from discogan_jax.runs.layout import (
     CHECKPOINTS,
     CONFIG_FILE,
@@ -16,10 +20,36 @@ from discogan_jax.runs.layout import (
     VERSIONS_FILE,
 )
 
+if TYPE_CHECKING:
+    from discogan_jax.runs import Run
+
 CARD_FILE = "README.md"
 
 
-def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run()
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
+    )
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="add the sample grid: only if you may publish its pictures (drawn ones always are)",
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax import runs
+
+    opened = runs.open(arguments.run, arguments.step)
+    frame.say(str(write(opened, arguments.out, samples=arguments.samples)))
+    return 0
+
+
+def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path:
     """Writes the card, and what it takes to use the checkpoint that the run was opened at.
 
     The folder holds `README.md`, `config.json` (without this machine's paths), `versions.json`, the
@@ -38,6 +68,9 @@ def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
     Raises:
       InputError: it holds something already, cannot be written, or the run's files are damaged.
     """
+    from discogan_jax.commands import card_text
+    from discogan_jax.files import read_json, replacing_folder, write_json
+
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -67,6 +100,8 @@ def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
 
 def _without_places(checkpoint: Path) -> None:
     """Removes what Orbax notes of where a checkpoint was written, and seals it anew."""
+    from discogan_jax.runs import manifest
+
     sealed = manifest.is_sealed(checkpoint)
     if sealed and (complaints := manifest.verify(checkpoint)):
         raise InputError(f"The checkpoint was not copied whole: {'; '.join(complaints[:3])}")
@@ -78,8 +113,10 @@ def _without_places(checkpoint: Path) -> None:
         manifest.seal(checkpoint, tree)
 
 
-def _evaluation(run: Run) -> dict[str, Any] | None:
+def _evaluation(run: "Run") -> dict[str, Any] | None:
     """What was measured of this very state, if anything was."""
+    from discogan_jax.files import read_json
+
     path = run.path / EVALUATION_FILE
     try:
         found = read_json(path)
@@ -95,7 +132,7 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
     return found
 
 
-def _grid(run: Run) -> Path | None:
+def _grid(run: "Run") -> Path | None:
     """The last grid up to this step."""
     grids = [p for p in (run.path / SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

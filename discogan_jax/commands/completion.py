@@ -1,32 +1,29 @@
-"""`discogan completion`: what a shell needs to complete the command."""
+"""Prints a script for a shell, which then completes without starting Python.
+
+bash: discogan completion bash > ~/.local/share/bash-completion/completions/discogan
+zsh: into the file _discogan of a folder in $fpath. tcsh: source it in ~/.tcshrc.
+"""
 
 import argparse
 from collections.abc import Iterator
-from typing import Any
+
+from discogan_jax.commands import frame
 
 _FILES = ("RUN", "INPUT", "FILE")  # a run may be an exported file
 _FOLDERS = ("DIR",)
 
 
-def add(commands: Any) -> None:
-    """Adds the command to the parser's."""
-    command = commands.add_parser(
-        "completion",
-        help="print a script that completes commands, options and files",
-        description="Prints a script for a shell, which then completes without starting Python. "
-        "bash: discogan completion bash > ~/.local/share/bash-completion/completions/discogan. "
-        "zsh: into the file _discogan of a folder in $fpath. tcsh: source it in ~/.tcshrc.",
-    )
-    command.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    command.set_defaults(function=_run)
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_work(run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
     import shtab
 
-    from discogan_jax import cli
-
-    whole = cli.parser()
+    whole = arguments.make_parser()
     for action in _actions(whole):
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -1,5 +1,9 @@
-"""What is there to train with, what is missing, and how to mend it."""
+"""Looks at packages, devices, data and disk, and says how to mend what is missing.
 
+The exit code is 1 if training cannot work.
+"""
+
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -8,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from discogan_jax.commands import frame
 
 GIB = 2**30
 ROOM = 20 * GIB
@@ -39,6 +45,23 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.verdict:8}{self.what}" + (f"\n{'':8}→ {self.advice}" if self.advice else "")
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument(
+        "--data_dir", type=Path, default="data", help="config.data.data_dir; data if not given"
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    code = 0
+    for finding in examine(arguments.data_dir):
+        frame.say(str(finding))
+        code = max(code, int(finding.verdict == "problem"))
+    return code
 
 
 def examine(data_dir: Path) -> Iterator[Finding]:

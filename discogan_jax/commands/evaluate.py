@@ -1,51 +1,43 @@
-"""`discogan evaluate`: a run is measured on its held-out images."""
+"""Measures a run on its held-out images, prints a table, and writes evaluation.json into the run.
+
+The run may still be training.
+"""
 
 import argparse
-from typing import Any
 
-from discogan_jax.cli.quiet import be_quiet
-from discogan_jax.runs import layout
+from discogan_jax.commands import frame
 
 
-def add(commands: Any) -> None:
-    """Adds the command to the parser's."""
-    command = commands.add_parser(
-        "evaluate",
-        help="measure a run on its held-out images",
-        description="Measures a run on its held-out images; prints a table, writes "
-        "evaluation.json into the run. The run may still be training.",
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run()
+    parser.add_argument(
+        "--raw", action="store_true", help="measure the parameters themselves, not their averages"
     )
-    command.add_argument("run", metavar="RUN", help="run directory")
-    command.add_argument(
-        "--step", type=int, help="checkpoint to measure; the last one if not given"
-    )
-    command.add_argument(
-        "--raw", action="store_true", help="the parameters themselves, not their averages"
-    )
-    command.add_argument(
+    parser.add_argument(
         "--inception",
         metavar="FILE",
-        help="adds FID and KID, in features of this file "
+        help="add FID and KID, in features of this file "
         "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",
     )
-    command.set_defaults(function=_run)
+    parser.add_work(run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    be_quiet()
-    # --help must not wait for JAX.
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
     from discogan_jax import runs
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
     from discogan_jax.evaluation.table import table
     from discogan_jax.files import write_json
+    from discogan_jax.runs import layout
 
-    run = runs.open(arguments.run, arguments.step)
-    run = run.raw if arguments.raw else run
+    opened = runs.open(arguments.run, arguments.step)
+    opened = opened.raw if arguments.raw else opened
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    rows = evaluate.evaluate(run, extractor=extractor)
-    print(table(rows))
-    path = run.path / layout.EVALUATION_FILE
-    write_json(path, evaluate.report(run.step, run.state, rows))
-    print(f"step {run.step}; written to {path}")
+    rows = evaluate.evaluate(opened, extractor=extractor)
+    frame.say(table(rows))
+    path = opened.path / layout.EVALUATION_FILE
+    write_json(path, evaluate.report(opened.step, opened.state, rows))
+    frame.say(f"step {opened.step}; written to {path}")
     return 0

@@ -1,43 +1,286 @@
-"""What of the log is news to someone who runs a command."""
+"""The frame of every command: flags, exit codes, signals, the log, and messages about mistakes.
 
+A command is a parser and a function of the parsed arguments that does the work and returns the exit
+code. Nothing slow is imported before that function is called: ``--help`` must not wait for JAX.
+"""
+
+import argparse
+import difflib
+import io
+import logging
+import os
+import re
 import signal
 import sys
+import traceback
+import warnings
 from _thread import interrupt_main
-from logging import WARNING, Formatter, LogRecord
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
-from absl import logging
+from discogan_jax.errors import (
+    EXIT_BUG,
+    EXIT_CUT_OFF,
+    EXIT_DIVERGED,
+    EXIT_INPUT,
+    STOP_SIGNALS,
+    DivergedError,
+    InputError,
+    InterruptedRunError,
+    printable,
+)
 
-# Warnings of others that are no news.
-_NOISE = ("is deprecated",)
+EXIT_CODES = """\
+exit codes:
+  0        done
+  1        something is damaged, was skipped or diverged, as reported; or a bug
+  2        a mistake in the arguments, the config or the data: one line says which
+  128 + n  stopped by signal n; 130 after Ctrl-C
+"""
+
+Run = Callable[[argparse.Namespace], int]
+
+_FIELD = re.compile(r"--(no)?config\.")
 # What fails in the threads of these is raised in the training loop, too.
 _RAISED_ANYWAY = {"orbax", "clu", "asyncio"}
+_MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own message
 
 
-def show_news() -> None:
-    """Shows our own log and the warnings of others, as plain lines."""
-    here = str(Path(__file__).resolve().parents[1])
-    handler = logging.get_absl_handler()
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes config fields and reports mistakes as `InputError`.
 
-    def is_news(record: LogRecord) -> bool:
-        return record.pathname.startswith(here) or (
-            record.levelno >= WARNING
-            and _RAISED_ANYWAY.isdisjoint(Path(record.pathname).parts)
-            and not any(part in record.getMessage() for part in _NOISE)
-        )
+    Flags are spelled with underscores, as config fields are; hyphens are accepted, too.
+    """
 
-    def print_news(unraisable: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
+        main = getattr(sys.modules["__main__"], "__spec__", None)
+        if main is not None and main.name.startswith("experiments."):
+            fields.setdefault("prog", f"python -m {main.name.removesuffix('.__main__')}")
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **fields)
+
+    def add_run(self, what: str = "run directory, or one of its checkpoints") -> None:
+        """Adds the argument ``RUN`` and the flag ``--step``, for `runs.open` and the like."""
+        self.add_argument("run", metavar="RUN", help=what)
+        self.add_argument("--step", type=int, help="checkpoint to use; the last one if not given")
+
+    def add_work(self, run: Run, *, verbose: bool = False) -> None:
+        """Completes the parser of a command.
+
+        Args:
+          run: function that does the work.
+          verbose: whether this package's log is shown, and not only errors.
+        """
+        self.add_argument("--debug", action="store_true", help="show where an unexpected error was")
+        self.set_defaults(work=run, verbose=verbose, parser=self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses arguments; those that are unknown are returned besides."""
+        words = sys.argv[1:] if args is None else args
+        flags = re.compile(r"--[\w-]+")
+        words = [flags.sub(lambda flag: "--" + flag[0][2:].replace("-", "_"), w, 1)
+                 if flags.match(w) else w for w in words]  # fmt: skip
+        return super().parse_known_args(words, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses arguments; the config fields among them become `fields`."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        takes_fields = hasattr(parsed, "fields")
+        for word in rest:
+            if word.startswith("-") and not (takes_fields and _FIELD.match(word)):
+                parsed.parser.refuse(word)
+        if rest and not takes_fields:
+            parsed.parser.error(f"unexpected argument {rest[0]!r}")
+        parsed.fields = rest
+        return parsed
+
+    def refuse(self, word: str) -> NoReturn:
+        """Raises the error of an unknown flag, which names the nearest one."""
+        name, known = word.partition("=")[0], [*self._option_string_actions]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        advice = f": did you mean {nearest[0]}?" if nearest else ""
+        self.error(f"{word}: unknown flag {name.lstrip('-')!r}{advice}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises an `InputError`."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def main(parser: Parser, words: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+      parser: parser of the command line.
+      words: arguments. None stands for those of the process, which then is the command's own:
+        signals are handled, the log is set up, and after a signal the process ends right here.
+
+    Returns:
+      The exit code, see `EXIT_CODES`.
+    """
+    signals = _Signals() if words is None else None
+    debug = False
+    try:
+        arguments = parser.parse_args(words)
+        debug = arguments.debug
+        if signals:
+            _set_up_process(arguments.verbose)
+        try:
+            return arguments.work(arguments)
+        finally:
+            sys.stdout.flush()
+    except (KeyboardInterrupt, Exception) as error:
+        ending = _ending(error, signals.came if signals else [])
+        if ending is None and debug:
+            raise
+        message, code = ending or (_bug(error), EXIT_BUG)
+    if message:
+        say(message, sys.stderr)
+    if code == EXIT_CUT_OFF:
+        # What is left to write would raise the same error at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif signals and signals.came:
+        os._exit(code)  # not `sys.exit`, which would wait for a checkpoint that is being saved
+    return code
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Prints a text at once, with escapes for control characters in names that it holds.
+
+    Args:
+      text: one line or several.
+      file: standard output if None.
+    """
+    print(printable(text), file=file, flush=True)
+
+
+def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, int] | None:
+    """The message and the exit code of an error; None if nobody foresaw it."""
+    match error:
+        case InputError():
+            code = EXIT_INPUT
+        case DivergedError():
+            code = EXIT_DIVERGED
+        case InterruptedRunError():
+            code = 128 + error.signal
+        # Extension modules turn the exception of a signal into errors of their own.
+        case _ if came or isinstance(error, KeyboardInterrupt):
+            notes = getattr(error, "__notes__", [])
+            message = f"Stopped at once: {'; '.join(notes)}." if notes else "Stopped."
+            return message, 128 + (came[-1] if came else signal.SIGINT)
+        case BrokenPipeError():  # `| head` has seen enough
+            return "", EXIT_CUT_OFF
+        case OSError(filename=str() | Path() as name):
+            return f"{name}: {error.strerror}", EXIT_INPUT
+        case _:
+            return None
+    return str(error), code
+
+
+def _bug(error: BaseException) -> str:
+    """One line about an error that nobody foresaw."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:_MAX_MESSAGE]
+    return (
+        f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno}). "
+        "This is a bug; --debug shows where."
+    )
+
+
+class _Signals:
+    """Lets signals end the process by `KeyboardInterrupt`, but not in the middle of an import.
+
+    Attributes:
+      came: signals so far.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[signal.Signals] = []
+        self._repeated = False
+        for number in STOP_SIGNALS:
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._stop)
+        sys.unraisablehook = self._unraisable
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._repeated:
+            self.came.append(signal.Signals(number))
+        self._repeated = False
+        # Extension modules that are interrupted while they start print errors of their own. A
+        # second signal does not wait.
+        if _importing(frame) and len(self.came) == 1:
+            self._repeat(number)
+        else:
+            raise KeyboardInterrupt(self.came[-1])
+
+    def _repeat(self, number: int) -> None:
+        """Sends a signal once more, a moment later."""
+
+        def send() -> None:
+            self._repeated = True
+            interrupt_main(signal.Signals(number))
+
+        Timer(0.05, send).start()
+
+    def _unraisable(self, unraisable: Any) -> None:
+        """Reports errors in callbacks that cannot raise, those of the garbage collector."""
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            # A signal came while a callback ran that cannot raise: once more, a moment later.
-            number = next(iter(unraisable.exc_value.args), signal.SIGINT)
-            Timer(0.05, interrupt_main, [number]).start()
-        # So says TensorStore of every other file of a save that failed.
+            self._repeat(self.came[-1] if self.came else signal.SIGINT)
+        # TensorStore raises this for every other file of a save that failed.
         elif str(unraisable.exc_value) != "Event loop is closed":
             sys.__unraisablehook__(unraisable)
 
-    sys.unraisablehook = print_news
-    handler.addFilter(is_news)
-    handler.setFormatter(Formatter("%(message)s"))
-    logging.set_verbosity(logging.INFO)
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _set_up_process(verbose: bool) -> None:
+    """Makes terminal and log those of a command.
+
+    Args:
+      verbose: whether this package's log and the warnings of others are shown, and not only errors.
+    """
+    # TensorFlow, which only decodes images here, greets with notes about its own building blocks.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # File names may hold bytes that are no text.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # Orbax leaves coroutines behind when a save fails; the error that it raises is enough.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    if verbose:
+        _show_log()
+    else:
+        logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _show_log() -> None:
+    """Shows this package's log, and of others' what is a warning and concerns the user."""
+    from absl import logging as absl_logging  # slow
+
+    here = str(Path(__file__).resolve().parents[1])
+
+    def concerns_user(record: logging.LogRecord) -> bool:
+        return record.pathname.startswith(here) or (
+            record.levelno >= logging.WARNING
+            and _RAISED_ANYWAY.isdisjoint(Path(record.pathname).parts)
+            and "is deprecated" not in record.getMessage()
+        )
+
+    handler = logging.StreamHandler()
+    handler.addFilter(concerns_user)
+    handler.setFormatter(_Line())
+    logging.getLogger().addHandler(handler)
+    absl_logging.set_verbosity(absl_logging.INFO)
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

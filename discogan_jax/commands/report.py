@@ -1,25 +1,24 @@
-"""`discogan report`: a page about runs."""
+"""Writes report.html into the first run: settings, curves, samples, evaluation of all runs given.
+
+The page is one file that loads nothing from anywhere. The runs may still be training.
+"""
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from discogan_jax.commands import frame
 
 
-def add(commands: Any) -> None:
-    """Adds the command to the parser's."""
-    command = commands.add_parser(
-        "report",
-        help="write a page about a run, or several side by side",
-        description="Writes report.html into the first run: settings, curves, samples, evaluation. "
-        "One file that loads nothing from anywhere. The runs may still be training.",
-    )
-    command.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
-    command.add_argument("--out", type=Path, metavar="FILE", help="the page, if not report.html")
-    command.set_defaults(function=_run)
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page, if not report.html")
+    parser.add_work(run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
     from discogan_jax.runs import report
 
-    print(report.write(arguments.runs, arguments.out))
+    frame.say(str(report.write(arguments.runs, arguments.out)))
     return 0

@@ -1,42 +1,30 @@
-"""From a command line to a training run: flags, devices, compile cache, dry run."""
+"""Trains a run, or several to compare, until all steps are done; the same command resumes.
 
+CONFIG is a file, or the name of a config that comes with this package: discogan train sample.
+With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
+"""
+
+import argparse
 import contextlib
 import json
 import os
-import signal
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from absl import app, flags
-from ml_collections import ConfigDict
+from discogan_jax import host
+from discogan_jax.commands import frame
+from discogan_jax.config import flags
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 
-from discogan_jax.config import flags as config_flags
-from discogan_jax.errors import (
-    EXIT_DIVERGED,
-    EXIT_INPUT,
-    DivergedError,
-    InputError,
-    InterruptedRunError,
-)
-from discogan_jax.host import keep_freed_memory
-from discogan_jax.train import log
-from discogan_jax.train.interrupts import SIGNALS, Interrupts
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-# The flags below are those of the experiment: its --help lists them.
-flags.disclaim_key_flags()
+    from discogan_jax.train.variants import Job, Variant
 
-# TensorFlow, which only decodes images here, greets with notes about its own building blocks. Its
-# errors still show.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
-Adapt = Callable[[ConfigDict], None]
+Say = Callable[[str], None]
+Adapt = Callable[["ConfigDict"], None]
 
 
 @dataclass(frozen=True)
@@ -44,192 +32,175 @@ class Study:
     """Several runs to compare.
 
     Attributes:
-      name: of the folder in `runs/`.
-      variants: of the config, `variants.Variant`.
-      seeds: that each is run with, or None for the config's own.
-      measures: names of the rows of `evaluate` that the table shows; None for a few.
+      name: name of the folder in `runs/`.
+      variants: changes of the config.
+      seeds: seeds that each variant is trained with; None for the config's own.
+      measures: rows of the evaluation that the printed table shows; None for a few.
     """
 
     name: str
-    variants: Sequence[Any]
+    variants: "Sequence[Variant]"
     seeds: Sequence[int] | None
     measures: Sequence[str] | None = None
 
 
-def run(default: str, adapt: Adapt | None = None, study: Study | None = None) -> None:
-    """Runs an experiment: parses the flags, trains, ends the process.
+def add_arguments(
+    parser: frame.Parser,
+    default: str | None = None,
+    *,
+    adapt: Adapt | None = None,
+    study: Callable[[], Study] | None = None,
+) -> None:
+    """Adds the arguments of `run`.
 
     Args:
-      default: the default of ``--config``, a file in `configs/`.
-      adapt: changes the config by the experiment's own flags, before it is checked.
-      study: what is compared, instead of one run or what ``--sweep`` names.
-
-    Exit codes: 0 done, 1 a loss was not finite, 2 a mistake in config, flags or data, 128 + n
-    after signal n (the state is saved, unless it was the second one).
+      parser: takes the arguments.
+      default: see `flags.add_arguments`.
+      adapt: changes the config before it is checked.
+      study: makes what is compared, instead of one run or what ``--sweep`` names.
     """
-    try:
-        config_flags.define(config_flags.CONFIGS / default, flags.FLAGS, sys.argv)
-    except InputError as error:
-        _fail(str(error), EXIT_INPUT)
-    name = "CONFIG_NAME" if study is None else study.name
-    flags.DEFINE_string("workdir", None, f"Run directory; runs/{name} if not given.")
+    flags.add_arguments(parser, default)
+    parser.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="run directory; runs/NAME if not given"
+    )
     if study is None:
-        flags.DEFINE_multi_string(
-            "sweep",
-            [],
-            "Field and values: --sweep=optim.learning_rate=1e-4,2e-4. Runs, measures and compares "
-            "all combinations, in runs/CONFIG_NAME_sweep; may be given more than once.",
+        parser.add_argument(
+            "--sweep",
+            action="append",
+            default=[],
+            metavar="FIELD=VALUES",
+            help="values to compare: --sweep=optim.learning_rate=1e-4,2e-4. All combinations are "
+            "trained and measured in runs/NAME_sweep; may be given more than once",
         )
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several train one run.")
-    flags.DEFINE_integer("processes", None, "How many processes train the run.")
-    flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
-    flags.DEFINE_bool("dry_run", False, "Print devices, data, counts and memory; do not train.")
-    log.show_news()
-    # Of a save that fails, Orbax leaves coroutines behind; the error says what matters.
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    for number in SIGNALS:
-        signal.signal(number, _stop)
-    try:
-        app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
-    except (KeyboardInterrupt, Exception) as error:
-        # Extension modules that are met by a signal in their start raise errors of their own.
-        if not (_HEARD or isinstance(error, KeyboardInterrupt)):
-            raise
-        # Not `sys.exit`, which would wait for what is being saved.
-        notes = getattr(error, "__notes__", ["before training began"])
-        print(f"Stopped at once: {'; '.join(notes)}.", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(128 + (_HEARD or [signal.SIGINT])[-1])
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="print devices, data, counts and memory; do not train",
+    )
+    parser.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="process 0, where several train one run"
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
+    parser.add_argument("--process", type=int, metavar="I", help="number of this one, from 0")
+    parser.set_defaults(adapt=adapt, study=study)
+    parser.add_work(run, verbose=True)
 
 
-_HEARD: list[signal.Signals] = []
+def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
+    """Makes the parser of a module in `experiments/`.
+
+    Args:
+      doc: docstring of the module, for ``--help``.
+      default: name of the shipped config that is trained if none is named.
+      **changes: see `add_arguments`.
+    """
+    parser = frame.Parser(description=doc, epilog=frame.EXIT_CODES)
+    add_arguments(parser, default, **changes)
+    return parser
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    _HEARD.append(signal.Signals(number))
-    raise KeyboardInterrupt(_HEARD[-1])
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    with _interrupts_explained():
+        config = flags.read(arguments)
+        if arguments.adapt:
+            arguments.adapt(config)
+        # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
+        host.use_compile_cache()
+        from discogan_jax import multihost
+        from discogan_jax.config.schema import flat, from_config
+
+        data = from_config(config).data
+        host.keep_freed_memory(data.batch_size * data.image_size**2)
+        from discogan_jax.runs.run import plain
+        from discogan_jax.train import train_and_evaluate
+
+        name = flags.find(arguments).stem
+        study = arguments.study() if arguments.study else _sweep(arguments.sweep, name)
+        workdir = arguments.workdir or Path("runs") / (study.name if study else name)
+        jobs = _plan(config, study, workdir) if study else []
+        here = multihost.place(
+            arguments.coordinator, arguments.processes, arguments.process, os.environ
+        )
+        if here is not None and study is not None:
+            raise InputError("several processes train one run, not one after another: no sweep")
+        with multihost.joined(here):
+            say = frame.say if multihost.is_chief() else _say_nothing
+            for field, value in flat(plain(config)).items():
+                say(f"{field} = {json.dumps(value)}")
+            if arguments.dry_run:
+                _describe(config, jobs, say)
+            elif study is not None:
+                _compare(config, study, workdir)
+            else:
+                with _page(workdir, say):
+                    train_and_evaluate(config, workdir)
+    return 0
 
 
 @contextlib.contextmanager
-def _signals_later() -> Iterator[None]:
-    """For imports: extension modules print errors of their own if one meets them in their start."""
-    with Interrupts() as met:
+def _interrupts_explained() -> Iterator[None]:
+    """Adds to an interrupt what it met, if that is not known yet."""
+    try:
         yield
-    if met.signal:
-        _stop(met.signal, None)
-
-
-def _parse_flags(argv: list[str]) -> list[str]:
-    try:
-        return config_flags.parse(flags.FLAGS, argv)
-    except SystemExit:  # --help, which absl counts as a failure
-        sys.exit(0)
-    except InputError as error:
-        return _fail(str(error), EXIT_INPUT)
-
-
-def _parsed_main(adapt: Adapt | None, study: Study | None) -> Callable[[list[str]], None]:
-    def main(_: list[str]) -> None:
-        config = flags.FLAGS.config
-        try:
-            if adapt is not None:
-                adapt(config)
-            _start(config, study)
-        except InputError as error:
-            _fail(str(error), EXIT_INPUT)
-
-    return main
-
-
-def _start(config: ConfigDict, study: Study | None) -> None:
-    flag: Any = flags.FLAGS["config"]
-    name = Path(flag.config_filename).stem
-    # JAX is imported with its settings made, and Orbax only once the flags are known to be right.
-    with _signals_later():
-        start_jax()
-        from discogan_jax import multihost
-        from discogan_jax.config.schema import from_config
-        from discogan_jax.train.variants import plan, product
-
-    settings = from_config(config)
-    keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
-    if study is None and flags.FLAGS.sweep:
-        study = Study(f"{name}_sweep", *product(flags.FLAGS.sweep))
-    workdir = Path(flags.FLAGS.workdir or Path("runs") / (study.name if study else name))
-    jobs = plan(config, study.variants, workdir, study.seeds) if study else []
-    asked = flags.FLAGS
-    here = multihost.place(asked.coordinator, asked.processes, asked.process, os.environ)
-    if here is not None and study is not None:
-        raise InputError("several processes train one run, not one run after another: no sweep")
-    try:
-        with multihost.joined(here):
-            _work(config, study, workdir, jobs)
-    except DivergedError as error:
-        _fail(str(error) if multihost.is_chief() else "", EXIT_DIVERGED)
-    except InterruptedRunError as error:
-        _fail(str(error) if multihost.is_chief() else "", 128 + error.signal)
-
-
-def _work(config: ConfigDict, study: Study | None, workdir: Path, jobs: list[Any]) -> None:
-    from discogan_jax.config.schema import flat
-    from discogan_jax.multihost import is_chief
-    from discogan_jax.runs.run import plain
-
-    say = partial(print, flush=True) if is_chief() else lambda text: None
-    for field, value in flat(plain(config)).items():
-        say(f"{field} = {json.dumps(value)}")
-    if flags.FLAGS.dry_run:
-        from discogan_jax.train.dry_run import describe
-
-        for i, job in enumerate(jobs):
-            say(f"run {i + 1} of {len(jobs)}: {job.label}")
-        say(describe(jobs[0].config if jobs else config))
-    elif study is not None:
-        _compare(config, study, workdir)
-    else:
-        _train(config, workdir, say)
-
-
-def _train(config: ConfigDict, workdir: Path, say: Callable[[str], None]) -> None:
-    with _signals_later():
-        from discogan_jax.multihost import is_chief
-        from discogan_jax.runs import report
-        from discogan_jax.train import train_and_evaluate
-
-    def tell() -> str:
-        page = report.write([workdir]) if is_chief() else None
-        return f"The run is in {workdir}, its page is {page}"
-
-    try:
-        train_and_evaluate(config, workdir)
-    except (DivergedError, InterruptedRunError):
-        tell()
+    except KeyboardInterrupt as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note("before training began")
         raise
-    say(f"Done. {tell()}")
 
 
-def _compare(config: ConfigDict, study: Study, workdir: Path) -> None:
+def _say_nothing(text: str) -> None:
+    """Is the printing of all processes but one."""
+
+
+def _sweep(texts: Sequence[str], name: str) -> Study | None:
+    """Makes the study that ``--sweep`` describes."""
+    if not texts:
+        return None
+    from discogan_jax.train.variants import product
+
+    return Study(f"{name}_sweep", *product(texts))
+
+
+def _plan(config: "ConfigDict", study: Study, workdir: Path) -> "list[Job]":
+    from discogan_jax.train.variants import plan
+
+    return plan(config, study.variants, workdir, study.seeds)
+
+
+def _describe(config: "ConfigDict", jobs: "Sequence[Job]", say: Say) -> None:
+    """Says what would be trained."""
+    from discogan_jax.train.dry_run import describe
+
+    for i, job in enumerate(jobs):
+        say(f"run {i + 1} of {len(jobs)}: {job.label}")
+    say(describe(jobs[0].config if jobs else config))
+
+
+@contextlib.contextmanager
+def _page(workdir: Path, say: Say) -> Iterator[None]:
+    """Writes the page of a run once it has ended, one way or another."""
+    from discogan_jax.multihost import is_chief
+    from discogan_jax.runs import report
+
+    try:
+        yield
+    except (DivergedError, InterruptedRunError) as error:
+        if is_chief():
+            report.write([workdir])
+        else:
+            error.args = ("",)  # all processes end so; one of them says it
+        raise
+    if is_chief():
+        say(f"Done. The run is in {workdir}, its page is {report.write([workdir])}")
+
+
+def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:
+    """Trains and measures the runs of a study, and prints the table."""
     from discogan_jax.train import sweep
 
-    say = partial(print, flush=True)
-    outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=say)
-    say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
-    say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE} there")
+    outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=frame.say)
+    frame.say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
+    frame.say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE}")
     if bad := sum(bool(outcome.why) for outcome in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")
-
-
-def start_jax() -> None:
-    """Turns JAX's compile cache on (`JAX_COMPILATION_CACHE_DIR` moves it)."""
-    import jax
-
-    cache = Path.home() / ".cache" / "discogan_jax" / "xla"
-    jax.config.update(
-        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache))
-    )
-
-
-def _fail(message: str, code: int) -> Any:
-    if message:
-        print(message, file=sys.stderr, flush=True)
-    sys.exit(code)

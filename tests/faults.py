@@ -171,7 +171,7 @@ def sigterm_in_start_up(trial):
 _IN_A_CALLBACK = """
 import gc, os, signal
 def callback(*_):
-    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.launch":
+    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.commands.frame":
         gc.callbacks.remove(callback)
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(9):

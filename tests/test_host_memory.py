@@ -9,7 +9,7 @@ from discogan_jax import host
 
 PROGRAM = """
 import resource
-from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host import keep_freed_memory
 print(keep_freed_memory({pixels}))
 import jax, jax.numpy as jnp
 big = jax.jit(lambda x: (jnp.cumsum(jnp.sin(x)) * jnp.cumsum(jnp.cos(x))).sum())

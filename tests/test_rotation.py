@@ -132,7 +132,10 @@ def test_points_lie_at_their_angles_and_those_far_off_at_the_border():
 
 @pytest.mark.parametrize(
     ("flag", "words"),
-    [("--steps=0", "--steps=0: at least 1"), ("--steps=many", "--steps=many")],
+    [
+        ("--steps=0", "--steps=0: at least 1"),
+        ("--steps=many", "--steps: invalid int"),
+    ],
 )
 def test_bad_flags_give_one_line(flag, words, tmp_path):
     folders = [f"--workdir={tmp_path}/x", f"--data_dir={tmp_path}/x"]

@@ -11,7 +11,7 @@ import runs_here
 from PIL import Image
 
 from discogan_jax import cli, export, images, runs
-from discogan_jax.cli import serve as command
+from discogan_jax.commands import serve as command
 from discogan_jax.errors import InputError
 from discogan_jax.export import exported
 

@@ -120,14 +120,14 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
       The exit code, see `EXIT_CODES`.
     """
     signals = _Signals() if words is None else None
-    debug = False
+    message, debug = "", False
     try:
         arguments = parser.parse_args(words)
         debug = arguments.debug
         if signals:
             _set_up_process(arguments.verbose)
         try:
-            return arguments.work(arguments)
+            code = arguments.work(arguments)
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, Exception) as error:
@@ -141,7 +141,8 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
         # What is left to write would raise the same error at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif signals and signals.came:
-        os._exit(code)  # not `sys.exit`, which would wait for a checkpoint that is being saved
+        # Not `sys.exit`, which would wait for a checkpoint that is being saved.
+        os._exit(code)
     return code
 
 

@@ -44,20 +44,21 @@ def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) ->
 def start(arguments: list[str]) -> NoReturn:
     """Runs the training command until its first step has begun and prints when what was done."""
     marks = {"Python": since_start()}
-    from discogan_jax.train import launch
+    from discogan_jax import host
 
-    marks["JAX and the rest imported"] = since_start()
-    with mock.patch.object(launch, "_start", _told(marks, launch._start)):
+    kept = host.keep_freed_memory
+    with mock.patch.object(host, "keep_freed_memory", _told(marks, kept)):
         sys.argv = ["experiments.bags_shoes", *arguments]
         runpy.run_module("experiments.bags_shoes", run_name="__main__")
     raise AssertionError("the command ended before its first step")
 
 
 def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Training, told to note its milestones; entered once the flags are read."""
+    """What the command calls once its config is right, and which then notes milestones."""
 
     def entered(*args: Any) -> Any:
-        marks["flags read"] = since_start()
+        marks["JAX imported, flags read"] = since_start()
+        result = inner(*args)
         from discogan_jax.config import build
         from discogan_jax.train import loop
 
@@ -78,11 +79,9 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
             return once, waiting
 
-        with (
-            mock.patch.object(build, "images", _marked(marks, "pictures", build.images)),
-            mock.patch.object(loop, "_make_advance", first_step),
-        ):
-            return inner(*args)
+        build.images = _marked(marks, "pictures", build.images)
+        loop._make_advance = first_step
+        return result
 
     return entered
 

@@ -63,6 +63,7 @@ MISTAKES = [
     ("prepare smaple", ["--config=smaple", "no such file", "sample.py"]),
     ("train", ["CONFIG is missing", "best, default"]),
     ("train --a={dir}", ["--b=FOLDER missing"]),
+    ("train sample --dry-run", ["did you mean --dry_run"]),
     ("train sample --wrokdir=x", ["unknown flag 'wrokdir'", "did you mean --workdir"]),
 ]
 

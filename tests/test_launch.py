@@ -212,14 +212,6 @@ def test_folders_take_the_place_of_sources_and_name_the_domains(typed, domains):
         assert tuple(made.domains) == domains
 
 
-def test_hyphens_and_underscores_are_one():
-    typed = [["--dry_run"], ["--dry-run"]]
-    first, second = (vars(cli.parser(["train"]).parse_args(["train", *t])) for t in typed)
-    assert first.pop("parser") is not second.pop("parser")
-    assert first == second
-    assert first["dry_run"]
-
-
 def test_help_shows_the_experiment_and_its_flags(ended):
     code, out, err = ended["help"]
     assert (code, err) == (0, "")

@@ -156,7 +156,7 @@ def test_an_installed_package_prepares_and_trains(python, tmp_path):
     said = run([discogan, "train", "mine.py", *small, *folders], tmp_path)
     assert "Done. The run is in runs/mine, its page is runs/mine/report.html" in said
     said = run(
-        [discogan, "train", "configs/sample.py", "--sweep=seed=1,2", "--dry-run", *small, *folders],
+        [discogan, "train", "configs/sample.py", "--sweep=seed=1,2", "--dry_run", *small, *folders],
         tmp_path,
     )
     assert "run 2 of 2: seed=2" in said

@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.runs.layout import (
-    CHECKPOINTS,
-    CONFIG_FILE,
-    EVALUATION_FILE,
-    SAMPLES,
-    VERSIONS_FILE,
-)
+from discogan_jax.runs import layout
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
@@ -79,17 +73,20 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
         picture = _grid(run) if samples or card_text.drawn(run.settings) else None
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing_folder(out) as folder:
-            checkpoint = Path(CHECKPOINTS) / str(run.step)
+            checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint)
             _without_places(folder / checkpoint)
-            write_json(folder / CONFIG_FILE, card_text.public(read_json(run.path / CONFIG_FILE)))
-            if (run.path / VERSIONS_FILE).is_file():
-                shutil.copy(run.path / VERSIONS_FILE, folder)
+            write_json(
+                folder / layout.CONFIG_FILE,
+                card_text.public(read_json(run.path / layout.CONFIG_FILE)),
+            )
+            if (run.path / layout.VERSIONS_FILE).is_file():
+                shutil.copy(run.path / layout.VERSIONS_FILE, folder)
             if evaluation:
-                write_json(folder / EVALUATION_FILE, evaluation)
+                write_json(folder / layout.EVALUATION_FILE, evaluation)
             if picture:
-                (folder / SAMPLES).mkdir()
-                shutil.copy(picture, folder / SAMPLES)
+                (folder / layout.SAMPLES).mkdir()
+                shutil.copy(picture, folder / layout.SAMPLES)
             (folder / CARD_FILE).write_text(
                 card_text.text(run, evaluation, picture), encoding="utf-8"
             )
@@ -117,7 +114,7 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
     """What was measured of this very state, if anything was."""
     from discogan_jax.files import read_json
 
-    path = run.path / EVALUATION_FILE
+    path = run.path / layout.EVALUATION_FILE
     try:
         found = read_json(path)
         used = "raw" if run.state.ema is None else "averaged"
@@ -134,5 +131,5 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
 
 def _grid(run: "Run") -> Path | None:
     """The last grid up to this step."""
-    grids = [p for p in (run.path / SAMPLES).glob("*.png") if p.stem.isdecimal()]
+    grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

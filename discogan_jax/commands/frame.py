@@ -21,17 +21,8 @@ from threading import Timer
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from discogan_jax.errors import (
-    EXIT_BUG,
-    EXIT_CUT_OFF,
-    EXIT_DIVERGED,
-    EXIT_INPUT,
-    STOP_SIGNALS,
-    DivergedError,
-    InputError,
-    InterruptedRunError,
-    printable,
-)
+from discogan_jax import errors
+from discogan_jax.errors import InputError, printable
 
 EXIT_CODES = """\
 exit codes:
@@ -50,10 +41,7 @@ _MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own mes
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that takes config fields and reports mistakes as `InputError`.
-
-    Flags are spelled with underscores, as config fields are; hyphens are accepted, too.
-    """
+    """An argument parser that takes config fields and reports mistakes as `InputError`."""
 
     def __init__(self, **fields: Any) -> None:
         main = getattr(sys.modules["__main__"], "__spec__", None)
@@ -76,32 +64,21 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action="store_true", help="show where an unexpected error was")
         self.set_defaults(work=run, verbose=verbose, parser=self)
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses arguments; those that are unknown are returned besides."""
-        words = sys.argv[1:] if args is None else args
-        flags = re.compile(r"--[\w-]+")
-        words = [flags.sub(lambda flag: "--" + flag[0][2:].replace("-", "_"), w, 1)
-                 if flags.match(w) else w for w in words]  # fmt: skip
-        return super().parse_known_args(words, namespace)
-
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses arguments; the config fields among them become `fields`."""
+        """Parses arguments; config fields among them become `fields` where a command takes them."""
         parsed, rest = self.parse_known_args(args, namespace)
         takes_fields = hasattr(parsed, "fields")
         for word in rest:
+            name = word.partition("=")[0]
             if word.startswith("-") and not (takes_fields and _FIELD.match(word)):
-                parsed.parser.refuse(word)
-        if rest and not takes_fields:
-            parsed.parser.error(f"unexpected argument {rest[0]!r}")
+                known = [*parsed.parser._option_string_actions]
+                nearest = difflib.get_close_matches(name, known, n=1)
+                advice = f": did you mean {nearest[0]}?" if nearest else ""
+                parsed.parser.error(f"{word}: unknown flag {name.lstrip('-')!r}{advice}")
+            if not takes_fields:
+                parsed.parser.error(f"unexpected argument {word!r}")
         parsed.fields = rest
         return parsed
-
-    def refuse(self, word: str) -> NoReturn:
-        """Raises the error of an unknown flag, which names the nearest one."""
-        name, known = word.partition("=")[0], [*self._option_string_actions]
-        nearest = difflib.get_close_matches(name, known, n=1)
-        advice = f": did you mean {nearest[0]}?" if nearest else ""
-        self.error(f"{word}: unknown flag {name.lstrip('-')!r}{advice}")
 
     def error(self, message: str) -> NoReturn:
         """Raises an `InputError`."""
@@ -134,10 +111,10 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
         ending = _ending(error, signals.came if signals else [])
         if ending is None and debug:
             raise
-        message, code = ending or (_bug(error), EXIT_BUG)
+        message, code = ending or (_bug(error), errors.EXIT_BUG)
     if message:
         say(message, sys.stderr)
-    if code == EXIT_CUT_OFF:
+    if code == errors.EXIT_CUT_OFF:
         # What is left to write would raise the same error at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif signals and signals.came:
@@ -160,20 +137,20 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
     """The message and the exit code of an error; None if nobody foresaw it."""
     match error:
         case InputError():
-            code = EXIT_INPUT
-        case DivergedError():
-            code = EXIT_DIVERGED
-        case InterruptedRunError():
+            code = errors.EXIT_INPUT
+        case errors.DivergedError():
+            code = errors.EXIT_DIVERGED
+        case errors.InterruptedRunError():
             code = 128 + error.signal
         # Extension modules turn the exception of a signal into errors of their own.
         case _ if came or isinstance(error, KeyboardInterrupt):
-            notes = getattr(error, "__notes__", [])
-            message = f"Stopped at once: {'; '.join(notes)}." if notes else "Stopped."
+            notes = "; ".join(getattr(error, "__notes__", []))
+            message = f"Stopped at once: {notes}." if notes else "Stopped."
             return message, 128 + (came[-1] if came else signal.SIGINT)
         case BrokenPipeError():  # `| head` has seen enough
-            return "", EXIT_CUT_OFF
+            return "", errors.EXIT_CUT_OFF
         case OSError(filename=str() | Path() as name):
-            return f"{name}: {error.strerror}", EXIT_INPUT
+            return f"{name}: {error.strerror}", errors.EXIT_INPUT
         case _:
             return None
     return str(error), code
@@ -199,7 +176,7 @@ class _Signals:
     def __init__(self) -> None:
         self.came: list[signal.Signals] = []
         self._repeated = False
-        for number in STOP_SIGNALS:
+        for number in errors.STOP_SIGNALS:
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 signal.signal(number, self._stop)
         sys.unraisablehook = self._unraisable

@@ -101,71 +101,50 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does the work of the command."""
-    with _interrupts_explained():
-        config = flags.read(arguments)
-        if arguments.adapt:
-            arguments.adapt(config)
-        # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
-        host.use_compile_cache()
-        from discogan_jax import multihost
-        from discogan_jax.config.schema import flat, from_config
+    config = flags.read(arguments)
+    if arguments.adapt:
+        arguments.adapt(config)
 
-        data = from_config(config).data
-        host.keep_freed_memory(data.batch_size * data.image_size**2)
-        from discogan_jax.runs.run import plain
-        from discogan_jax.train import train_and_evaluate
+    # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
+    host.use_compile_cache()
+    from discogan_jax import multihost
+    from discogan_jax.config.schema import flat, from_config
 
-        name = flags.find(arguments).stem
-        study = arguments.study() if arguments.study else _sweep(arguments.sweep, name)
-        workdir = arguments.workdir or Path("runs") / (study.name if study else name)
-        jobs = _plan(config, study, workdir) if study else []
-        here = multihost.place(
-            arguments.coordinator, arguments.processes, arguments.process, os.environ
-        )
-        if here is not None and study is not None:
-            raise InputError("several processes train one run, not one after another: no sweep")
-        with multihost.joined(here):
-            say = frame.say if multihost.is_chief() else _say_nothing
-            for field, value in flat(plain(config)).items():
-                say(f"{field} = {json.dumps(value)}")
-            if arguments.dry_run:
-                _describe(config, jobs, say)
-            elif study is not None:
-                _compare(config, study, workdir)
-            else:
-                with _page(workdir, say):
-                    train_and_evaluate(config, workdir)
+    data = from_config(config).data
+    host.keep_freed_memory(data.batch_size * data.image_size**2)
+    from discogan_jax.runs.run import plain
+    from discogan_jax.train import train_and_evaluate, variants
+
+    # What is trained: one run, a study of an experiment, or what --sweep asks for.
+    name = flags.find(arguments).stem
+    study = arguments.study() if arguments.study else None
+    if study is None and arguments.sweep:
+        study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
+    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
+    jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
+
+    # Where: on this process, or on several.
+    here = multihost.place(
+        arguments.coordinator, arguments.processes, arguments.process, os.environ
+    )
+    if here is not None and study is not None:
+        raise InputError("several processes train one run, not one run after another: no sweep")
+    with multihost.joined(here):
+        say = frame.say if multihost.is_chief() else _say_nothing
+        for field, value in flat(plain(config)).items():
+            say(f"{field} = {json.dumps(value)}")
+        if arguments.dry_run:
+            _describe(config, jobs, say)
+        elif study is not None:
+            _compare(config, study, workdir)
+        else:
+            with _page(workdir, say):
+                train_and_evaluate(config, workdir)
     return 0
 
 
-@contextlib.contextmanager
-def _interrupts_explained() -> Iterator[None]:
-    """Adds to an interrupt what it met, if that is not known yet."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if not hasattr(error, "__notes__"):
-            error.add_note("before training began")
-        raise
-
-
 def _say_nothing(text: str) -> None:
-    """Is the printing of all processes but one."""
-
-
-def _sweep(texts: Sequence[str], name: str) -> Study | None:
-    """Makes the study that ``--sweep`` describes."""
-    if not texts:
-        return None
-    from discogan_jax.train.variants import product
-
-    return Study(f"{name}_sweep", *product(texts))
-
-
-def _plan(config: "ConfigDict", study: Study, workdir: Path) -> "list[Job]":
-    from discogan_jax.train.variants import plan
-
-    return plan(config, study.variants, workdir, study.seeds)
+    """Takes the place of `frame.say` on all processes but one."""
 
 
 def _describe(config: "ConfigDict", jobs: "Sequence[Job]", say: Say) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_SKIPPED, InputError
@@ -51,6 +51,7 @@ def add_arguments(parser: frame.Parser) -> None:
     )
     parser.add_argument(
         "--keep_aspect",
+        "--keep-aspect",
         action="store_true",
         help="translate the whole picture, squeezed into a square, and give the result its shape",
     )
@@ -77,14 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         sheet=arguments.grid,
         say=partial(frame.say, file=sys.stderr),
     )
-    size = translator.image_size
-    fitted = (
-        "squeezed into" if arguments.keep_aspect else "cut to the largest centred square, scaled to"
-    )
-    frame.say(
-        f"{len(outcome.written)} translated into {arguments.out} "
-        f"({fitted} {size}×{size} px, as trained)"
-    )
+    size = f"{translator.image_size}×{translator.image_size} px, as trained"
+    way = "squeezed" if arguments.keep_aspect else "cut to the largest centred square, scaled"
+    frame.say(f"{len(outcome.written)} translated into {arguments.out} ({way} to {size})")
     for sheet in outcome.sheets:
         frame.say(f"contact sheet: {sheet}")
     if outcome.bad:
@@ -92,8 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_SKIPPED if outcome.bad else 0
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """A picture to translate.
 
     Attributes:
@@ -105,7 +100,19 @@ class Input:
     name: Path
 
 
-@dataclass
+class Fitted(NamedTuple):
+    """A picture that is fitted to a run.
+
+    Attributes:
+      square: ``[S, S, 3]``.
+      shape: width and height of the picture itself, the longer one being S.
+    """
+
+    square: "Picture"
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of the inputs.
 
@@ -137,22 +144,22 @@ def find(given: Sequence[str]) -> list[Input]:
 
     found: dict[Path | None, Input] = {}
     for word in given:
+        path = Path(word).expanduser()
         if word == STDIN:
             found[None] = Input(sys.stdin.buffer.read(), Path("stdin.png"))
             continue
-        path = Path(word).expanduser()
         if path.is_dir():
-            files = [(file, file.relative_to(path)) for file in pictures_below(path)]
+            files = [Input(file, file.relative_to(path)) for file in pictures_below(path)]
         elif path.exists() or not glob.has_magic(word):
-            files = [(path, Path(path.name))]
+            files = [Input(path, Path(path.name))]
         else:
             matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (absolute, too)
-            files = [(file, Path(file.name)) for file in matched if file.is_file()]
+            files = [Input(file, Path(file.name)) for file in matched if file.is_file()]
         if not files:
             kinds = ", ".join(sorted(images.EXTENSIONS))
-            raise InputError(f"{word}: no pictures ({kinds}) are there; check the path.")
-        for file, name in files:
-            found.setdefault(file.resolve(), Input(file, name))
+            raise InputError(f"{word}: there are no pictures ({kinds}); check the path.")
+        for file in files:
+            found.setdefault(Path(str(file.source)).resolve(), file)
     return list(found.values())
 
 
@@ -163,32 +170,15 @@ def destinations(inputs: Sequence[Input], folder: Path) -> list[Path]:
       InputError: a result would be written over an input.
     """
     sources = {i.source.resolve() for i in inputs if isinstance(i.source, Path)}
-    taken: set[Path] = set()
-    places: list[Path] = []
-    for i in inputs:
-        stem, suffix = i.name.stem, i.name.suffix.lstrip(".")
-        endings = chain(["", f"-{suffix}"], (f"-{n}" for n in count(2)))
-        names = (i.name.with_name(f"{stem}{ending}.png") for ending in endings)
-        name = next(name for name in names if name not in taken)
-        taken.add(name)
-        place = folder / name
+    places: dict[Path, None] = {}
+    for _, name in inputs:
+        endings = chain(["", f"-{name.suffix[1:]}"], (f"-{n}" for n in count(2)))
+        names = (folder / name.with_name(f"{name.stem}{ending}.png") for ending in endings)
+        place = next(place for place in names if place not in places)
         if place.resolve() in sources:
             raise InputError(f"{place} is an input: name another folder for the results.")
-        places.append(place)
-    return places
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A picture that is fitted to a run.
-
-    Attributes:
-      square: ``[S, S, 3]``.
-      shape: width and height of the picture itself, the longer one being S.
-    """
-
-    square: "Picture"
-    shape: tuple[int, int]
+        places[place] = None
+    return list(places)
 
 
 def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> Fitted:
@@ -261,7 +251,7 @@ def translate(
     from discogan_jax.runs import run as runs_run
 
     direction = runs_run.direction(translator, to)
-    names = [translator.domains["ab".index(d)] for d in direction]
+    names = [translator.domains.name(d) for d in direction]
     size, back = translator.image_size, direction[::-1]
     jobs = iter(zip(inputs, destinations(inputs, folder), strict=True))
     outcome = Outcome()
@@ -278,25 +268,16 @@ def translate(
         ThreadPoolExecutor() as pool,
     ):
         while few := list(islice(jobs, batch_size)):
-            loaded = list(pool.map(load, few))
-            # Report what cannot be read.
-            bad = [str(error) for error in loaded if isinstance(error, InputError)]
-            outcome.bad += bad
-            for message in bad:
-                say(f"skipped: {message}")
-            # Translate and write the others.
-            good = [
-                (place, fitted)
-                for (_, place), fitted in zip(few, loaded, strict=True)
-                if isinstance(fitted, Fitted)
-            ]
+            loaded = [(p, x) for (_, p), x in zip(few, pool.map(load, few), strict=True)]
+            for error in (x for _, x in loaded if isinstance(x, InputError)):
+                outcome.bad.append(str(error))
+                say(f"skipped: {error}")
+            good = [(place, x) for place, x in loaded if isinstance(x, Fitted)]
             if good:
                 batch = np.stack([fitted.square for _, fitted in good])
                 made = images.to_uint8(translator.apply(batch, direction, batch_size))
                 for (place, fitted), picture in zip(good, made, strict=True):
-                    images.save(
-                        place, _stretched(picture, fitted.shape) if keep_aspect else picture
-                    )
+                    images.save(place, _scaled(picture, fitted.shape) if keep_aspect else picture)
                     outcome.written.append(place)
                 if sheet:
                     columns = [batch, made]
@@ -309,13 +290,10 @@ def translate(
     return outcome
 
 
-def _stretched(picture: "Picture", shape: tuple[int, int]) -> "Picture":
-    """Scales a picture, if need be."""
+def _scaled(picture: "Picture", shape: tuple[int, int]) -> "Picture":
     import numpy as np
     from PIL import Image
 
-    if picture.shape[1::-1] == shape:
-        return picture
     return np.array(Image.fromarray(picture).resize(shape, Image.Resampling.BICUBIC), np.uint8)
 
 

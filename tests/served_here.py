@@ -14,10 +14,11 @@ import requests
 import runs_here
 from PIL import Image
 
-from discogan_jax import build, checkpoint, images, runs, serve, settings
+from discogan_jax import build, checkpoint, images, runs, settings
 from discogan_jax.run_files import CHECKPOINTS
+from discogan_jax.serve import checkpoints as shelf
+from discogan_jax.serve import server as serve
 from discogan_jax.state import create_state
-from discogan_jax.web import shelf
 
 SECONDS = 60
 

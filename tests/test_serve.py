@@ -18,8 +18,9 @@ pytest.importorskip("gradio", reason="the page needs the extra 'serve'")
 
 from served_here import SECONDS, Visitor, encoded, made, png, served
 
-from discogan_jax import serve
-from discogan_jax.web import page, shelf
+from discogan_jax.serve import checkpoints as shelf
+from discogan_jax.serve import page
+from discogan_jax.serve import server as serve
 
 SIZE = runs_here.SIZE
 LIMIT = 300_000

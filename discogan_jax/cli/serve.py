@@ -36,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
     if find_spec("gradio") is None:
         raise InputError("Gradio is not installed; do: pip install 'discogan_jax[serve]'")
-    from discogan_jax import serve
+    from discogan_jax.serve import server
 
-    serve.serve(arguments.run, host=arguments.host, port=arguments.port)
+    server.serve(arguments.run, host=arguments.host, port=arguments.port)
     return 0

@@ -9,7 +9,7 @@ import gradio as gr
 
 from discogan_jax.errors import InputError
 from discogan_jax.images import EXTENSIONS, MAX_PIXELS
-from discogan_jax.web.shelf import EXAMPLES, Shelf
+from discogan_jax.serve.checkpoints import EXAMPLES, Shelf
 
 MAX_UPLOAD = 32 << 20
 """Bytes of the largest picture that is taken."""

@@ -1,4 +1,4 @@
-"""A run as a web page: the server around `discogan_jax.web`. Needs the extra ``serve``."""
+"""A run as a web page: the server around `discogan_jax.serve.page`. Needs the extra ``serve``."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from discogan_jax.errors import InputError
-from discogan_jax.web import page
-from discogan_jax.web.gate import Gate
-from discogan_jax.web.shelf import Shelf
+from discogan_jax.serve import page
+from discogan_jax.serve.access import Gate
+from discogan_jax.serve.checkpoints import Shelf
 
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")

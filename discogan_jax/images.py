@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from discogan_jax.errors import InputError
 from discogan_jax.whole_file import replacing
@@ -24,7 +24,9 @@ MAX_BYTES = 1 << 30
 """Larger files are refused before they are opened: some decoders read all of a file at once."""
 
 # Only these decoders run on a file, whatever its name: others start programs (EPS) or are rare.
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+"""Formats that `read` understands, as Pillow names them."""
+
 _SAVED_AS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
@@ -56,7 +58,7 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     try:
         if isinstance(file, str | Path):
             _check_file(Path(file))
-        with Image.open(file, formats=_FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height <= MAX_PIXELS:
                 return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
@@ -72,8 +74,9 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
         ) from error
     except Exception as error:  # damaged files make decoders raise nearly anything
         kinds = ", ".join(sorted(EXTENSIONS))
+        unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
         raise InputError(
-            f"{name} cannot be read as a picture ({error}); "
+            f"{name} cannot be read as a picture ({'of no known kind' if unknown else error}); "
             f"replace it or remove it. Readable are {kinds}."
         ) from error
     raise InputError(
@@ -158,7 +161,7 @@ def _name(source: str | Path | bytes | BinaryIO) -> str:
     if isinstance(source, str | Path):
         return str(source)
     name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "The picture"
+    return name if isinstance(name, str) else "The file"
 
 
 def _check_file(path: Path) -> None:

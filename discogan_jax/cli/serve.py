@@ -34,9 +34,11 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
-    if find_spec("gradio") is None:
-        raise InputError("Gradio is not installed; do: pip install 'discogan_jax[serve]'")
-    from discogan_jax.serve import server
+    if not (find_spec("starlette") and find_spec("uvicorn")):
+        raise InputError(
+            "The page needs Starlette and uvicorn; do: pip install 'discogan_jax[serve]'"
+        )
+    from discogan_jax import serve
 
-    server.serve(arguments.run, host=arguments.host, port=arguments.port)
+    serve.serve(arguments.run, host=arguments.host, port=arguments.port)
     return 0

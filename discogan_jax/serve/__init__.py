@@ -1,1 +1,3 @@
-"""The page of `discogan serve`."""
+"""A run as a web page where pictures are dropped and translated. Needs the extra ``serve``."""
+
+from discogan_jax.serve.server import serve as serve

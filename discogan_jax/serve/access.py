@@ -1,154 +1,162 @@
-"""What is let through to Gradio: the requests of its own page, and files of this server alone.
+"""Who is answered, and how much they may send."""
 
-Gradio 6 serves more than one page needs: it fetches any address that a client names, in a file's
-path or behind `/file=`, proxies, runs an API with its documentation, and counts visits.
-"""
-
-import json
+import asyncio
+import contextlib
+import hmac
 import re
-from collections.abc import Collection, Iterator
-from pathlib import Path
-from typing import Any
+import secrets
+from collections.abc import Collection
+from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 64 * 1024
-"""Of everything but an upload, and of what surrounds a file in one."""
+from discogan_jax.serve import assets
 
-_FILE = "/gradio_api/file="
-_JOIN = "/gradio_api/queue/join"
-_UPLOAD = "/gradio_api/upload"
-_PATHS = re.compile(
-    r"/(|config|login|logout|theme\.css|favicon\.ico|manifest\.json|robots\.txt"
-    r"|(assets|static|svelte)/.*"
-    r"|gradio_api/(upload|upload_progress|queue/join|queue/data|heartbeat/[^/]*|cancel|reset"
-    r"|login_check|user|file=.*))",
-    re.DOTALL,
-)
-# The browser asks nobody else for anything, whatever stands in the page.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
+MAX_FORM = 64 * 1024
+"""Bytes of the largest login form that is read."""
+
+BODY_SECONDS = 300
+"""Time in which the body of a request has to arrive."""
+
+GUESS_SECONDS = 1.0
+"""Time that a wrong password takes. The next guess has to wait for it."""
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
+_HEADERS = {
+    "Content-Security-Policy": assets.POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # With "no-referrer" a browser would hide the origin of the login form as well.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
-class Gate:
-    """An ASGI application in front of another."""
+class Access:
+    """An ASGI application that stands in front of another one and lets some requests through."""
 
     def __init__(
-        self, app: ASGIApp, folder: Path, max_upload: int, hosts: Collection[str] | None
+        self, app: ASGIApp, *, hosts: Collection[str] | None = None, password: str | None = None
     ) -> None:
-        """Remembers what is behind it and what may pass.
+        """Remembers who may pass.
 
         Args:
-          app: Gradio's.
-          folder: where uploads and results are; no other file may be named.
-          max_upload: bytes of an uploaded file.
-          hosts: names that a browser may know this server by; None for any. Pages of others cannot
-            make a browser read from here through a name of their own, then.
+          app: the application behind.
+          hosts: the only names that a browser may know this server by; any name if None. Without a
+            password they are needed: a page elsewhere could lead a name of its own to this machine
+            and read what is served here.
+          password: what everybody has to type first; nothing is asked if None.
         """
         self._app = app
-        self._folder = folder.resolve()
-        self._max_upload = max_upload
         self._hosts = hosts
+        self._password = password
+        self._token = secrets.token_urlsafe()
+        self._one_guess = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or refuses it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        try:
-            receive = await self._checked(scope, receive)
-        except HTTPException as error:
-            response = PlainTextResponse(error.detail, error.status_code)
-            await response(scope, receive, send)
-            return
+        """Passes a request on, or answers it."""
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(raw=message["headers"])["Content-Security-Policy"] = _POLICY
+                MutableHeaders(raw=message["headers"]).update(_HEADERS)
             await send(message)
 
-        await self._app(scope, receive, answer)
+        request = Request(scope, receive)
+        with contextlib.suppress(ClientDisconnect):
+            try:
+                answer = await self._answer(request)
+            except HTTPException as error:
+                answer = PlainTextResponse(error.detail, error.status_code)
+            await (answer or self._app)(scope, receive, send_with_headers)
 
-    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
-        """What the application receives of a request that may pass; raises HTTPException if not."""
-        path = scope["path"].rstrip("/") or "/"
-        request = Request(scope)
-        if self._hosts is not None and request.url.hostname not in self._hosts:
-            raise HTTPException(400, "This server has another name.")
-        if not _PATHS.fullmatch(path):
-            raise HTTPException(404, "There is nothing here.")
-        if path.startswith(_FILE):
-            self._check_file(path.removeprefix(_FILE))
-        limit = MAX_BODY + (self._max_upload if path == _UPLOAD else 0)
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise _too_large(limit)
-        receive = _limited(receive, limit)
-        if path != _JOIN:
-            return receive
-        try:
-            data = json.loads(await Request(scope, receive).body())
-            for named in _named_files(data):
-                self._check_file(named)
-        except (ValueError, RecursionError) as error:
-            raise HTTPException(400, "This is no JSON.") from error
-        # Written anew: whatever reads it there finds what was found here.
-        return _replaying(json.dumps(data).encode(), receive)
+    async def _answer(self, request: Request) -> Response | None:
+        """Answers what does not concern the application; None lets a request through."""
+        host = request.headers.get("host", "").lower()
+        self._check_host(host)
+        _check_origin(request, host)
+        if self._password is None:
+            return None
 
-    def _check_file(self, named: Any) -> None:
-        """Refuses addresses, and files that are not this server's."""
-        try:
-            inside = Path(named).resolve().is_relative_to(self._folder)
-        except (OSError, TypeError, ValueError):
-            inside = False
-        if not inside:
-            raise HTTPException(403, "This file is not served.")
+        # Browsers give a server's cookies to every port of its host.
+        cookie = f"discogan-{request.scope['server'][1]}"
+        path = request.scope["path"]
+        if (request.method, path) == ("POST", "/login"):
+            return await self._log_in(request, cookie)
+        if (request.method, path) == ("POST", "/logout"):
+            left = RedirectResponse("./", 303)
+            left.delete_cookie(cookie)
+            return left
+        known = request.cookies.get(cookie, "").encode()
+        if hmac.compare_digest(known, self._token.encode()):
+            return None
+        if path == "/":
+            return HTMLResponse(assets.login(), 401)
+        raise HTTPException(401, "The password is needed first: load the page again.")
 
+    def _check_host(self, host: str) -> None:
+        found = _HOST.fullmatch(host)
+        if not found or (self._hosts is not None and found[1] not in self._hosts):
+            raise HTTPException(
+                400, "This server is not known by that name: use the address that it printed."
+            )
 
-def _named_files(data: Any) -> Iterator[Any]:
-    """The paths of files, as Gradio's clients name them, at any depth."""
-    if isinstance(data, dict):
-        if "path" in data:
-            yield data["path"]
-        data = list(data.values())
-    if isinstance(data, list):
-        for inner in data:
-            yield from _named_files(inner)
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    """The same, until it has brought too many bytes: a length may be missing, or a lie."""
-    received = 0
-
-    async def limited() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise _too_large(limit)
-        return message
-
-    return limited
+    async def _log_in(self, request: Request, cookie: str) -> Response:
+        form = await read_body(request, MAX_FORM)
+        typed = parse_qs(form.decode(errors="replace")).get("password", [""])[0]
+        assert self._password is not None
+        async with self._one_guess:
+            expected = self._password.encode(errors="surrogateescape")
+            if not hmac.compare_digest(typed.encode(), expected):
+                await asyncio.sleep(GUESS_SECONDS)
+                return HTMLResponse(assets.login("That is not the password. Try again."), 401)
+        entered = RedirectResponse("./", 303)
+        entered.set_cookie(cookie, self._token, httponly=True, samesite="lax")
+        return entered
 
 
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Brings a body in place of the one that was read, then what comes after it."""
-    waiting = [body]
+def _check_origin(request: Request, host: str) -> None:
+    """Refuses what a page of another server makes a browser send here."""
+    if request.method in ("GET", "HEAD"):
+        return
+    site, origin = (request.headers.get(name) for name in ("sec-fetch-site", "origin"))
+    if site is not None:  # newer browsers, at addresses that they trust
+        ours = site in ("same-origin", "none")
+    else:
+        ours = origin is None or origin.lower().partition("://")[2] == host
+    if not ours:
+        raise HTTPException(403, "This came from a page of another server and is refused.")
 
-    async def replaying() -> Message:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
-        return await receive()
 
-    return replaying
+async def read_body(request: Request, limit: int, *, keep: bool = True) -> bytes:
+    """Reads the body of a request, whose stated length may be missing or a lie.
 
+    Args:
+      request: the request.
+      limit: the most bytes that the body may have.
+      keep: whether the bytes are wanted. A browser shows no answer before it could send them all.
 
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"Too large: {limit:,} bytes are the limit.")
+    Returns:
+      The bytes; none if they are not kept.
+
+    Raises:
+      HTTPException: the body is too large or takes too long.
+    """
+    too_large = HTTPException(413, f"Too large: the limit is {limit:,} bytes.")
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise too_large
+    kept, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise too_large
+                if keep:
+                    kept.append(chunk)
+    except TimeoutError:
+        raise HTTPException(408, f"Too slow: the limit is {BODY_SECONDS} seconds.") from None
+    return b"".join(kept)

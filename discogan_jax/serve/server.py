@@ -1,45 +1,37 @@
-"""A run as a web page: the server around `discogan_jax.serve.page`. Needs the extra ``serve``."""
+"""The server around the page: an address, a password and an end."""
 
 import asyncio
 import contextlib
 import errno
 import getpass
-import hmac
 import ipaddress
 import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import fastapi
-import gradio as gr
-import uvicorn
-from starlette.routing import Mount
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING
 
 from discogan_jax.errors import InputError
-from discogan_jax.serve import page
-from discogan_jax.serve.access import Gate
-from discogan_jax.serve.checkpoints import Shelf
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from discogan_jax.serve.checkpoints import CheckpointCache
 
 LOOPBACK = "127.0.0.1"
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 PORT = 7860
 PORTS = 100
-"""So many are tried, from `PORT` on, if none is named."""
+"""Number of ports that are tried, from `PORT` on, if none is named."""
 
 PASSWORD = "DISCOGAN_PASSWORD"
 """Environment variable: everybody on a machine can see the arguments of its commands."""
 
 LEAST_PASSWORD = 8
-GUESS_SECONDS = 1.0
-"""A wrong password takes so long, and the next one has to wait for it."""
 
 
 def serve(
@@ -54,8 +46,8 @@ def serve(
     Args:
       path: run directory, one of its checkpoints, or an exported file.
       host: name or address to listen at. Anything but loopback needs a password.
-      port: to listen at; the first free one from `PORT` on if None.
-      say: is told where the page is.
+      port: port to listen at; the first free one from `PORT` on if None.
+      say: function that is told where the page is.
 
     Raises:
       InputError: nothing that translates is there, the address cannot be had, or a password is
@@ -64,119 +56,64 @@ def serve(
     with contextlib.suppress(KeyboardInterrupt), _sigterm_as_sigint(), listen(host, port) as place:
         address, found = place.getsockname()[:2]
         password = find_password(address)
-        shelf = Shelf(path)
+
+        # Late: a mistake in the arguments is told before JAX is loaded.
+        from discogan_jax.serve.checkpoints import CheckpointCache
+
+        serving = server(CheckpointCache(path), address, password)
         if port is None and found != PORT:
             say(f"port {PORT} is taken; the next free one is {found}")
         if password:
             say("It asks for the password. It is not encrypted: for networks that you trust.")
         name = socket.gethostname() if ipaddress.ip_address(address).is_unspecified else address
-        name = f"[{name}]" if ":" in name else name
-        say(f"http://{name}:{found} (Ctrl-C ends it)")
-        asyncio.run(_serve(shelf, place, password))
+        say(f"http://{_in_url(name)}:{found} (Ctrl-C ends it)")
+        asyncio.run(serving.serve([place]))
     say("Stopped.")
 
 
-async def _serve(shelf: Shelf, place: socket.socket, password: str | None) -> None:
-    with server(shelf, password) as serving:
-        await serving.serve([place])
-
-
-class Server(uvicorn.Server):
-    """Ends without waiting for what never ends by itself: the heartbeat of every open page."""
-
-    def __init__(self, app: ASGIApp, ending: asyncio.Event) -> None:
-        config = uvicorn.Config(
-            app, log_level="warning", ws="none", lifespan="on", timeout_graceful_shutdown=5
-        )
-        super().__init__(config)
-        self._ending = ending
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Closes all connections."""
-        self._ending.set()
-        await super().shutdown(sockets)
-
-
-@contextlib.contextmanager
-def server(shelf: Shelf, password: str | None) -> Iterator[Server]:
-    """The page and what serves it; to be made where an event loop runs.
+def server(
+    cache: "CheckpointCache", address: str = LOOPBACK, password: str | None = None
+) -> "uvicorn.Server":
+    """Makes the page and what serves it.
 
     Args:
-      shelf: what the page translates with.
-      password: asked for, if not None, whatever the user's name. Without one only a browser that
-        knows the server by a loopback name is answered.
-
-    Yields:
-      The server. Uploads and results are deleted in the end.
+      cache: what the page translates with.
+      address: address that is listened at.
+      password: what everybody has to type first. Without one only a browser that knows the server
+        by a loopback name is answered.
     """
-    with tempfile.TemporaryDirectory(prefix="discogan-") as folder, _gradio_environment(folder):
-        blocks = page.build(shelf)
-        app = gr.mount_gradio_app(
-            fastapi.FastAPI(openapi_url=None),
-            blocks,
-            path="/",
-            auth=_guard(password) if password else None,
-            auth_message="Any name will do.",
-            max_file_size=page.MAX_UPLOAD,
-            allowed_paths=[],
-            footer_links=[],
-            run_history=False,
-            show_error=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            mcp_server=False,
-            pwa=False,
-            theme=page.theme(),
-            css=page.CSS,
-        )
-        # Mounting forgets this, without which Gradio checks no path that a client names.
-        blocks.has_launched = True
-        gradio_app: Any = next(route.app for route in app.routes if isinstance(route, Mount))
-        hosts = None if password else LOOPBACK_NAMES
-        yield Server(Gate(app, Path(folder), page.MAX_UPLOAD, hosts), gradio_app.stop_event)
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from discogan_jax.serve.access import Access
+    from discogan_jax.serve.page import Page
+
+    page = Starlette(routes=Page(cache, has_login=password is not None).routes)
+    hosts = None if password else (*LOOPBACK_NAMES, _in_url(address))
+    config = uvicorn.Config(
+        Access(page, hosts=hosts, password=password),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        log_level="error",
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
 
 
-@contextlib.contextmanager
-def _gradio_environment(folder: str) -> Iterator[None]:
-    """Gradio's settings are ours alone: what is set for other pages would open this one, too."""
-    before = {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
-    ours = {
-        "GRADIO_TEMP_DIR": folder,
-        "GRADIO_EXAMPLES_CACHE": folder,
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**31),  # it would sum up all visits at each
-    }
-    for name in before:
-        del os.environ[name]
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            del os.environ[name]
-        os.environ.update(before)
-
-
-def _guard(password: str) -> Callable[[str, str], Awaitable[bool]]:
-    """Compares what is typed in at the login; who guesses has to wait."""
-    one_by_one = asyncio.Lock()
-
-    async def is_right(_: str, typed: str) -> bool:
-        async with one_by_one:
-            right = hmac.compare_digest(typed.encode(), password.encode())
-            if not right:
-                await asyncio.sleep(GUESS_SECONDS)
-            return right
-
-    return is_right
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
 
 
 def listen(host: str, port: int | None) -> socket.socket:
     """Takes a port, before any work that would be in vain without.
 
     Args:
-      host: name or address.
-      port: None takes the first free one of `PORTS` from `PORT` on.
+      host: name or address to listen at.
+      port: port to listen at; None takes the first free one of `PORTS` from `PORT` on.
 
     Raises:
       InputError: it cannot be had.
@@ -205,10 +142,10 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def find_password(address: str) -> str | None:
-    """The password: from `PASSWORD`, or typed in where the page can be seen from other machines.
+    """Finds the password: in `PASSWORD`, or typed in where other machines can see the page.
 
     Args:
-      address: at which the server listens.
+      address: address that is listened at.
 
     Raises:
       InputError: one is needed and nobody is there to type it, or it is too short.

@@ -34,14 +34,14 @@ def made(folder, **changes):
 
 
 @contextlib.contextmanager
-def served(path, password=None):
+def served(path, password=None, address="127.0.0.1"):
     """The page of a run at an address; the server runs in a thread."""
-    serving = server.server(checkpoints.CheckpointCache(path), password=password)
-    with server.listen("127.0.0.1", 0) as place:
+    serving = server.server(checkpoints.CheckpointCache(path), address, password)
+    with server.listen(address, 0) as place:
         thread = threading.Thread(target=asyncio.run, args=[serving.serve([place])])
         thread.start()
         try:
-            yield f"http://127.0.0.1:{place.getsockname()[1]}"
+            yield f"http://{address}:{place.getsockname()[1]}"
         finally:
             serving.should_exit = True
             thread.join(SECONDS)

@@ -256,6 +256,10 @@ def test_what_does_not_fit_in_is_told_so(run, monkeypatch):
         more = [pool.submit(Visitor(url).send, png()) for _ in range(2)]
         done, _ = concurrent.futures.wait(more, SECONDS, concurrent.futures.FIRST_COMPLETED)
         refused = done.pop().result()
+        large = (
+            Visitor(url).send(bytes(page.MAX_UPLOAD)).status_code
+        )  # all waiting places are taken
+        assert large == 503
         assert refused.status_code == 503
         assert "busy" in refused.text
         free.set()
@@ -273,6 +277,11 @@ def test_another_name_of_this_machine_is_not_answered(site):
         for path in ("", "about", "example/a/0"):
             found = Visitor(site).get(path, headers={"Host": f"{host}:{port}"}).status_code
             assert found == (200 if host in names else 400), host
+
+
+def test_any_loopback_address_is_answered_by_its_own_name(run):
+    with served(run.path, address="127.0.0.2") as url:
+        assert Visitor(url).get("about").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -318,7 +327,8 @@ def test_a_password_is_asked_for(run, monkeypatch):
         visitor = Visitor(url)
         for path in ("about", "example/a/0", "nothing"):
             assert visitor.get(path).status_code == 401
-        assert visitor.send(png()).status_code == 401
+        for content in (png(), bytes(20 << 20)):  # what is not read must not break the connection
+            assert visitor.send(content).status_code == 401
         asked = visitor.get("")
         assert asked.status_code == 401
         assert 'type="password"' in asked.text

@@ -131,16 +131,15 @@ def _check_origin(request: Request, host: str) -> None:
         raise HTTPException(403, "This came from a page of another server and is refused.")
 
 
-async def read_body(request: Request, limit: int, *, keep: bool = True) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """Reads the body of a request, whose stated length may be missing or a lie.
 
     Args:
       request: the request.
       limit: the most bytes that the body may have.
-      keep: whether the bytes are wanted. A browser shows no answer before it could send them all.
 
     Returns:
-      The bytes; none if they are not kept.
+      The bytes.
 
     Raises:
       HTTPException: the body is too large or takes too long.
@@ -148,15 +147,13 @@ async def read_body(request: Request, limit: int, *, keep: bool = True) -> bytes
     too_large = HTTPException(413, f"Too large: the limit is {limit:,} bytes.")
     if int(request.headers.get("content-length", 0)) > limit:
         raise too_large
-    kept, size = [], 0
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
+                body += chunk
+                if len(body) > limit:
                     raise too_large
-                if keep:
-                    kept.append(chunk)
     except TimeoutError:
         raise HTTPException(408, f"Too slow: the limit is {BODY_SECONDS} seconds.") from None
-    return b"".join(kept)
+    return bytes(body)

@@ -33,7 +33,7 @@ class Shown:
       taken: the picture as the run sees it.
       made: its translation.
       back: the translation's translation back; None where the run has no way back.
-      step: of the checkpoint; None for an exported file.
+      step: that of the checkpoint; None for an exported file.
     """
 
     taken: Picture

@@ -97,10 +97,7 @@ class Page:
             raise HTTPException(400, "The direction is none of this run's.")
         step = _whole_number(request.query_params.get("step", ""))
         if self._inside >= AT_ONCE + MAX_WAITING:
-            await read_body(request, MAX_UPLOAD, keep=False)
-            raise HTTPException(
-                503, "The server is busy with other pictures. Try again in a moment."
-            )
+            raise HTTPException(503, "The server is busy with others: try again in a moment.")
         self._inside += 1
         try:
             picture = await read_body(request, MAX_UPLOAD)

@@ -256,10 +256,7 @@ def test_what_does_not_fit_in_is_told_so(run, monkeypatch):
         more = [pool.submit(Visitor(url).send, png()) for _ in range(2)]
         done, _ = concurrent.futures.wait(more, SECONDS, concurrent.futures.FIRST_COMPLETED)
         refused = done.pop().result()
-        large = (
-            Visitor(url).send(bytes(page.MAX_UPLOAD)).status_code
-        )  # all waiting places are taken
-        assert large == 503
+        assert Visitor(url).send(bytes(page.MAX_UPLOAD)).status_code == 503  # and is told so
         assert refused.status_code == 503
         assert "busy" in refused.text
         free.set()

@@ -13,7 +13,7 @@ import jax
 
 from benchmarks import report, train_step
 from benchmarks.harness import Work
-from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host import keep_freed_memory
 
 SHAPES = {
     "cpu": ((1, 64), (8, 64), (2, 128), (1, 256)),

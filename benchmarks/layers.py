@@ -20,8 +20,8 @@ from jax import Array, lax
 
 from benchmarks import flops, report
 from benchmarks.harness import Side, Work
-from discogan_jax import layers
-from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host import keep_freed_memory
+from discogan_jax.ops import layers
 
 BATCH = 32
 IN_LOOP = 4

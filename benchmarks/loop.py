@@ -25,12 +25,14 @@ import jax
 import numpy as np
 
 from benchmarks import turns
-from discogan_jax import build, steps, train, writers
+from discogan_jax import steps, train
+from discogan_jax.config import build
+from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import catalogue
-from discogan_jax.host_memory import keep_freed_memory
-from discogan_jax.launch import start_jax
-from discogan_jax.settings import Settings, from_config
+from discogan_jax.host import keep_freed_memory
 from discogan_jax.state import create_state
+from discogan_jax.train import writers
+from discogan_jax.train.launch import start_jax
 
 BLOCKS = 4
 

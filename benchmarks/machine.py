@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.harness import Side, Work
-from discogan_jax.data.cores import usable_cores
-from discogan_jax.runs import versions
+from discogan_jax.host import usable_cores
+from discogan_jax.runs.run import versions
 
 MATRIX = {"cpu": 2048, "gpu": 8192}  # what fills the machine
 

@@ -25,12 +25,13 @@ from matplotlib.figure import Figure
 
 from benchmarks import report
 from configs import best, default, official
-from discogan_jax import runs, sweep
-from discogan_jax.continuing import flat
+from discogan_jax.config.schema import flat
 from discogan_jax.errors import InputError
-from discogan_jax.launch import start_jax
-from discogan_jax.variants import Variant
-from discogan_jax.whole_file import read_lines, replacing
+from discogan_jax.files import read_lines, replacing
+from discogan_jax.runs import run
+from discogan_jax.train import sweep
+from discogan_jax.train.launch import start_jax
+from discogan_jax.train.variants import Variant
 
 RECIPES = {"book": default, "official": official, "best": best}
 PAGES = Path(__file__).parent.parent / "docs"
@@ -128,7 +129,7 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         train.steps, train.evaluate_every, train.log_every = args.steps, every, max(every // 5, 1)
         train.sample_every, train.checkpoint_every, train.keep_every = args.steps, args.steps, 0
         found.append(
-            Variant(name, {k: v for k, v in flat(runs.plain(config)).items() if k != "seed"})
+            Variant(name, {k: v for k, v in flat(run.plain(config)).items() if k != "seed"})
         )
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
-from discogan_jax.whole_file import replacing
+from discogan_jax.files import replacing
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- results: written by benchmarks.render -->", "<!-- end of results -->"

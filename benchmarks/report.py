@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness, machine
-from discogan_jax.whole_file import write_json
+from discogan_jax.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

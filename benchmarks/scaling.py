@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import collectives, flops, report, train_step
 from benchmarks.harness import Side, Work
-from discogan_jax import sharding, split_step
+from discogan_jax import sharding
 from discogan_jax.state import create_state
 
 DEVICES = 8
@@ -41,7 +41,7 @@ def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width:
     images = jax.ShapeDtypeStruct(
         (gan.updates, batch, size, size, 3), jnp.uint8, sharding=sharding.split_batches(mesh)
     )
-    return gan, state, {"a": images, "b": images}, split_step.train_step_jit(where)
+    return gan, state, {"a": images, "b": images}, sharding.train_step_jit(where)
 
 
 def compiled_text(recipe: str, size: int, split: bool, width: int | None = None) -> str:

@@ -44,7 +44,7 @@ def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) ->
 def start(arguments: list[str]) -> NoReturn:
     """Runs the training command until its first step has begun and prints when what was done."""
     marks = {"Python": since_start()}
-    from discogan_jax import launch
+    from discogan_jax.train import launch
 
     marks["JAX and the rest imported"] = since_start()
     with mock.patch.object(launch, "_start", _told(marks, launch._start)):
@@ -58,10 +58,11 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
     def entered(*args: Any) -> Any:
         marks["flags read"] = since_start()
-        from discogan_jax import build, train
+        from discogan_jax.config import build
+        from discogan_jax.train import loop
 
         marks["Orbax imported"] = since_start()
-        make_advance = train._make_advance
+        make_advance = loop._make_advance
 
         def first_step(*args: Any, **fields: Any) -> Any:
             marks["initial state or checkpoint"] = since_start()
@@ -79,7 +80,7 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
         with (
             mock.patch.object(build, "images", _marked(marks, "pictures", build.images)),
-            mock.patch.object(train, "_make_advance", first_step),
+            mock.patch.object(loop, "_make_advance", first_step),
         ):
             return inner(*args)
 

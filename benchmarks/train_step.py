@@ -29,7 +29,7 @@ from flax import linen as nn
 from benchmarks import flops, machine, report
 from benchmarks.harness import Side, Work
 from discogan_jax import models, steps
-from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host import keep_freed_memory
 from discogan_jax.losses import LossWeights
 from discogan_jax.state import DiscoGAN, adam, create_state
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from discogan_jax.layers import Conv, ConvTranspose, ResizeConv, depth_to_space, stripes
+from discogan_jax.ops.layers import Conv, ConvTranspose, ResizeConv, depth_to_space, stripes
 
 KERNEL = (4, 4)
 LEAK = 0.2

@@ -5,14 +5,19 @@ sums over the global batch: losses, batch statistics and gradients are those of 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import jax
 import numpy as np
+import optax
+from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from discogan_jax.errors import InputError
+from discogan_jax.state import DiscoGAN, TrainState
+from discogan_jax.steps import Metrics, train_step
 
 DATA_AXIS = "data"
 
@@ -115,3 +120,32 @@ def check_batch_size(batch_size: int, devices: int) -> None:
 def place(tree: Any, sharding: Any) -> Any:
     """Puts a tree of host arrays on the devices, by one sharding or a tree of them."""
     return jax.device_put(tree, sharding)
+
+
+def train_step_jit(shardings: TrainState) -> Any:
+    """`steps.train_step_jit` for a state that lies as these shardings say, and stays so.
+
+    Args:
+      shardings: a tree of shardings, from `sharding.of_state`.
+    """
+    everywhere = replicated(jax.tree.leaves(shardings)[0].mesh)
+
+    def whole(tree: Any) -> Any:
+        return lax.with_sharding_constraint(tree, everywhere)
+
+    def telling(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+        def update(grads: Any, *rest: Any) -> tuple[Any, Any]:
+            updates, opt_state = tx.update(whole(grads), *rest)
+            return whole(updates), opt_state
+
+        return optax.GradientTransformation(tx.init, update)
+
+    def step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
+        gan = replace(gan, gen_tx=telling(gan.gen_tx), dis_tx=telling(gan.dis_tx))
+        gen, dis = (
+            replace(p, params=whole(p.params), batch_stats=whole(p.batch_stats))
+            for p in (state.gen, state.dis)
+        )
+        return train_step(gan, replace(state, gen=gen, dis=dis), batches)
+
+    return jax.jit(step, static_argnums=0, donate_argnums=1, out_shardings=(shardings, None))

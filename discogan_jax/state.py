@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,26 @@ Objective = Literal["discogan", "recongan", "gan"]
 OBJECTIVES: tuple[Objective, ...] = ("discogan", "recongan", "gan")
 DIRECTIONS = ("ab", "ba")
 DOMAINS = ("a", "b")
+
+
+class Domains(NamedTuple):
+    """Names the two domains for people: ``Domains("bags", "shoes")``.
+
+    Attributes:
+      a: name of domain ``a``.
+      b: name of domain ``b``.
+    """
+
+    a: str
+    b: str
+
+    def name(self, domain: str) -> str:
+        """Returns the name of ``"a"`` or ``"b"``."""
+        return self[DOMAINS.index(domain)]
+
+    def route(self, path: str) -> str:
+        """Spells out where an image goes: ``"aba"`` is "bags → shoes → bags"."""
+        return " → ".join(map(self.name, path))
 
 
 @struct.dataclass
@@ -81,6 +101,16 @@ class DiscoGAN:
     g_updates: int = 2
     ema_decay: float | None = None
     axis_name: str | None = None
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Translations whose results are judged: both, or A→B alone in the baselines."""
+        return DIRECTIONS if self.objective == "discogan" else DIRECTIONS[:1]
+
+    @property
+    def cycles(self) -> tuple[str, ...]:
+        """Ways there and back that are trained: both, ``"aba"`` alone, or none."""
+        return {"discogan": ("aba", "bab"), "recongan": ("aba",), "gan": ()}[self.objective]
 
     @property
     def updates(self) -> int:

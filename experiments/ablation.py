@@ -23,8 +23,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from discogan_jax import launch
-from discogan_jax.variants import Variant
+from discogan_jax.train import launch
+from discogan_jax.train.variants import Variant
 
 SEEDS = (0, 1, 2)
 STEPS = 300

@@ -7,7 +7,7 @@ and 2 GB). The run directory is `runs/default`; `samples/` there shows held-out 
 back, from step 0 on. The same command resumes.
 """
 
-from discogan_jax import launch
+from discogan_jax.train import launch
 
 if __name__ == "__main__":
     launch.run("default.py")

@@ -9,7 +9,7 @@ Another archive: `--config.data.source_a=archive:edges2shoes/edges/first
 --config.data.source_b=archive:edges2shoes/photo/second`.
 """
 
-from discogan_jax import launch
+from discogan_jax.train import launch
 
 if __name__ == "__main__":
     launch.run("edges_photos.py")

@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from discogan_jax import launch
 from discogan_jax.errors import InputError
+from discogan_jax.train import launch
 
 A = flags.DEFINE_string("a", None, "Folder of images of domain A.")
 B = flags.DEFINE_string("b", None, "Folder of images of domain B.")

@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import claim, integrity, runs, steps, train, writers
+from discogan_jax import steps, train
 from discogan_jax.errors import DivergedError, InputError
+from discogan_jax.runs import layout, lock, manifest
+from discogan_jax.train import writers
 
 QUIET = {"train__print_every": 0, "train__sample_every": 0, "train__keep_every": 0}
 # Long enough for a dozen faults, of which each lets some checkpoints pass.
@@ -49,9 +51,9 @@ def at(event, part, action=KILL, count=1):
 
 def whole(workdir):
     """The steps of sealed checkpoints; all of them have to be what was saved."""
-    folder = workdir / runs.CHECKPOINTS
-    sealed = [s for s in integrity.steps(folder) if integrity.is_sealed(folder / str(s))]
-    assert [c for s in sealed for c in integrity.verify(folder / str(s))] == []
+    folder = workdir / layout.CHECKPOINTS
+    sealed = [s for s in manifest.steps(folder) if manifest.is_sealed(folder / str(s))]
+    assert [c for s in sealed for c in manifest.verify(folder / str(s))] == []
     return sealed
 
 
@@ -92,7 +94,7 @@ class Trial:
 
     def newest(self):
         """The step that the run has to go on from."""
-        steps_there = integrity.steps(self.workdir / runs.CHECKPOINTS)
+        steps_there = manifest.steps(self.workdir / layout.CHECKPOINTS)
         return max(whole(self.workdir), default=max(steps_there, default=0))
 
     def hit(self, fault):
@@ -199,7 +201,7 @@ def ctrl_c_twice(trial):
     trial.let_train(process)
     with (
         pytest.raises(InputError, match=f"is in use: process {process.pid} on"),
-        claim.claimed(trial.workdir),
+        lock.claimed(trial.workdir),
     ):
         pass
     process.send_signal(signal.SIGINT)
@@ -286,7 +288,7 @@ def flip_bit(newest, rng):
 
 
 def flip_bit_of_manifest(newest, rng):
-    _flip(newest / integrity.MANIFEST_FILE, rng)
+    _flip(newest / manifest.MANIFEST_FILE, rng)
 
 
 def empty(newest, rng):

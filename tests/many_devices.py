@@ -26,9 +26,11 @@ import numpy as np
 import tiny
 from jax.sharding import PartitionSpec as P
 
-from discogan_jax import checkpoint, convolutions, layers, sharding, split_step, steps
+from discogan_jax import sharding, steps
 from discogan_jax.data import feed
 from discogan_jax.data.order import Order
+from discogan_jax.ops import convolution, layers
+from discogan_jax.runs import checkpoint
 from discogan_jax.state import OBJECTIVES, adam
 
 AXIS = "data"
@@ -102,7 +104,7 @@ def spread(gan, state, batches, way):
         batches = next(feed.device_feed(data, SEED, 0, split))
         assert batches["a"].sharding.spec == split.spec
     batches = sharding.place(batches, split)
-    state, metrics = split_step.train_step_jit(where)(gan, state, batches)
+    state, metrics = sharding.train_step_jit(where)(gan, state, batches)
     if way == "split state":
         kept = jax.tree.map(lambda x, at: x.sharding == at, state, where)
         assert all(jax.tree.leaves(kept))
@@ -148,7 +150,7 @@ def difference(one, other):
 
 def layer_differences():
     """The same for the kernel gradients of single layers, in the forms that large layers take."""
-    convolutions.WORTHWHILE = convolutions.MANY_POSITIONS = 0
+    convolution.WORTHWHILE = convolution.MANY_POSITIONS = 0
     mesh = sharding.data_mesh()
     x = jax.random.normal(jax.random.key(0), (8, 8, 8, 16), jnp.float64)
     kernel = jax.random.normal(jax.random.key(1), (4, 4, 16, 16), jnp.float64)

@@ -11,7 +11,10 @@ import numpy as np
 import tiny
 
 from configs import official
-from discogan_jax import build, checkpoint, integrity, runs, settings, sharding
+from discogan_jax import runs, sharding
+from discogan_jax.config import build, schema
+from discogan_jax.runs import checkpoint, layout, manifest
+from discogan_jax.runs import run as runs_run
 
 SIZE = 16
 DOMAINS = ("bags", "shoes")
@@ -100,9 +103,9 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
 
 def untrained(made, workdir, steps=(1,)):
     """A run that was never trained: checkpoints of random parameters, opened at the last one."""
-    gan = build.gan(settings.from_config(made))
-    runs.begin(workdir, made)
-    with checkpoint.Checkpoints(workdir / runs.CHECKPOINTS, keep=9, keep_every=0) as saved:
+    gan = build.gan(schema.from_config(made))
+    runs_run.begin(workdir, made)
+    with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
             saved.save(step, tiny.state(gan, seed=step))
     return runs.open(workdir)
@@ -130,15 +133,15 @@ def lines(path):
 
 
 def steps_saved(workdir):
-    return integrity.steps(workdir / runs.CHECKPOINTS)
+    return manifest.steps(workdir / layout.CHECKPOINTS)
 
 
 def saved(workdir, made, step=None):
     """The state of a checkpoint."""
-    s = settings.from_config(made)
+    s = schema.from_config(made)
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
-    return checkpoint.read(workdir / runs.CHECKPOINTS, shapes, where, step)[1]
+    return checkpoint.read(workdir / layout.CHECKPOINTS, shapes, where, step)[1]
 
 
 def assert_same(one, other):

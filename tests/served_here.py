@@ -12,8 +12,11 @@ import requests
 import runs_here
 from PIL import Image
 
-from discogan_jax import build, checkpoint, images, runs, settings
-from discogan_jax.run_files import CHECKPOINTS
+from discogan_jax import images, runs
+from discogan_jax.config import build, schema
+from discogan_jax.runs import checkpoint
+from discogan_jax.runs import run as running
+from discogan_jax.runs.layout import CHECKPOINTS
 from discogan_jax.serve import checkpoints, server
 from discogan_jax.state import create_state
 
@@ -24,8 +27,8 @@ def made(folder, **changes):
     """A run with checkpoints of steps 1 and 2, which nobody trained: that takes longer."""
     data = runs_here.write_arrays(folder / "data")
     config = runs_here.config(data, train__steps=2, **changes)
-    runs.begin(folder / "run", config)
-    s = settings.from_config(config)
+    running.begin(folder / "run", config)
+    s = schema.from_config(config)
     create = jax.jit(create_state, static_argnums=(1, 2))
     with checkpoint.Checkpoints(folder / "run" / CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in (1, 2):

@@ -20,7 +20,7 @@ import numpy as np
 import runs_here
 
 from discogan_jax import train
-from discogan_jax.launch import start_jax
+from discogan_jax.train.launch import start_jax
 
 KILLS, TIMES, COPIES = 25, 3, 10
 DAMAGED_FILES = 4000

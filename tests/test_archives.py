@@ -17,12 +17,15 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax.data import archives, download, published, tarballs
-from discogan_jax.data.archives import prepare
-from discogan_jax.data.files import fingerprint
-from discogan_jax.data.published import ARCHIVES, locate
-from discogan_jax.data.tarballs import Member, images, members
+from discogan_jax.data import download
+from discogan_jax.data.pix2pix import archives
+from discogan_jax.data.pix2pix import builder as pix2pix_builder
+from discogan_jax.data.pix2pix import tar as pix2pix_tar
+from discogan_jax.data.pix2pix.archives import ARCHIVES, locate
+from discogan_jax.data.pix2pix.builder import prepare
+from discogan_jax.data.pix2pix.tar import Member, images, members
 from discogan_jax.errors import InputError
+from discogan_jax.files import fingerprint
 
 SHOES = ARCHIVES["edges2shoes"]
 
@@ -89,7 +92,7 @@ def info(kind, name="edges2shoes/train/9_AB.jpg", link=""):
 
 
 class Pix2pixTest(tfds.testing.DatasetBuilderTestCase):
-    DATASET_CLASS = archives.Pix2pix
+    DATASET_CLASS = pix2pix_builder.Pix2pix
     BUILDER_CONFIG_NAMES_TO_TEST = ("edges2shoes", "maps")
     SPLITS = {"train": 3, "val": 2}  # noqa: RUF012
 
@@ -129,7 +132,7 @@ def test_members_are_the_images_and_nothing_else(tmp_path, shoes):
         ("hard", info(tarfile.LNKTYPE, link="edges2shoes/train/1_AB.jpg"), "link"),
         ("device", info(tarfile.CHRTYPE), "device"),
         ("edges2handbags/train/1.jpg", b"x", "stand under edges2shoes/"),
-        ("edges2shoes/train/big.jpg", b"\0" * (tarballs.MAX_MEMBER_BYTES + 1), "at most"),
+        ("edges2shoes/train/big.jpg", b"\0" * (pix2pix_tar.MAX_MEMBER_BYTES + 1), "at most"),
     ],
 )
 def test_an_archive_not_to_trust_is_refused(tmp_path, shoes, name, content, said):
@@ -141,19 +144,19 @@ def test_an_archive_not_to_trust_is_refused(tmp_path, shoes, name, content, said
 
 def test_bombs_are_cut_short(path, tmp_path, shoes, monkeypatch):
     header = info(tarfile.REGTYPE, "README")
-    header.pax_headers = {"comment": "x" * (tarballs.STEP_BYTES + 1)}
+    header.pax_headers = {"comment": "x" * (pix2pix_tar.STEP_BYTES + 1)}
     big = write(tmp_path / "pax.tar.gz", {"README": header})
     assert big.stat().st_size < 1 << 20
     with pytest.raises(InputError, match="more than an archive"):
         list(members(big, SHOES))
     with monkeypatch.context() as patch:
-        patch.setattr(tarballs, "MAX_TOTAL_BYTES", 1000)
+        patch.setattr(pix2pix_tar, "MAX_TOTAL_BYTES", 1000)
         with pytest.raises(InputError, match="more than an archive"):
             list(members(path, SHOES))
-    monkeypatch.setattr(tarballs, "MAX_MEMBERS", len(shoes) - 1)
+    monkeypatch.setattr(pix2pix_tar, "MAX_MEMBERS", len(shoes) - 1)
     with pytest.raises(InputError, match=f"more than {len(shoes) - 1} members"):
         list(members(path, SHOES))
-    monkeypatch.setattr(tarballs, "MAX_MEMBERS", len(shoes))
+    monkeypatch.setattr(pix2pix_tar, "MAX_MEMBERS", len(shoes))
     assert len(list(members(path, SHOES))) == len(shoes)
 
 
@@ -236,7 +239,7 @@ def test_locate_downloads_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch", fetch)
     target = tmp_path / "downloads" / "facades.tar.gz"
     assert locate("facades", None, tmp_path) == locate("facades", None, tmp_path) == target
-    assert asked == [(published.BASE + "/facades.tar.gz", target, 30168306)]
+    assert asked == [(archives.BASE + "/facades.tar.gz", target, 30168306)]
 
 
 def test_fingerprint_follows_the_content(path, shoes):
@@ -273,7 +276,7 @@ def test_what_is_stored_is_what_the_archive_holds(path, tmp_path, shoes, capfd, 
     names = random.Random(0).sample(list(shoes), len(shoes))
     again = write(tmp_path / "other" / SHOES.file, {name: shoes[name] for name in names})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archives, "SORT_BYTES", 0)
+        patch.setattr(pix2pix_builder, "SORT_BYTES", 0)
         second = prepare("edges2shoes", archives=again, data_dir=tmp_path / "one")
     assert second.data_dir != builder.data_dir
     assert [name for name, _ in stored(second, "train")] == order
@@ -305,7 +308,7 @@ def test_a_run_that_dies_leaves_nothing_that_looks_whole(path, tmp_path, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, "images", die)
+        patch.setattr(pix2pix_builder, "images", die)
         with pytest.raises(KeyboardInterrupt):
             prepare("edges2shoes", archives=path, data_dir=tmp_path)
     home = tmp_path / "archives" / fingerprint(path) / "pix2pix" / "edges2shoes"
@@ -336,7 +339,7 @@ def test_two_at_once_prepare_once(path, tmp_path, monkeypatch):
         passes.append(args[2])
         return images(*args)
 
-    monkeypatch.setattr(archives, "images", counted)
+    monkeypatch.setattr(pix2pix_builder, "images", counted)
 
     def work():
         built.append(prepare("edges2shoes", archives=path, data_dir=tmp_path))

@@ -8,7 +8,8 @@ import pytest
 import runs_here
 import yaml
 
-from discogan_jax import card, card_text, cli, images, runs
+from discogan_jax import cli, images, runs
+from discogan_jax.commands import card, card_text
 from discogan_jax.errors import InputError
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)

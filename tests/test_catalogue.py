@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from discogan_jax import images
-from discogan_jax.data import catalogue, drawing, items, outlines
+from discogan_jax.data import catalogue
+from discogan_jax.data.catalogue import archive, items, outlines, painting
 from discogan_jax.errors import InputError
 
 KINDS = ("bags", "shoes")
@@ -174,7 +175,7 @@ def test_bags_and_shoes_can_be_told_apart_at_32_pixels(drawn):
 @pytest.mark.parametrize("kind", KINDS)
 def test_edges_are_thin_dark_lines_on_white(drawn, kind):
     for item, picture in drawn[kind][:20]:
-        lines = drawing.edges(picture)
+        lines = painting.edges(picture)
         assert lines.shape == picture.shape
         assert lines.dtype == np.uint8
         dark = lines[..., 0] < 128
@@ -189,7 +190,7 @@ def test_edges_are_thin_dark_lines_on_white(drawn, kind):
 
 
 def test_edges_of_white_are_white():
-    assert (drawing.edges(np.full((256, 256, 3), 255, np.uint8)) == 255).all()
+    assert (painting.edges(np.full((256, 256, 3), 255, np.uint8)) == 255).all()
 
 
 def test_archives_are_laid_out_as_published(written):
@@ -208,13 +209,13 @@ def test_archives_are_laid_out_as_published(written):
         kind = "bags" if "bags" in name else "shoes"
         photo = items.draw(items.describe(kind, 0))
         assert abs(pair[:, 256:] - photo).mean() < 3
-        assert abs(pair[:, :256] - drawing.edges(photo)).mean() < 5
+        assert abs(pair[:, :256] - painting.edges(photo)).mean() < 5
         assert np.median(pair[:, :256]) >= 250
 
 
 def test_attributes_are_beside_the_archive(written):
     for kind, name in catalogue.ARCHIVES.items():
-        record = json.loads(catalogue.record_path(written[name]).read_text())
+        record = json.loads(archive.record_path(written[name]).read_text())
         assert record["parameters"]["train"] == 6
         shown = {key: items.Item(**value) for key, value in record["images"].items()}
         assert len(shown) == 9
@@ -276,9 +277,9 @@ def test_impossible_numbers_and_places_are_refused(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     arguments = [str(tmp_path), "--train", "1", "--val", "1", "--seed", "5"]
-    assert catalogue.main(arguments) == 0
+    assert archive.main(arguments) == 0
     assert "edges2shoes.tar.gz: 1 train + 1 val, seed 5" in capsys.readouterr().out
-    assert catalogue.main([str(tmp_path), "--train", "0"]) == 2
+    assert archive.main([str(tmp_path), "--train", "0"]) == 2
     assert "train is 0" in capsys.readouterr().err
 
 

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from discogan_jax.data import download, files
+from discogan_jax import files
+from discogan_jax.data import download
 from discogan_jax.errors import InputError
 
 BODY = bytes(range(256)) * 400  # 100 KiB

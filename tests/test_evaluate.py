@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import build, cli, evaluate, run_files, runs, train
+from discogan_jax import cli, runs, train
+from discogan_jax.config import build
 from discogan_jax.errors import InputError
-from discogan_jax.evaluation import rows, scores
-from discogan_jax.measures import reconstruction
+from discogan_jax.evaluation import evaluate, scores, table
+from discogan_jax.evaluation.metrics import reconstruction
+from discogan_jax.runs import layout
 
 FIELDS = {"train__steps": 4, "train__checkpoint_every": 2, "train__sample_every": 0}
 
@@ -72,7 +74,9 @@ def test_the_number_of_devices_changes_nothing(workdir, tmp_path, known):
     """Four devices in another process; a state spread over them is measured as one on one."""
     code = """
 import json, sys, jax, numpy as np
-from discogan_jax import build, evaluate, runs, sharding
+from discogan_jax import runs, sharding
+from discogan_jax.config import build
+from discogan_jax.evaluation import evaluate
 run = runs.open(sys.argv[1])
 known = evaluate.known(run.settings, build.images(run.settings))
 mesh = sharding.data_mesh()
@@ -100,10 +104,10 @@ def test_training_evaluates_itself_and_says_the_same_as_the_command(data, tmp_pa
     train.train_and_evaluate(runs_here.config(data, **changes), tmp_path)
     lines = {line["step"]: line for line in runs_here.lines(tmp_path / "metrics.jsonl")}
     assert [step for step, line in lines.items() if "eval/bags_to_shoes/density" in line] == [2, 4]
-    written = json.loads((tmp_path / run_files.EVALUATION_FILE).read_text())
+    written = json.loads((tmp_path / layout.EVALUATION_FILE).read_text())
     assert written["step"] == 4
     assert cli.main(["evaluate", str(workdir)]) == 0
-    assert json.loads((workdir / run_files.EVALUATION_FILE).read_text()) == written
+    assert json.loads((workdir / layout.EVALUATION_FILE).read_text()) == written
 
 
 def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs(workdir):
@@ -118,7 +122,7 @@ def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs(workdi
     assert not pairs("archive:edges2handbags/photo", photos)
     assert not pairs("folder:a/edges", "folder:a/photo")
     truth = np.random.default_rng(0).random((6, 16, 16, 3), np.float32)
-    for row in scores.against_pairs(truth, truth, rows.Path(("edges", "photos"))):
+    for row in scores.against_pairs(truth, truth, table.Path(("edges", "photos"))):
         assert row.value != row.reference
         assert (row.value > row.reference) == (row.better == "higher")
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from discogan_jax.alarm import CollapseAlarm
-from discogan_jax.data import catalogue, items
-from discogan_jax.evaluation import reader, scores, truth
-from discogan_jax.evaluation.rows import Path, Row, as_json, table
-from discogan_jax.measures import kept
+from discogan_jax.data import catalogue
+from discogan_jax.data.catalogue import items
+from discogan_jax.evaluation import attributes, probe, scores
+from discogan_jax.evaluation.metrics import attributes as metrics_attributes
+from discogan_jax.evaluation.table import Path, Row, as_json, table
+from discogan_jax.train.recorder import CollapseAlarm
 
 SIDE, TRAIN, VAL = 32, 400, 60
 PATH = Path(("bags", "shoes"))
@@ -17,7 +18,7 @@ def drawn(kind, first, count):
     described = [items.describe(kind, first + i) for i in range(count)]
     pictures = np.stack([items.draw(item) for item in described])
     blocks = pictures.reshape(count, SIDE, 256 // SIDE, SIDE, 256 // SIDE, 3)
-    return blocks.mean((2, 4)).astype(np.uint8), truth.Facts.of(described)
+    return blocks.mean((2, 4)).astype(np.uint8), attributes.Facts.of(described)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def bags():
 
 @pytest.fixture(scope="module")
 def eyes(shoes):
-    return truth.Eyes.taught(*shoes[0])
+    return attributes.Eyes.taught(*shoes[0])
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,11 @@ def by_name(rows):
 @pytest.mark.long
 def test_eyes_read_new_drawings_and_find_everything_kept_in_the_drawings_themselves(shoes, eyes):
     pictures, facts = shoes[1]
-    right = by_name(truth.read_right(eyes, pictures, facts, PATH))
+    right = by_name(attributes.read_right(eyes, pictures, facts, PATH))
     assert right["read_hue_error"].value < 15
     assert right["read_tilt_error"].value < 4
     assert right["read_pattern"].value > 0.55
-    held = by_name(truth.held(eyes, pictures, facts, PATH))
+    held = by_name(attributes.held(eyes, pictures, facts, PATH))
     assert held["true_hue_error"].value == right["read_hue_error"].value
     assert held["true_hue_error"].reference > 75
     assert held["true_hue_map_correlation"].value > 0.8
@@ -65,21 +66,21 @@ def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(shoes, eyes):
     """Mirrored pictures with another hue: a consistent translation, and not the identity."""
     pictures, facts = shoes[1]
     turned = pictures[:, :, ::-1, [1, 2, 0]]  # hues by 120 degrees
-    held = by_name(truth.held(eyes, turned, facts, PATH))
+    held = by_name(attributes.held(eyes, turned, facts, PATH))
     assert abs(held["true_hue_error"].value - 120) < 15
     assert held["true_hue_map_error"].value < 40
     assert held["true_tilt_correlation"].value > 0.5  # toes never pointed that way
     same = np.repeat(pictures[:1], len(pictures), 0)  # collapsed: nothing is kept
-    for name, row in by_name(truth.held(eyes, same, facts, PATH)).items():
+    for name, row in by_name(attributes.held(eyes, same, facts, PATH)).items():
         if "hue_error" not in name:
             assert abs(row.value - row.reference) < 1e-6, name
 
 
 def test_labels_are_kept_under_any_renaming():
     x = np.array([0.0, 0, 1, 1, 2, 3])
-    assert kept.labels_kept(x, (x + 1) % 4) == 1
-    assert kept.labels_kept(x, np.zeros(6)) == pytest.approx(2 / 6)
-    assert kept.labels_kept(x, np.array([0.0, 1, 1, 1, 2, 3])) == pytest.approx(5 / 6)
+    assert metrics_attributes.labels_kept(x, (x + 1) % 4) == 1
+    assert metrics_attributes.labels_kept(x, np.zeros(6)) == pytest.approx(2 / 6)
+    assert metrics_attributes.labels_kept(x, np.array([0.0, 1, 1, 1, 2, 3])) == pytest.approx(5 / 6)
 
 
 @pytest.mark.long
@@ -113,7 +114,7 @@ def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
 def test_the_same_seed_gives_the_same_reader(shoes):
     pictures, facts = shoes[0]
     targets = (facts.tilt / 10)[:, None]
-    one, same, other = (reader.fit(pictures[:64], targets[:64], seed, 20) for seed in (0, 0, 1))
+    one, same, other = (probe.fit(pictures[:64], targets[:64], seed, 20) for seed in (0, 0, 1))
     new = shoes[1][0]
     np.testing.assert_array_equal(one.read(new), same.read(new))
     assert np.abs(one.read(new) - other.read(new)).max() > 1e-3

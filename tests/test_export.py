@@ -16,10 +16,13 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from discogan_jax import build, cli, convolutions, export, images, runs, translators
+from discogan_jax import cli, export, images, runs
+from discogan_jax.config import build
+from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx_graph
-from discogan_jax.settings import from_config
+from discogan_jax.export import exported, onnx_graph
+from discogan_jax.ops import convolution
+from discogan_jax.runs import run as runs_run
 
 SIZE = runs_here.SIZE
 FORMATS = list(export.FORMATS)
@@ -84,7 +87,7 @@ def test_every_network_in_every_format(data, tmp_path, pictures, network, kind):
 
 
 def test_large_layers_take_the_form_for_any_platform(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(convolutions, "WORTHWHILE", 0)
+    monkeypatch.setattr(convolution, "WORTHWHILE", 0)
     made = drawn_anew(data, tmp_path / "run", model__width=32)
     _, said = export.write(made, kind="onnx", batch_size=4)
     assert "largest difference to the run on held-out pictures" in said
@@ -107,7 +110,7 @@ def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, 
     assert np.abs(images.read(out / "bag.png") - expected).max() <= 1
     assert cli.main([*arguments, "--step", "1"]) == 2
     assert "has no checkpoints: leave out the step" in capsys.readouterr().err
-    about = translators.open(place).about
+    about = exported.open(place).about
     assert about["batch_size"] == 3
     assert about["step"] == run.step
     assert about["versions"]["packages"]["jax"] == jax.__version__
@@ -131,14 +134,14 @@ def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
 def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures):
     folder, _ = export.write(run, tmp_path / "both", kind="onnx")
     alone = shutil.copy(folder / "ba.onnx", tmp_path / "anything.onnx")
-    opened = translators.open(alone)
+    opened = exported.open(alone)
     assert (opened.directions, opened.domains) == (("ba",), ("bags", "shoes"))
     assert json.loads((folder / "about.json").read_text()) == opened.about | {
         "directions": ["ab", "ba"]
     }
     np.testing.assert_allclose(opened.apply(pictures, "ba"), run.apply(pictures, "ba"), atol=1e-5)
     with pytest.raises(InputError, match="translates to bags, not 'shoes'"):
-        runs.direction(opened, "shoes")
+        runs_run.direction(opened, "shoes")
 
 
 @pytest.mark.parametrize(("kind", "wrong"), [("stablehlo", 0.01), ("onnx", np.nan)])
@@ -179,7 +182,7 @@ def test_damage_is_refused(run, tmp_path, pictures):
     for wrong in ({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}):
         (folder / "about.json").write_text(json.dumps(about | wrong))
         with pytest.raises(InputError, match="no exported run, or damaged"):
-            translators.open(folder)
+            exported.open(folder)
 
 
 def flipped(data):

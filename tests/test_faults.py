@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import build, checkpoint, cli, integrity, runs, settings, sharding, train
+from discogan_jax import cli, runs, sharding, train
+from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
+from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs import manifest as runs_manifest
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def copy(base, tmp_path):
 
 
 def newest(workdir, step=8):
-    return workdir / runs.CHECKPOINTS / str(step)
+    return workdir / layout.CHECKPOINTS / str(step)
 
 
 def said(caplog):
@@ -58,7 +61,7 @@ def test_one_run_survives_every_kill(data, cache, undisturbed, tmp_path):
         trial.hit(fault)
     trial.finish(undisturbed)
     # What was committed, but not sealed, is nobody's checkpoint.
-    assert list((trial.workdir / runs.CHECKPOINTS).glob("*.damaged"))
+    assert list((trial.workdir / layout.CHECKPOINTS).glob("*.damaged"))
 
 
 @pytest.mark.long
@@ -113,7 +116,7 @@ def test_empty_folder_with_the_name_of_a_step_is_no_checkpoint(made, base, copy,
 
 
 def test_no_whole_checkpoint_is_an_error_again_and_again(made, copy):
-    for step in integrity.steps(copy / runs.CHECKPOINTS):
+    for step in runs_manifest.steps(copy / layout.CHECKPOINTS):
         faults.truncate(newest(copy, step), np.random.default_rng(step))
     before = sorted(copy.rglob("*"))
     for _ in range(2):
@@ -127,7 +130,7 @@ def test_no_whole_checkpoint_is_an_error_again_and_again(made, copy):
 
 
 def test_checkpoints_of_earlier_versions_are_taken_with_a_warning(made, base, copy, caplog):
-    for manifest in copy.rglob(integrity.MANIFEST_FILE):
+    for manifest in copy.rglob(runs_manifest.MANIFEST_FILE):
         manifest.unlink()
     empty = newest(copy, 9)
     empty.mkdir()
@@ -138,11 +141,11 @@ def test_checkpoints_of_earlier_versions_are_taken_with_a_warning(made, base, co
 
 
 def test_state_of_another_recipe_is_refused_with_the_difference(data, copy):
-    s = settings.from_config(runs_here.config(data, **faults.SHORT | {"model__width": 8}))
+    s = schema.from_config(runs_here.config(data, **faults.SHORT | {"model__width": 8}))
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
     with pytest.raises(InputError, match=r"8 holds another state .*\n  .*\[.* there, float32"):
-        checkpoint.read(copy / runs.CHECKPOINTS, shapes, where)
+        checkpoint.read(copy / layout.CHECKPOINTS, shapes, where)
 
 
 @pytest.mark.parametrize("name", faults.INJECTED)
@@ -154,13 +157,13 @@ def test_faults_from_inside(made, base, tmp_path, name):
 
 
 def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_path):
-    folder = tmp_path / runs.CHECKPOINTS
+    folder = tmp_path / layout.CHECKPOINTS
     state = sharding.place({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
     with checkpoint.Checkpoints(folder, keep=1, keep_every=4) as checkpoints:
         for step in range(1, 8):
             checkpoints.save(step, state)
         checkpoints.wait()
-        assert integrity.steps(folder) == [4, 6, 7]
+        assert runs_manifest.steps(folder) == [4, 6, 7]
 
 
 def test_verify_names_a_directory_without_checkpoints(tmp_path, capsys):
@@ -185,6 +188,6 @@ def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):
 
 
 def test_readers_do_not_wait_for_who_trains(copy):
-    with faults.claim.claimed(copy):
+    with faults.lock.claimed(copy):
         assert runs.open(copy).step == 8
         assert cli.main(["verify", str(copy)]) == 0

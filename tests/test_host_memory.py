@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from discogan_jax import host_memory
+from discogan_jax import host
 
 PROGRAM = """
 import resource
@@ -49,7 +49,7 @@ def test_a_program_gets_its_pages_once_unless_they_might_not_fit():
 
 def test_where_an_accelerator_computes_nothing_changes(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
-    assert not host_memory.keep_freed_memory(1)
+    assert not host.keep_freed_memory(1)
     monkeypatch.delenv("JAX_PLATFORMS")
-    monkeypatch.setattr(host_memory, "entry_points", lambda group: ["a plugin"])
-    assert not host_memory.keep_freed_memory(1)
+    monkeypatch.setattr(host, "entry_points", lambda group: ["a plugin"])
+    assert not host.keep_freed_memory(1)

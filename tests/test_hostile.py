@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discogan_jax import images, runs
-from discogan_jax.data import decode, sources, tarballs
+from discogan_jax.data import decode, sources
+from discogan_jax.data.pix2pix import tar
 from discogan_jax.errors import InputError
+from discogan_jax.runs import run
 
 # Damaged files make Pillow warn before it gives up; to a user these are lines in a log.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -125,14 +127,14 @@ def test_a_bomb_goes_off_in_a_small_room(tmp_path):
     path.write_bytes(start + (many.removeprefix(b"\x1f\x8b") * 1000))
     seen = []
     with pytest.raises(InputError, match="unpacks to more than an archive"):
-        seen += [*tarballs.members(path, fuzz.ARCHIVE)]
+        seen += [*tar.members(path, fuzz.ARCHIVE)]
     header = tarfile.TarInfo("a" * 99)
     header.size, header.type = 1 << 40, tarfile.GNUTYPE_LONGNAME
     packer = zlib.compressobj(9, wbits=31)
     start = packer.compress(header.tobuf(tarfile.GNU_FORMAT)) + packer.flush(zlib.Z_FULL_FLUSH)
     path.write_bytes(start + many * 1000)
     with pytest.raises(InputError, match="unpacks to more than an archive"):
-        seen += [*tarballs.members(path, fuzz.ARCHIVE)]
+        seen += [*tar.members(path, fuzz.ARCHIVE)]
 
 
 # Folders
@@ -248,7 +250,7 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
 def test_a_config_that_is_none(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
-    for use in (runs.open, lambda path: runs.begin(path, {"seed": 1})):
+    for use in (runs.open, lambda path: run.begin(path, {"seed": 1})):
         with pytest.raises(InputError, match=r"config\.json") as raised:
             use(tmp_path)
         assert "\n" not in str(raised.value)

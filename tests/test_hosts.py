@@ -13,8 +13,9 @@ import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import hosts, runs
+from discogan_jax import multihost
 from discogan_jax.errors import InputError
+from discogan_jax.runs import run
 
 SLURM = {
     "SLURM_JOB_ID": "7",
@@ -35,32 +36,32 @@ FIELDS = {
     "train__checkpoint_every": 6,
 }
 MESSAGE = "a process of this run has ended, and none can go on without it. Start all of them again"
-BOUND = 3 * hosts.HEARTBEAT_SECONDS
+BOUND = 3 * multihost.HEARTBEAT_SECONDS
 
 
 @pytest.mark.parametrize(
     ("flags", "environment", "expected"),
     [
         (NOTHING, {}, None),
-        (NOTHING, SLURM, hosts.Place(None, 16, 9, "slurm")),
+        (NOTHING, SLURM, multihost.Place(None, 16, 9, "slurm")),
         (NOTHING, SLURM | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
         # `sbatch` and `salloc` without `srun`: no step, one process.
         (NOTHING, {k: v for k, v in SLURM.items() if "STEP" not in k}, None),
         (
             NOTHING,
             OPEN_MPI | {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
-            hosts.Place(None, 4, 3, "ompi"),
+            multihost.Place(None, 4, 3, "ompi"),
         ),
-        (("h:1", None, None), OPEN_MPI, hosts.Place("h:1", 4, 3, "deactivate")),
+        (("h:1", None, None), OPEN_MPI, multihost.Place("h:1", 4, 3, "deactivate")),
         (NOTHING, KUBERNETES, None),
-        (("h:1", 3, None), KUBERNETES, hosts.Place("h:1", 3, 2, "deactivate")),
-        (("h:1", 2, 0), {}, hosts.Place("h:1", 2, 0, "deactivate")),
-        (("[::1]:80", 2, 1), SLURM, hosts.Place("[::1]:80", 2, 1, "deactivate")),
+        (("h:1", 3, None), KUBERNETES, multihost.Place("h:1", 3, 2, "deactivate")),
+        (("h:1", 2, 0), {}, multihost.Place("h:1", 2, 0, "deactivate")),
+        (("[::1]:80", 2, 1), SLURM, multihost.Place("[::1]:80", 2, 1, "deactivate")),
         (("h:1", 1, 0), {}, None),
     ],
 )
 def test_a_process_knows_its_place(flags, environment, expected):
-    assert hosts.place(*flags, environment) == expected
+    assert multihost.place(*flags, environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_process_knows_its_place(flags, environment, expected):
 )
 def test_half_given_flags_are_refused(flags, environment, named):
     with pytest.raises(InputError) as raised:
-        hosts.place(*flags, environment)
+        multihost.place(*flags, environment)
     assert named in str(raised.value)
 
 
@@ -231,7 +232,7 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
 
 def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
     """Process 0 alone looks at the directory."""
-    runs.begin(tmp_path, config(data, **FIELDS))
+    run.begin(tmp_path, config(data, **FIELDS))
     arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})
     ended = end(start_two(arguments, cache), timeout=BOUND)
     assert ended[0][0] == 2, ended

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from discogan_jax import grids, images
+from discogan_jax import images
 from discogan_jax.errors import InputError
 
 
@@ -240,7 +240,7 @@ def test_save_refuses_other_kinds_and_places(tmp_path):
 def test_grid_enlarges_whole_pixels_and_puts_each_in_its_place():
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
-    sheet = grids.grid([("bags", left), ("bags → shoes", right)], cell=64, gap=4)
+    sheet = images.grid([("bags", left), ("bags → shoes", right)], cell=64, gap=4)
     assert sheet.shape[1] == 4 + 2 * 68
     top = sheet.shape[0] - 3 * 68
     for column, pictures in enumerate((left, right)):
@@ -257,7 +257,7 @@ def test_grid_enlarges_whole_pixels_and_puts_each_in_its_place():
 )
 def test_labels_stay_in_their_column(label):
     blank = np.full((1, 16, 16, 3), 255, np.uint8)
-    sheet = grids.grid([("", blank), (label, blank), ("", blank)], cell=64, gap=4)
+    sheet = images.grid([("", blank), (label, blank), ("", blank)], cell=64, gap=4)
     ink = np.flatnonzero((sheet < 128).any(axis=(0, 2)))
     assert (ink.size > 0) == bool(label)
     assert ((ink >= 72) & (ink < 136)).all()
@@ -265,6 +265,6 @@ def test_labels_stay_in_their_column(label):
 
 def test_grid_refuses_columns_that_differ():
     with pytest.raises(ValueError, match="alike"):
-        grids.grid([(str(n), np.zeros((n, 8, 8, 3), np.uint8)) for n in (1, 2)])
+        images.grid([(str(n), np.zeros((n, 8, 8, 3), np.uint8)) for n in (1, 2)])
     with pytest.raises(ValueError, match="alike"):
-        grids.grid([])
+        images.grid([])

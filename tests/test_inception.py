@@ -6,9 +6,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from discogan_jax import inception
 from discogan_jax.errors import InputError
-from discogan_jax.measures import distances, realism
+from discogan_jax.evaluation.metrics import features, inception, sliced_wasserstein
 
 
 def pictures(count=12, seed=0):
@@ -25,8 +24,8 @@ def test_only_the_features_of_2015_earn_the_names():
     made, real = (stand_in(True).features(pictures(seed=seed)) for seed in (1, 2))
     found = inception.distances(made, real, stand_in(True))
     assert found == {
-        "FID": distances.frechet_distance(made, real),
-        "KID": distances.kernel_distance(made, real),
+        "FID": features.frechet_distance(made, real),
+        "KID": features.kernel_distance(made, real),
     }
     named = inception.distances(made, real, stand_in(False))
     assert list(named) == [
@@ -40,7 +39,9 @@ def test_distances_tell_and_stand_beside_halves_of_the_real_ones():
     extractor = stand_in(True)
     real = extractor.features(pictures(40))
     darker = extractor.features(pictures(40, seed=1) * np.float32(0.5))
-    halves = realism.between_halves(lambda x, y: inception.distances(x, y, extractor), real)
+    halves = sliced_wasserstein.between_halves(
+        lambda x, y: inception.distances(x, y, extractor), real
+    )
     for name, far in inception.distances(darker, real, extractor).items():
         assert far.low > halves[name].high
 

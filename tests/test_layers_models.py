@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from discogan_jax import convolutions, layers, models
+from discogan_jax import models
+from discogan_jax.ops import convolution, layers
 
 pytestmark = pytest.mark.usefixtures("no_nan")
 
@@ -47,8 +48,8 @@ SHAPES = [  # size, channels, kernel, stride, padding
 @pytest.fixture
 def any_size(monkeypatch):
     """Small layers take the forms of large ones, too."""
-    monkeypatch.setattr(convolutions, "WORTHWHILE", 0)
-    monkeypatch.setattr(convolutions, "MANY_POSITIONS", 0)
+    monkeypatch.setattr(convolution, "WORTHWHILE", 0)
+    monkeypatch.setattr(convolution, "MANY_POSITIONS", 0)
 
 
 def kernel_shape(name, channels, k):

@@ -10,16 +10,14 @@ from skimage.metrics import (
     structural_similarity,
 )
 
-from discogan_jax.measures import (
-    checkerboard,
-    collapse,
+from discogan_jax.evaluation.metrics import (
+    attributes,
     colour,
-    distances,
-    kept,
-    overlap,
+    diversity,
+    features,
     pairwise,
-    realism,
     reconstruction,
+    sliced_wasserstein,
 )
 
 
@@ -44,7 +42,7 @@ def smooth(count=8, side=32, seed=0):
     return (0.5 + 0.4 * waves).astype(np.float32)
 
 
-fast_swd = functools.partial(realism.sliced_wasserstein, patches=32, directions=64)
+fast_swd = functools.partial(sliced_wasserstein.sliced_wasserstein, patches=32, directions=64)
 
 
 class TestReconstruction:
@@ -150,8 +148,8 @@ class TestSlicedWasserstein:
     def test_same_in_chunks(self, monkeypatch):
         x, y = noise(5), smooth(7)
         whole = fast_swd(x, y)
-        monkeypatch.setattr(realism, "_IMAGES", 2)
-        monkeypatch.setattr(realism, "_DIRECTIONS", 5)
+        monkeypatch.setattr(sliced_wasserstein, "_IMAGES", 2)
+        monkeypatch.setattr(sliced_wasserstein, "_DIRECTIONS", 5)
         assert fast_swd(x, y) == pytest.approx(whole, rel=1e-5)
 
     def test_order_matters_no_more_than_the_seed(self):
@@ -161,8 +159,8 @@ class TestSlicedWasserstein:
 
     def test_near_halves_and_far_textures(self):
         real = smooth(60)
-        reference = realism.between_halves(fast_swd, real)
-        first, second = realism.halves(len(real))
+        reference = sliced_wasserstein.between_halves(fast_swd, real)
+        first, second = sliced_wasserstein.halves(len(real))
         blocks = real[first, ::4, ::4].repeat(4, 1).repeat(4, 2)
         assert fast_swd(blocks, real[second])["32"] > 1.5 * reference["32"]
         assert fast_swd(noise(30), real[second])["mean"] > 1.5 * reference["mean"]
@@ -183,19 +181,23 @@ class TestSlicedWasserstein:
 
     def test_pyramid_adds_up_to_the_image(self):
         x = noise(2, 32)
-        coarse = realism._detail(x, 1, last=True)
-        up = [2 * realism._blur(32)[:, ::2]] * 2
-        rebuilt = realism._detail(x, 0, last=False) + realism._resample(coarse, *up)
+        coarse = sliced_wasserstein._detail(x, 1, last=True)
+        up = [2 * sliced_wasserstein._blur(32)[:, ::2]] * 2
+        rebuilt = sliced_wasserstein._detail(x, 0, last=False) + sliced_wasserstein._resample(
+            coarse, *up
+        )
         np.testing.assert_allclose(rebuilt, x, atol=1e-6)
         flat = np.full((1, 32, 32, 3), 0.7, np.float32)
-        np.testing.assert_allclose(realism._detail(flat, 0, last=False), 0, atol=1e-6)
+        np.testing.assert_allclose(sliced_wasserstein._detail(flat, 0, last=False), 0, atol=1e-6)
 
     @pytest.mark.parametrize(("n", "m"), [(5, 5), (4, 6), (3, 7), (1, 5)])
     def test_wasserstein_of_samples_in_any_number(self, n, m):
         x, y = rng(0).normal(size=(2, n)), rng(1).normal(size=(2, m))
         sorted_pair = (np.sort(z).astype(np.float32) for z in (x, y))
         expected = [stats.wasserstein_distance(a, b) for a, b in zip(x, y, strict=True)]
-        np.testing.assert_allclose(realism._wasserstein(*sorted_pair), expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            sliced_wasserstein._wasserstein(*sorted_pair), expected, rtol=1e-5
+        )
 
     def test_images_smaller_than_a_patch(self):
         with pytest.raises(ValueError, match="7×7"):
@@ -203,13 +205,13 @@ class TestSlicedWasserstein:
 
     @pytest.mark.parametrize("count", [2, 9, 10])
     def test_halves(self, count):
-        first, second = realism.halves(count)
+        first, second = sliced_wasserstein.halves(count)
         assert len(first) == len(second) == count // 2
         assert len(set(first) | set(second)) == count // 2 * 2
 
     def test_one_image_has_no_halves(self):
         with pytest.raises(ValueError, match="halved"):
-            realism.halves(1)
+            sliced_wasserstein.halves(1)
 
 
 class TestCheckerboard:
@@ -220,72 +222,72 @@ class TestCheckerboard:
         grid[0, 0] = False
         ours, theirs = ((np.abs(np.fft.fft2(z, axes=(1, 2))) ** 2).mean((0, 3)) for z in (x, y))
         expected = (ours / theirs)[grid].mean()
-        assert checkerboard.grid_energy(x, y) == pytest.approx(expected, rel=1e-4)
+        assert diversity.grid_energy(x, y) == pytest.approx(expected, rel=1e-4)
 
     @pytest.mark.parametrize(("period", "seen"), [(2, True), (4, True), (8, False)])
     def test_sees_what_repeats_every_two_or_four_pixels(self, period, seen):
         real, x = smooth(200), smooth(200, seed=1)
         board = np.cos(2 * np.pi * np.indices((32, 32)).sum(0) / period)
         printed = x + 0.01 * board[:, :, None]
-        usual, found = (checkerboard.grid_energy(images, real) for images in (x, printed))
+        usual, found = (diversity.grid_energy(images, real) for images in (x, printed))
         assert usual == pytest.approx(1, abs=0.3)
         assert (found > 3) == seen
 
     def test_sizes_that_do_not_divide_are_refused(self):
         with pytest.raises(ValueError, match="multiples of 4, not 8×10"):
-            checkerboard.grid_energy(np.zeros((1, 8, 10, 3)), np.zeros((1, 8, 10, 3)))
+            diversity.grid_energy(np.zeros((1, 8, 10, 3)), np.zeros((1, 8, 10, 3)))
 
 
 class TestOverlap:
     def test_equal_sets(self):
         x = rng().normal(size=(40, 5))
-        assert overlap.precision_recall(x, x) == (1, 1)
-        density, coverage = overlap.density_coverage(x, x)
+        assert features.precision_recall(x, x) == (1, 1)
+        density, coverage = features.density_coverage(x, x)
         assert coverage == 1
         assert density == pytest.approx((5 + 1) / 5)  # k neighbours and the sample itself
 
     def test_sets_apart(self):
         x = rng().normal(size=(40, 5))
-        assert overlap.precision_recall(x, x + 100) == (0, 0)
-        assert overlap.density_coverage(x, x + 100) == (0, 0)
+        assert features.precision_recall(x, x + 100) == (0, 0)
+        assert features.density_coverage(x, x + 100) == (0, 0)
 
     def test_fakes_of_one_of_two_modes(self):
         random = rng()
         first, second, fake = random.normal(size=(3, 100, 2))
         real = np.concatenate([first, second + 50])
-        precision, recall = overlap.precision_recall(real, fake)
+        precision, recall = features.precision_recall(real, fake)
         assert precision > 0.9
         assert 0.35 < recall <= 0.5
-        density, coverage = overlap.density_coverage(real, fake)
+        density, coverage = features.density_coverage(real, fake)
         assert density > 0.8
         assert 0.35 < coverage <= 0.5
 
     def test_fakes_of_a_mode_too_many(self):
         random = rng()
         real, good, bad = random.normal(size=(3, 100, 2))
-        precision, recall = overlap.precision_recall(real, np.concatenate([good, bad + 50]))
+        precision, recall = features.precision_recall(real, np.concatenate([good, bad + 50]))
         assert 0.4 < precision <= 0.5
         assert recall > 0.9
 
     def test_by_hand(self):
         real = np.array([[0.0], [1.0], [3.0], [7.0]])  # reach 1, 1, 2, 4 with k = 1
         fake = np.array([[1.5], [4.5], [20.0]])  # reach 3, 3, 15.5
-        assert overlap.precision_recall(real, fake, k=1) == (2 / 3, 1)
+        assert features.precision_recall(real, fake, k=1) == (2 / 3, 1)
         # 1.5 is in the balls of 1 and 3; 4.5 in those of 3 and 7; 20 in none.
-        assert overlap.density_coverage(real, fake, k=1) == (4 / 3, 3 / 4)
+        assert features.density_coverage(real, fake, k=1) == (4 / 3, 3 / 4)
 
     def test_repeats_are_near_themselves_far_from_the_origin(self):
         x = np.repeat(rng().normal(size=(5, 64)) + 1000, 4, axis=0)  # radii are 0
-        assert overlap.precision_recall(x, x[rng().permutation(20)]) == (1, 1)
-        assert overlap.density_coverage(x, x[::-1].copy(), k=3).coverage == 1
+        assert features.precision_recall(x, x[rng().permutation(20)]) == (1, 1)
+        assert features.density_coverage(x, x[::-1].copy(), k=3).coverage == 1
 
     def test_swapping_sets_swaps_precision_and_recall(self):
         x, y = rng(0).normal(size=(50, 3)), rng(1).normal(size=(70, 3)) * 1.5
-        assert overlap.precision_recall(x, y) == overlap.precision_recall(y, x)[::-1]
+        assert features.precision_recall(x, y) == features.precision_recall(y, x)[::-1]
 
     def test_independent_of_order_and_blocks(self, monkeypatch):
         x, y = rng(0).normal(size=(50, 3)), rng(1).normal(size=(70, 3)) * 1.5
-        measures = overlap.precision_recall, overlap.density_coverage
+        measures = features.precision_recall, features.density_coverage
         whole = [measure(x, y) for measure in measures]
         monkeypatch.setattr(pairwise, "_ROWS", 7)
         shuffled = x[rng().permutation(50)], y[rng().permutation(70)]
@@ -294,14 +296,14 @@ class TestOverlap:
     def test_too_few_samples(self):
         x = rng().normal(size=(3, 2))
         with pytest.raises(ValueError, match="neighbour number 3"):
-            overlap.precision_recall(x, x)
+            features.precision_recall(x, x)
 
 
 class TestDistances:
     def test_frechet_of_equal_and_shifted_sets(self):
         x = rng().normal(size=(60, 8))
-        assert distances.frechet_distance(x, x, resamples=2).value == pytest.approx(0, abs=1e-9)
-        shifted = distances.frechet_distance(x, x + 0.5, resamples=2).value
+        assert features.frechet_distance(x, x, resamples=2).value == pytest.approx(0, abs=1e-9)
+        shifted = features.frechet_distance(x, x + 0.5, resamples=2).value
         assert shifted == pytest.approx(8 * 0.25)
 
     @pytest.mark.parametrize(("count", "size"), [(300, 4), (20, 50), (20, 20)])
@@ -314,7 +316,7 @@ class TestDistances:
         u = u[:, :rank] * np.sqrt(count - 1)
         a, b = random.random((2, rank)) + 0.5
         means = random.normal(size=(2, rank))
-        value = distances.frechet_distance(u * a + means[0], u * b + means[1], resamples=2).value
+        value = features.frechet_distance(u * a + means[0], u * b + means[1], resamples=2).value
         assert value == pytest.approx(np.square(means[0] - means[1]).sum() + ((a - b) ** 2).sum())
 
     def test_frechet_agrees_with_the_matrix_root(self):
@@ -323,16 +325,16 @@ class TestDistances:
         cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
         root = linalg.sqrtm(cov_x @ cov_y).real
         expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(cov_x + cov_y - 2 * root)
-        value = distances.frechet_distance(x, y, resamples=2).value
+        value = features.frechet_distance(x, y, resamples=2).value
         assert value == pytest.approx(expected)
-        assert distances.frechet_distance(y, x, resamples=2).value == pytest.approx(value)
-        assert distances.frechet_distance(x[::-1].copy(), y, resamples=2).value == pytest.approx(
+        assert features.frechet_distance(y, x, resamples=2).value == pytest.approx(value)
+        assert features.frechet_distance(x[::-1].copy(), y, resamples=2).value == pytest.approx(
             value
         )
 
     def test_frechet_of_constant_outputs(self):
         x, flat = rng().normal(size=(50, 10)), np.zeros((50, 10))
-        value = distances.frechet_distance(x, flat, resamples=2).value
+        value = features.frechet_distance(x, flat, resamples=2).value
         expected = np.square(x.mean(0)).sum() + x.var(0, ddof=1).sum()
         assert value == pytest.approx(expected)
 
@@ -349,19 +351,19 @@ class TestDistances:
 
         expected = pairs(x) + pairs(y) - 2 * np.mean([[kernel(a, b) for b in y] for a in x])
         xx, yy, xy = ((a @ b.T / 3 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-        value = distances._discrepancy(xx, yy, xy, np.ones((1, 6)), np.ones((1, 8)))
+        value = features._discrepancy(xx, yy, xy, np.ones((1, 6)), np.ones((1, 8)))
         np.testing.assert_allclose(value, expected)
         # A sample that was drawn twice is still no pair with itself.
         twice = np.ones((1, 6))
         twice[0, 0] = 2
         repeated = [kernel(x[i], x[j]) * twice[0, i] * twice[0, j]
                     for i in range(6) for j in range(6) if i != j]  # fmt: skip
-        value = distances._discrepancy(xx, 0 * yy, 0 * xy, twice, np.ones((1, 8)))
+        value = features._discrepancy(xx, 0 * yy, 0 * xy, twice, np.ones((1, 8)))
         np.testing.assert_allclose(value, sum(repeated) / (49 - 9))
 
     def test_kernel_distance_is_unbiased(self):
         values = [
-            distances.kernel_distance(
+            features.kernel_distance(
                 *rng(seed).normal(size=(2, 20, 3)), subsets=10, resamples=2
             ).value
             for seed in range(200)
@@ -370,7 +372,7 @@ class TestDistances:
         assert abs(np.mean(values)) < 3 * error
         assert min(values) < 0 < max(values)
 
-    @pytest.mark.parametrize("measure", [distances.kernel_distance, distances.frechet_distance])
+    @pytest.mark.parametrize("measure", [features.kernel_distance, features.frechet_distance])
     def test_interval_holds_the_value_and_tells_sets_apart(self, measure):
         x, y = rng(0).normal(size=(100, 4)), rng(1).normal(size=(100, 4))
         near, far = measure(x, y), measure(x, y + 1)
@@ -383,7 +385,7 @@ class TestDistances:
         assert measure(x, y, seed=1) != near
 
     def test_error_is_the_spread_over_draws_of_the_sets(self):
-        measure = functools.partial(distances.kernel_distance, resamples=2)
+        measure = functools.partial(features.kernel_distance, resamples=2)
         draws = (rng(seed).normal(size=(2, 80, 4)) for seed in range(60))
         estimates = np.array([measure(x, y + 0.5)[:2] for x, y in draws])
         assert estimates[:, 1].mean() == pytest.approx(estimates[:, 0].std(), rel=0.3)
@@ -391,54 +393,54 @@ class TestDistances:
     def test_too_few_samples(self):
         x = rng().normal(size=(3, 2))
         with pytest.raises(ValueError, match="Subsets of 1"):
-            distances.kernel_distance(x, x)
+            features.kernel_distance(x, x)
         with pytest.raises(ValueError, match="Subsets of 9"):
-            distances.kernel_distance(*rng().normal(size=(2, 10, 2)), subset_size=9)
+            features.kernel_distance(*rng().normal(size=(2, 10, 2)), subset_size=9)
         with pytest.raises(ValueError, match="covariance"):
-            distances.frechet_distance(x[:1], x)
+            features.frechet_distance(x[:1], x)
 
 
 class TestCollapse:
     def test_constant_outputs(self):
         x = noise(10)
         flat = np.full((10, 32, 32, 3), 0.3, np.float32)
-        assert collapse.diversity(flat, x) == pytest.approx(0, abs=1e-6)
-        assert collapse.distinct_neighbours(flat, x) == 0.1
+        assert diversity.diversity(flat, x) == pytest.approx(0, abs=1e-6)
+        assert diversity.distinct_neighbours(flat, x) == 0.1
 
     def test_equal_outputs_but_for_rounding(self):
         one = noise(1).repeat(10, 0)
-        assert collapse.diversity(one, noise(10)) == 0
+        assert diversity.diversity(one, noise(10)) == 0
 
     def test_two_kinds_of_output(self):
         x = smooth(10)
         y = x[[0, 1] * 5]
-        assert collapse.distinct_neighbours(y, x) == 0.2
-        assert collapse.diversity(y, x) > 0
+        assert diversity.distinct_neighbours(y, x) == 0.2
+        assert diversity.diversity(y, x) > 0
 
     def test_healthy_outputs(self):
         x = smooth(10)
-        assert collapse.diversity(x, x) == 1
-        assert collapse.diversity(x[::-1].copy(), x) == pytest.approx(1)
-        assert collapse.diversity(0.5 * x + 0.1, x) == pytest.approx(0.5)
-        assert collapse.distinct_neighbours(x, x) == 1
+        assert diversity.diversity(x, x) == 1
+        assert diversity.diversity(x[::-1].copy(), x) == pytest.approx(1)
+        assert diversity.diversity(0.5 * x + 0.1, x) == pytest.approx(0.5)
+        assert diversity.distinct_neighbours(x, x) == 1
 
     def test_diversity_by_hand_and_across_sizes(self):
         x = np.array([[0.0], [3.0], [4.0]])
         y = np.array([[0.0, 0.0], [1.0, 1.0]])
-        assert collapse.diversity(y, x) == pytest.approx(1 / ((3 + 4 + 1) / 3))
+        assert diversity.diversity(y, x) == pytest.approx(1 / ((3 + 4 + 1) / 3))
 
     def test_fewer_outputs_than_images(self):
         x = smooth(10)
-        assert collapse.distinct_neighbours(x[:3], x) == 1
-        assert collapse.distinct_neighbours(x, x[:3]) == 1
+        assert diversity.distinct_neighbours(x[:3], x) == 1
+        assert diversity.distinct_neighbours(x, x[:3]) == 1
 
     def test_nothing_to_compare(self):
         x = noise(3)
-        assert np.isnan(collapse.diversity(x, np.zeros_like(x)))
+        assert np.isnan(diversity.diversity(x, np.zeros_like(x)))
         with pytest.raises(ValueError, match="at least two"):
-            collapse.diversity(x[:1], x)
+            diversity.diversity(x[:1], x)
         with pytest.raises(ValueError, match="no neighbours"):
-            collapse.distinct_neighbours(x[:0], x)
+            diversity.distinct_neighbours(x[:0], x)
 
 
 def squares(hues, lightness=0.5, saturation=1.0, side=32):
@@ -454,7 +456,7 @@ class TestColour:
     @pytest.mark.parametrize("lightness", [0.2, 0.5, 0.8])
     def test_squares(self, lightness):
         found = colour.foreground_colour(squares(self.HUES, lightness, 0.7))
-        np.testing.assert_allclose(kept._wrapped(found.hue - self.HUES), 0, atol=1e-4)
+        np.testing.assert_allclose(attributes._wrapped(found.hue - self.HUES), 0, atol=1e-4)
         assert ((found.hue >= 0) & (found.hue < 360)).all()
         np.testing.assert_allclose(found.lightness, lightness, atol=1e-6)
         np.testing.assert_allclose(found.area, 0.25)
@@ -463,7 +465,7 @@ class TestColour:
 
     def test_hue_error_of_squares(self):
         hues = [colour.foreground_colour(squares(self.HUES + turn)).hue for turn in (0, 25)]
-        assert kept.hue_error(*hues) == pytest.approx(25, abs=1e-3)
+        assert attributes.hue_error(*hues) == pytest.approx(25, abs=1e-3)
 
     def test_mask(self):
         image = squares([200.0])
@@ -507,12 +509,12 @@ class TestKept:
     HUES = rng(3).random(200) * 360
 
     def test_hue_error(self):
-        assert kept.hue_error(np.array([350.0, 10]), np.array([10.0, 350])) == 20
-        assert kept.hue_error(np.array([0.0]), np.array([180.0])) == 180
-        assert kept.hue_error(self.HUES, self.HUES + 720) == pytest.approx(0, abs=1e-9)
+        assert attributes.hue_error(np.array([350.0, 10]), np.array([10.0, 350])) == 20
+        assert attributes.hue_error(np.array([0.0]), np.array([180.0])) == 180
+        assert attributes.hue_error(self.HUES, self.HUES + 720) == pytest.approx(0, abs=1e-9)
 
     def test_hue_error_of_random_pairs(self):
-        result = kept.against_random(kept.hue_error, self.HUES, self.HUES)
+        result = attributes.against_random(attributes.hue_error, self.HUES, self.HUES)
         assert result.value == 0
         assert result.random == pytest.approx(90, abs=2)
         assert 2 < result.spread < 6
@@ -522,58 +524,62 @@ class TestKept:
     @pytest.mark.parametrize("x", [HUES, 40 + HUES / 10], ids=["all around", "narrow"])
     def test_circular_correlation_of_rotations_and_reflections(self, x, even):
         for y, expected in ((x, 1), ((x + 123) % 360, 1), ((77 - x) % 360, -1)):
-            assert kept.circular_correlation(x, y, even=even) == pytest.approx(expected)
-            assert kept.circular_correlation(y, x, even=even) == pytest.approx(expected)
+            assert attributes.circular_correlation(x, y, even=even) == pytest.approx(expected)
+            assert attributes.circular_correlation(y, x, even=even) == pytest.approx(expected)
 
     def test_circular_correlation_of_nothing(self):
-        result = kept.against_random(kept.circular_correlation, self.HUES, self.HUES)
+        result = attributes.against_random(attributes.circular_correlation, self.HUES, self.HUES)
         assert abs(result.random) < 0.02
         assert result.spread < 0.1
         constant = np.full(200, 33.3)
-        assert kept.circular_correlation(self.HUES, constant) == 0
-        assert kept.circular_correlation(constant, self.HUES, even=False) == 0
+        assert attributes.circular_correlation(self.HUES, constant) == 0
+        assert attributes.circular_correlation(constant, self.HUES, even=False) == 0
 
     def test_circular_correlation_of_narrow_angles_is_pearsons(self):
         x, y = rng().multivariate_normal([50, 350], [[4, 3], [3, 9]], 500).T
-        expected = kept.correlation(x, y)
+        expected = attributes.correlation(x, y)
         for even in (True, False):
-            found = kept.circular_correlation(x, y % 360, even=even)
+            found = attributes.circular_correlation(x, y % 360, even=even)
             assert found == pytest.approx(expected, abs=0.01)
 
     def test_circular_correlation_holds_for_even_angles(self):
         # Mean directions of even angles are drawn by chance: with them a good map looks random.
         x = np.arange(0, 360, 3.0)
         y = x + rng().normal(size=len(x)) * 20
-        assert kept.circular_correlation(x, y) > 0.85
+        assert attributes.circular_correlation(x, y) > 0.85
 
     def test_published_form_by_hand(self):
         x, y = np.radians([10.0, 40, 100, 30]), np.radians([350.0, 30, 80, 60])
         a, b = (np.angle(np.exp(1j * z).sum()) for z in (x, y))
         p, q = np.sin(x - a), np.sin(y - b)
         expected = (p * q).sum() / np.sqrt((p**2).sum() * (q**2).sum())
-        found = kept.circular_correlation(np.degrees(x), np.degrees(y), even=False)
+        found = attributes.circular_correlation(np.degrees(x), np.degrees(y), even=False)
         assert found == pytest.approx(expected)
 
     def test_pearson(self):
         x, y = rng(0).normal(size=(2, 50))
-        assert kept.correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
-        assert kept.correlation(x, 3 - 2 * x) == pytest.approx(-1)
-        assert kept.correlation(x * 1e-6, y * 1e-6) == pytest.approx(kept.correlation(x, y))
-        assert kept.correlation(x, np.full(50, 0.1)) == 0
-        assert kept.correlation(x, np.zeros(50)) == 0
+        assert attributes.correlation(x, y) == pytest.approx(np.corrcoef(x, y)[0, 1])
+        assert attributes.correlation(x, 3 - 2 * x) == pytest.approx(-1)
+        assert attributes.correlation(x * 1e-6, y * 1e-6) == pytest.approx(
+            attributes.correlation(x, y)
+        )
+        assert attributes.correlation(x, np.full(50, 0.1)) == 0
+        assert attributes.correlation(x, np.zeros(50)) == 0
 
     def test_undefined_values_are_left_out(self):
         x, y = self.HUES.copy(), self.HUES.copy()
         x[:10] = np.nan
         y[5:20] = np.nan
-        result = kept.against_random(kept.hue_error, x, y)
+        result = attributes.against_random(attributes.hue_error, x, y)
         assert (result.value, result.pairs) == (0, 180)
-        nothing = kept.against_random(kept.hue_error, x[:10], y[:10])
+        nothing = attributes.against_random(attributes.hue_error, x[:10], y[:10])
         assert np.isnan(nothing.value)
         assert nothing.pairs == 0
 
     def test_seeded(self):
-        run = functools.partial(kept.against_random, kept.hue_error, self.HUES, self.HUES)
+        run = functools.partial(
+            attributes.against_random, attributes.hue_error, self.HUES, self.HUES
+        )
         assert run() == run()
         assert run().random != run(seed=1).random
 
@@ -583,7 +589,7 @@ class TestKept:
     def test_exact_angle_maps(self, period, mirrored, spread):
         x = self.HUES * spread * period / 360
         y = (100 + (-x if mirrored else x)) % period
-        fit = kept.angle_map(x, y, period=period)
+        fit = attributes.angle_map(x, y, period=period)
         assert fit.mirrored == mirrored
         assert fit.offset == pytest.approx(100)
         assert fit.correlation == pytest.approx(1)
@@ -591,7 +597,7 @@ class TestKept:
 
     def test_angle_map_with_noise(self):
         y = 30 - self.HUES + rng().normal(size=200) * 10
-        found = kept.angles_kept(self.HUES, y % 360)
+        found = attributes.angles_kept(self.HUES, y % 360)
         assert found["rmse"].value == pytest.approx(10, rel=0.15)
         assert found["correlation"].value > 0.9
         # Unrelated angles: 360/√12 degrees, a little less for the better of two directions.
@@ -599,6 +605,6 @@ class TestKept:
         assert abs(found["correlation"].random) < 0.15
 
     def test_angle_map_of_constant_outputs(self):
-        found = kept.angles_kept(self.HUES, np.full(200, 70.0))
+        found = attributes.angles_kept(self.HUES, np.full(200, 70.0))
         assert found["correlation"] == (0, 0, 0, 200)
         assert found["rmse"].value == pytest.approx(found["rmse"].random)

@@ -122,7 +122,7 @@ def test_an_installed_package_is_whole(python, tmp_path):
 
 @pytest.mark.long
 def test_training_without_the_source_code_says_what_is_missing(python, tmp_path):
-    launch = "from discogan_jax import launch; launch.run('default.py')"
+    launch = "from discogan_jax.train import launch; launch.run('default.py')"
     assert run([python, "-c", launch], tmp_path, code=2) == (
         "--config=FILE is missing; the source code comes with some, in configs/\n"
     )

@@ -8,7 +8,9 @@ import pytest
 import runs_here
 from PIL import Image
 
-from discogan_jax import build, cli, config_file, prepare, settings
+from discogan_jax import cli
+from discogan_jax.commands import prepare
+from discogan_jax.config import build, flags, schema
 from discogan_jax.data import decode, download
 from discogan_jax.errors import InputError
 
@@ -56,10 +58,8 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
         raise AssertionError("decoded once more")
 
     monkeypatch.setattr(decode, "write_pictures", refuse)
-    config = config_file.read(
-        typed(folders, tmp_path)[0].partition("=")[2], typed(folders, tmp_path)[1:]
-    )
-    loaded = build.images(settings.from_config(config))
+    config = flags.read(typed(folders, tmp_path)[0].partition("=")[2], typed(folders, tmp_path)[1:])
+    loaded = build.images(schema.from_config(config))
     again = list(prepare.prepare(config))
     for p, d in zip(again, "ab", strict=True):
         assert p.seconds is None
@@ -82,7 +82,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
 )
 def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys, monkeypatch):
     monkeypatch.setattr(
-        "discogan_jax.log.show_news", lambda: None
+        "discogan_jax.train.log.show_news", lambda: None
     )  # the suite's log stays as it is
     assert cli.main(["prepare", *typed(folders, tmp_path, **changes)]) == 2
     err = capsys.readouterr().err
@@ -99,7 +99,7 @@ def test_an_archive_that_is_not_there_is_downloaded(folders, tmp_path, monkeypat
 
     monkeypatch.setattr(download, "fetch", fetch)
     arguments = typed(folders, tmp_path, data__source_a="archive:edges2shoes/photo")
-    config = config_file.read("configs/folders.py", arguments[1:])
+    config = flags.read("configs/folders.py", arguments[1:])
     with pytest.raises(InputError, match=r"Fetch http.*edges2shoes.tar.gz by hand"):
         list(prepare.prepare(config))
     ((url, target),) = asked

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from configs import official
-from discogan_jax import cli, report
+from discogan_jax import cli
 from discogan_jax.errors import InputError
+from discogan_jax.runs import report
 
 
 def write_run(path, steps=2500, domains=("bags", "shoes"), samples=30):

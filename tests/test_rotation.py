@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from configs import official, rotation
-from discogan_jax import plots, rotation_figure
+from discogan_jax.config.schema import from_config
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
-from discogan_jax.settings import from_config
-from experiments import rotation as experiment
+from experiments import plots
+from experiments.rotation import __main__ as experiment
+from experiments.rotation import figure
 
 CONFIG = rotation.get_config
 
@@ -113,15 +114,15 @@ def test_the_loss_is_that_of_the_published_rotation_tasks():
 
 def pixel(panel, x, y):
     """The colour at angles in degrees."""
-    scale = plots.SIDE / (2 * rotation_figure.EXTENT)
-    right, down = (rotation_figure.EXTENT + x) * scale, (rotation_figure.EXTENT - y) * scale
+    scale = plots.SIDE / (2 * figure.EXTENT)
+    right, down = (figure.EXTENT + x) * scale, (figure.EXTENT - y) * scale
     return tuple(panel[plots.TOP + round(down), plots.LEFT + round(right)])
 
 
 def test_points_lie_at_their_angles_and_those_far_off_at_the_border():
     blue, white = plots.COLOURS[0], (255, 255, 255)
-    empty = rotation_figure.panel("x", np.zeros(2), np.zeros(2))
-    panel = rotation_figure.panel("x", np.array([-60.0, 20.0]), np.array([30.0, 200.0]))
+    empty = figure.panel("x", np.zeros(2), np.zeros(2))
+    panel = figure.panel("x", np.array([-60.0, 20.0]), np.array([30.0, 200.0]))
     assert pixel(panel, -60, 30) == pixel(panel, 20, 89.5) == blue
     assert pixel(empty, -60, 30) == pixel(empty, 20, 89.5) == white
     assert pixel(panel, 30, -60) == pixel(panel, 60, 30) == pixel(panel, 20, 80) == white

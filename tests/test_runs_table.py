@@ -7,7 +7,9 @@ import time
 import pytest
 
 from configs import official
-from discogan_jax import claim, cli, integrity, overview, run_table
+from discogan_jax import cli
+from discogan_jax.commands import runs
+from discogan_jax.runs import lock, manifest, overview
 
 STEPS = 2000
 
@@ -22,7 +24,7 @@ def write_run(path, *checkpoints, step=None, more=(), evaluation=None):
         folder = path / "checkpoints" / str(saved)
         folder.mkdir(parents=True)
         (folder / "state").write_bytes(bytes(100))
-        integrity.seal(folder, {})
+        manifest.seal(folder, {})
     numbers = {"gen_loss": 0.5, "disc_loss": 1.25, "steps_per_second": 4.0}
     lines = [{"step": i, **numbers} for i in (10, step or max(checkpoints, default=20))]
     text = "".join(json.dumps(line) + "\n" for line in [*lines, *more])
@@ -62,7 +64,7 @@ def told(folder):
 
 
 def test_states(folder):
-    with claim.claimed(folder / "live"):
+    with lock.claimed(folder / "live"):
         write_run(folder / "tmp", 500, step=700).rename(folder / "tmp2")
         for item in (folder / "tmp2").iterdir():
             item.rename(folder / "live" / item.name)
@@ -89,20 +91,20 @@ def test_states(folder):
 
 def test_looking_keeps_nobody_from_training(folder, monkeypatch):
     """Training may begin at the very moment at which somebody asks who trains."""
-    monkeypatch.setattr(claim.time, "sleep", lambda seconds: asking.close())
-    with claim.claimed(folder / "done"):
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: asking.close())
+    with lock.claimed(folder / "done"):
         pass
-    asking = (folder / "done" / claim.LOCK_FILE).open()
-    claim.fcntl.flock(asking, claim.fcntl.LOCK_SH)
-    with claim.claimed(folder / "done"):
-        assert claim.holder(folder / "done") == f"process {os.getpid()} on {os.uname().nodename}"
+    asking = (folder / "done" / lock.LOCK_FILE).open()
+    lock.fcntl.flock(asking, lock.fcntl.LOCK_SH)
+    with lock.claimed(folder / "done"):
+        assert lock.holder(folder / "done") == f"process {os.getpid()} on {os.uname().nodename}"
     assert asking.closed
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 1000])
 def test_the_table_fits(folder, width):
     found = [run for run in overview.find(folder) if run.state != "no run"]
-    table = run_table.lines(found, width, time.time())[: len(found) + 1]
+    table = runs.lines(found, width, time.time())[: len(found) + 1]
     assert max(map(len, table)) <= width
     rows = [line.split() for line in table]
     assert rows[0][:3] == ["run", "state", "step"]

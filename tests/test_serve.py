@@ -15,9 +15,10 @@ import requests
 import runs_here
 from PIL import Image
 
-from discogan_jax import cli, export, images, runs, translators
+from discogan_jax import cli, export, images, runs
 from discogan_jax.cli import serve as command
 from discogan_jax.errors import InputError
+from discogan_jax.export import exported
 
 pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
@@ -382,8 +383,8 @@ def test_checkpoints_are_opened_once_and_few_are_kept(run, monkeypatch):
         opened.append(step)
         return translators_open(path, step)
 
-    translators_open = translators.open
-    monkeypatch.setattr(translators, "open", open_slowly)
+    translators_open = exported.open
+    monkeypatch.setattr(exported, "open", open_slowly)
     monkeypatch.setattr(checkpoints, "KEPT", 1)
     found = checkpoints.CheckpointCache(run.path)
     assert found.steps() == [1, 2]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import build, images, runs
+from discogan_jax import images, runs
+from discogan_jax.config import build
 
 pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")

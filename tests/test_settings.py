@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import discogan_jax
 from configs import default
-from discogan_jax import build, cadence, continuing, settings
+from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
+from discogan_jax.train import recorder
 
 KEYS = st.one_of(st.text(), st.integers(), st.binary(), st.tuples(st.integers()), st.none())
 ODD = [
@@ -53,18 +54,18 @@ def changed(**fields):
 
 
 def test_default_config_becomes_settings():
-    s = settings.from_config(default.get_config())
+    s = schema.from_config(default.get_config())
     assert (s.domains, s.data.batch_size, s.optim.b1) == (("bags", "shoes"), 256, 0.9)
     assert s.loss.rate is None
     assert s.archives is None
-    assert settings.from_config(changed(optim__b1=0)).optim.b1 == 0.0  # an int where a float is due
+    assert schema.from_config(changed(optim__b1=0)).optim.b1 == 0.0  # an int where a float is due
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_config_is_accepted(path):
     config = runpy.run_path(str(path))["get_config"]()
-    s = settings.from_config(config)
-    assert settings.from_config(config.to_dict()) == s
+    s = schema.from_config(config)
+    assert schema.from_config(config.to_dict()) == s
     assert "python -m experiments." in (runpy.run_path(str(path))["__doc__"] or "")
 
 
@@ -119,20 +120,20 @@ def test_every_shipped_config_is_accepted(path):
 )
 def test_mistakes_are_named(fields, named):
     with pytest.raises(InputError) as raised:
-        settings.from_config(changed(**fields))
+        schema.from_config(changed(**fields))
     for part in named:
         assert part in str(raised.value)
 
 
 def test_a_checkpoint_to_keep_beyond_the_end_is_no_mistake():
-    train = settings.from_config(changed(train__checkpoint_every=3, train__steps=9999)).train
+    train = schema.from_config(changed(train__checkpoint_every=3, train__steps=9999)).train
     assert train.keep_every > train.steps
 
 
 @given(data=st.data())
 def test_any_value_of_any_field_is_taken_or_refused_by_name(data):
     """Nothing but `InputError` is raised, one line a problem, and what is taken has its type."""
-    name = data.draw(st.sampled_from([*names_in(settings.Settings), *SECTIONS]))
+    name = data.draw(st.sampled_from([*names_in(schema.Settings), *SECTIONS]))
     value = data.draw(HOSTILE)
     made = default.get_config().to_dict()
     *sections, field = name.split(".")
@@ -141,7 +142,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(data):
         place = place[section]
     place[field] = value
     try:
-        s = settings.from_config(made)
+        s = schema.from_config(made)
     except InputError as error:
         lines = str(error).splitlines()
         assert any(name in line for line in lines)
@@ -158,7 +159,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(data):
 def test_any_config_is_taken_or_refused(value, key):
     for made in (value, default.get_config().to_dict() | {key: value}):
         with pytest.raises(InputError, match="config"):
-            settings.from_config(made)
+            schema.from_config(made)
 
 
 def test_missing_fields_are_named():
@@ -166,22 +167,22 @@ def test_missing_fields_are_named():
     del config.train.steps
     del config.train.keep
     with pytest.raises(InputError, match=r"config lacks train\.steps, train\.keep"):
-        settings.from_config(config)
+        schema.from_config(config)
     with pytest.raises(InputError, match="config must hold fields, not None"):
-        settings.from_config(None)
+        schema.from_config(None)
 
 
 def test_config_of_an_older_version_lacks_what_has_come_since():
     new = changed().to_dict()
     old = changed().to_dict()
     del old["optim"]["d_learning_rate"]
-    assert settings.from_config(old) == settings.from_config(new)
-    assert continuing.differences(old, new) == []
+    assert schema.from_config(old) == schema.from_config(new)
+    assert schema.differences(old, new) == []
 
 
 def test_each_player_has_its_own_learning_rate():
     one, other = (
-        build.gan(settings.from_config(changed(optim__learning_rate=0.5, optim__d_learning_rate=d)))
+        build.gan(schema.from_config(changed(optim__learning_rate=0.5, optim__d_learning_rate=d)))
         for d in (None, 0.25)
     )
     for gan, rates in ((one, (0.5, 0.5)), (other, (0.5, 0.25))):
@@ -191,16 +192,16 @@ def test_each_player_has_its_own_learning_rate():
 
 
 def test_names_on_the_command_line_are_checked_alike():
-    settings.check_name("train.steps")
+    schema.check_name("train.steps")
     with pytest.raises(InputError, match=r"config\.train\.stpes: did you mean 'steps'"):
-        settings.check_name("train.stpes")
+        schema.check_name("train.stpes")
     with pytest.raises(InputError, match=r"config\.seed is a value"):
-        settings.check_name("seed.steps")
+        schema.check_name("seed.steps")
 
 
 def names_in(cls, prefix=""):
     for field in dataclasses.fields(cls):
-        section = settings.__dict__.get(field.name.capitalize())
+        section = schema.__dict__.get(field.name.capitalize())
         if dataclasses.is_dataclass(section):
             yield from names_in(section, f"{field.name}.")
         else:
@@ -219,36 +220,36 @@ def test_every_field_is_read_somewhere():
                 owner = ast.unparse(node.value).split(".")[-1]
                 read.add(f"{aliases.get(owner, owner)}.{node.attr}".lstrip("."))
     read |= {f"data.{name}" for name in ("archives", "data_dir") if name in read}  # properties
-    names = set(names_in(settings.Settings))
+    names = set(names_in(schema.Settings))
     assert {"seed", "data.feed", "train.steps", "loss.identity"} <= names
     assert names - read == set()
-    assert names >= continuing.CONTINUABLE
+    assert names >= schema.CONTINUABLE
 
 
 def test_differences_pass_over_what_may_change():
     old = default.get_config().to_dict()
-    free = {name.replace(".", "__"): "other" for name in continuing.CONTINUABLE}
-    assert continuing.differences(old, changed(**free).to_dict()) == []
+    free = {name.replace(".", "__"): "other" for name in schema.CONTINUABLE}
+    assert schema.differences(old, changed(**free).to_dict()) == []
     new = changed(data__batch_size=8, loss__rate=0.5, seed=1, train__steps=5).to_dict()
-    assert continuing.differences(old, new) == [
+    assert schema.differences(old, new) == [
         "data.batch_size: 256 there, 8 now",
         "loss.rate: None there, 0.5 now",
         "seed: 0 there, 1 now",
     ]
-    assert continuing.differences({"a": {"b": 1}}, {"a": {}}) == ["a.b: 1 there, None now"]
+    assert schema.differences({"a": {"b": 1}}, {"a": {}}) == ["a.b: 1 there, None now"]
     nested = {"a": {"b": 1, "c": {"d": (1, 2)}}}
-    assert continuing.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
+    assert schema.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
 
 
 def test_due():
-    assert [step for step in range(10) if cadence.due(step, 4)] == [0, 4, 8]
-    assert not any(cadence.due(step, 0) for step in range(10))
+    assert [step for step in range(10) if recorder.due(step, 4)] == [0, 4, 8]
+    assert not any(recorder.due(step, 0) for step in range(10))
 
 
 def test_steps_until_due_stops_exactly_where_something_is_due():
     periods, stop, step, stops = (4, 0, 6, 100), 15, 0, []
     while step < stop:
-        step += cadence.steps_until_due(step, stop, periods)
+        step += recorder.steps_until_due(step, stop, periods)
         stops.append(step)
     assert stops == [4, 6, 8, 12, 15]
-    assert cadence.steps_until_due(14, 15, ()) == 1
+    assert recorder.steps_until_due(14, 15, ()) == 1

@@ -12,7 +12,9 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from discogan_jax.data import cache, files, sources, tarballs
+from discogan_jax import files
+from discogan_jax.data import cache, sources
+from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
 
 # In an archive every picture tells its number: by where its line is, and by its grey.
@@ -133,14 +135,14 @@ def test_bad_pictures_of_an_archive_are_left_out_and_named(tmp_path, caplog):
     with tarfile.open(path) as tar:
         files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
     first = next(name for name in files if "/train/" in name)
-    for number in (tarballs.MAX_BAD_COUNT, tarballs.MAX_BAD_COUNT + 1):
+    for number in (pix2pix_tar.MAX_BAD_COUNT, pix2pix_tar.MAX_BAD_COUNT + 1):
         cut = {f"edges2shoes/train/{i}00_AB.jpg": files[first][:-99] for i in range(number)}
         with tarfile.open(path, "w:gz") as tar:
             for name, content in (cut | files).items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-        if number == tarballs.MAX_BAD_COUNT:
+        if number == pix2pix_tar.MAX_BAD_COUNT:
             found = sources.load("archive:edges2shoes/photo", **options)
             assert numbers_of_photos(found.train) == sorted(TRAIN)
             assert f"train: {number} of {number + len(TRAIN)} images left out" in caplog.text
@@ -254,10 +256,8 @@ def test_tfds_by_splits(tmp_path):
 
 
 def test_catalogue_is_its_archives(tmp_path, made, monkeypatch):
-    from discogan_jax.data import catalogue
-
     monkeypatch.setattr(
-        catalogue,
+        sources.catalogue,
         "write_archives",
         lambda folder: write_archive(folder / "edges2shoes.tar.gz"),
     )

@@ -10,10 +10,12 @@ import pytest
 import runs_here
 
 from configs import official
-from discogan_jax import runs, sweep, variants
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
-from discogan_jax.variants import Variant
-from discogan_jax.whole_file import write_json
+from discogan_jax.files import write_json
+from discogan_jax.runs import layout
+from discogan_jax.runs import run as runs_run
+from discogan_jax.train import sweep, variants
+from discogan_jax.train.variants import Variant
 
 RATE = "optim.learning_rate"
 HUE, PSNR = "bags_to_shoes/hue_error", "bags_to_shoes_to_bags/psnr"
@@ -84,11 +86,11 @@ class Fake:
 
     def train(self, config, directory):
         self.trained.append(directory.name)
-        (directory / runs.CHECKPOINTS / "2").mkdir(parents=True, exist_ok=True)
-        write_json(directory / runs.CONFIG_FILE, config)
+        (directory / layout.CHECKPOINTS / "2").mkdir(parents=True, exist_ok=True)
+        write_json(directory / layout.CONFIG_FILE, config)
         if directory.name in self.ends:
             raise self.ends[directory.name]
-        (directory / runs.CHECKPOINTS / str(config["train"]["steps"])).mkdir(exist_ok=True)
+        (directory / layout.CHECKPOINTS / str(config["train"]["steps"])).mkdir(exist_ok=True)
 
     def measure(self, directory):
         self.measured.append(directory.name)
@@ -192,7 +194,7 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
 
 def outcome(name, changes, seed, why="", **measures):
     named = {k.replace("__", "/"): v for k, v in measures.items()}
-    return sweep.Outcome(Variant(name, changes), seed, runs.Path(name), named, why)
+    return sweep.Outcome(Variant(name, changes), seed, runs_run.Path(name), named, why)
 
 
 def test_seeds_become_one_line():

@@ -11,50 +11,53 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from discogan_jax import steps, toy
+from discogan_jax import steps
 from discogan_jax.errors import InputError
-from experiments import toy as experiment
+from experiments.toy import __main__ as experiment
+from experiments.toy import system
 
 
 def at(*modes):
     """Translations that sit on the centres of modes of B; None is a place between modes."""
-    return np.stack([toy.MODES_B[m] if m is not None else np.zeros(2) for m in modes])
+    return np.stack([system.MODES_B[m] if m is not None else np.zeros(2) for m in modes])
 
 
 def counted(*groups):
     points = np.stack([at(*group) for group in groups])
-    return toy.count(toy.landings(points), points.shape[1])
+    return system.count(system.landings(points), points.shape[1])
 
 
 def test_modes_stand_apart_and_points_land_on_one_at_most():
-    for modes in (toy.MODES_A, toy.MODES_B):
+    for modes in (system.MODES_A, system.MODES_B):
         distances = np.linalg.norm(modes[:, None] - modes, axis=-1)
-        assert distances[~np.eye(len(modes), dtype=bool)].min() > 2 * toy.REACH
-    assert toy.MODES_A.shape == (5, 2)
-    assert toy.MODES_B.shape == (10, 2)
+        assert distances[~np.eye(len(modes), dtype=bool)].min() > 2 * system.REACH
+    assert system.MODES_A.shape == (5, 2)
+    assert system.MODES_B.shape == (10, 2)
 
 
 def test_landings_counts_every_point_within_reach():
-    just_in, just_out = (np.array([0, r * toy.REACH]) for r in (0.999, 1.001))
-    points = toy.MODES_B[7] + np.stack([[just_in, just_out, -just_in, -just_out, 0 * just_in]])
+    just_in, just_out = (np.array([0, r * system.REACH]) for r in (0.999, 1.001))
+    points = system.MODES_B[7] + np.stack([[just_in, just_out, -just_in, -just_out, 0 * just_in]])
     expected = np.zeros((1, 10), int)
     expected[0, 7] = 3
-    np.testing.assert_array_equal(toy.landings(points), expected)
+    np.testing.assert_array_equal(system.landings(points), expected)
 
 
 def test_a_bijection_covers_everything_and_keeps_modes_apart():
     groups = [[2 * m] * 10 + [2 * m + 1] * 10 for m in range(5)]
-    assert counted(*groups) == toy.Landing(covered=1.0, landed=1.0, purity=1.0, shared=0)
+    assert counted(*groups) == system.Landing(covered=1.0, landed=1.0, purity=1.0, shared=0)
 
 
 def test_a_collapse_covers_one_mode_and_is_as_pure_as_chance():
-    assert counted(*[[3] * 20] * 5) == toy.Landing(covered=0.1, landed=1.0, purity=0.2, shared=10)
+    assert counted(*[[3] * 20] * 5) == system.Landing(
+        covered=0.1, landed=1.0, purity=0.2, shared=10
+    )
 
 
 def test_points_between_modes_count_as_lost():
-    assert counted(*[[None] * 20] * 5) == toy.Landing(covered=0, landed=0, purity=0, shared=0)
+    assert counted(*[[None] * 20] * 5) == system.Landing(covered=0, landed=0, purity=0, shared=0)
     half = counted(*[[m] * 10 + [None] * 10 for m in range(5)])
-    assert half == toy.Landing(covered=0.5, landed=0.5, purity=1.0, shared=0)
+    assert half == system.Landing(covered=0.5, landed=0.5, purity=1.0, shared=0)
 
 
 def test_thresholds_are_exact():
@@ -72,29 +75,29 @@ def test_thresholds_are_exact():
 
 
 def test_points_are_those_of_the_mixture():
-    points = np.asarray(toy.draw(jax.random.key(0), toy.MODES_B, (2, 5000)))
-    share = toy.landings(points).sum(0) / 10000
+    points = np.asarray(system.draw(jax.random.key(0), system.MODES_B, (2, 5000)))
+    share = system.landings(points).sum(0) / 10000
     np.testing.assert_allclose(share, 0.0989, atol=0.01)
-    each = np.asarray(toy.draw_each(jax.random.key(0), toy.MODES_A, 5000))
-    np.testing.assert_allclose(each.mean(1), toy.MODES_A, atol=0.01)
-    np.testing.assert_allclose(each.std(1), toy.SPREAD, rtol=0.05)
+    each = np.asarray(system.draw_each(jax.random.key(0), system.MODES_A, 5000))
+    np.testing.assert_allclose(each.mean(1), system.MODES_A, atol=0.01)
+    np.testing.assert_allclose(each.std(1), system.SPREAD, rtol=0.05)
 
 
 def test_one_cycle_is_the_librarys():
     small = {
-        "generator": toy.DenseGenerator((8,)),
-        "discriminator": toy.DenseDiscriminator((8,)),
+        "generator": system.DenseGenerator((8,)),
+        "discriminator": system.DenseDiscriminator((8,)),
     }
     gan = replace(experiment.system("recongan"), **small)
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
-    states = toy.create(gan, keys)
+    states = system.create(gan, keys)
     alone = jax.tree.map(lambda x: jnp.copy(x[1]), states)
-    trained, _ = toy.train(gan, 8, states, keys, jnp.int32(1))
+    trained, _ = system.train(gan, 8, states, keys, jnp.int32(1))
     key_a, key_b = jax.random.split(jax.random.fold_in(keys[1], 0))
     shape = (gan.updates, 8)
     batches = {
-        "a": toy.draw(key_a, toy.MODES_A, shape),
-        "b": toy.draw(key_b, toy.MODES_B, shape),
+        "a": system.draw(key_a, system.MODES_A, shape),
+        "b": system.draw(key_b, system.MODES_B, shape),
     }
     alone, _ = steps.train_step_jit(gan, alone, batches)
     for x, y in zip(*map(jax.tree.leaves, (trained.gen.params, alone.gen.params)), strict=True):

@@ -18,8 +18,10 @@ import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import grids, images, integrity, runs, steps, train
+from discogan_jax import images, steps, train
 from discogan_jax.errors import DivergedError, InputError
+from discogan_jax.runs import manifest, run
+from discogan_jax.train import loop
 
 # Enough steps for a signal to come in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
@@ -84,7 +86,7 @@ def test_run_directory(data, undisturbed):
         ".lock", "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
         "report.html",
     }  # fmt: skip
-    assert json.loads((workdir / "config.json").read_text()) == runs.plain(config(data, **LONG))
+    assert json.loads((workdir / "config.json").read_text()) == run.plain(config(data, **LONG))
     versions = json.loads((workdir / "versions.json").read_text())
     assert {"jax", "flax", "numpy"} <= versions["packages"].keys()
     assert steps_saved(workdir) == [240, 480, 720]
@@ -167,7 +169,7 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
 
 def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, monkeypatch):
     """What one accelerator does: dispatches end wherever something is due."""
-    monkeypatch.setattr(train, "_loops_on_device", lambda mesh: True)
+    monkeypatch.setattr(loop, "_loops_on_device", lambda mesh: True)
     dispatched = []
     many = steps.train_steps_jit
     monkeypatch.setattr(
@@ -300,7 +302,7 @@ def test_save_that_fails_in_the_background_ends_the_run_at_the_next_step(
         failed.set()
         raise OSError(errno.EIO, "worn out")
 
-    monkeypatch.setattr(integrity, "seal", fail)
+    monkeypatch.setattr(manifest, "seal", fail)
     seen = []
     step_before = steps.train_step_jit
 
@@ -386,9 +388,9 @@ def test_other_objectives_and_recipes_train(
     data, tmp_path, monkeypatch, fields, losses, held_out, pictures
 ):
     drawn = []
-    grid = grids.grid
+    grid = images.grid
     monkeypatch.setattr(
-        grids, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
+        images, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
     )
     made = config(data, **SHORT | {"train__steps": 2, "train__sample_every": 2} | fields)
     state = train.train_and_evaluate(made, tmp_path)

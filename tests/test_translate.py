@@ -9,7 +9,8 @@ import pytest
 import runs_here
 from PIL import Image
 
-from discogan_jax import cli, images, runs, train, translate
+from discogan_jax import cli, images, runs, train
+from discogan_jax.commands import translate
 from discogan_jax.errors import InputError
 
 SIZE = runs_here.SIZE

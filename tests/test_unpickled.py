@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 import tiny
 
-from discogan_jax import checkpoint, images, inception, integrity, sharding
-from discogan_jax.data import sources, tarballs
+from discogan_jax import images, sharding
+from discogan_jax.data import sources
+from discogan_jax.data.pix2pix import tar
 from discogan_jax.errors import InputError
+from discogan_jax.evaluation.metrics import inception
+from discogan_jax.runs import checkpoint
+from discogan_jax.runs import manifest as runs_manifest
 
 
 class Payload:
@@ -64,7 +68,7 @@ def test_pictures_and_archives(tmp_path, payload):
         with pytest.raises(InputError, match="cannot be read"):
             images.read(payload)
         with pytest.raises(InputError, match="damaged"):
-            list(tarballs.members(path, fuzz.ARCHIVE))
+            list(tar.members(path, fuzz.ARCHIVE))
     assert found == []
 
 
@@ -90,14 +94,14 @@ def test_checkpoints(tmp_path, mark, payload):
     shapes = jax.eval_shape(lambda: state)
     checkpoint.read(folder, shapes, where, 1)
     step = folder / "1"
-    tree, manifest = integrity.tree(step), step / integrity.MANIFEST_FILE
+    tree, manifest = runs_manifest.tree(step), step / runs_manifest.MANIFEST_FILE
     files = [path for path in step.rglob("*") if path.is_file() and path != manifest]
     assert files
     for path in files:
         before = path.read_bytes()
         path.write_bytes(payload)
         manifest.unlink()
-        integrity.seal(step, tree)
+        runs_manifest.seal(step, tree)
         # Suppressed: it raises, unless it is a file that nobody reads.
         with fuzz.watched(tmp_path) as found, contextlib.suppress(Exception):
             checkpoint.read(folder, shapes, where, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from absl import logging
 
-from discogan_jax import writers
+from discogan_jax.train import writers
 
 
 def read(path):

@@ -32,7 +32,8 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
-    from discogan_jax import card, runs
+    from discogan_jax import runs
+    from discogan_jax.commands import card
 
     run = runs.open(arguments.run, arguments.step)
     print(card.write(run, arguments.out, samples=arguments.samples))

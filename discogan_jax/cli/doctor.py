@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
-    from discogan_jax import doctor
+    from discogan_jax.commands import doctor
 
     code = 0
     for finding in doctor.examine(arguments.data_dir):

@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from discogan_jax import run_files
 from discogan_jax.cli.quiet import be_quiet
+from discogan_jax.runs import layout
 
 
 def add(commands: Any) -> None:
@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--inception",
         metavar="FILE",
-        help="adds FID and KID, in features of this file (discogan_jax/inception.py says which); "
-        "needs the extra 'fid'",
+        help="adds FID and KID, in features of this file "
+        "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",
     )
     command.set_defaults(function=_run)
 
@@ -34,16 +34,18 @@ def add(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
     # --help must not wait for JAX.
-    from discogan_jax import evaluate, inception, runs
-    from discogan_jax.evaluation.rows import table
-    from discogan_jax.whole_file import write_json
+    from discogan_jax import runs
+    from discogan_jax.evaluation import evaluate
+    from discogan_jax.evaluation.metrics import inception
+    from discogan_jax.evaluation.table import table
+    from discogan_jax.files import write_json
 
     run = runs.open(arguments.run, arguments.step)
     run = run.raw if arguments.raw else run
     extractor = inception.load(arguments.inception) if arguments.inception else None
     rows = evaluate.evaluate(run, extractor=extractor)
     print(table(rows))
-    path = run.path / run_files.EVALUATION_FILE
+    path = run.path / layout.EVALUATION_FILE
     write_json(path, evaluate.report(run.step, run.state, rows))
     print(f"step {run.step}; written to {path}")
     return 0

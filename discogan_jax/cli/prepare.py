@@ -22,10 +22,12 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from discogan_jax import config_file, log, prepare
+    from discogan_jax.commands import prepare
+    from discogan_jax.config import flags
+    from discogan_jax.train import log
 
     log.show_news()
-    config = config_file.read(arguments.config, arguments.fields)
+    config = flags.read(arguments.config, arguments.fields)
     for prepared in prepare.prepare(config):
         print(prepared, flush=True)
     return 0

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from discogan_jax import report
+    from discogan_jax.runs import report
 
     print(report.write(arguments.runs, arguments.out))
     return 0

@@ -34,14 +34,15 @@ def _run(arguments: argparse.Namespace) -> int:
     import shutil
     import time
 
-    from discogan_jax import overview, run_table
+    from discogan_jax.commands import runs
+    from discogan_jax.runs import overview
 
     found = [run for folder in arguments.folders for run in overview.find(folder)]
     if arguments.json:
-        print(json.dumps([run_table.plain(run) for run in found], indent=2))
+        print(json.dumps([runs.plain(run) for run in found], indent=2))
     else:
         # What is no terminal, a file or a program, gets all columns.
         width = shutil.get_terminal_size((10**6, 24)).columns
-        for line in run_table.lines(found, width, time.time()):
+        for line in runs.lines(found, width, time.time()):
             print(line)
     return EXIT_DAMAGED if any(run.state == "damaged" for run in found) else 0

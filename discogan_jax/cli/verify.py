@@ -20,14 +20,14 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from discogan_jax import integrity, run_files
+    from discogan_jax.runs import layout, manifest
 
     run = Path(arguments.run)
-    folder = run / run_files.CHECKPOINTS
-    steps = integrity.steps(folder)
+    folder = run / layout.CHECKPOINTS
+    steps = manifest.steps(folder)
     if not steps:
         raise InputError(f"{run} has no checkpoints: {folder} is empty or not there")
-    found = {step: integrity.verify(folder / str(step)) for step in steps}
+    found = {step: manifest.verify(folder / str(step)) for step in steps}
     for step, complaints in found.items():
         print(f"{step}: {'; '.join(complaints) or 'whole'}")
     return EXIT_DAMAGED if any(found.values()) else 0

@@ -18,7 +18,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from discogan_jax.data import files
+from discogan_jax import files
 from discogan_jax.errors import InputError
 
 _ABOUT = "about.json"

@@ -16,11 +16,12 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from discogan_jax import images
-from discogan_jax.data import cache, tarballs
-from discogan_jax.data.cores import usable_cores
-from discogan_jax.data.published import Archive
-from discogan_jax.data.tarballs import Member
+from discogan_jax.data import cache
+from discogan_jax.data.pix2pix import tar
+from discogan_jax.data.pix2pix.archives import Archive
+from discogan_jax.data.pix2pix.tar import Member
 from discogan_jax.errors import InputError
+from discogan_jax.host import usable_cores
 
 _SPLITS = ("train", "val")
 _AHEAD = 16  # chunks, so that no more pictures than these are in memory
@@ -123,9 +124,9 @@ def write_archive(
     cut = partial(_half, image_size=image_size, right=right, thicken=thicken)
 
     def decode(member: Member) -> tuple[np.ndarray | None, str]:
-        return tarballs.decode(member, archive, cut)
+        return tar.decode(member, archive, cut)
 
-    tallies = {split: tarballs.Tally(path, archive, split) for split in _SPLITS}
+    tallies = {split: tar.Tally(path, archive, split) for split in _SPLITS}
     scratch = {split: folder / f"{split}.raw" for split in _SPLITS}
     names: dict[str, list[str]] = {split: [] for split in _SPLITS}
     with (
@@ -133,7 +134,7 @@ def write_archive(
         tqdm(desc=archive.name, total=path.stat().st_size, **_BAR, **_BYTES) as bar,
     ):
         files = {split: stack.enter_context(scratch[split].open("wb")) for split in _SPLITS}
-        found = tarballs.members(path, archive, lambda read: bar.update(read - bar.n))
+        found = tar.members(path, archive, lambda read: bar.update(read - bar.n))
         wanted = (member for member in found if member.split in _SPLITS)
         for member, (picture, fault) in _ahead(decode, wanted):
             if tallies[member.split].take(member.name, fault):

@@ -16,7 +16,7 @@ from absl import logging
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from discogan_jax.data import files
+from discogan_jax import files
 from discogan_jax.errors import InputError
 
 CHUNK = 1 << 20

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from discogan_jax.data.order import Order, Resident
 from discogan_jax.errors import InputError
-from discogan_jax.host_tensorflow import tensorflow
+from discogan_jax.host import tensorflow
 
 Arrays = Mapping[str, UInt8[np.ndarray, "N S S 3"]]
 PREFETCHED_STEPS = 2

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax import images
-from discogan_jax.data import decode, published
-from discogan_jax.data.files import fingerprint, locked
+from discogan_jax.data import decode
+from discogan_jax.data.pix2pix import archives as pix2pix_archives
 from discogan_jax.errors import InputError
-from discogan_jax.host_tensorflow import tensorflow
+from discogan_jax.files import fingerprint, locked
+from discogan_jax.host import tensorflow
 
 HELD_OUT = 0.05
 """Part that is not for training where a source does not say which; at least one picture."""
@@ -72,13 +73,13 @@ class Archive:
         self._sides()  # a misspelt name is likelier than a file that is not there
         origin = "published"
         if self.archives is not None:
-            path = published.locate(self.name, self.archives, self.data_dir)
+            path = pix2pix_archives.locate(self.name, self.archives, self.data_dir)
             origin = fingerprint(path)
         return {"archive": self.name, "side": self.side, "half": self.half, "origin": origin}
 
     def _sides(self) -> tuple[str, str]:
-        choose(self.name, published.ARCHIVES, self.label, "archive")
-        archive = published.ARCHIVES[self.name]
+        choose(self.name, pix2pix_archives.ARCHIVES, self.label, "archive")
+        archive = pix2pix_archives.ARCHIVES[self.name]
         choose(self.side, (archive.left, archive.right), self.label, "side")
         return archive.left, archive.right
 
@@ -86,8 +87,8 @@ class Archive:
         """Decodes all of it."""
         decode.write_archive(
             folder,
-            published.locate(self.name, self.archives, self.data_dir),
-            published.ARCHIVES[self.name],
+            pix2pix_archives.locate(self.name, self.archives, self.data_dir),
+            pix2pix_archives.ARCHIVES[self.name],
             image_size=image_size,
             right=self.side == self._sides()[1],
             thicken=self.side == "edges",

@@ -21,11 +21,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache, catalogue, kinds, published
+from discogan_jax.data import cache, catalogue, kinds
 from discogan_jax.data.cache import Images
-from discogan_jax.data.files import expanded
-from discogan_jax.data.items import Item
+from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.pix2pix import archives as pix2pix_archives
 from discogan_jax.errors import InputError
+from discogan_jax.files import expanded
 
 DECODE_VERSION = 3
 """Part of every cache key: raise it when the same source comes to give other bytes, which
@@ -127,7 +128,7 @@ def described(
     found = _parse(source, data_dir, archives)
     if not isinstance(found, kinds.Archive) or found.archives is None or found.side != "photo":
         return None
-    items = catalogue.described(published.locate(found.name, found.archives, data_dir))
+    items = catalogue.described(pix2pix_archives.locate(found.name, found.archives, data_dir))
     if items is not None and found.half:
         middle = len(items["train"]) // 2
         part = slice(middle) if found.half == "first" else slice(middle, None)

@@ -5,20 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax.evaluation import reader
-from discogan_jax.evaluation.rows import Better, Path, Row
-from discogan_jax.inception import Extractor
-from discogan_jax.inception import distances as distances_of
-from discogan_jax.measures import (
-    checkerboard,
-    collapse,
+from discogan_jax.evaluation import probe
+from discogan_jax.evaluation.metrics import (
+    attributes,
     colour,
-    distances,
-    kept,
-    overlap,
-    realism,
+    features,
     reconstruction,
+    sliced_wasserstein,
 )
+from discogan_jax.evaluation.metrics import diversity as metrics_diversity
+from discogan_jax.evaluation.metrics.inception import Extractor
+from discogan_jax.evaluation.metrics.inception import distances as distances_of
+from discogan_jax.evaluation.table import Better, Path, Row
 
 Images = Float[np.ndarray, "N S S 3"]
 
@@ -38,16 +36,16 @@ class Judge:
       known: per domain, features of the training images.
     """
 
-    reader: reader.Reader
+    reader: probe.Reader
     known: dict[str, Float[np.ndarray, "N features"]]
 
     @classmethod
     def taught(cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]], seed: int = 0) -> "Judge":
         """Trains one on as many images of either domain."""
-        most = min(reader.MAX_IMAGES // 2, *(len(x) for x in train.values()))
+        most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
         some = {d: np.asarray(x[_evenly(len(x), most)]) for d, x in train.items()}
         answers = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
-        taught = reader.fit(np.concatenate([some["a"], some["b"]]), answers, seed)
+        taught = probe.fit(np.concatenate([some["a"], some["b"]]), answers, seed)
         return cls(taught, {d: taught.features(x) for d, x in some.items()})
 
     def share(self, images: Images, domain: str) -> float:
@@ -72,16 +70,16 @@ def real_looking(made: Images, real: Images, path: Path) -> list[Row]:
     On halves, so that references are of as many images.
     """
     count = min(len(made), len(real))
-    first, second = realism.halves(count)
+    first, second = sliced_wasserstein.halves(count)
 
     def distance(x: Images, y: Images) -> float:
-        return 1000 * realism.sliced_wasserstein(x, y, pooled=True)["mean"]
+        return 1000 * sliced_wasserstein.sliced_wasserstein(x, y, pooled=True)["mean"]
 
     value = distance(made[:count][first], real[:count][second])
-    reference = realism.between_halves(distance, real[:count])
+    reference = sliced_wasserstein.between_halves(distance, real[:count])
     what = "sliced Wasserstein distance × 1000"
-    grid = checkerboard.grid_energy(made[:count][first], real[:count][second])
-    usual = realism.between_halves(checkerboard.grid_energy, real[:count])
+    grid = metrics_diversity.grid_energy(made[:count][first], real[:count][second])
+    usual = sliced_wasserstein.between_halves(metrics_diversity.grid_energy, real[:count])
     told = "energy of the up-sampling grid, that of real ones being 1"
     return [
         path.row("sliced_wasserstein", what, value, "lower", reference, HALVES),
@@ -116,7 +114,7 @@ def judged(made: Images, real: Images, judge: Judge, domain: str, path: Path) ->
         )
     ]
     if min(count, len(known)) >= 4:  # what an estimate without bias needs
-        value, reference = (distances.kernel_distance(x, known) for x in (ours, theirs))
+        value, reference = (features.kernel_distance(x, known) for x in (ours, theirs))
         rows.append(
             path.row(
                 "kernel_distance",
@@ -129,7 +127,7 @@ def judged(made: Images, real: Images, judge: Judge, domain: str, path: Path) ->
             )
         )
     if len(known) > 5:
-        there, usual = (overlap.density_coverage(known, x) for x in (ours, theirs))
+        there, usual = (features.density_coverage(known, x) for x in (ours, theirs))
         rows += [
             path.row("density", "density", there.density, "nearer", usual.density, HELD_OUT),
             path.row("coverage", "coverage", there.coverage, "higher", usual.coverage, HELD_OUT),
@@ -143,13 +141,13 @@ def in_features(made: Images, real: Images, extractor: Extractor, path: Path) ->
     On halves, so that the reference is one of as many images; for at least `LEAST_IN_FEATURES`.
     """
     count = min(len(made), len(real))
-    first, second = realism.halves(count)
+    first, second = sliced_wasserstein.halves(count)
     ours, theirs = (extractor.features(x[:count]) for x in (made, real))
 
-    def measure(x: np.ndarray, y: np.ndarray) -> dict[str, distances.Estimate]:
+    def measure(x: np.ndarray, y: np.ndarray) -> dict[str, features.Estimate]:
         return distances_of(x, y, extractor)
 
-    usual = realism.between_halves(measure, theirs)
+    usual = sliced_wasserstein.between_halves(measure, theirs)
     return [
         path.row(
             name.replace(" ", "_"),
@@ -166,11 +164,13 @@ def in_features(made: Images, real: Images, extractor: Extractor, path: Path) ->
 
 def varied(made: Images, source: Images, target: Images, path: Path) -> list[Row]:
     """Whether translations differ as their inputs do."""
-    first, second = realism.halves(min(len(made), len(target)))
-    diversity = collapse.diversity(made, source)
-    natural = collapse.diversity(target, source)
-    neighbours = collapse.distinct_neighbours(made[first], target[second])
-    of_real = realism.between_halves(collapse.distinct_neighbours, target[: 2 * len(first)])
+    first, second = sliced_wasserstein.halves(min(len(made), len(target)))
+    diversity = metrics_diversity.diversity(made, source)
+    natural = metrics_diversity.diversity(target, source)
+    neighbours = metrics_diversity.distinct_neighbours(made[first], target[second])
+    of_real = sliced_wasserstein.between_halves(
+        metrics_diversity.distinct_neighbours, target[: 2 * len(first)]
+    )
     return [
         path.row(
             "diversity", "diversity of outputs / inputs", diversity, "nearer", natural, "real ones"
@@ -215,9 +215,9 @@ def coloured(made: Images, source: Images, target: Images, path: Path) -> list[R
     before, after, usual = (colour.foreground_colour(x) for x in (source, made, target))
     if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
         return []
-    hue = kept.against_random(kept.hue_error, before.hue, after.hue)
-    turned = kept.angles_kept(before.hue, after.hue)["correlation"]
-    lightness = kept.against_random(kept.correlation, before.lightness, after.lightness)
+    hue = attributes.against_random(attributes.hue_error, before.hue, after.hue)
+    turned = attributes.angles_kept(before.hue, after.hue)["correlation"]
+    lightness = attributes.against_random(attributes.correlation, before.lightness, after.lightness)
     return [
         path.row("hue_error", "hue error in degrees", hue.value, "lower", hue.random, CHANCE),
         path.row(

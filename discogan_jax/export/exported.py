@@ -9,14 +9,16 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from discogan_jax import export, runs
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx_files, savedmodel, stablehlo
-from discogan_jax.export.facts import ABOUT_FILE, About, Format, Program
-from discogan_jax.runs import in_batches
-from discogan_jax.state import DIRECTIONS
-from discogan_jax.whole_file import read_json
+from discogan_jax.export import onnx, savedmodel, stablehlo
+from discogan_jax.export.format import ABOUT_FILE, About, Format, Program
+from discogan_jax.files import read_json
+from discogan_jax.runs import Translator
+from discogan_jax.runs.run import in_batches
+from discogan_jax.state import DIRECTIONS, Domains
 
-FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx_files, savedmodel)}
+FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}
 """By the names that ``--format`` takes; the first one is the default."""
 
 
@@ -57,10 +59,9 @@ class Exported:
         return cls(path, about, load)
 
     @property
-    def domains(self) -> tuple[str, str]:
+    def domains(self) -> Domains:
         """Names of a and b."""
-        a, b = self.about["domains"]
-        return a, b
+        return Domains(*self.about["domains"])
 
     @property
     def image_size(self) -> int:
@@ -101,9 +102,26 @@ def is_exported(path: str | Path) -> bool:
 
 def _format(path: Path) -> Format:
     if not path.is_dir():
-        return onnx_files if path.suffix == onnx_files.SUFFIX else stablehlo
+        return onnx if path.suffix == onnx.SUFFIX else stablehlo
     kind = read_json(path / ABOUT_FILE)["kind"]
     folders = {name: form for name, form in FORMATS.items() if form.IS_FOLDER}
     if kind not in folders:
         raise ValueError(f"{ABOUT_FILE} says that it is {kind!r}, not {' or '.join(folders)}")
     return folders[kind]
+
+
+def open(path: str | Path, step: int | None = None) -> Translator:
+    """Opens a run directory, one of its checkpoints, or what was exported from it.
+
+    Args:
+      path: to it.
+      step: of the checkpoint; the last whole one if None. An export has no others.
+
+    Raises:
+      InputError: nothing that translates is there, or no such checkpoint, or it is damaged.
+    """
+    if not export.is_exported(path):
+        return runs.open(path, step)
+    if step is not None:
+        raise InputError(f"{path} is an export and has no checkpoints: leave out the step")
+    return export.Exported.open(path)

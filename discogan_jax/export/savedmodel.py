@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from discogan_jax import host_tensorflow, steps
+from discogan_jax import host, steps
 from discogan_jax.errors import InputError
-from discogan_jax.export.facts import ABOUT_FILE, INPUT, OUTPUT, PLATFORMS, About, Program
+from discogan_jax.export.format import ABOUT_FILE, INPUT, OUTPUT, PLATFORMS, About, Program
+from discogan_jax.files import read_json, write_json
 from discogan_jax.runs import Run
-from discogan_jax.whole_file import read_json, write_json
 
 NAME = "savedmodel"
 ENDING = "-savedmodel"
@@ -25,7 +25,7 @@ READABLE = "by TensorFlow of the version that checked it and later ones"
 
 def _tensorflow() -> Any:
     try:
-        return host_tensorflow.tensorflow()
+        return host.tensorflow()
     except ImportError as error:
         raise InputError(
             f"A SavedModel needs TensorFlow ({error}): pip install tensorflow"

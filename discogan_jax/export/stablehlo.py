@@ -13,7 +13,7 @@ import jax
 from jax import export
 
 from discogan_jax import steps
-from discogan_jax.export.facts import ABOUT_FILE, PLATFORMS, About, Program, shape
+from discogan_jax.export.format import ABOUT_FILE, PLATFORMS, About, Program, shape
 from discogan_jax.runs import Run
 
 NAME = "stablehlo"

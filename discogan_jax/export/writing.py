@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+from jaxtyping import UInt8
 
+from discogan_jax.config import build
 from discogan_jax.errors import InputError
-from discogan_jax.export import parity
 from discogan_jax.export.exported import FORMATS, Exported, is_exported
-from discogan_jax.export.facts import about
+from discogan_jax.export.format import about
+from discogan_jax.files import replacing, replacing_folder
 from discogan_jax.runs import Run
-from discogan_jax.whole_file import replacing, replacing_folder
 
 
 def write(
@@ -43,7 +45,7 @@ def write(
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
             form.write(run, about(run, form, batch_size), temporary)
-            return path, parity.check(run, Exported(path, *form.read(temporary)), path)
+            return path, check(run, Exported(path, *form.read(temporary)), path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
@@ -54,3 +56,52 @@ def _in_float32(run: Run) -> Run:
     train = replace(run.settings.train, precision="float32")
     settings = replace(run.settings, train=train)
     return replace(run, gan=replace(run.gan, generator=generator), settings=settings)
+
+
+CHECKED = 8
+"""So many held-out pictures are translated by both and compared."""
+
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+"""Largest difference allowed between the two, of images in [0, 1], by the run's precision."""
+
+
+def check(run: Run, exported: Exported, place: Path) -> str:
+    """Compares what both make of held-out pictures.
+
+    Args:
+      run: the run.
+      exported: from it, loaded into its own runtime.
+      place: where it is to be written, for the message.
+
+    Returns:
+      What was found.
+
+    Raises:
+      InputError: they differ.
+    """
+    pictures, what = _pictures(run)
+    differences = []
+    for direction in exported.directions:
+        x = pictures[direction[0]]
+        expected = run.apply(x, direction)
+        scale = np.maximum(1.0, expected.max())  # the book's literal images have no upper end
+        differences.append(np.abs(exported.apply(x, direction) - expected).max() / scale)
+    worst = float(np.max(differences))  # NaN if any is, which Python's `max` would pass over
+    allowed = TOLERANCE[run.settings.train.precision]
+    if not worst <= allowed:
+        raise InputError(
+            f"{place} is not written: it translates otherwise than the run, by up to "
+            f"{worst:.2g} where {allowed:.2g} is allowed. Please report this, with the versions."
+        )
+    return f"largest difference to the run on {what}: {worst:.1e}"
+
+
+def _pictures(run: Run) -> tuple[dict[str, UInt8[np.ndarray, "N S S 3"]], str]:
+    try:
+        loaded = build.images(run.settings)
+        return {d: np.asarray(x.val[:CHECKED]) for d, x in loaded.items()}, "held-out pictures"
+    except InputError:  # the run was made elsewhere
+        rng = np.random.default_rng(0)
+        shape = (CHECKED, run.image_size, run.image_size, 3)
+        noise = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
+        return noise, "pictures of noise, since the run's images are not here"

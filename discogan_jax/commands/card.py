@@ -1,0 +1,101 @@
+"""A model card in a folder that can be handed on: it is a small run directory, too."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from discogan_jax.commands import card_text
+from discogan_jax.errors import InputError
+from discogan_jax.files import read_json, replacing_folder, write_json
+from discogan_jax.runs import Run, manifest
+from discogan_jax.runs.layout import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    EVALUATION_FILE,
+    SAMPLES,
+    VERSIONS_FILE,
+)
+
+CARD_FILE = "README.md"
+
+
+def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
+    """Writes the card, and what it takes to use the checkpoint that the run was opened at.
+
+    The folder holds `README.md`, `config.json` (without this machine's paths), `versions.json`, the
+    evaluation if it is of this step, and the checkpoint: `runs.open` opens it.
+
+    Args:
+      run: from `runs.open`.
+      out: the folder, which must not hold anything yet; `NAME-STEP-card` in the run directory if
+        None.
+      samples: adds the grid of held-out images and their translations, even if they are no
+        drawings: those who may not publish the images may not publish it.
+
+    Returns:
+      The folder.
+
+    Raises:
+      InputError: it holds something already, cannot be written, or the run's files are damaged.
+    """
+    out = out or run.path / f"{run.path.name}-{run.step}-card"
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} is there already: remove it, or name another --out.")
+        evaluation = _evaluation(run)
+        picture = _grid(run) if samples or card_text.drawn(run.settings) else None
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(out) as folder:
+            checkpoint = Path(CHECKPOINTS) / str(run.step)
+            shutil.copytree(run.path / checkpoint, folder / checkpoint)
+            _without_places(folder / checkpoint)
+            write_json(folder / CONFIG_FILE, card_text.public(read_json(run.path / CONFIG_FILE)))
+            if (run.path / VERSIONS_FILE).is_file():
+                shutil.copy(run.path / VERSIONS_FILE, folder)
+            if evaluation:
+                write_json(folder / EVALUATION_FILE, evaluation)
+            if picture:
+                (folder / SAMPLES).mkdir()
+                shutil.copy(picture, folder / SAMPLES)
+            (folder / CARD_FILE).write_text(
+                card_text.text(run, evaluation, picture), encoding="utf-8"
+            )
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}.") from error
+    return out
+
+
+def _without_places(checkpoint: Path) -> None:
+    """Removes what Orbax notes of where a checkpoint was written, and seals it anew."""
+    sealed = manifest.is_sealed(checkpoint)
+    if sealed and (complaints := manifest.verify(checkpoint)):
+        raise InputError(f"The checkpoint was not copied whole: {'; '.join(complaints[:3])}")
+    for note in checkpoint.rglob("commit_success.txt"):
+        note.write_text("Checkpoint commit was successful")
+    if sealed:
+        tree = manifest.tree(checkpoint)
+        (checkpoint / manifest.MANIFEST_FILE).unlink()  # or the new one would list it
+        manifest.seal(checkpoint, tree)
+
+
+def _evaluation(run: Run) -> dict[str, Any] | None:
+    """What was measured of this very state, if anything was."""
+    path = run.path / EVALUATION_FILE
+    try:
+        found = read_json(path)
+        used = "raw" if run.state.ema is None else "averaged"
+        if found["step"] != run.step or found["parameters"] != used:
+            return None
+        keys = ("name", "what", "value", "reference", "beside", "better", "interval")
+        found["rows"] = [{key: row[key] for key in keys} for row in found["rows"]]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged ({error}): run 'discogan evaluate' again") from error
+    return found
+
+
+def _grid(run: Run) -> Path | None:
+    """The last grid up to this step."""
+    grids = [p for p in (run.path / SAMPLES).glob("*.png") if p.stem.isdecimal()]
+    return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

@@ -1,0 +1,1 @@
+"""The published pix2pix archives."""

@@ -1,0 +1,1 @@
+"""The paper's toy study, on points in the plane."""

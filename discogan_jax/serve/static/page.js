@@ -16,6 +16,13 @@ let current = new AbortController();     // ends the translations that are no lo
 const direction = () => document.querySelector("#directions :checked").value;
 const step = () => (about.steps.length > 1 ? about.steps[byId("steps").querySelector("input").value] : "");
 
+function say(text) {
+  byId("said").textContent = text;
+}
+
+// There is no step where nothing was translated, or by an exported file.
+const sayStep = (step) => say(Number.isInteger(step) ? `By the checkpoint of step ${number(step)}.` : "");
+
 // A result: the name of a file and its pictures, or the reason why there are none.
 class Card {
   constructor(name, file) {
@@ -62,9 +69,9 @@ class Card {
     this.pictures.replaceChildren();
     make("p", this.error, why, { className: "error" });
     if (!mayHelpAgain) return;
-    make("button", this.error, "Try again").addEventListener("click", () => {
+    make("button", this.error, "Try again").addEventListener("click", async () => {
       this.wait();
-      this.translate(current.signal);
+      sayStep(await this.translate(current.signal));
     });
   }
 
@@ -94,21 +101,18 @@ async function translate() {
   const { signal } = (current = new AbortController());
   const waiting = [...cards];
   let done = 0, last;
-  const say = () => {
-    const by = last === undefined || last === null ? "" : `By the checkpoint of step ${number(last)}.`;
-    byId("said").textContent = done < cards.length ? `${done} of ${cards.length} done …` : by;
-  };
+  const sayHowFar = () => (done < cards.length ? say(`${done} of ${cards.length} done …`) : sayStep(last));
   const work = async () => {
     for (let card; !signal.aborted && (card = waiting.shift()); ) {
       const made = await card.translate(signal);
       if (signal.aborted) return;
       last = made ?? last;
       done += 1;
-      say();
+      sayHowFar();
     }
   };
   for (const card of cards) card.wait();
-  if (cards.length) say();
+  if (cards.length) sayHowFar();
   await Promise.all(Array.from({ length: about.at_once }, work));
 }
 
@@ -121,10 +125,6 @@ function take(files, example) {
   translate();
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   byId("results").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
-}
-
-function say(text) {
-  byId("said").textContent = text;
 }
 
 function takesFiles() {

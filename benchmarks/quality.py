@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=[*RECIPES], choices=RECIPES)
     parser.add_argument("--archives", help="folder of the pix2pix archives; downloaded if missing")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--sources", nargs=2, default=published_sources(), help="sources of the two domains")
+    parser.add_argument("--sources", nargs=2, default=published_sources(), help="one per domain")
     parser.add_argument("--domains", nargs=2, default=["bags", "shoes"])
     parser.add_argument("--image_size", type=int, default=32, help="pixels")
     parser.add_argument("--batch", type=int, default=16)

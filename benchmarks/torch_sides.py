@@ -136,7 +136,7 @@ class Published(Trainer):
 
 
 class Tuned(Trainer):
-    """The same without redundant work: no reconstructions for D, no unused gradients, fused Adam."""
+    """Without redundant work: no reconstructions for D, no unused gradients, a fused Adam."""
 
     def __init__(
         self,

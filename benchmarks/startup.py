@@ -1,14 +1,14 @@
-"""From the command to the first step, and what the time goes to.
+"""Times the start of training, from the command to the first step, and breaks the time down.
 
     python -m benchmarks.startup --config configs/default.py --archives DIR
 
-The sides: `first start` with nothing prepared and nothing compiled before; `second start` with
-pictures and programs cached, in an empty run directory; `resumed` the same from a checkpoint. All
-run the training command itself, at the batch size of the config, and stop when the first step is
-compiled and begun. Numbers are seconds since the process was started. Without archives drawn ones
-are used.
+The cases: `first start` with nothing prepared and nothing compiled; `second start` with images and
+compiled programs cached, in an empty run directory; `resumed` is the same from a checkpoint. All
+run the training command itself, at the batch size of the config, and stop when the first step has
+been compiled and started. Numbers are seconds since the start of the process. Without archives,
+drawn ones are used.
 
-`import discogan_jax.models`, what other JAX work begins with, is timed besides.
+`import discogan_jax.models`, the first step of other JAX work, is timed as well.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIDES = ("second start", "resumed", "first start", "import")
 
 
 def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) -> Any:
-    """The function, that notes when it returns."""
+    """Wraps a function so that the time of its return is recorded."""
 
     def called(*args: Any, **fields: Any) -> Any:
         result = function(*args, **fields)
@@ -42,7 +42,7 @@ def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) ->
 
 
 def start(arguments: list[str]) -> NoReturn:
-    """Runs the training command until its first step has begun and prints when what was done."""
+    """Runs the training command until its first step has begun, and prints its milestones."""
     marks = {"Python": since_start()}
     from discogan_jax.train import launch
 
@@ -54,7 +54,7 @@ def start(arguments: list[str]) -> NoReturn:
 
 
 def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Training, told to note its milestones; entered once the flags are read."""
+    """Patches training to record its milestones; entered once the flags are read."""
 
     def entered(*args: Any) -> Any:
         marks["flags read"] = since_start()
@@ -88,12 +88,12 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
 
 def take(side: str, command: list[str], folder: Path) -> turns.Numbers:
-    """One turn in a process of its own.
+    """Performs one run in a separate process.
 
     Args:
-      side: of `SIDES`.
-      command: the flags of the training command, without directories.
-      folder: with what was cached, and a run that has a checkpoint.
+      side: one of `SIDES`.
+      command: flags of the training command, without directories.
+      folder: folder with the caches and a run that has a checkpoint.
     """
     if side == "import":
         return turns.take("benchmarks.startup", side, [])

@@ -1,4 +1,4 @@
-"""The page of `discogan serve` for tests: served in this process, and visited without a browser."""
+"""Serves the page of `discogan serve` in this process, and visits it without a browser."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""`discogan prepare`: what it leaves is what training takes."""
+"""`discogan prepare`: training uses what it prepared."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SIZE = runs_here.SIZE
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Two folders of pictures, one of them with a file that is none."""
+    """Writes two folders of pictures, one with a file that is not a picture."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for name in ("cats", "dogs"):
@@ -83,7 +83,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
 def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys, monkeypatch):
     monkeypatch.setattr(
         "discogan_jax.train.log.show_news", lambda: None
-    )  # the suite's log stays as it is
+    )  # leaves the suite's log unchanged
     assert cli.main(["prepare", *typed(folders, tmp_path, **changes)]) == 2
     err = capsys.readouterr().err
     assert said in err

@@ -1,4 +1,4 @@
-"""`discogan serve`: the page's server, by what a browser sends it and by what it must refuse."""
+"""`discogan serve`: the server's answers to a browser, and the requests that it must refuse."""
 
 import concurrent.futures
 import io

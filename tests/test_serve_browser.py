@@ -1,4 +1,4 @@
-"""The page of `discogan serve` in a real browser, and the command in a process of its own."""
+"""The page of `discogan serve` in a real browser, and the command in a separate process."""
 
 import os
 import re

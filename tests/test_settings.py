@@ -1,4 +1,4 @@
-"""A config is checked once, in one place, and every field of it does something."""
+"""A config is validated once, in one place, and every field has an effect."""
 
 import ast
 import dataclasses

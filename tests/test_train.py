@@ -1,4 +1,4 @@
-"""Training as a whole: what a run writes, and that it survives whatever ends it early."""
+"""Training as a whole: the files of a run, and resuming after every kind of interruption."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.runs import manifest, run
 from discogan_jax.train import loop
 
-# Enough steps for a signal to come in between, on a busy machine too: some seconds.
+# Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
     "train__checkpoint_every": 240
 }
@@ -40,7 +40,7 @@ HELD_OUT = CONST | ONE_WAY | {"diversity_bags"}
 
 @pytest.fixture(scope="module")
 def undisturbed(data, cache, tmp_path_factory):
-    """A run by the command, from its start to its end."""
+    """Trains an uninterrupted run with the command."""
     workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
     code, out, err = runs_here.run(runs_here.command(data, workdir, **LONG), cache)
     assert code == 0, err
@@ -49,13 +49,13 @@ def undisturbed(data, cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short(data, tmp_path_factory):
-    """Six steps in this process."""
+    """Trains six steps in this process."""
     workdir = tmp_path_factory.mktemp("runs") / "short"
     return workdir, train.train_and_evaluate(config(data, **SHORT), workdir)
 
 
 class Silent:
-    """A writer that remembers which steps were written."""
+    """A writer that records which steps were written."""
 
     def __init__(self):
         self.steps = []
@@ -94,7 +94,7 @@ def test_run_directory(data, undisturbed):
     assert grids == ["00000000.png", "00000240.png", "00000480.png", "00000720.png"]
     sizes = {images.read(workdir / "samples" / name).shape[1::-1] for name in grids}
     assert len(sizes) == 1
-    # Resolved config, a line each 120 steps, where it all is.
+    # Resolved config, a line every 120 steps, the paths of the results.
     assert "train.steps = 720\n" in out
     assert "data.batch_size = 4\n" in out
     page = workdir / "report.html"
@@ -118,7 +118,7 @@ def test_numbers_carry_the_domains_names(undisturbed):
 
 @pytest.mark.long
 def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp_path):
-    """Three processes, two feeds and two signals make the run that one process makes."""
+    """Three processes with two feeds and two signals give the same run as one process."""
     workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
     stops = []
     for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 260)):
@@ -168,7 +168,7 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
 
 
 def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, monkeypatch):
-    """What one accelerator does: dispatches end wherever something is due."""
+    """The mode of a single accelerator: a dispatch ends wherever something is due."""
     monkeypatch.setattr(loop, "_loops_on_device", lambda mesh: True)
     dispatched = []
     many = steps.train_steps_jit
@@ -177,7 +177,7 @@ def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, mon
     )
     state = train.train_and_evaluate(config(data, **SHORT), tmp_path)
     assert dispatched == [2, 1, 1, 2]
-    # The compiler rounds differently inside a loop, and Adam makes the most of it.
+    # The compiler rounds differently inside a loop, and Adam amplifies that.
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3),
         state.gen.params,
@@ -195,7 +195,7 @@ def test_first_step_finds_its_program_compiled_beside_the_samples(data, tmp_path
     if feed == "tf":
         pytest.importorskip("tensorflow")
     jax.clear_caches()
-    jax.config.update("jax_log_compiles", True)  # the context manager is deaf to other threads
+    jax.config.update("jax_log_compiles", True)  # the context manager does not see other threads
     try:
         train.train_and_evaluate(config(data, **SHORT | {"data__feed": feed}), tmp_path)
     finally:
@@ -210,7 +210,7 @@ def test_what_follows_the_last_checkpoint_of_a_killed_run_is_done_again(data, sh
     workdir = tmp_path / "run"
     shutil.copytree(short[0], workdir)
     shutil.rmtree(workdir / "checkpoints" / "6")
-    (workdir / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir()  # a save that was cut off
+    (workdir / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir()  # an interrupted save
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "gen_lo')
     state = train.train_and_evaluate(config(data, **SHORT), workdir)
@@ -253,7 +253,7 @@ def test_divergence_ends_with_code_1(data, cache, tmp_path):
 
 
 def spoil(monkeypatch, at, change):
-    """Changes what comes out of one step."""
+    """Alters the result of one step."""
     step_before = steps.train_step_jit
 
     def spoilt(gan, state, batches):
@@ -412,7 +412,7 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     with caplog.at_level(logging.WARNING, "absl"):
         train.train_and_evaluate(config(data, **gan), tmp_path)
     said = [r.getMessage() for r in caplog.records if "hardly differ" in r.getMessage()]
-    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # two were patient
+    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # the third and fourth
     assert all("translations to shoes" in message for message in said)
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}

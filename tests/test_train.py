@@ -412,7 +412,7 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     with caplog.at_level(logging.WARNING, "absl"):
         train.train_and_evaluate(config(data, **gan), tmp_path)
     said = [r.getMessage() for r in caplog.records if "hardly differ" in r.getMessage()]
-    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # the third and fourth
+    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # from the third on
     assert all("translations to shoes" in message for message in said)
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}

@@ -194,7 +194,7 @@ def sigterm_in_an_import(trial):
 
 
 def ctrl_c_twice(trial):
-    """Sends a second Ctrl-C during the save of the first, slowed down as for a large state."""
+    """The second one comes while the first one's save is slow, as that of a large state is."""
     heard = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
     slow = f'if {heard}: print("slow", flush=True); time.sleep(600)'
     process = trial.start(at("open", ".manifest.json.", slow))

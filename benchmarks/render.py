@@ -16,12 +16,12 @@ BEGIN, END = "<!-- results: written by benchmarks.render -->", "<!-- end of resu
 
 
 def seconds(value: float) -> str:
-    """Formats a duration in a suitable unit."""
+    """A duration in the unit that fits it."""
     return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
 
 
 def works(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the lines of a table of results of `harness`."""
+    """Lines of a table of what `harness` measured."""
     matrix = next(iter(found.values()))["sides"].values()
     full = max(row["gflops_per_second"] for row in matrix)
     yield "| work | side | median | quartiles | of the matrix rate | time by reference's, 95% |"
@@ -44,7 +44,7 @@ def works(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def sides(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a table of results of `turns`: a row per number, a column per implementation."""
+    """Lines of a table of what `turns` measured: a number a row, a side a column."""
     numbers = list(dict.fromkeys(name for rows in found.values() for name in rows))
     yield f"| median (range) | {' | '.join(found)} |"
     yield "|---" * (len(found) + 1) + "|"
@@ -59,7 +59,7 @@ def sides(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def section(report: Mapping[str, Any]) -> str:
-    """Formats one benchmark's results in Markdown."""
+    """One benchmark's results in Markdown."""
     about, settings = report["machine"], dict(report["settings"])
     took = settings.pop("took")
     on = about.get("gpu") or f"{about['cpu']}, {about['cores']} cores"
@@ -74,7 +74,7 @@ def section(report: Mapping[str, Any]) -> str:
 
 
 def page(text: str, reports: Iterator[Mapping[str, Any]]) -> str:
-    """Returns the page with the results between its two markers replaced."""
+    """A page with the results between its two marks replaced."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return "\n\n".join([before + BEGIN, *map(section, reports), END + after])

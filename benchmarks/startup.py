@@ -31,7 +31,7 @@ SIDES = ("second start", "resumed", "first start", "import")
 
 
 def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) -> Any:
-    """Wraps a function so that the time of its return is recorded."""
+    """The function, that notes when it returns."""
 
     def called(*args: Any, **fields: Any) -> Any:
         result = function(*args, **fields)
@@ -42,7 +42,7 @@ def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) ->
 
 
 def start(arguments: list[str]) -> NoReturn:
-    """Runs the training command until its first step has begun, and prints its milestones."""
+    """Runs the training command until its first step has begun and prints when what was done."""
     marks = {"Python": since_start()}
     from discogan_jax.train import launch
 
@@ -54,7 +54,7 @@ def start(arguments: list[str]) -> NoReturn:
 
 
 def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Patches training to record its milestones; entered once the flags are read."""
+    """Training, told to note its milestones; entered once the flags are read."""
 
     def entered(*args: Any) -> Any:
         marks["flags read"] = since_start()

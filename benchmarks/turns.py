@@ -104,7 +104,7 @@ def summarize(found: Mapping[str, list[Numbers]]) -> dict[str, Any]:
 
 
 def table(rows: Mapping[str, Any]) -> str:
-    """Formats the result of `summarize` as text, one number per line."""
+    """What `summarize` found, as text: a number a line."""
     lines = []
     for side, numbers in rows.items():
         lines.append(side)

@@ -1,8 +1,8 @@
-"""Injects faults into training, and checks what must hold after each of them.
+"""Faults, injected into training, and what has to hold after each of them.
 
-The faults in `PROCESS` affect the training command in a separate process, one after the other in
-one run directory; those in `DAMAGE` affect the files of a finished run; those in `INJECTED` occur
-inside the process. `test_faults.py` has the short form of all tests, `soak.py` the long one.
+Those of `PROCESS` hit the training command in a process of its own, one after the other in one run
+directory; those of `DAMAGE` hit the files of a run that has ended; those of `INJECTED` come from
+inside. `test_faults.py` has the short form of all, `soak.py` the long one.
 """
 
 import contextlib
@@ -194,7 +194,7 @@ def sigterm_in_an_import(trial):
 
 
 def ctrl_c_twice(trial):
-    """Sends a second Ctrl-C during the save of the first, slowed down as for a large state."""
+    """The second one comes while the first one's save is slow, as that of a large state is."""
     heard = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
     slow = f'if {heard}: print("slow", flush=True); time.sleep(600)'
     process = trial.start(at("open", ".manifest.json.", slow))

@@ -29,7 +29,7 @@ from discogan_jax.errors import InputError
 
 SEED = 20171
 ARCHIVE = archives.Archive("edges2shoes", "edges", "photo", width=32, height=16)
-MAX_GROWTH = 24 * images.MAX_PIXELS  # bytes by which reading may let the process grow
+MAX_GROWTH = 24 * images.MAX_PIXELS  # bytes by which the files may make the process grow
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {"mkdir", "rename", "link", "symlink", "truncate", "remove", "rmdir", "chmod", "chown"}

@@ -102,7 +102,7 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
 
 
 def untrained(made, workdir, steps=(1,)):
-    """Opens an untrained run: checkpoints of random parameters, the last one selected."""
+    """A run that was never trained: checkpoints of random parameters, opened at the last one."""
     gan = build.gan(schema.from_config(made))
     runs_run.begin(workdir, made)
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:

@@ -85,7 +85,7 @@ class Soak:
             self.count("full disk", partial(_mounted, trial, undisturbed.workdir))
 
     def damage_and_faults_from_inside(self):
-        """Damages short runs in this process and injects faults into them."""
+        """Short runs in this process."""
         start_jax()
         made = runs_here.config(self.data, **faults.SHORT)
         base, copy = self.folder / "base", self.folder / "copy"

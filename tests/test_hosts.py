@@ -231,7 +231,7 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
 
 
 def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
-    """Only process 0 inspects the directory."""
+    """Process 0 alone looks at the directory."""
     run.begin(tmp_path, config(data, **FIELDS))
     arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})
     ended = end(start_two(arguments, cache), timeout=BOUND)

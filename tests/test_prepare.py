@@ -83,7 +83,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
 def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys, monkeypatch):
     monkeypatch.setattr(
         "discogan_jax.train.log.show_news", lambda: None
-    )  # leaves the suite's log unchanged
+    )  # the suite's log stays as it is
     assert cli.main(["prepare", *typed(folders, tmp_path, **changes)]) == 2
     err = capsys.readouterr().err
     assert said in err

@@ -118,7 +118,7 @@ def test_numbers_carry_the_domains_names(undisturbed):
 
 @pytest.mark.long
 def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp_path):
-    """Three processes with two feeds and two signals give the same run as one process."""
+    """Three processes, two feeds and two signals make the run that one process makes."""
     workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
     stops = []
     for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 260)):
@@ -168,7 +168,7 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
 
 
 def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, monkeypatch):
-    """The mode of a single accelerator: a dispatch ends wherever something is due."""
+    """What one accelerator does: dispatches end wherever something is due."""
     monkeypatch.setattr(loop, "_loops_on_device", lambda mesh: True)
     dispatched = []
     many = steps.train_steps_jit
@@ -177,7 +177,7 @@ def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, mon
     )
     state = train.train_and_evaluate(config(data, **SHORT), tmp_path)
     assert dispatched == [2, 1, 1, 2]
-    # The compiler rounds differently inside a loop, and Adam amplifies that.
+    # The compiler rounds differently inside a loop, and Adam makes the most of it.
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3),
         state.gen.params,
@@ -195,7 +195,7 @@ def test_first_step_finds_its_program_compiled_beside_the_samples(data, tmp_path
     if feed == "tf":
         pytest.importorskip("tensorflow")
     jax.clear_caches()
-    jax.config.update("jax_log_compiles", True)  # the context manager does not see other threads
+    jax.config.update("jax_log_compiles", True)  # the context manager is deaf to other threads
     try:
         train.train_and_evaluate(config(data, **SHORT | {"data__feed": feed}), tmp_path)
     finally:
@@ -412,7 +412,7 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     with caplog.at_level(logging.WARNING, "absl"):
         train.train_and_evaluate(config(data, **gan), tmp_path)
     said = [r.getMessage() for r in caplog.records if "hardly differ" in r.getMessage()]
-    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # the third and fourth
+    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # from the third on
     assert all("translations to shoes" in message for message in said)
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.harness import Side, Work
-from discogan_jax.host import usable_cores
-from discogan_jax.runs.run import versions
+from discogan_jax.host import usable_cores, versions
 
 MATRIX = {"cpu": 2048, "gpu": 8192}  # large enough to occupy the machine
 

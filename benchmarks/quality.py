@@ -26,10 +26,9 @@ from matplotlib.figure import Figure
 
 from benchmarks import report
 from configs import best, default, official
-from discogan_jax.config.schema import flat
+from discogan_jax.config.schema import flat, from_config, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_lines, replacing
-from discogan_jax.runs import run
 from discogan_jax.train import sweep
 from discogan_jax.train.launch import start_jax
 from discogan_jax.train.variants import Variant
@@ -129,9 +128,8 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         every = args.steps // args.points
         train.steps, train.evaluate_every, train.log_every = args.steps, every, max(every // 5, 1)
         train.sample_every, train.checkpoint_every, train.keep_every = args.steps, args.steps, 0
-        found.append(
-            Variant(name, {k: v for k, v in flat(run.plain(config)).items() if k != "seed"})
-        )
+        fields = flat(to_json(from_config(config)))
+        found.append(Variant(name, {k: v for k, v in fields.items() if k != "seed"}))
     return found
 
 

@@ -1,16 +1,17 @@
-"""Pictures as uint8 arrays: read, fit to a square, save."""
+"""Pictures as uint8 arrays: read, fit to a square, translated in batches, tiled, saved."""
 
 import contextlib
 import io
 import math
+import re
 import stat
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from discogan_jax.errors import InputError
@@ -135,6 +136,29 @@ def to_uint8(x: Float[Any, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
+def to_unit(x: UInt8[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+    """Turns 0..255 into [0, 1], as `steps.unit` does on the device."""
+    return np.asarray(x).astype(np.float32) / 255
+
+
+def in_batches(
+    f: Callable[[Any], Any], images: Shaped[np.ndarray, "N ..."], batch_size: int
+) -> Shaped[np.ndarray, "N ..."]:
+    """Applies a function of batches to any number of images.
+
+    Args:
+      f: the function; the last batch is filled up, so that it sees one shape and compiles once.
+      images: arrays on a leading axis.
+      batch_size: images at a time.
+    """
+    results = []
+    for start in range(0, len(images), batch_size):
+        batch = np.asarray(images[start : start + batch_size])
+        filled = np.resize(batch, (batch_size, *batch.shape[1:]))
+        results.append(np.asarray(f(filled))[: len(batch)])
+    return np.concatenate(results)
+
+
 def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     """Writes a PNG or a JPEG, by the suffix; a reader never sees half a file.
 
@@ -231,18 +255,18 @@ def grid(
     """Tiles pictures: one labelled column per entry, one row per picture.
 
     Small pictures are enlarged a whole number of times without smoothing, so that every pixel
-    of the original can be seen. Labels are wrapped, and made smaller where that helps.
+    of the original can be seen.
 
     Args:
-      columns: label (arrows '→' are understood) and pictures of each column.
-      cell: pictures smaller than this are enlarged until they are at least this large.
+      columns: label and pictures of each column; ' → ' in a label is drawn as an arrow.
+      cell: least side of a picture; smaller ones are enlarged until they reach it.
       gap: white pixels between pictures and around them.
 
     Returns:
       The grid, dark text above pictures on white.
 
     Raises:
-      ValueError: if there are no columns, or they differ in number or size of pictures.
+      ValueError: there are no columns, or they differ in number or size of pictures.
     """
     shapes = {np.shape(pictures) for _, pictures in columns}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 4 or shape[1] != shape[2]:
@@ -250,93 +274,59 @@ def grid(
     number, size = shape[:2]
     scale = max(1, math.ceil(cell / size))
     side = size * scale
-    header, line_height, font = _wrapped([_plain(label) for label, _ in columns], side)
-    top = gap + max(len(lines) for lines in header) * line_height
-    canvas = Image.new(
-        "RGB", (gap + len(columns) * (side + gap), top + gap + number * (side + gap)), "white"
-    )
-    draw = ImageDraw.Draw(canvas)
-    for column, lines in enumerate(header):
-        centre = gap + column * (side + gap) + side / 2
-        for row, line in enumerate(lines):
-            # Short labels stand at the bottom, next to their pictures.
-            y = top - (len(lines) - row) * line_height
-            _write(draw, line, (centre, y + line_height / 2), font)
-    sheet = np.array(canvas)
-    for column, (_, pictures) in enumerate(columns):
+    headers = [_header(label, side) for label, _ in columns]
+    top = gap + max(header.height for header in headers)
+    width, height = gap + len(columns) * (side + gap), top + gap + number * (side + gap)
+    sheet = Image.new("RGB", (width, height), "white")
+    for column, (header, (_, pictures)) in enumerate(zip(headers, columns, strict=True)):
         left = gap + column * (side + gap)
+        # Short labels stand at the bottom, next to their pictures.
+        sheet.paste(header, (left + (side - header.width) // 2, top - header.height))
         for row, picture in enumerate(pictures):
-            y = top + gap + row * (side + gap)
             large = np.asarray(picture).repeat(scale, axis=0).repeat(scale, axis=1)
-            sheet[y : y + side, left : left + side] = large
-    return sheet
+            sheet.paste(Image.fromarray(large), (left, top + gap + row * (side + gap)))
+    return np.array(sheet)
 
 
-def _plain(label: str) -> str:
+def _header(label: str, width: int) -> Image.Image:
+    """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
     # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
     letters = unicodedata.normalize("NFKD", label)
     shown = (c if c.isascii() or c == "→" else "?" for c in letters if not unicodedata.combining(c))
-    return "".join(shown)
+    text = "".join(shown)
+    lines = [_line(text)]
+    if lines[0].width > width:
+        lines = [_line(part) for part in re.split(r" (?=→ )", text)]
+    for i, line in enumerate(lines):
+        if line.width > width:
+            height = max(1, round(line.height * width / line.width))
+            lines[i] = line.resize((width, height), Image.Resampling.LANCZOS)
+    header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
+    y = 0
+    for line in lines:
+        header.paste(line, ((header.width - line.width) // 2, y))
+        y += line.height
+    return header
 
 
-def _width(line: str, font: ImageFont.FreeTypeFont) -> float:
-    # The built-in face has no arrow: it is drawn, one em wide.
-    words = line.split()
-    blank = font.getlength(" ")
-    widths = [font.size if word == "→" else font.getlength(word) for word in words]
-    return sum(widths) + blank * max(0, len(words) - 1)
-
-
-def _wrapped(labels: list[str], width: int) -> tuple[list[list[str]], int, ImageFont.FreeTypeFont]:
-    """Chooses the largest text whose labels take at most two lines; the smallest takes any."""
-    for size in range(16, 9, -1):
-        font = _font(size)
-        lines = [_lines(label, width, font) for label in labels]
-        whole = all(_width(word, font) <= width for label in labels for word in label.split())
-        if whole and max(map(len, lines)) <= 2:
-            break
-    return lines, size + 4, font
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _line(text: str) -> Image.Image:
+    """Draws one line of text."""
+    size, ink = 14, 40
     font = ImageFont.load_default(size=size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise RuntimeError("Pillow was built without FreeType, which labels need.")
-    return font
-
-
-def _lines(label: str, width: int, font: ImageFont.FreeTypeFont) -> list[str]:
-    lines = [""]
-    for word in label.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if _width(longer, font) <= width:
-            lines[-1] = longer
-            continue
-        if lines[-1].endswith(" →") and _width(f"→ {word}", font) <= width:
-            lines[-1:] = [lines[-1][:-2], f"→ {word}"]  # the arrow goes along with its target
-            continue
-        if lines[-1]:
-            lines.append("")
-        for letter in word:  # a word wider than its column is broken where the column ends
-            if lines[-1] and _width(lines[-1] + letter, font) > width:
-                lines.append("")
-            lines[-1] += letter
-    return lines
-
-
-def _write(
-    draw: ImageDraw.ImageDraw, line: str, centre: tuple[float, float], font: ImageFont.FreeTypeFont
-) -> None:
-    ink = (40, 40, 40)
-    x, middle = centre[0] - _width(line, font) / 2, centre[1]
-    for word in line.split():
+    words = text.split()
+    # The built-in face has no arrow: it is drawn, one em wide.
+    widths = [size if word == "→" else font.getlength(word) for word in words]
+    blank = font.getlength(" ")
+    width = math.ceil(sum(widths) + blank * max(0, len(words) - 1))
+    line = Image.new("L", (max(1, width), size + 4), "white")
+    draw = ImageDraw.Draw(line)
+    x, middle = 0.0, line.height / 2
+    for word, extent in zip(words, widths, strict=True):
         if word == "→":
-            tip, barb = x + font.size, font.size / 4
-            draw.line([(x, middle), (tip, middle)], ink)
-            for side in (-barb, barb):
-                draw.line([(tip - barb, middle + side), (tip, middle)], ink)
-            x = tip
+            tip = (x + extent - 1, middle)
+            draw.line([(x, middle), tip], ink)
+            draw.line([(tip[0] - 3, middle - 3), tip, (tip[0] - 3, middle + 3)], ink)
         else:
             draw.text((x, middle), word, ink, font, anchor="lm")
-            x += font.getlength(word)
-        x += font.getlength(" ")
+        x += extent + blank
+    return line

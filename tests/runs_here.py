@@ -103,8 +103,9 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
 
 def untrained(made, workdir, steps=(1,)):
     """A run that was never trained: checkpoints of random parameters, opened at the last one."""
-    gan = build.gan(schema.from_config(made))
-    runs_run.begin(workdir, made)
+    settings = schema.from_config(made)
+    gan = build.gan(settings)
+    runs_run.begin(workdir, settings)
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
             saved.save(step, tiny.state(gan, seed=step))

@@ -27,8 +27,8 @@ def made(folder, **changes):
     """A run with checkpoints of steps 1 and 2, which nobody trained: that takes longer."""
     data = runs_here.write_arrays(folder / "data")
     config = runs_here.config(data, train__steps=2, **changes)
-    running.begin(folder / "run", config)
     s = schema.from_config(config)
+    running.begin(folder / "run", s)
     create = jax.jit(create_state, static_argnums=(1, 2))
     with checkpoint.Checkpoints(folder / "run" / CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in (1, 2):

@@ -99,7 +99,7 @@ def test_damaged_checkpoint_is_set_aside_and_the_one_before_taken(
     train.train_and_evaluate(made, copy)
     [message] = said(caplog)
     assert message.startswith(f"{newest(copy)} cannot be trusted: ")
-    assert message.endswith("It is called 8.damaged now; the run goes on from step 6.")
+    assert message.endswith("Renamed to 8.damaged; resuming from step 6.")
     faults.assert_same_run(copy, base, made)
     assert cli.main(["verify", str(copy)]) == 0
 

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs import official
 from discogan_jax import images, runs
+from discogan_jax.config.schema import from_config
 from discogan_jax.data import decode, sources
 from discogan_jax.data.pix2pix import tar
 from discogan_jax.errors import InputError
@@ -250,7 +252,7 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
 def test_a_config_that_is_none(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
-    for use in (runs.open, lambda path: run.begin(path, {"seed": 1})):
+    for use in (runs.open, lambda path: run.begin(path, from_config(official.get_config()))):
         with pytest.raises(InputError, match=r"config\.json") as raised:
             use(tmp_path)
         assert "\n" not in str(raised.value)

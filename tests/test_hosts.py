@@ -14,6 +14,7 @@ import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
 from discogan_jax import multihost
+from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -232,7 +233,7 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
 
 def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
     """Process 0 alone looks at the directory."""
-    run.begin(tmp_path, config(data, **FIELDS))
+    run.begin(tmp_path, from_config(config(data, **FIELDS)))
     arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})
     ended = end(start_two(arguments, cache), timeout=BOUND)
     assert ended[0][0] == 2, ended

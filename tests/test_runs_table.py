@@ -60,7 +60,7 @@ def folder(tmp_path):
 
 
 def told(folder):
-    return {run.name: run for run in overview.find(folder)}
+    return {run.name: run for run in overview.find_runs(folder)}
 
 
 def test_states(folder):
@@ -95,7 +95,7 @@ def test_looking_keeps_nobody_from_training(folder, monkeypatch):
     with lock.claimed(folder / "done"):
         pass
     asking = (folder / "done" / lock.LOCK_FILE).open()
-    lock.fcntl.flock(asking, lock.fcntl.LOCK_SH)
+    assert lock.lock_descriptor(asking.fileno(), blocking=False)
     with lock.claimed(folder / "done"):
         assert lock.holder(folder / "done") == f"process {os.getpid()} on {os.uname().nodename}"
     assert asking.closed
@@ -103,7 +103,7 @@ def test_looking_keeps_nobody_from_training(folder, monkeypatch):
 
 @pytest.mark.parametrize("width", [40, 80, 120, 1000])
 def test_the_table_fits(folder, width):
-    found = [run for run in overview.find(folder) if run.state != "no run"]
+    found = [run for run in overview.find_runs(folder) if run.state != "no run"]
     table = runs.lines(found, width, time.time())[: len(found) + 1]
     assert max(map(len, table)) <= width
     rows = [line.split() for line in table]

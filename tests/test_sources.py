@@ -1,5 +1,6 @@
 """Every kind of source, on generated files, and the cache that they share."""
 
+import errno
 import io
 import os
 import shutil
@@ -325,7 +326,10 @@ def test_two_processes_share_one_cache_and_the_dead_leave_nothing(tmp_path):
 
 
 def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
     folder = tmp_path / "arrays" / "name-key"
 
     def write(to, shade=1, meanwhile=False):

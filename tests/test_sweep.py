@@ -4,6 +4,7 @@ import json
 import math
 import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from configs import official
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout
-from discogan_jax.runs import run as runs_run
 from discogan_jax.train import sweep, variants
 from discogan_jax.train.variants import Variant
 
@@ -194,7 +194,7 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
 
 def outcome(name, changes, seed, why="", **measures):
     named = {k.replace("__", "/"): v for k, v in measures.items()}
-    return sweep.Outcome(Variant(name, changes), seed, runs_run.Path(name), named, why)
+    return sweep.Outcome(Variant(name, changes), seed, Path(name), named, why)
 
 
 def test_seeds_become_one_line():

@@ -19,8 +19,9 @@ import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
 from discogan_jax import images, steps, train
+from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError
-from discogan_jax.runs import manifest, run
+from discogan_jax.runs import manifest
 from discogan_jax.train import loop
 
 # Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
@@ -86,7 +87,8 @@ def test_run_directory(data, undisturbed):
         ".lock", "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
         "report.html",
     }  # fmt: skip
-    assert json.loads((workdir / "config.json").read_text()) == run.plain(config(data, **LONG))
+    settings = from_config(config(data, **LONG))
+    assert json.loads((workdir / "config.json").read_text()) == to_json(settings)
     versions = json.loads((workdir / "versions.json").read_text())
     assert {"jax", "flax", "numpy"} <= versions["packages"].keys()
     assert steps_saved(workdir) == [240, 480, 720]

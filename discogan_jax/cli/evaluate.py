@@ -38,14 +38,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
     from discogan_jax.evaluation.table import table
-    from discogan_jax.files import write_json
 
     run = runs.open(arguments.run, arguments.step)
     run = run.raw if arguments.raw else run
     extractor = inception.load(arguments.inception) if arguments.inception else None
     rows = evaluate.evaluate(run, extractor=extractor)
     print(table(rows))
-    path = run.path / layout.EVALUATION_FILE
-    write_json(path, evaluate.report(run.step, run.state, rows))
+    path = layout.write_evaluation(run.path, evaluate.report(run.step, run.state, rows))
     print(f"step {run.step}; written to {path}")
     return 0

@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from discogan_jax.commands import runs
     from discogan_jax.runs import overview
 
-    found = [run for folder in arguments.folders for run in overview.find(folder)]
+    found = [run for folder in arguments.folders for run in overview.find_runs(folder)]
     if arguments.json:
         print(json.dumps([runs.plain(run) for run in found], indent=2))
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from discogan_jax import host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
@@ -154,7 +155,7 @@ def report(step: int, state: TrainState, found: list[Row]) -> Mapping[str, Any]:
         "step": step,
         "parameters": "raw" if state.ema is None else "averaged",
         "rows": table.as_json(found),
-        "versions": runs_run.versions(),
+        "versions": host.versions(),
     }
 
 

@@ -171,12 +171,11 @@ def _start(config: ConfigDict, study: Study | None) -> None:
 
 
 def _work(config: ConfigDict, study: Study | None, workdir: Path, jobs: list[Any]) -> None:
-    from discogan_jax.config.schema import flat
+    from discogan_jax.config.schema import flat, from_config, to_json
     from discogan_jax.multihost import is_chief
-    from discogan_jax.runs.run import plain
 
     say = partial(print, flush=True) if is_chief() else lambda text: None
-    for field, value in flat(plain(config)).items():
+    for field, value in flat(to_json(from_config(config))).items():
         say(f"{field} = {json.dumps(value)}")
     if flags.FLAGS.dry_run:
         from discogan_jax.train.dry_run import describe

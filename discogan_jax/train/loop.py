@@ -87,7 +87,7 @@ def train_and_evaluate(
         def begin() -> None:
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
-                run.begin(workdir, config)
+                run.begin(workdir, s)
 
         multihost.chief_first(begin)
         stack.enter_context(_early_ends_told(workdir))
@@ -134,7 +134,7 @@ def _early_ends_told(workdir: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = files.refusal(error)
+        why = files.disk_full(error)
         if why is None or isinstance(error, InputError):
             raise
         raise InputError(

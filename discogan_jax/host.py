@@ -8,22 +8,11 @@ import platform
 from importlib.metadata import entry_points
 from typing import Any
 
-_PACKAGES = (
-    "discogan_jax",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "numpy",
-    "pillow",
-    "clu",
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-datasets",
-    "onnx",
-    "onnxruntime",
-)
+# Those whose version may change what a run computes, reads or writes.
+_PACKAGES = """
+discogan_jax jax jaxlib flax optax orbax-checkpoint numpy pillow clu tensorflow tensorflow-cpu
+tensorflow-datasets onnx onnxruntime
+"""
 
 
 def versions() -> dict[str, Any]:
@@ -31,7 +20,7 @@ def versions() -> dict[str, Any]:
     import jax  # `files` and commands without networks start without it
 
     found: dict[str, str] = {}
-    for package in _PACKAGES:
+    for package in _PACKAGES.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     devices = jax.devices()

@@ -18,44 +18,37 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import replacing
 
 EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, of the files that `read` understands."""
+"""Suffixes, in lower case, of the files that `read` reads."""
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused before they are decoded: a small file can unpack to gigabytes.
-Decoding takes up to 20 bytes a pixel. Below the size at which Pillow itself starts to warn."""
+Decoding takes up to 20 bytes a pixel. The limit is below that at which Pillow itself warns."""
 
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are opened: some decoders read all of a file at once."""
 
-# Only these decoders run on a file, whatever its name: others start programs (EPS) or are rare.
+# The only decoders that run, whatever a file is called: others start programs (EPS) or are rare.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-"""Formats that `read` understands, as Pillow names them."""
+"""Formats that `read` reads, as Pillow names them."""
 
-_SAVED_AS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-}
+_SAVED_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _TIFF_BITS = 258  # the tag BitsPerSample
 
 
 def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     """Reads any picture as 8-bit RGB, upright, on white.
 
-    The camera's orientation is applied, transparency is laid on white, palettes, CMYK and grey
-    become RGB, and of an animation the first frame is taken. Deep pictures are scaled, not
-    clipped: 16 bits by their full scale; 32 bits and floating point by the smallest of the usual
-    full scales (1 for floats, 8, 16, 31 or 32 bits) that holds their brightest value.
+    The camera's orientation is applied, transparency becomes white, palettes, CMYK and grey become
+    RGB, and an animation is reduced to its first frame. Deep pictures are scaled, not clipped: 16
+    bits by their full scale; 32 bits and floating point by the smallest of the usual full scales
+    (1 for floats, 8, 16, 31 or 32 bits) that holds their brightest value.
 
     Args:
       source: a path, the bytes of a file, or a file open for reading in binary mode.
 
-    Returns:
-      The picture.
-
     Raises:
-      InputError: if there is no such file, it is no picture, it is damaged or it is too large.
-        Nothing else, whatever the bytes are.
+      InputError: there is no such file, it is no picture, it is damaged or it is too large.
+        Nothing else is raised, whatever the bytes are.
     """
     name = _name(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -64,14 +57,18 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
             _check_file(Path(file))
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
-            if width * height <= MAX_PIXELS:
-                return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
+            if width * height > MAX_PIXELS:
+                raise InputError(
+                    f"{name} is too large: {width}×{height} pixels, the limit is {MAX_PIXELS:,} in "
+                    "all. Scale it down first."
+                )
+            return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; check the path.") from None
     except PermissionError:
-        raise InputError(f"{name} may not be read; check its permissions.") from None
+        raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
             f"{name} is too large: the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
@@ -83,25 +80,18 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
             f"{name} cannot be read as a picture ({'of no known kind' if unknown else error}); "
             f"replace it or remove it. Readable are {kinds}."
         ) from error
-    raise InputError(
-        f"{name} is too large: {width}×{height} pixels, the limit is {MAX_PIXELS:,} in all. "
-        "Scale it down first."
-    )
 
 
 def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Cuts the largest centred square and resizes it; the aspect of what is shown is kept.
+    """Crops the largest centred square and resizes it, which keeps the aspect ratio.
 
     Shrinking uses Hamming's filter: antialiased, nearly as sharp as bicubic, and never negative,
-    so dark objects on white get no bright rims and thin lines lose no ink to clipping, as they
+    so that dark objects on white get no bright rims and thin lines lose no ink to clipping, as they
     would with bicubic or Lanczos. Enlarging is bilinear. A square of the right size is unchanged.
 
     Args:
       image: the picture.
       size: side of the result, in pixels.
-
-    Returns:
-      The square picture.
     """
     height, width = image.shape[:2]
     side = min(height, width)
@@ -114,17 +104,14 @@ def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 
 
 
 def to_uint8(x: Float[Any, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Turns [0, 1] into 0..255: clipped, then rounded to the nearest.
+    """Converts [0, 1] to 0..255: clipped, then rounded to the nearest.
 
     Args:
       x: floating-point values of any shape; a NumPy or a JAX array.
 
-    Returns:
-      The values as bytes.
-
     Raises:
-      ValueError: if a value is NaN or infinite, which would make a diverged network's picture
-        look valid, or if `x` is not floating point (bytes need no conversion).
+      ValueError: a value is NaN or infinite, which would make a diverged network's picture look
+        valid, or `x` is not floating point (bytes need no conversion).
     """
     array: Shaped[np.ndarray, ...] = np.asarray(x)
     if array.dtype.kind in "biuc":
@@ -137,7 +124,7 @@ def to_uint8(x: Float[Any, "..."]) -> UInt8[np.ndarray, "..."]:
 
 
 def to_unit(x: UInt8[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """Turns 0..255 into [0, 1], as `steps.unit` does on the device."""
+    """Converts 0..255 to [0, 1], as `steps.unit` does on the device."""
     return np.asarray(x).astype(np.float32) / 255
 
 
@@ -160,26 +147,25 @@ def in_batches(
 
 
 def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes a PNG or a JPEG, by the suffix; a reader never sees half a file.
+    """Writes a PNG or a JPEG, by the suffix, atomically.
 
     Args:
-      path: where to; folders on the way are created.
+      path: the file; missing folders are created.
       image: the picture.
 
     Raises:
-      InputError: if the suffix is none of .png, .jpg, .jpeg, or the place cannot be written.
+      InputError: the suffix is none of .png, .jpg, .jpeg, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in _SAVED_AS:
         raise InputError(
             f"{path}: pictures are saved as .png, .jpg or .jpeg, not {path.suffix or 'nothing'!r}."
         )
-    kind, options = _SAVED_AS[path.suffix.lower()]
-    picture = Image.fromarray(image)
+    kind, picture = _SAVED_AS[path.suffix.lower()], Image.fromarray(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            picture.save(temporary, format=kind, **options)
+            picture.save(temporary, format=kind, quality=95, subsampling=0)  # for JPEG alone
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
@@ -192,7 +178,7 @@ def _name(source: str | Path | bytes | BinaryIO) -> str:
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what must not even be opened: a pipe would make the reader wait for a writer."""
+    """Refuses what must not be opened: a pipe, for one, would wait for a writer."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a folder, not a picture; name a file in it.")
@@ -206,15 +192,15 @@ def _check_file(path: Path) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    # A damaged camera record is no reason to lose a good picture.
+    # A damaged EXIF record is no reason to refuse a good picture.
     with contextlib.suppress(Exception):
-        # In place: a copy would have lost its format and its tags, which tell how deep it is.
+        # In place: a copy would lose format and tags, which say how deep it is.
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Brings the deep grey modes to 'L' or 'LA'; others have 8 bits (or fewer) already."""
+    """Converts the deep grey modes to 'L' or 'LA'; others have 8 bits (or fewer) already."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
         return image
     values = np.asarray(image)
@@ -232,7 +218,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     top = float(values.max(initial=0))
     full = next((scale for scale in scales if top <= scale), max(top, 1.0))
     grey = to_uint8(np.clip(values / full, 0.0, 1.0))
-    clear = image.info.get("transparency")  # PNG names a grey that is not to be seen
+    clear = image.info.get("transparency")  # a PNG names the grey that is transparent
     if clear is None:
         return Image.fromarray(grey)
     opaque = np.where(values == clear, 0, 255).astype(np.uint8)
@@ -268,6 +254,7 @@ def grid(
     Raises:
       ValueError: there are no columns, or they differ in number or size of pictures.
     """
+    # The layout: how large the cells are, and where they begin below the labels.
     shapes = {np.shape(pictures) for _, pictures in columns}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 4 or shape[1] != shape[2]:
         raise ValueError(f"Columns must be alike [N, S, S, 3] arrays, not {sorted(shapes)}.")
@@ -278,6 +265,8 @@ def grid(
     top = gap + max(header.height for header in headers)
     width, height = gap + len(columns) * (side + gap), top + gap + number * (side + gap)
     sheet = Image.new("RGB", (width, height), "white")
+
+    # The columns, each a label above its pictures.
     for column, (header, (_, pictures)) in enumerate(zip(headers, columns, strict=True)):
         left = gap + column * (side + gap)
         # Short labels stand at the bottom, next to their pictures.
@@ -295,7 +284,7 @@ def _header(label: str, width: int) -> Image.Image:
     shown = (c if c.isascii() or c == "→" else "?" for c in letters if not unicodedata.combining(c))
     text = "".join(shown)
     lines = [_line(text)]
-    if lines[0].width > width:
+    if lines[0].width > width:  # an arrow stays with its target
         lines = [_line(part) for part in re.split(r" (?=→ )", text)]
     for i, line in enumerate(lines):
         if line.width > width:

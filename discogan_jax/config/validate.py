@@ -143,6 +143,7 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     if isinstance(values, type) or not hasattr(values, "items"):
         where = f"config.{prefix}".rstrip(".")
         raise InputError(f"{where} must hold fields, not {_shown(values)}")
+    # Unknown names first, as they are most often misspelt known ones.
     known = fields_of(cls, prefix)
     for name in values:
         _check_known(name, known, prefix)
@@ -184,6 +185,7 @@ def parse(field: Field, text: str) -> Any:
       InputError: the text is empty or is no value of the field's type.
     """
     value: Any = text
+    # Words: none, true, false.
     if not text:
         raise InputError("a value is empty: there is a comma too many")
     if field.optional and text == "none":
@@ -193,12 +195,13 @@ def parse(field: Field, text: str) -> Any:
         if text not in choices:
             raise InputError(f"config.{field.name} must be one of true, false, not {text!r}")
         return choices[text]
+    # Numbers; what is none, or not finite, is refused below by its type.
     if field.type in (int, float):
         try:
             number = field.type(text)
             value = number if math.isfinite(number) else text
         except (ValueError, OverflowError):  # OverflowError: an integer beyond all floats
-            value = text  # refused below by its type
+            pass
     elif field.type is not str and typing.get_origin(field.type) is not Literal:
         raise InputError(f"config.{field.name} is no single value: it cannot be swept")
     return _value(field, value)

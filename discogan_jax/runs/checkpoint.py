@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from absl import logging
+from jaxtyping import Array, Bool
 
 from discogan_jax import multihost
 from discogan_jax.errors import InputError
@@ -161,11 +162,10 @@ class Checkpoints:
         # Not Orbax's preservation policy: it counts the checkpoint that is being saved before its
         # manifest vouches for it, and removes folders file by file, so that a killed process would
         # leave parts of them.
-        steps = manifest.steps(self._directory)
-        sealed = [s for s in steps if manifest.is_sealed(self._directory / str(s))]
+        sealed = manifest.sealed_steps(self._directory)
         if len(sealed) < self._keep or not multihost.is_chief():
             return
-        for s in steps:
+        for s in manifest.steps(self._directory):
             for_good = self._keep_every and s % self._keep_every == 0
             if s < sealed[-self._keep] and not for_good:
                 remove_folder(self._directory / str(s))
@@ -175,13 +175,8 @@ class Checkpoints:
         names = (f"{step}.damaged{i or ''}" for i in range(1000))
         new = next(p for p in map(folder.with_name, names) if not p.exists())
         folder.rename(new)
-        logging.error(
-            "%s cannot be trusted: %s. Renamed to %s; resuming from step %d.",
-            folder,
-            problem,
-            new.name,
-            resume,
-        )
+        renamed = f"Renamed to {new.name}; resuming from step {resume}."
+        logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
 
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
@@ -200,13 +195,9 @@ class Checkpoints:
 
 
 @jax.jit
-def _is_finite(state: TrainState) -> jax.Array:
-    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]))
-
-
-def is_finite(state: TrainState) -> bool:
+def is_finite(state: TrainState) -> Bool[Array, ""]:
     """Returns whether every number of a state is finite; other states are not worth saving."""
-    return bool(_is_finite(state))
+    return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]))
 
 
 def read(
@@ -234,9 +225,8 @@ def read(
             raise InputError(f"{directory / str(step)} cannot be trusted: {error}") from error
     step, state, damaged = _newest_intact(directory, load)
     for s, problem in damaged.items():
-        logging.error(
-            "%s cannot be trusted: %s. Using step %d instead.", directory / str(s), problem, step
-        )
+        instead = f"Using step {step} instead."
+        logging.error("%s cannot be trusted: %s. %s", directory / str(s), problem, instead)
     return step, state
 
 
@@ -255,9 +245,10 @@ def _newest_intact(directory: Path, load: Callable[[Path], T]) -> tuple[int, T, 
       Its step, what `load` returned, and the problems of the damaged ones that were tried before.
     """
     damaged: dict[int, str] = {}
-    # Sealed ones first: others are of earlier versions, or their save was cut off.
-    order = {s: (manifest.is_sealed(directory / str(s)), s) for s in manifest.steps(directory)}
-    for step in sorted(order, key=order.__getitem__, reverse=True):
+    # Sealed ones come first: others are of earlier versions, or their save was cut off.
+    sealed = manifest.sealed_steps(directory)
+    others = [s for s in manifest.steps(directory) if s not in sealed]
+    for step in reversed(others + sealed):
         try:
             return step, load(directory / str(step)), damaged
         except _DamagedError as error:

@@ -41,6 +41,11 @@ def is_sealed(step: Path) -> bool:
     return (step / MANIFEST_FILE).is_file()
 
 
+def sealed_steps(checkpoints: Path) -> list[int]:
+    """Lists the steps of a folder's checkpoints that have a manifest, in order."""
+    return [step for step in steps(checkpoints) if is_sealed(checkpoints / str(step))]
+
+
 def tree(step: Path) -> Tree:
     """Reads the tree of the state in a checkpoint in which `verify` found no problem."""
     stored = json.loads((step / MANIFEST_FILE).read_text())["tree"]

@@ -1,7 +1,8 @@
 """The status of the runs in a folder, from their files; without JAX, and without their states."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +11,6 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, read_lines
 from discogan_jax.runs import lock, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
-
-DEPTH = 2
-"""Levels of folders that are searched for runs: those of a sweep are in a folder of their own."""
 
 TAIL = 2**18
 """Bytes of the metrics that are read, from their end."""
@@ -76,7 +74,8 @@ def find_runs(folder: Path) -> list[RunStatus]:
         return [read_status(folder, folder.name or str(folder))]
     found: list[RunStatus] = []
     for path in _folders(folder):
-        runs = list(_below(path, DEPTH - 1))
+        # Those of a sweep are in a folder of their own.
+        runs = [path] if _is_run(path) else [run for run in _folders(path) if _is_run(run)]
         found += [read_status(run, run.relative_to(folder).as_posix()) for run in runs]
         if not runs:
             found.append(RunStatus(path, path.name, "no run", (f"it has no {CONFIG_FILE}",)))
@@ -159,20 +158,11 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _below(path: Path, depth: int) -> Iterator[Path]:
-    if _is_run(path):
-        yield path
-    elif depth:
-        for folder in _folders(path):
-            yield from _below(folder, depth - 1)
-
-
 def _folders(path: Path) -> list[Path]:
     try:
-        inside = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    except OSError:
+        return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError:  # no permission
         return []
-    return sorted(inside)
 
 
 def _steps_of_config(path: Path) -> tuple[int | None, list[str]]:
@@ -211,8 +201,6 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 def _written(path: Path) -> float | None:
     times = []
     for name in (METRICS_FILE, CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE):
-        try:
+        with suppress(OSError):  # not there yet, or no longer
             times.append((path / name).stat().st_mtime)
-        except OSError:  # not there yet, or no longer
-            continue
     return max(times, default=None)

@@ -114,6 +114,7 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
     Returns:
       The steps, and the values by name; None where a step has none.
     """
+    # Neighbouring lines become one point.
     width = max(1, math.ceil(len(lines) / MAX_POINTS))
     chunks = [lines[i : i + width] for i in range(0, len(lines), width)]
     names = sorted({name for line in lines for name in line} - {"step"})
@@ -138,22 +139,27 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
             chart = {"title": title, "about": about, "names": names}
             charts.append(chart | {"log": log, "more": more, "smooth": not more})
 
+    # Losses: the training curve and the held-out one of a term share a chart.
     total = {"gen_loss": "generators", "disc_loss": "discriminators"}
     add("Losses", "weighted sums", total, log=True)
     for kind, title, about in _FAMILIES:
         names = {f"{kind}_{d}_loss": d for d in domains}
         names |= {f"val_{kind}_{d}_loss": f"val {d}" for d in domains}
         add(title, about, names, log=True)
+
+    # The health of the run.
     diversity = {f"diversity_{d}": f"to {d}" for d in domains}
     about = "mean pairwise distance relative to real images; near 0 means collapse"
     add("Diversity", about, diversity)
     add("Speed", "steps per second", {"steps_per_second": "steps/s"})
     add("Waiting for data", "share of the time", {"data_wait_fraction": "share"})
+
+    # Evaluations: "eval/bags_to_shoes/psnr" and the like.
     for name in series:
         if name.startswith("eval/"):
-            path, _, what = name.removeprefix("eval/").rpartition("/")
-            title = f"{path.replace('_to_', ' → ').replace('_', ' ')}: {what.replace('_', ' ')}"
-            add(title, "", {name: what.replace("_", " ")}, more=True)
+            route, _, metric = name.removeprefix("eval/").rpartition("/")
+            route, metric = route.replace("_to_", " → "), metric.replace("_", " ")
+            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True)
     return charts
 
 
@@ -170,6 +176,7 @@ def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str
 
 def _warnings(directory: Path, lines: Lines) -> list[str]:
     found = []
+    # Collapse, waiting, divergence, damage: what did not end the run, or ended it with a message.
     if alarms := [int(line["step"]) for line in lines if line.get("collapse_alarm")]:
         found.append(
             "Translations hardly differed from each other, "

@@ -16,6 +16,12 @@ from discogan_jax.images import in_batches
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
 
+Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+"""Images of a run's size: bytes, or numbers in [0, 1]."""
+
+Translations = Float[np.ndarray, "N S S 3"]
+"""Images in [0, 1]."""
+
 
 def begin(directory: Path, settings: Settings) -> None:
     """Creates a run directory, or checks that the settings may resume the run that is there.
@@ -34,6 +40,7 @@ def begin(directory: Path, settings: Settings) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         samples.mkdir(exist_ok=True)
+        # Nothing is written before it is clear that the run is ours.
         check_resumable(directory, settings)
         files.write_json(directory / layout.CONFIG_FILE, schema.to_json(settings))
         files.write_json(directory / layout.VERSIONS_FILE, host.versions())
@@ -87,9 +94,7 @@ class Translator(Protocol):
     def directions(self) -> tuple[str, ...]:
         """The directions that it translates in: ``"ab"`` makes b from a."""
 
-    def apply(
-        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates images in one of the `directions`."""
 
 
@@ -131,9 +136,7 @@ class Run:
         """The same run with the parameters themselves in place of their averages."""
         return replace(self, state=replace(self.state, ema=None))
 
-    def translate(
-        self, images: UInt8[np.ndarray, "N S S 3"], to: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
+    def translate(self, images: Images, to: str, batch_size: int = 64) -> Translations:
         """Translates images, with the running batch-norm statistics and averaged parameters.
 
         Args:
@@ -149,11 +152,13 @@ class Run:
         """
         return self.apply(images, direction(self, to), batch_size)
 
-    def apply(
-        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
-        """Translates images in one of the `directions`, in batches; see `translate`."""
-        return translate(self.gan, self.state, images, direction, batch_size)
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates images in one of the `directions`; see `translate`."""
+
+        def translate(batch: Images) -> jax.Array:
+            return steps.translate_jit(self.gan, self.state, batch, direction)
+
+        return in_batches(translate, images, batch_size)
 
 
 def direction(translator: Translator, to: str) -> str:
@@ -167,17 +172,6 @@ def direction(translator: Translator, to: str) -> str:
         names = " and ".join(sorted(targets))
         raise InputError(f"{translator.path} translates to {names}, not {to!r}")
     return targets[to]
-
-
-def translate(
-    gan: DiscoGAN,
-    state: TrainState,
-    images: UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"],
-    direction: str,
-    batch_size: int = 64,
-) -> Float[np.ndarray, "N S S 3"]:
-    """Translates any number of images on the device, in batches of one shape."""
-    return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), images, batch_size)
 
 
 def open(path: str | Path, step: int | None = None) -> Run:
@@ -194,12 +188,14 @@ def open(path: str | Path, step: int | None = None) -> Run:
     if step is None and path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
         path, step = path.parent.parent, int(path.name)
     settings = layout.read_settings(path)
+
     checkpoints = path / layout.CHECKPOINTS
     saved = manifest.steps(checkpoints)
     if not saved or (step is not None and step not in saved):
         there = ", ".join(map(str, saved)) or "none yet"
         raise InputError(f"{path} has no checkpoint {'' if step is None else step}; it has {there}")
-    # One device is enough to translate, and leaves the others to a process that trains.
+
+    # One device is enough to translate; the state is read onto it.
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
     gan = build.gan(settings)
     step, state = checkpoint.read(checkpoints, build.state_shapes(settings, gan), where, step)

@@ -147,8 +147,7 @@ def _early_ends_told(workdir: Path) -> Iterator[None]:
 
 
 def _kept(workdir: Path) -> str:
-    saved = manifest.steps(workdir / layout.CHECKPOINTS)
-    sealed = [s for s in saved if manifest.is_sealed(workdir / layout.CHECKPOINTS / str(s))]
+    sealed = manifest.sealed_steps(workdir / layout.CHECKPOINTS)
     if not sealed:
         return f"{workdir} has no checkpoint yet"
     return f"the last checkpoint in {workdir} is {sealed[-1]}"

@@ -1,14 +1,14 @@
-"""From the command to the first step, and what the time goes to.
+"""Times the start of training, from the command to the first step, and breaks the time down.
 
     python -m benchmarks.startup --config configs/default.py --archives DIR
 
-The sides: `first start` with nothing prepared and nothing compiled before; `second start` with
-pictures and programs cached, in an empty run directory; `resumed` the same from a checkpoint. All
-run the training command itself, at the batch size of the config, and stop when the first step is
-compiled and begun. Numbers are seconds since the process was started. Without archives drawn ones
-are used.
+The cases: `first start` with nothing prepared and nothing compiled; `second start` with images and
+compiled programs cached, in an empty run directory; `resumed` is the same from a checkpoint. All
+run the training command itself, at the batch size of the config, and stop when the first step has
+been compiled and started. Numbers are seconds since the start of the process. Without archives,
+drawn ones are used.
 
-`import discogan_jax.models`, what other JAX work begins with, is timed besides.
+`import discogan_jax.models`, the first step of other JAX work, is timed as well.
 """
 
 import argparse
@@ -87,12 +87,12 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
 
 def take(side: str, command: list[str], folder: Path) -> turns.Numbers:
-    """One turn in a process of its own.
+    """Performs one run in a separate process.
 
     Args:
-      side: of `SIDES`.
-      command: the flags of the training command, without directories.
-      folder: with what was cached, and a run that has a checkpoint.
+      side: one of `SIDES`.
+      command: flags of the training command, without directories.
+      folder: folder with the caches and a run that has a checkpoint.
     """
     if side == "import":
         return turns.take("benchmarks.startup", side, [])

@@ -1,10 +1,10 @@
-"""Expected failures, which are nobody's bug: invalid input, divergence, interruption."""
+"""Expected failures (invalid input, divergence, interruption), their exit statuses and messages."""
 
 import signal
 from collections.abc import Iterator
 
 EXIT_INPUT = 2
-"""Exit status of every command after a mistake in its input."""
+"""Exit status of every command after invalid input."""
 
 EXIT_SKIPPED = 1
 """Exit status after some inputs of many could not be read and were skipped."""
@@ -19,7 +19,7 @@ EXIT_BUG = 1
 """Exit status after an error that nobody foresaw."""
 
 EXIT_CUT_OFF = 141
-"""Exit status after the reader of standard output has closed it, as that of a program in C."""
+"""Exit status of `discogan` after the reader of its output has closed it, as of programs in C."""
 
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -30,13 +30,13 @@ STOP_SIGNALS = tuple(
 class InputError(ValueError):
     """What the user gave (a file, a config field, a flag) cannot be used.
 
-    The message is one or two sentences that name the thing, say what was found and what to do.
-    Command-line entry points print it without a traceback and exit with status 2.
+    The message says in one or two sentences what failed, why, and what to do. Commands print it
+    without a traceback and exit with status 2.
     """
 
 
 class DivergedError(RuntimeError):
-    """A loss is not finite: the run has stopped, its checkpoints are good."""
+    """A loss is not finite: the run has stopped, and its checkpoints are intact."""
 
 
 class InterruptedRunError(RuntimeError):
@@ -52,7 +52,7 @@ class InterruptedRunError(RuntimeError):
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came from, the first one first."""
+    """Yields an error and its causes, the first cause first."""
     if error is not None:
         yield from causes(error.__cause__ or error.__context__)
         yield error

@@ -34,7 +34,7 @@ def written(tmp_path_factory):
 
 
 def shown_hue(picture):
-    """Mean hue in degrees, each pixel with the weight of its chroma."""
+    """Returns the mean hue in degrees, pixels weighted by chroma."""
     rgb = picture.reshape(-1, 3).astype(float)
     plane = rgb @ np.exp(2j * np.pi * np.arange(3) / 3)
     return np.degrees(np.angle(plane.sum())) % 360
@@ -180,10 +180,10 @@ def test_edges_are_thin_dark_lines_on_white(drawn, kind):
         assert lines.dtype == np.uint8
         dark = lines[..., 0] < 128
         assert 0.01 < dark.mean() < 0.15, item
-        # Every block of 3×3 keeps some white: nothing is thicker than two pixels.
+        # Every 3×3 block contains white: no line is thicker than two pixels.
         blocks = np.lib.stride_tricks.sliding_window_view(dark, (3, 3))
         assert blocks.all(axis=(-1, -2)).mean() < 1e-4
-        # Each line lies on the object or its rim.
+        # Each line is on the object or its border.
         reach = Image.fromarray((picture.min(-1) < 215).astype(np.uint8) * 255).resize((64, 64))
         near = np.asarray(reach.resize((256, 256), Image.Resampling.BICUBIC)) > 0
         assert (dark & ~near).sum() <= 0.05 * dark.sum()

@@ -1,4 +1,4 @@
-"""The `discogan` command as a whole: quick, quiet, one line for what is wrong."""
+"""The `discogan` command as a whole: fast, few messages, one line for each error."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ print("loaded:", *sorted(new - set(sys.stdlib_module_names)))
 
 
 def test_help_loads_nothing_but_python():
-    """Not NumPy, not absl: a shell that completes, and a person who asks, do not wait."""
+    """Neither NumPy nor absl: completion and help must not make anyone wait."""
     code = [sys.executable, "-c", _HELP, *COMMANDS]
     done = subprocess.run(code, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded: discogan_jax"
@@ -39,7 +39,7 @@ def test_help_loads_nothing_but_python():
         assert f"usage: discogan {name}" in done.stdout
 
 
-# What is typed, and what the one line must name. {dir} is an empty folder, {file} a text file.
+# Command lines and what the error message must name. {dir} is an empty folder, {file} a text file.
 MISTAKES = [
     ("translate {dir}/nowhere x.png --to shoes --out o", ["{dir}/nowhere", "config.json"]),
     ("translate {file} x.png --to shoes --out o", ["{file}"]),
@@ -157,13 +157,13 @@ def test_nobody_reads_on(typed, tmp_path):
     command = [sys.executable, "-m", "discogan_jax.cli", *typed.split()]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
-    # Where nothing is buffered, argparse itself bears what happens to its help.
+    # Without buffering, argparse itself ignores errors when it prints its help.
     assert done.returncode in ((0, 141) if typed == "--help" else (141,))
     assert done.stderr == ""
 
 
 def completed(words, script, where):
-    """What bash offers for the last of some words."""
+    """Returns bash's completions of the last word."""
     code = (
         'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; '
         "[[ $(complete -p discogan) =~ -F\\ ([^ ]+) ]] && ${BASH_REMATCH[1]} discogan "

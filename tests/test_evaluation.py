@@ -1,4 +1,4 @@
-"""The parts of an evaluation, on images whose truth is known."""
+"""The parts of an evaluation, on images with known attributes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Memory that is kept from step to step: in a process of its own, since it cannot be taken back."""
+"""Memory that is kept between steps: in a separate process, since the setting is permanent."""
 
 import subprocess
 import sys

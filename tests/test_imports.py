@@ -1,4 +1,4 @@
-"""The light rooms stay light: other JAX work can import them alone."""
+"""The core modules import quickly, so that other JAX work can use them by themselves."""
 
 import subprocess
 import sys

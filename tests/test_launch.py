@@ -1,4 +1,4 @@
-"""The command line as people mistype it: one clear message, exit code 2, never a traceback."""
+"""Mistyped command lines: one clear message, exit code 2, never a traceback."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ FILES = {
     "nothing.py": DEFAULT,
 }
 
-# What is typed after the command, and what the message must say.
+# Arguments of the command, and what the message must contain.
 MISTAKES = {
     "unknown flag": ("--wrokdir=x", ["'wrokdir'", "workdir"]),
     "unknown section": (
@@ -84,7 +84,7 @@ MISTAKES = {
     "own: nothing returned": ("--config={own}/nothing.py", ["{own}/nothing.py", "get_config()"]),
 }
 
-# These come to light only when the data are looked at.
+# Errors that are found only when the data are read.
 SOURCES = {
     "unknown kind": (
         {"data.source_a": "archve:edges2shoes/photo"},
@@ -112,7 +112,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ended(own, data, tmp_path_factory):
-    """All of these commands, two at a time: exit code, standard output, standard error."""
+    """Runs commands, two at a time; returns exit code, standard output and standard error."""
     cache = tmp_path_factory.mktemp("xla")
     commands = {name: typed.format(own=own).split() for name, (typed, _) in MISTAKES.items()}
     for name, (changes, _) in SOURCES.items():

@@ -1,4 +1,4 @@
-"""What people install and cite: built, installed and used away from the source code."""
+"""The package and its metadata: built, installed and used outside the source tree."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def test_the_version_stands_in_one_place():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Source distribution and wheel, the latter made from the former."""
+    """Builds a source distribution, and a wheel from it."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for path in ROOT.iterdir():
         if path.is_file():
@@ -53,7 +53,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(built, tmp_path_factory):
-    """Python of a new environment with the wheel; what it depends on is borrowed from ours."""
+    """Returns the Python of a new environment with the wheel, sharing our dependencies."""
     venv = tmp_path_factory.mktemp("venv")
     run([sys.executable, "-m", "venv", "--without-pip", venv], venv)
     made = venv / "bin" / "python"
@@ -119,7 +119,7 @@ def test_an_installed_package_is_whole(python, tmp_path):
     assert f"ok      discogan_jax {discogan_jax.__version__}" in found
     here = run([python, "-c", "import discogan_jax.models as m; print(m.__file__)"], tmp_path)
     assert Path(here.strip()).is_relative_to(python.parent.parent)
-    # Types are seen, so a mistake with them is found.
+    # Type annotations are visible, so a type error is found.
     (tmp_path / "mine.py").write_text(
         "from discogan_jax.runs.manifest import steps\nfrom pathlib import Path\n"
         "found: list[int] = steps(Path())\nwrong: list[str] = steps(Path())\n"

@@ -1,4 +1,4 @@
-"""`discogan prepare`: what it leaves is what training takes."""
+"""`discogan prepare`: training uses what it prepared."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SIZE = runs_here.SIZE
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Two folders of pictures, one of them with a file that is none."""
+    """Writes two folders of pictures, one with a file that is not a picture."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for name in ("cats", "dogs"):

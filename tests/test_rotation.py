@@ -1,4 +1,4 @@
-"""The rotation study: short, but from drawings to table and figure; and where points are drawn."""
+"""A short rotation study, from drawings to table and figure; and where points are drawn."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def smaller(config):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """What a short study leaves and says; and the study, to be done again."""
+    """Runs a short study; returns its files, its output, and a function that repeats it."""
     folder = tmp_path_factory.mktemp("study")
     teach, taught = experiment.evaluate.known, []
 
@@ -59,7 +59,7 @@ def test_the_study_in_short(study):
     assert heads.split()[:2] == ["angle", "by"]
     assert parts.split()[:4] == ["variant", "n", "correlation", "correlation"]
     assert [line.split()[0] for line in lines] == names
-    assert len(lines[0].split()) == len(lines[1].split()) - 1  # gan has no way back
+    assert len(lines[0].split()) == len(lines[1].split()) - 1  # gan has no reconstruction
     with Image.open(folder / "run" / "rotation.png") as picture:
         width = plots.LEFT + plots.SIDE + plots.RIGHT
         assert picture.size == (3 * width, plots.TOP + plots.SIDE + plots.BOTTOM)
@@ -113,7 +113,7 @@ def test_the_loss_is_that_of_the_published_rotation_tasks():
 
 
 def pixel(panel, x, y):
-    """The colour at angles in degrees."""
+    """Returns the colour at angles in degrees."""
     scale = plots.SIDE / (2 * figure.EXTENT)
     right, down = (figure.EXTENT + x) * scale, (figure.EXTENT - y) * scale
     return tuple(panel[plots.TOP + round(down), plots.LEFT + round(right)])

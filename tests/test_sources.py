@@ -1,5 +1,6 @@
-"""Every kind of source, from files made here, and the cache that they share."""
+"""Every kind of source, on generated files, and the cache that they share."""
 
+import errno
 import io
 import os
 import shutil
@@ -17,7 +18,7 @@ from discogan_jax.data import cache, sources
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
 
-# In an archive every picture tells its number: by where its line is, and by its grey.
+# Every picture of an archive encodes its number: in the position of its line, and in its grey.
 TRAIN, VAL = (3, 10, 1, 2, 7, 11, 4), (12, 2, 9)
 
 
@@ -129,7 +130,7 @@ def test_an_archive_needs_no_tensorflow_and_once_cached_not_what_it_came_from(tm
 
 
 def test_bad_pictures_of_an_archive_are_left_out_and_named(tmp_path, caplog):
-    """As many as an archive may have; one more and it is refused, and nothing is cached."""
+    """As many as are tolerated; with one more the archive is refused, and nothing is cached."""
     path = write_archive(tmp_path / "edges2shoes.tar.gz")
     options = {"image_size": 64, "data_dir": tmp_path / "data", "archives": path}
     with tarfile.open(path) as tar:
@@ -325,7 +326,10 @@ def test_two_processes_share_one_cache_and_the_dead_leave_nothing(tmp_path):
 
 
 def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
     folder = tmp_path / "arrays" / "name-key"
 
     def write(to, shade=1, meanwhile=False):

@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
     from discogan_jax.evaluation.table import table
-    from discogan_jax.files import write_json
     from discogan_jax.runs import layout
 
     opened = runs.open(arguments.run, arguments.step)
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     extractor = inception.load(arguments.inception) if arguments.inception else None
     rows = evaluate.evaluate(opened, extractor=extractor)
     frame.say(table(rows))
-    path = opened.path / layout.EVALUATION_FILE
-    write_json(path, evaluate.report(opened.step, opened.state, rows))
+    report = evaluate.report(opened.step, opened.state, rows)
+    path = layout.write_evaluation(opened.path, report)
     frame.say(f"step {opened.step}; written to {path}")
     return 0

@@ -19,7 +19,7 @@ from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_DAMAGED
 
 if TYPE_CHECKING:
-    from discogan_jax.runs.overview import Overview
+    from discogan_jax.runs.overview import RunStatus
 
 GAP = "  "
 LEAST_NAME = 12  # characters of it that are shown, however narrow the terminal
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Does the work of the command."""
     from discogan_jax.runs import overview
 
-    found = [run for folder in arguments.folders for run in overview.find(folder)]
+    found = [run for folder in arguments.folders for run in overview.find_runs(folder)]
     if arguments.json:
         print(json.dumps([plain(run) for run in found], indent=2))
     else:
@@ -82,7 +82,7 @@ class Column:
         return max(map(len, (self.head, *self.cells)))
 
 
-def lines(found: "Sequence[Overview]", width: int, now: float) -> list[str]:
+def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
     """The table, and a line for each remark.
 
     Args:
@@ -107,14 +107,14 @@ def lines(found: "Sequence[Overview]", width: int, now: float) -> list[str]:
     return (table if runs else ["no runs"]) + ([""] if remarks else []) + remarks
 
 
-def _columns(runs: "Sequence[Overview]", now: float) -> list[Column]:
-    def column(head: str, rank: int, cell: Callable[["Overview"], str]) -> Column:
+def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
+    def column(head: str, rank: int, cell: Callable[["RunStatus"], str]) -> Column:
         return Column(head, rank, [cell(run) for run in runs])
 
-    def measure(name: str) -> Callable[["Overview"], str]:
+    def measure(name: str) -> Callable[["RunStatus"], str]:
         worse = _WORSE[name][1]
 
-        def cell(run: "Overview") -> str:
+        def cell(run: "RunStatus") -> str:
             values = [v for k, v in run.evaluation.items() if k.rpartition("/")[2] == name]
             return _short(worse(values) if values else None)
 
@@ -177,7 +177,7 @@ def _ago(then: float | None, now: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plain(run: "Overview") -> dict[str, Any]:
+def plain(run: "RunStatus") -> dict[str, Any]:
     """A run as JSON knows it."""
     written = run.written and datetime.fromtimestamp(run.written, UTC).isoformat(timespec="seconds")
     return asdict(run) | {"path": str(run.path), "written": written}

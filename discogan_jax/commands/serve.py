@@ -30,8 +30,10 @@ def add_arguments(parser: frame.Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does the work of the command."""
-    if find_spec("gradio") is None:
-        raise InputError("Gradio is not installed; do: pip install 'discogan_jax[serve]'")
+    if not (find_spec("starlette") and find_spec("uvicorn")):
+        raise InputError(
+            "The page needs Starlette and uvicorn; do: pip install 'discogan_jax[serve]'"
+        )
     from discogan_jax import serve
 
     serve.serve(arguments.run, host=arguments.host, port=arguments.port)

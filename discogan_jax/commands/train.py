@@ -108,11 +108,10 @@ def run(arguments: argparse.Namespace) -> int:
     # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
     host.use_compile_cache()
     from discogan_jax import multihost
-    from discogan_jax.config.schema import flat, from_config
+    from discogan_jax.config.schema import flat, from_config, to_json
 
-    data = from_config(config).data
-    host.keep_freed_memory(data.batch_size * data.image_size**2)
-    from discogan_jax.runs.run import plain
+    settings = from_config(config)
+    host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
     from discogan_jax.train import train_and_evaluate, variants
 
     # What is trained: one run, a study of an experiment, or what --sweep asks for.
@@ -131,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
         say = frame.say if multihost.is_chief() else _say_nothing
-        for field, value in flat(plain(config)).items():
+        for field, value in flat(to_json(settings)).items():
             say(f"{field} = {json.dumps(value)}")
         if arguments.dry_run:
             _describe(config, jobs, say)

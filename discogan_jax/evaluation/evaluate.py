@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from discogan_jax import host, steps
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
@@ -14,8 +15,8 @@ from discogan_jax.errors import InputError
 from discogan_jax.evaluation import attributes, scores, table
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.table import Path, Row
+from discogan_jax.images import in_batches
 from discogan_jax.runs import Run
-from discogan_jax.runs import run as runs_run
 from discogan_jax.state import DiscoGAN, TrainState, generators_only
 
 MAX_IMAGES = 500
@@ -117,7 +118,7 @@ def measure(
     names = dict(zip("ab", s.domains, strict=True))
 
     def make(x: Images, direction: str) -> Images:
-        return runs_run.translate(gan, state, x, direction, batch_size)
+        return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), x, batch_size)
 
     found = _references(about, names)
     for direction in ("ab", "ba") if gan.objective == "discogan" else ("ab",):
@@ -154,7 +155,7 @@ def report(step: int, state: TrainState, found: list[Row]) -> Mapping[str, Any]:
         "step": step,
         "parameters": "raw" if state.ema is None else "averaged",
         "rows": table.as_json(found),
-        "versions": runs_run.versions(),
+        "versions": host.versions(),
     }
 
 

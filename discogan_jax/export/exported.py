@@ -14,8 +14,8 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import onnx, savedmodel, stablehlo
 from discogan_jax.export.format import ABOUT_FILE, About, Format, Program
 from discogan_jax.files import read_json
+from discogan_jax.images import in_batches
 from discogan_jax.runs import Translator
-from discogan_jax.runs.run import in_batches
 from discogan_jax.state import DIRECTIONS, Domains
 
 FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}

@@ -16,7 +16,6 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
 from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.files import write_json
 from discogan_jax.runs import checkpoint, layout
 from discogan_jax.state import DiscoGAN, TrainState
 from discogan_jax.train import samples, writers
@@ -172,7 +171,7 @@ class Recorder:
             logging.warning("step %d is not evaluated: %s", step, error)
             return {}
         report = evaluate.report(step, state, rows)
-        write_json(self.workdir / layout.EVALUATION_FILE, report)
+        layout.write_evaluation(self.workdir, report)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
 
     def record(self, state: TrainState, step: int, numbers: dict[str, float], speed: float) -> None:

@@ -16,9 +16,9 @@ from jaxtyping import Float, UInt8
 from discogan_jax import steps
 from discogan_jax.errors import InputError
 from discogan_jax.files import write_json
+from discogan_jax.host import versions
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
-from discogan_jax.runs.run import versions
 from discogan_jax.state import DiscoGAN, Objective, TrainState, adam
 from experiments.toy import figure as toy_figure
 from experiments.toy import system as toy_system

@@ -19,23 +19,23 @@ from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.state import generators_only
 
 KEPT = 4
-"""So many checkpoints stay open beside the newest one; each takes the memory of its generators."""
+"""Number of checkpoints kept open beside the newest; each takes the memory of its generators."""
 
 EXAMPLES = 8
-"""So many held-out pictures of each domain are shown."""
+"""Number of held-out pictures of each domain that are shown."""
 
 Picture = UInt8[np.ndarray, "S S 3"]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture and what became of it.
+    """Holds a picture and what became of it.
 
     Attributes:
       taken: the picture as the run sees it.
       made: its translation.
       back: the translation's translation back; None where the run has no way back.
-      step: of the checkpoint; None for an exported file.
+      step: that of the checkpoint; None for an exported file.
     """
 
     taken: Picture
@@ -44,13 +44,13 @@ class Shown:
     step: int | None
 
 
-class Shelf:
-    """What a page translates with: a run with all its checkpoints, one of them, or an export.
+class CheckpointCache:
+    """Holds what a page translates with: all checkpoints of a run, one of them, or an export.
 
     Safe to use from several threads. Training may go on in the run meanwhile.
 
     Attributes:
-      newest: what was the newest checkpoint at first; domains and sizes are those of all.
+      newest: the checkpoint that was the newest at first. All have its domains and its size.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -69,14 +69,14 @@ class Shelf:
             self.newest.apply(np.zeros((1, size, size, 3), np.uint8), direction, 1)
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are there now; none if there is no choice."""
+        """Finds the steps of the checkpoints that are there now; none if there is no choice."""
         return manifest.steps(self._path / CHECKPOINTS) if self._has_steps else []
 
-    def at(self, step: float | None) -> Translator:
-        """The checkpoint whose step is nearest.
+    def at(self, step: int | None) -> Translator:
+        """Opens the checkpoint whose step is nearest.
 
         Args:
-          step: where; None takes the newest one.
+          step: the wanted step; None takes the newest one.
 
         Raises:
           InputError: it is damaged, or went away meanwhile.
@@ -93,13 +93,13 @@ class Shelf:
     def _open(self, step: int) -> Translator:
         return _light(exported.open(self._path, step))
 
-    def show(self, picture: Path, direction: str, step: float | None = None) -> Shown:
+    def show(self, picture: bytes, direction: str, step: int | None = None) -> Shown:
         """Translates a picture as `discogan translate` does, and back.
 
         Args:
-          picture: file of any picture; cut to its largest centred square.
+          picture: the bytes of a file; what it shows is cut to its largest centred square.
           direction: one of the translator's.
-          step: near that of the checkpoint.
+          step: that of the checkpoint, or one near it.
 
         Raises:
           InputError: the picture cannot be read, or the checkpoint. The message goes to whoever
@@ -107,25 +107,32 @@ class Shelf:
         """
         try:
             translator = self.at(step)
-            taken = images.fit(images.read(picture), translator.image_size)
         except InputError as error:
-            said = str(error)
-            for folder in (picture.parent, self._path.parent):
-                said = said.replace(f"{folder}{os.sep}", "")
-            raise InputError(said) from error
-        made = images.to_uint8(translator.apply(taken[None], direction, 1))
+            raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
+        taken = images.fit(images.read(picture), translator.image_size)
+        made = _translated(translator, taken, direction)
         back = None
         if direction[::-1] in translator.directions:
-            back = images.to_uint8(translator.apply(made, direction[::-1], 1))[0]
-        return Shown(taken, made[0], back, _step(translator))
+            back = _translated(translator, made, direction[::-1])
+        return Shown(taken, made, back, _step(translator))
 
     def examples(self) -> Mapping[str, UInt8[np.ndarray, "N S S 3"]]:
-        """Held-out pictures by domain, of those that can be translated; none if not here."""
+        """Finds held-out pictures of the domains that can be translated; none if not here."""
         if not isinstance(self.newest, Run):
             return {}
         found = build.prepared_images(self.newest.settings)
         sources = [direction[0] for direction in self.newest.directions]
         return {d: np.asarray(found[d].val[:EXAMPLES]) for d in sources if d in found}
+
+
+def _translated(translator: Translator, picture: Picture, direction: str) -> Picture:
+    made = translator.apply(picture[None], direction, 1)[0]
+    try:
+        return images.to_uint8(made)
+    except ValueError as error:
+        raise InputError(
+            f"The checkpoint makes no picture of this one ({error}): choose another step."
+        ) from error
 
 
 def _light(translator: Translator) -> Translator:

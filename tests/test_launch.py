@@ -48,7 +48,7 @@ MISTAKES = {
     ),
     "no number": (
         "--config.optim.learning_rate=nan --workdir={own}/run",
-        ["config.optim.learning_rate must be a finite number, not nan"],
+        ["config.optim.learning_rate must be of type float, not 'nan'"],
     ),
     "too many steps": (
         "--config.train.steps=99999999999 --workdir={own}/run",

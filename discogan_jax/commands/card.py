@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.runs import layout
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
@@ -64,6 +63,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
     """
     from discogan_jax.commands import card_text
     from discogan_jax.files import read_json, replacing_folder, write_json
+    from discogan_jax.runs import layout
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
@@ -113,6 +113,7 @@ def _without_places(checkpoint: Path) -> None:
 def _evaluation(run: "Run") -> dict[str, Any] | None:
     """What was measured of this very state, if anything was."""
     from discogan_jax.files import read_json
+    from discogan_jax.runs import layout
 
     path = run.path / layout.EVALUATION_FILE
     try:
@@ -131,5 +132,7 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
 
 def _grid(run: "Run") -> Path | None:
     """The last grid up to this step."""
+    from discogan_jax.runs import layout
+
     grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

@@ -9,7 +9,6 @@ import difflib
 import io
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -34,7 +33,6 @@ exit codes:
 
 Run = Callable[[argparse.Namespace], int]
 
-_FIELD = re.compile(r"--(no)?config\.")
 # What fails in the threads of these is raised in the training loop, too.
 _RAISED_ANYWAY = {"orbax", "clu", "asyncio"}
 _MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own message
@@ -70,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         takes_fields = hasattr(parsed, "fields")
         for word in rest:
             name = word.partition("=")[0]
-            if word.startswith("-") and not (takes_fields and _FIELD.match(word)):
+            if word.startswith("-") and not (takes_fields and word.startswith("--config.")):
                 known = [*parsed.parser._option_string_actions]
                 nearest = difflib.get_close_matches(name, known, n=1)
                 advice = f": did you mean {nearest[0]}?" if nearest else ""
@@ -158,7 +156,9 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
 
 def _bug(error: BaseException) -> str:
     """One line about an error that nobody foresaw."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is `main`
+    here = str(Path(__file__).parents[1])
+    place = next((f for f in reversed(frames) if f.filename.startswith(here)), frames[-1])
     text = " ".join(str(error).split())[:_MAX_MESSAGE]
     return (
         f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno}). "
@@ -177,7 +177,8 @@ class _Signals:
         self.came: list[signal.Signals] = []
         self._repeated = False
         for number in errors.STOP_SIGNALS:
-            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            # Under nohup, SIGHUP is ignored, and must stay so.
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._stop)
         sys.unraisablehook = self._unraisable
 

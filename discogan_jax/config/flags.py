@@ -1,13 +1,15 @@
 """The arguments of a command that name a config, and the config that they describe."""
 
 import argparse
+import ast
 import os
+import runpy
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discogan_jax.errors import InputError, causes
+from discogan_jax.errors import InputError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -98,29 +100,60 @@ def load(file: Path | str, fields: Sequence[str] = ()) -> "ConfigDict":
     """Runs a config file and changes fields of its config.
 
     Args:
-      file: config file.
+      file: config file; what follows a colon is passed to its `get_config`.
       fields: ``--config.FIELD=VALUE`` each.
 
     Raises:
       InputError: the config file or one of the fields is wrong.
     """
-    from absl import flags
-    from ml_collections import ConfigDict, config_flags
+    from ml_collections import ConfigDict
 
-    values, argv = flags.FlagValues(), ["", f"--config={file}", *fields]
+    path, *argument = str(file).split(":", 1)
+    if not Path(path).is_file():
+        names = ", ".join(f"{name}.py" for name in shipped())
+        raise InputError(f"--config={path}: there is no such file; this package has {names}")
     try:
-        config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
-        rest = values(argv)
-        # A file that could not be read shows at the first look inside.
-        if not (hasattr(values.config, "items") and isinstance(values.config, ConfigDict)):
-            raise TypeError("get_config() returns no ConfigDict")
-    except Exception as error:  # anything, since the user's config file is run here
-        raise InputError(_mistake(error, file, fields)) from error
-    if len(rest) > 1:
-        raise InputError(
-            f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100"
-        )
-    return values.config
+        get_config = runpy.run_path(path).get("get_config")
+        config = get_config(*argument) if get_config else None
+    except Exception as error:  # anything, since the user's file is run here
+        raise InputError(f"--config={path}: {_mistake(error, path)}") from error
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"--config={path} needs a function get_config() that returns a ConfigDict")
+    for field in fields:
+        _set(config, field)
+    return config
+
+
+def _mistake(error: Exception, path: str) -> str:
+    """Describes an error in a config file to whoever wrote it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next(frame.lineno for frame in reversed(frames) if frame.filename == path)
+    return f"line {line}: {type(error).__name__}: {error}"
+
+
+def _set(config: "ConfigDict", argument: str) -> None:
+    """Changes the field of a config that an argument names."""
+    from discogan_jax.config import validate  # imports JAX: seconds
+    from discogan_jax.config.schema import Domains, Settings
+
+    name, equals, text = argument.removeprefix("--config.").partition("=")
+    if not argument.startswith("--"):
+        raise InputError(f"unexpected argument {name!r}: fields look like --config.train.steps=100")
+    try:
+        field = validate.find(Settings, name)
+        if not equals:
+            raise InputError(f"a value is missing: --config.{name}=VALUE")
+        if field.type is Domains:
+            value = ast.literal_eval(text)
+        else:
+            # Python's words are understood, too: True, None.
+            words = field.type is bool or text == "None"
+            value = validate.parse(field, text.lower() if words else text)
+    except (InputError, ValueError, SyntaxError) as error:
+        raise InputError(f"{argument}: {error}") from error
+    config.update_from_flattened_dict({name: value})
 
 
 def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
@@ -134,51 +167,3 @@ def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
         names = tuple(Path(os.path.realpath(folder)).name for folder in folders)
         usable = names[0] != names[1] and all(name and name.isprintable() for name in names)
         config.domains = names if usable else ("a", "b")
-
-
-def _mistake(error: Exception, file: Path | str, fields: Sequence[str]) -> str:
-    """Describes what is wrong with the config file or the fields to whoever wrote them."""
-    if place := _place_in_config_file(error):
-        return f"--config={file}: {place}"
-    if not Path(str(file).partition(":")[0]).is_file():
-        names = ", ".join(f"{name}.py" for name in shipped())
-        return f"--config={file}: there is no such file; this package has {names}"
-    text = _text(error)
-    if "get_config" in text:
-        return f"--config={file} needs a function get_config() that returns a ConfigDict"
-    return f"{_unknown_field(fields) or text}\nSee --help and the fields in the config file."
-
-
-def _place_in_config_file(error: Exception) -> str | None:
-    """Line and kind of an error in the config file, if it comes from there."""
-    for cause in causes(error):
-        if isinstance(cause, SyntaxError):
-            return f"{cause.filename}, line {cause.lineno}: {cause.msg}"
-        # ml_collections names the module of the file so.
-        lines = [
-            line
-            for frame, line in traceback.walk_tb(cause.__traceback__)
-            if frame.f_globals.get("__name__") == "config_config"
-        ]
-        if lines:
-            return f"line {lines[-1]}: {type(cause).__name__}: {_text(cause)}"
-    return None
-
-
-def _unknown_field(fields: Sequence[str]) -> str | None:
-    """Describes the first field that no config has."""
-    from discogan_jax.config.schema import check_name  # imports JAX: seconds
-
-    for field in fields:
-        name = field.partition("=")[0].partition(".")[2]
-        if name:
-            try:
-                check_name(name)
-            except InputError as error:
-                return f"{field}: {error}"
-    return None
-
-
-def _text(error: BaseException) -> str:
-    """An error's message: that of a KeyError is quoted as a whole, that of an OSError is not."""
-    return str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()

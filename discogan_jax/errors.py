@@ -1,6 +1,7 @@
-"""How things end that are nobody's bug: a mistake in the input, a divergence, a signal."""
+"""Expected failures (invalid input, divergence, interruption), their exit statuses and messages."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Collection, Iterator
 
 EXIT_INPUT = 2
 """Exit status of every command after a mistake in its input."""
@@ -19,6 +20,10 @@ EXIT_STOPPED = 130
 
 EXIT_CUT_OFF = 141
 """Exit status of `discogan` after what it writes to was closed, as of a program in C."""
+
+
+MAX_CHOICES = 20
+"""The number of choices that a message about an unknown one lists."""
 
 
 class InputError(ValueError):
@@ -50,3 +55,23 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     if error is not None:
         yield from causes(error.__cause__ or error.__context__)
         yield error
+
+
+def choose(value: str, choices: Collection[str], what: str) -> str:
+    """Returns a word if it is one of the choices.
+
+    Args:
+      value: the word.
+      choices: the words that are allowed.
+      what: the kind of thing that the word names, for the message.
+
+    Raises:
+      InputError: the word is not allowed; the message suggests the nearest choice and lists them.
+    """
+    if value in choices:
+        return value
+    found = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {found[0]!r}? There" if found else "there"
+    shown = sorted(difflib.get_close_matches(value, choices, n=MAX_CHOICES, cutoff=0.0))
+    more = f" and {len(choices) - len(shown):,} more" if len(shown) < len(choices) else ""
+    raise InputError(f"there is no {what} {value!r}; {hint} are {', '.join(shown)}{more}.")

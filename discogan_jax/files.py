@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, keep: Callable[[], bool] | None = None) -> Iterator[Path]:
     """Lets a folder appear complete or not at all.
 
     Args:
       path: the folder; one that is there is replaced.
+      keep: asked at the end whether to leave the folder that is there as it is.
 
     Yields:
       A hidden name beside it, to make; renamed once the body has ended without an error.
@@ -50,9 +51,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         yield temporary
-        if path.exists():
-            remove_folder(path)
-        temporary.rename(path)
+        if keep is None or not keep():
+            if path.exists():
+                remove_folder(path)
+            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.data import catalogue
-from discogan_jax.data.catalogue import archive, items, outlines, painting
+from discogan_jax.data.catalogue import __main__, archive, items, outlines, painting
 from discogan_jax.errors import InputError
 
 KINDS = ("bags", "shoes")
@@ -277,9 +277,9 @@ def test_impossible_numbers_and_places_are_refused(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     arguments = [str(tmp_path), "--train", "1", "--val", "1", "--seed", "5"]
-    assert archive.main(arguments) == 0
+    assert __main__.main(arguments) == 0
     assert "edges2shoes.tar.gz: 1 train + 1 val, seed 5" in capsys.readouterr().out
-    assert archive.main([str(tmp_path), "--train", "0"]) == 2
+    assert __main__.main([str(tmp_path), "--train", "0"]) == 2
     assert "train is 0" in capsys.readouterr().err
 
 

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discogan_jax import images, runs
-from discogan_jax.data import decode, sources
+from discogan_jax.data import sources
 from discogan_jax.data.pix2pix import tar
+from discogan_jax.data.pix2pix.source import write_archive
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -93,7 +94,7 @@ def written(tmp_path, members):
     path.write_bytes(gzip.compress(fuzz.tar(members), 1))
     target.mkdir(exist_ok=True)
     options = {"image_size": 16, "right": True, "thicken": False, "half": None}
-    decode.write_archive(target, path, fuzz.ARCHIVE, **options)
+    write_archive(target, path, fuzz.ARCHIVE, **options)
     return [len(np.load(target / f"{split}.npy")) for split in ("train", "val")]
 
 

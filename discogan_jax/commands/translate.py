@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from discogan_jax import images
-from discogan_jax.data.kinds import pictures_below
+from discogan_jax.data.folder import pictures_below
 from discogan_jax.errors import InputError
 from discogan_jax.runs import Translator
 from discogan_jax.runs import run as runs_run

@@ -55,12 +55,12 @@ def sources_of(s: Settings) -> dict[str, dict[str, Any]]:
     return {d: {"source": source, **common} for d, source in named.items()}
 
 
-def images(s: Settings) -> dict[str, sources.Images]:
+def images(s: Settings) -> dict[str, sources.Splits]:
     """Both domains' images, from their sources or from the cache."""
     return {d: sources.load(**source) for d, source in sources_of(s).items()}
 
 
-def prepared_images(s: Settings) -> dict[str, sources.Images]:
+def prepared_images(s: Settings) -> dict[str, sources.Splits]:
     """The domains' images that are in the cache; unlike `images`, this waits for nothing."""
     named = {"a": s.data.source_a, "b": s.data.source_b}
     find = partial(
@@ -74,13 +74,13 @@ def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
     """Per domain and split, what its images are known to show: drawn ones alone have that."""
     named = {"a": s.data.source_a, "b": s.data.source_b}
     found = {
-        d: sources.described(source, data_dir=s.data_dir, archives=s.archives)
+        d: sources.items(source, data_dir=s.data_dir, archives=s.archives)
         for d, source in named.items()
     }
     return {d: items for d, items in found.items() if items is not None}
 
 
-def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
+def order(s: Settings, loaded: Mapping[str, sources.Splits]) -> Order:
     """The order in which a run sees its training images.
 
     Raises:

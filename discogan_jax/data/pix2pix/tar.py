@@ -12,7 +12,7 @@ from typing import TypeVar
 from absl import logging
 from PIL import Image
 
-from discogan_jax.data.pix2pix.archives import Archive, missing
+from discogan_jax.data.pix2pix.archives import PublishedArchive, missing
 from discogan_jax.errors import InputError
 
 MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
@@ -57,7 +57,7 @@ class _Bounded:
 
 
 def members(
-    path: Path, archive: Archive, on_bytes: Callable[[int], object] | None = None
+    path: Path, archive: PublishedArchive, on_bytes: Callable[[int], object] | None = None
 ) -> Iterator[Member]:
     """Streams the images out of a tar.gz; nothing is unpacked to the disk or kept.
 
@@ -111,7 +111,7 @@ def members(
         raise InputError(f"{path} cannot be read: {error}.") from error
 
 
-def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
+def _judge(info: tarfile.TarInfo, archive: PublishedArchive, path: Path) -> str | None:
     """The split of an image, or None for what is passed over; refuses what is dangerous."""
     parts = [part for part in info.name.split("/") if part not in ("", ".")]
     said = f"{path} holds {info.name[:200]!r}, "
@@ -137,7 +137,7 @@ def _judge(info: tarfile.TarInfo, archive: Archive, path: Path) -> str | None:
 class Tally:
     """Which images of one split are usable; the others are counted, and named in the log."""
 
-    def __init__(self, path: Path, archive: Archive, split: str):
+    def __init__(self, path: Path, archive: PublishedArchive, split: str):
         self.path, self.archive, self.split = path, archive, split
         self.names: set[str] = set()
         self.bad: list[str] = []
@@ -175,7 +175,10 @@ class Tally:
 
 
 def images(
-    path: Path, archive: Archive, split: str, on_bytes: Callable[[int], object] | None = None
+    path: Path,
+    archive: PublishedArchive,
+    split: str,
+    on_bytes: Callable[[int], object] | None = None,
 ) -> Iterator[Member]:
     """The usable images of one split.
 
@@ -199,7 +202,7 @@ def images(
 
 
 def decode(
-    member: Member, archive: Archive, use: Callable[[Image.Image], T]
+    member: Member, archive: PublishedArchive, use: Callable[[Image.Image], T]
 ) -> tuple[T | None, str]:
     """Opens an image and has it decoded.
 

@@ -72,7 +72,7 @@ class Parameters:
     def record(self, kind: str) -> dict[str, Any]:
         """Returns the parameters of one kind as JSON can hold them."""
         tilts = [float(bound) for bound in self.tilt_range]
-        return {**vars(self), "tilt_range": tilts, "kind": kind, "version": _VERSION}
+        return {"version": _VERSION, **vars(self), "tilt_range": tilts, "kind": kind}
 
     def items(self, kind: str) -> dict[str, Item]:
         """Returns what every drawing of a kind shows, by the name of its file."""

@@ -13,8 +13,6 @@ from discogan_jax.errors import InputError
 
 PATTERNS = ("plain", "stripes", "dots", "checks")
 TILT_RANGE = (-12.0, 12.0)
-STYLES = {"bags": outlines.BAGS, "shoes": outlines.SHOES}
-"""The outlines of every style of each kind."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Item:
 
     Attributes:
       kind: 'bags' or 'shoes'.
-      style: 'tote', 'sneaker', ...: a key of `outlines.BAGS` or `outlines.SHOES`.
+      style: 'tote', 'sneaker', ...: a key of `outlines.styles(kind)`.
       hue: of the main colour, degrees in [0, 360).
       second_hue: of straps, trims and the pattern, degrees.
       lightness: of the main colour, 0 to 1 (HLS).
@@ -69,7 +67,7 @@ def describe(
     Raises:
       InputError: if there is no such kind, or the range is upside down.
     """
-    if kind not in STYLES:
+    if kind not in outlines.KINDS:
         raise InputError(f"The catalogue draws 'bags' and 'shoes', not {kind!r}.")
     low, high = tilt_range
     if not low <= high:
@@ -77,7 +75,7 @@ def describe(
     # Of Python's generators only random() is promised to give the same values in every version.
     draw = random.Random(f"{seed}/{kind}/{index}").random
     hue = 360 * draw()
-    styles = tuple(STYLES[kind])
+    styles = tuple(outlines.styles(kind))
     # Neighbouring hues to either side, or the opposite one.
     turn = (35.0, -35.0, 180.0)[int(3 * draw())]
     return Item(
@@ -128,7 +126,7 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
         "rubber": (240, 238, 233),
         "metal": (222, 190, 120),
     }
-    return painting.paint(STYLES[item.kind][item.style], colours, item.pattern, place)
+    return painting.paint(outlines.styles(item.kind)[item.style], colours, item.pattern, place)
 
 
 def _rgb(hue: float, lightness: float, saturation: float) -> painting.Colour:

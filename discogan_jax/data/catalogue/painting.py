@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from discogan_jax.data.catalogue.parts import Part, Points, sample
+from discogan_jax.data.catalogue.outlines import Part, Points, sample
 
 Colour = tuple[int, int, int]
 Place = Callable[[float, float], tuple[float, float]]

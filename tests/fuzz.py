@@ -24,7 +24,8 @@ from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.data.pix2pix import archives
-from discogan_jax.data.pix2pix.source import write_archive
+from discogan_jax.data.pix2pix.source import ArchiveSide
+from discogan_jax.data.source import Places
 from discogan_jax.errors import InputError
 
 SEED = 20171
@@ -219,10 +220,10 @@ def try_archive(data, folder):
     path, target = Path(folder, "edges2shoes.tar.gz"), Path(folder, "target")
     path.write_bytes(data)
     target.mkdir(exist_ok=True)
-    options = {"image_size": 16, "right": True, "thicken": False, "half": None}
+    photos = ArchiveSide("edges2shoes/photo", ARCHIVE, "photo")
     with watched(target) as outside:
         try:
-            write_archive(target, path, ARCHIVE, **options)
+            photos.write(target, 16, Places(target, path))
         except InputError as error:
             if str(path) not in str(error):
                 outside.append(f"the message does not name the file: {error}")

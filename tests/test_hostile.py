@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from discogan_jax import images, runs
 from discogan_jax.data import sources
 from discogan_jax.data.pix2pix import tar
-from discogan_jax.data.pix2pix.source import write_archive
+from discogan_jax.data.pix2pix.source import ArchiveSide
+from discogan_jax.data.source import Places
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -93,8 +94,8 @@ def written(tmp_path, members):
     path, target = tmp_path / "edges2shoes.tar.gz", tmp_path / "target"
     path.write_bytes(gzip.compress(fuzz.tar(members), 1))
     target.mkdir(exist_ok=True)
-    options = {"image_size": 16, "right": True, "thicken": False, "half": None}
-    write_archive(target, path, fuzz.ARCHIVE, **options)
+    photos = ArchiveSide("edges2shoes/photo", fuzz.ARCHIVE, "photo")
+    photos.write(target, 16, Places(tmp_path, path))
     return [len(np.load(target / f"{split}.npy")) for split in ("train", "val")]
 
 

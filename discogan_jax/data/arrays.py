@@ -13,28 +13,19 @@ from discogan_jax.files import expanded
 class Arrays(Source):
     """A folder with `train.npy` and `val.npy`; nothing is decoded and nothing cached."""
 
+    kind = "arrays"
     grammar = "arrays:DIR"
-    path: Path
+    private = True
 
     @classmethod
     def parse(cls, text: str) -> "Arrays | None":
         """Creates it from the folder's path."""
-        return cls(expanded(text)) if text else None
-
-    @property
-    def label(self) -> str:
-        """The folder's own name alone: the path may be private."""
-        return f"arrays:{self.path.name}"
-
-    @property
-    def licence(self) -> str:
-        """Nothing is known of them."""
-        return "pictures of whoever trained this, whose terms only they know"
+        return cls(text) if text else None
 
     def cache_folder(self, image_size: int, places: Places) -> Path:
         """Returns the folder itself."""
-        return self.path
+        return expanded(self.text)
 
     def load(self, image_size: int, places: Places) -> Splits:
         """Maps the two arrays into memory."""
-        return cache.open_arrays(self.path, image_size)
+        return cache.open_arrays(expanded(self.text), image_size)

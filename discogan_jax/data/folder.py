@@ -26,32 +26,23 @@ class _Listing(NamedTuple):
 class Folder(CachedSource):
     """Pictures of any kind below a folder."""
 
+    kind = "folder"
     grammar = "folder:PATH"
-    path: Path
+    private = True
 
     @classmethod
     def parse(cls, text: str) -> "Folder | None":
         """Creates it from the folder's path."""
-        return cls(expanded(text)) if text else None
+        return cls(text) if text else None
 
     @property
     def label(self) -> str:
         """The name of the folder that the path leads to."""
         return f"folder:{self._listing.root.name}"
 
-    @property
-    def public_name(self) -> str:
-        """The folder's own name alone: the path may be private."""
-        return f"folder:{self.path.name}"
-
-    @property
-    def licence(self) -> str:
-        """Nothing is known of them."""
-        return "pictures of whoever trained this, whose terms only they know"
-
     @cached_property
     def _listing(self) -> _Listing:
-        path = self.path
+        path = expanded(self.text)
         try:
             root = path.resolve(strict=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: links that form a circle

@@ -28,37 +28,39 @@ class Places:
     archives: Path | None
 
 
+@dataclass(frozen=True)
 class Source(ABC):
-    """A source of pictures, as its text describes it.
+    """A source of pictures: `KIND:TEXT`.
 
     Creating one is free of side effects: no file is read, nothing is downloaded, drawn or decoded.
 
     Attributes:
-      grammar: the forms of its text, for messages.
+      kind: the word before the colon.
+      grammar: the forms of the whole, for messages.
+      private: whether the text is a path of this machine, of which only the end may be published.
       drawn: whether this library draws the pictures, so that anyone may publish them.
+      text: what follows the colon.
     """
 
+    kind: ClassVar[str]
     grammar: ClassVar[str]
+    private: ClassVar[bool] = False
     drawn: ClassVar[bool] = False
+    text: str
 
     @classmethod
     @abstractmethod
     def parse(cls, text: str) -> "Source | None":
-        """Creates a source from what follows `KIND:`; returns None if a part is missing.
+        """Creates a source from what follows the colon; returns None if a part is missing.
 
         Raises:
           InputError: a part is not known.
         """
 
     @property
-    @abstractmethod
-    def label(self) -> str:
-        """Its text, shortened where that is long; a part of the cache folder's name."""
-
-    @property
     def public_name(self) -> str:
-        """Its text without the private part of a path, for publication."""
-        return self.label
+        """The source without what is private, for publication."""
+        return f"{self.kind}:{Path(self.text).name if self.private else self.text}"
 
     @property
     def dataset(self) -> str | None:
@@ -66,9 +68,9 @@ class Source(ABC):
         return None
 
     @property
-    @abstractmethod
     def licence(self) -> str:
         """What is known of the origin and the terms of its pictures; ends a sentence."""
+        return "pictures of whoever trained this, whose terms only they know"
 
     def pairs_with(self, other: "Source") -> bool:
         """Whether held-out picture i is the partner of the other source's held-out picture i."""
@@ -97,6 +99,11 @@ class Source(ABC):
 
 class CachedSource(Source):
     """A source whose pictures are decoded once, into a folder named after all its facts."""
+
+    @property
+    def label(self) -> str:
+        """The readable part of the cache folder's name."""
+        return f"{self.kind}:{self.text}"
 
     @abstractmethod
     def facts(self, places: Places) -> dict[str, Any]:

@@ -33,11 +33,7 @@ from discogan_jax.errors import InputError, choose
 from discogan_jax.files import expanded
 
 KINDS: dict[str, type[Source]] = {
-    "archive": ArchiveSide,
-    "folder": Folder,
-    "tfds": Tfds,
-    "catalogue": Catalogue,
-    "arrays": Arrays,
+    source.kind: source for source in (ArchiveSide, Folder, Tfds, Catalogue, Arrays)
 }
 """The kinds of sources, by the word before the colon."""
 

@@ -23,6 +23,7 @@ class Tfds(CachedSource):
       val: name or slice of the held-out split; None for the end of `train`.
     """
 
+    kind = "tfds"
     grammar = "tfds:NAME[/CONFIG][:VERSION]:TRAIN_SPLIT[:VAL_SPLIT]"
     name: str
     train: str
@@ -36,12 +37,7 @@ class Tfds(CachedSource):
             parts[:2] = [":".join(parts[:2])]
         if len(parts) not in (2, 3) or not all(parts):
             return None
-        return cls(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
-
-    @property
-    def label(self) -> str:
-        """Its text."""
-        return ":".join(filter(None, ("tfds", self.name, self.train, self.val)))
+        return cls(text, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
 
     @property
     def dataset(self) -> str:

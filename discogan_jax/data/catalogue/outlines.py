@@ -65,9 +65,12 @@ def _part(line: str) -> Part:
     words = line.split()
     start = next(i for i, word in enumerate(words) if word in ("M", "O", "R"))
     options = dict(word.split("=") for word in words[1:start])
-    numbers = {name: float(value) for name, value in options.items() if name != "role"}
-    part = _PARTS[words[0]]._replace(path=" ".join(words[start:]), **numbers)
-    return part._replace(role=options.get("role", part.role))
+    part = _PARTS[words[0]]._replace(path=" ".join(words[start:]))
+    return part._replace(
+        role=options.get("role", part.role),
+        width=float(options.get("width", part.width)),
+        relief=float(options.get("relief", part.relief)),
+    )
 
 
 @functools.cache

@@ -6,35 +6,26 @@ from typing import Any
 
 from discogan_jax.data.catalogue import archive
 from discogan_jax.data.catalogue.items import Item
-from discogan_jax.data.pix2pix import source as pix2pix
 from discogan_jax.data.pix2pix.archives import ARCHIVES
+from discogan_jax.data.pix2pix.source import ArchiveSide
 from discogan_jax.data.source import CachedSource, Places
 from discogan_jax.errors import choose
 
-_CATALOGUE = archive.Parameters()
+_PARAMETERS = archive.Parameters()
 
 
 @dataclass(frozen=True)
 class Catalogue(CachedSource):
-    """The photo side of one of the drawn archives.
+    """The photo side of one of the drawn archives."""
 
-    Attributes:
-      kind: 'bags' or 'shoes'.
-    """
-
+    kind = "catalogue"
     grammar = "catalogue:bags or catalogue:shoes"
     drawn = True
-    kind: str
 
     @classmethod
     def parse(cls, text: str) -> "Catalogue":
         """Creates it from the word for what is drawn."""
         return cls(choose(text, archive.ARCHIVES, "drawn domain"))
-
-    @property
-    def label(self) -> str:
-        """Its text."""
-        return f"catalogue:{self.kind}"
 
     @property
     def licence(self) -> str:
@@ -43,22 +34,16 @@ class Catalogue(CachedSource):
 
     def facts(self, places: Places) -> dict[str, Any]:
         """Returns the parameters of the drawings."""
-        return {"catalogue": _CATALOGUE.record(self.kind)}
+        return {"catalogue": _PARAMETERS.record(self.text)}
 
     def write(self, folder: Path, image_size: int, places: Places) -> None:
         """Draws the archives if they do not exist, and decodes the photos of one of them."""
-        paths = archive.write_archives(places.data_dir / "catalogue")
-        name = archive.ARCHIVES[self.kind]
-        pix2pix.write_archive(
-            folder,
-            paths[name],
-            ARCHIVES[name],
-            image_size=image_size,
-            right=True,
-            thicken=False,
-            half=None,
-        )
+        archives = places.data_dir / "catalogue"
+        archive.write_archives(archives)
+        name = archive.ARCHIVES[self.text]
+        photos = ArchiveSide(f"{name}/photo", ARCHIVES[name], "photo")
+        photos.write(folder, image_size, Places(places.data_dir, archives))
 
     def items(self, places: Places) -> dict[str, list[Item]]:
         """Returns what the drawings show."""
-        return archive.by_split(_CATALOGUE.items(self.kind))
+        return archive.by_split(_PARAMETERS.items(self.text))

@@ -34,6 +34,7 @@ class ArchiveSide(CachedSource):
       half: 'first' or 'second', the part of the training files that is used; None for all.
     """
 
+    kind = "archive"
     grammar = "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second"
     archive: PublishedArchive
     side: str
@@ -48,12 +49,7 @@ class ArchiveSide(CachedSource):
         archive = archives.find(parts[0])
         side = choose(parts[1], (archive.left, archive.right), f"side of {archive.name}")
         half = choose(parts[2], _HALVES, "half of the training files") if parts[2:] else None
-        return cls(archive, side, half)
-
-    @property
-    def label(self) -> str:
-        """Its text."""
-        return "archive:" + "/".join(filter(None, (self.archive.name, self.side, self.half)))
+        return cls(text, archive, side, half)
 
     @property
     def dataset(self) -> str:
@@ -77,18 +73,6 @@ class ArchiveSide(CachedSource):
             "origin": origin,
         }
 
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
-        """Decodes the side; downloads the archive first if need be."""
-        write_archive(
-            folder,
-            self._path(places),
-            self.archive,
-            image_size=image_size,
-            right=self.side == self.archive.right,
-            thicken=self.side == "edges",
-            half=self.half,
-        )
-
     def pairs_with(self, other: Source) -> bool:
         """Whether the other is the other side; halves are halves of the training files alone."""
         return (
@@ -106,6 +90,55 @@ class ArchiveSide(CachedSource):
             items["train"] = _chosen(items["train"], self.half)
         return items
 
+    def write(self, folder: Path, image_size: int, places: Places) -> None:
+        """Decodes the side in one pass over the archive; downloads that first if need be.
+
+        Rows are sorted by the numbers in the file names. So are those of the other side: row i of
+        one is the partner of row i of the other, unless halves were chosen.
+
+        Args:
+          folder: an empty folder for the two files.
+          image_size: side of the square pictures.
+          places: locations of the archives.
+
+        Raises:
+          InputError: the archive is not found, it is damaged, or too many of its pictures are.
+        """
+        path, archive = self._path(places), self.archive
+        cut = partial(
+            _cut,
+            image_size=image_size,
+            right=self.side == archive.right,
+            thicken=self.side == "edges",
+        )
+        tallies = {split: tar.Tally(path, archive, split) for split in _SPLITS}
+        raw = {split: folder / f"{split}.raw" for split in _SPLITS}
+        names: dict[str, list[str]] = {split: [] for split in _SPLITS}
+        # How many pictures there are is known only at the end of the stream.
+        with ExitStack() as stack, decode.progress_bar(archive.name, path.stat().st_size) as bar:
+            files = {split: stack.enter_context(raw[split].open("wb")) for split in _SPLITS}
+            found = tar.members(path, archive, lambda read: bar.update(read - bar.n))
+            wanted = (member for member in found if member.split in _SPLITS)
+            decoded = decode.map_ahead(lambda member: tar.decode(member, archive, cut), wanted)
+            for member, (picture, fault) in decoded:
+                if tallies[member.split].take(member.name, fault):
+                    assert picture is not None
+                    files[member.split].write(picture.tobytes())
+                    names[member.split].append(member.name)
+        for split in _SPLITS:
+            tallies[split].close()
+            numbers = [_numbers(name) for name in names[split]]
+            rows = sorted(range(len(numbers)), key=numbers.__getitem__)
+            if split == "train":
+                rows = _chosen(rows, self.half)
+            if not rows:
+                raise InputError(f"{path} has too few pictures to take the {self.half} half of.")
+            shape = (len(numbers), image_size, image_size, 3)
+            pictures = np.memmap(raw[split], np.uint8, "r", shape=shape)
+            cache.write_rows(pictures, rows, folder / f"{split}.npy")
+            del pictures
+            raw[split].unlink()
+
     def _path(self, places: Places) -> Path:
         return archives.locate(self.archive.name, places.archives, places.data_dir)
 
@@ -113,63 +146,6 @@ class ArchiveSide(CachedSource):
 def _chosen(rows: list[T], half: str | None) -> list[T]:
     middle = len(rows) // 2
     return {None: rows, "first": rows[:middle], "second": rows[middle:]}[half]
-
-
-def write_archive(
-    folder: Path,
-    path: Path,
-    archive: PublishedArchive,
-    *,
-    image_size: int,
-    right: bool,
-    thicken: bool,
-    half: str | None,
-) -> None:
-    """Decodes one side of the pairs of an archive, in one pass over it, on all cores.
-
-    Rows are sorted by the numbers in the file names. So are those of the other side: row i of one
-    is the partner of row i of the other, unless halves were chosen.
-
-    Args:
-      folder: the folder for `train.npy` and `val.npy`.
-      path: the tar.gz file.
-      archive: the archive that it should be.
-      image_size: side of the square pictures.
-      right: whether to take the right one of the two pictures.
-      thicken: whether to make dark lines two pixels thicker first, as line drawings need.
-      half: 'first' or 'second' to keep that half of the training files.
-
-    Raises:
-      InputError: the archive is damaged, or too many of its pictures are.
-    """
-    cut = partial(_cut, image_size=image_size, right=right, thicken=thicken)
-    tallies = {split: tar.Tally(path, archive, split) for split in _SPLITS}
-    raw = {split: folder / f"{split}.raw" for split in _SPLITS}
-    names: dict[str, list[str]] = {split: [] for split in _SPLITS}
-    # How many pictures there are is known only at the end of the stream.
-    with ExitStack() as stack, decode.progress_bar(archive.name, path.stat().st_size) as bar:
-        files = {split: stack.enter_context(raw[split].open("wb")) for split in _SPLITS}
-        found = tar.members(path, archive, lambda read: bar.update(read - bar.n))
-        wanted = (member for member in found if member.split in _SPLITS)
-        decoded = decode.map_ahead(lambda member: tar.decode(member, archive, cut), wanted)
-        for member, (picture, fault) in decoded:
-            if tallies[member.split].take(member.name, fault):
-                assert picture is not None
-                files[member.split].write(picture.tobytes())
-                names[member.split].append(member.name)
-    for split in _SPLITS:
-        tallies[split].close()
-        numbers = [_numbers(name) for name in names[split]]
-        rows = sorted(range(len(numbers)), key=numbers.__getitem__)
-        if split == "train":
-            rows = _chosen(rows, half)
-        if not rows:
-            raise InputError(f"{path} has too few pictures to take the {half} half of.")
-        shape = (len(numbers), image_size, image_size, 3)
-        pictures = np.memmap(raw[split], np.uint8, "r", shape=shape)
-        cache.write_rows(pictures, rows, folder / f"{split}.npy")
-        del pictures
-        raw[split].unlink()
 
 
 def _numbers(name: str) -> list[tuple[int, str]]:

@@ -145,11 +145,7 @@ class CachedSource(Source):
     def _key(self, image_size: int, places: Places) -> dict[str, Any]:
         if image_size < 1:
             raise InputError(f"image_size is {image_size}; it must be at least 1.")
-        return {
-            "image_size": image_size,
-            "decode_version": DECODE_VERSION,
-            **self.facts(places),
-        }
+        return {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
 
     def _folder(self, key: dict[str, Any], places: Places) -> Path:
         label = f"{self.label}-{key['image_size']}"

@@ -1,6 +1,7 @@
 """The source `archive:NAME/SIDE[/HALF]`: one side of the pairs of a pix2pix archive."""
 
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,6 @@ from discogan_jax.data.source import CachedSource, Places, Source
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
 
-_SPLITS = ("train", "val")
 _HALVES = ("first", "second")
 T = TypeVar("T")
 
@@ -104,40 +104,71 @@ class ArchiveSide(CachedSource):
         Raises:
           InputError: the archive is not found, it is damaged, or too many of its pictures are.
         """
-        path, archive = self._path(places), self.archive
-        cut = partial(
-            _cut,
-            image_size=image_size,
-            right=self.side == archive.right,
-            thicken=self.side == "edges",
-        )
-        tallies = {split: tar.Tally(path, archive, split) for split in _SPLITS}
-        raw = {split: folder / f"{split}.raw" for split in _SPLITS}
-        names: dict[str, list[str]] = {split: [] for split in _SPLITS}
-        # How many pictures there are is known only at the end of the stream.
-        with ExitStack() as stack, decode.progress_bar(archive.name, path.stat().st_size) as bar:
-            files = {split: stack.enter_context(raw[split].open("wb")) for split in _SPLITS}
-            found = tar.members(path, archive, lambda read: bar.update(read - bar.n))
-            wanted = (member for member in found if member.split in _SPLITS)
-            decoded = decode.map_ahead(lambda member: tar.decode(member, archive, cut), wanted)
-            for member, (picture, fault) in decoded:
-                if tallies[member.split].take(member.name, fault):
-                    assert picture is not None
-                    files[member.split].write(picture.tobytes())
-                    names[member.split].append(member.name)
-        for split in _SPLITS:
-            tallies[split].close()
-            numbers = [_numbers(name) for name in names[split]]
+        path = self._path(places)
+        tallies = {split: tar.Tally(path, self.archive, split) for split in cache.SPLITS}
+        self._decode(folder, path, image_size, tallies)
+        for split, tally in tallies.items():
+            tally.close()
+            numbers = [_numbers(name) for name in tally.names]
             rows = sorted(range(len(numbers)), key=numbers.__getitem__)
             if split == "train":
                 rows = _chosen(rows, self.half)
             if not rows:
                 raise InputError(f"{path} has too few pictures to take the {self.half} half of.")
+            raw = folder / f"{split}.raw"
             shape = (len(numbers), image_size, image_size, 3)
-            pictures = np.memmap(raw[split], np.uint8, "r", shape=shape)
-            cache.write_rows(pictures, rows, folder / f"{split}.npy")
-            del pictures
-            raw[split].unlink()
+            cache.write_rows(
+                np.memmap(raw, np.uint8, "r", shape=shape), rows, folder / f"{split}.npy"
+            )
+            raw.unlink()
+
+    def _decode(
+        self, folder: Path, path: Path, image_size: int, tallies: Mapping[str, tar.Tally]
+    ) -> None:
+        """Writes the bytes of the pictures in the archive's order, into a `.raw` file a split.
+
+        Not into arrays: how many pictures there are is known only at the end of the stream.
+        """
+        cut = partial(self._cut, image_size=image_size)
+        with ExitStack() as stack, decode.progress_bar(path.name, path.stat().st_size) as bar:
+            files = {
+                split: stack.enter_context((folder / f"{split}.raw").open("wb"))
+                for split in tallies
+            }
+            found = tar.members(path, self.archive, lambda read: bar.update(read - bar.n))
+            wanted = (member for member in found if member.split in tallies)
+            for member, (picture, problem) in decode.map_ahead(
+                lambda member: tar.decode(member, self.archive, cut), wanted
+            ):
+                if tallies[member.split].take(member.name, problem):
+                    assert picture is not None
+                    files[member.split].write(picture.tobytes())
+
+    def _cut(self, pair: Image.Image, image_size: int) -> UInt8[np.ndarray, "S S 3"]:
+        """Cuts one of two pictures side by side to its largest centred square and resizes that.
+
+        By a whole factor, such as 4 for 64 px of the published archives, the result is an exact
+        mean of blocks.
+        """
+        drawing = self.side == "edges"
+        if drawing:
+            # A drawing's colours are noise of its compression; without them it decodes faster.
+            pair.draft("L", None)
+        width, height = pair.width // 2, pair.height
+        side = min(width, height)
+        left = (width - side) // 2 + (width if self.side == self.archive.right else 0)
+        top = (height - side) // 2
+        picture = pair.crop((left, top, left + side, top + side))
+        if drawing:
+            # Dark lines become two pixels thicker, or they would vanish at small sizes.
+            picture = picture.convert("L").filter(ImageFilter.MinFilter(3))
+        if side % image_size == 0:
+            picture = picture.reduce(side // image_size)
+        else:
+            shrinks = side > image_size
+            resample = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+            picture = picture.resize((image_size, image_size), resample)
+        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
     def _path(self, places: Places) -> Path:
         return archives.locate(self.archive.name, places.archives, places.data_dir)
@@ -152,29 +183,3 @@ def _numbers(name: str) -> list[tuple[int, str]]:
     """Splits a name so that its numbers are compared as numbers."""
     parts = re.split(r"(\d+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def _cut(
-    pair: Image.Image, *, image_size: int, right: bool, thicken: bool
-) -> UInt8[np.ndarray, "S S 3"]:
-    """Cuts one of two pictures side by side to its largest centred square and resizes that.
-
-    By a whole factor, such as 4 for 64 px of the published archives, the result is an exact mean of
-    blocks.
-    """
-    if thicken:
-        # A drawing's colours are noise of its compression; without them it decodes faster.
-        pair.draft("L", None)
-    width, height = pair.width // 2, pair.height
-    side = min(width, height)
-    left, top = (width - side) // 2 + (width if right else 0), (height - side) // 2
-    picture = pair.crop((left, top, left + side, top + side))
-    if thicken:
-        picture = picture.convert("L").filter(ImageFilter.MinFilter(3))  # dilates dark lines
-    if side % image_size == 0:
-        picture = picture.reduce(side // image_size)
-    else:
-        shrinks = side > image_size
-        resample = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        picture = picture.resize((image_size, image_size), resample)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

@@ -95,8 +95,7 @@ def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: P
       path: the `.npy` file.
     """
     out = create_array(path, len(rows), array.shape[1])
-    for start in range(0, len(rows), 1024):
-        out[start : start + 1024] = array[np.asarray(rows[start : start + 1024])]
+    np.take(array, rows, axis=0, out=out, mode="clip")  # any other mode would copy all of it
     out.flush()
 
 

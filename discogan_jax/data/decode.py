@@ -15,17 +15,16 @@ from discogan_jax.data import cache
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
 
-HELD_OUT = 0.05
-"""Fraction of the pictures that is held out where a source has no split for that."""
+# The part of the pictures that is held out where a source has no split for that; more than so many
+# are not needed to measure with.
+HELD_OUT, MAX_HELD_OUT = 0.05, 500
 
-MAX_HELD_OUT = 500
-"""The most pictures held out that way: enough to measure with."""
-
+# Unreadable pictures that a warning lists.
 MAX_REPORTED = 10
-"""The number of unreadable pictures that a warning lists."""
 
-_CHUNK = 16  # pictures that a thread takes at once: waking it costs as much as decoding
-_MAX_CHUNKS = 16  # in memory at a time
+# Pictures that a thread takes at once, since waking it costs as much as decoding one; and how many
+# such chunks are in memory at a time.
+_CHUNK, _MAX_CHUNKS = 16, 16
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -10,9 +10,9 @@ from discogan_jax.data.cache import Splits
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.errors import InputError
 
+#: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
+#: change of `images.read` or `images.fit`.
 DECODE_VERSION = 3
-"""Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
-change of `images.read` or `images.fit`."""
 
 
 @dataclass(frozen=True)
@@ -130,23 +130,19 @@ class CachedSource(Source):
 
     def cache_folder(self, image_size: int, places: Places) -> Path:
         """Names the folder by label, size and a hash of the facts."""
-        return self._folder(self._key(image_size, places), places)
+        return self._find(image_size, places)[0]
 
     def load(self, image_size: int, places: Places) -> Splits:
         """Maps the two arrays into memory; decodes the pictures first if that was never done."""
-        key = self._key(image_size, places)
+        folder, facts = self._find(image_size, places)
+        about = {"source": f"{self.kind}:{self.text}", **facts}
         return cache.cached(
-            self._folder(key, places),
-            image_size,
-            lambda folder: self.write(folder, image_size, places),
-            {"source": self.label, **key},
+            folder, image_size, lambda to: self.write(to, image_size, places), about
         )
 
-    def _key(self, image_size: int, places: Places) -> dict[str, Any]:
+    def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
         if image_size < 1:
             raise InputError(f"image_size is {image_size}; it must be at least 1.")
-        return {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
-
-    def _folder(self, key: dict[str, Any], places: Places) -> Path:
-        label = f"{self.label}-{key['image_size']}"
-        return places.data_dir / "arrays" / cache.folder_name(label, key)
+        facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
+        name = cache.folder_name(f"{self.label}-{image_size}", facts)
+        return places.data_dir / "arrays" / name, facts

@@ -32,10 +32,10 @@ from discogan_jax.data.tfds import Tfds
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import expanded
 
+#: The kinds of sources, by the word before the colon.
 KINDS: dict[str, type[Source]] = {
     source.kind: source for source in (ArchiveSide, Folder, Tfds, Catalogue, Arrays)
 }
-"""The kinds of sources, by the word before the colon."""
 
 
 def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Splits:
@@ -116,7 +116,7 @@ def items(
 
 def kind(source: str) -> str:
     """Returns the kind of a source, a key of `KINDS`."""
-    return _split(source)[0]
+    return parse(source).kind
 
 
 def dataset(source: str) -> str | None:
@@ -153,26 +153,18 @@ def parse(source: str) -> Source:
     Raises:
       InputError: the text has none of the forms of the table above.
     """
-    kind, text = _split(source)
-    try:
-        found = KINDS[kind].parse(text)
-    except InputError as error:
-        raise InputError(f"Source {source!r}: {error}") from error
-    if found is None:
-        raise InputError(f"Source {source!r} is not complete; write {KINDS[kind].grammar}.")
-    return found
-
-
-def _split(source: str) -> tuple[str, str]:
     kind, colon, text = source.partition(":")
     if not colon:
         kinds = ", ".join(f"{kind}:" for kind in KINDS)
         hint = f"; for a folder of pictures write folder:{source}" if os.sep in source else ""
         raise InputError(f"Source {source!r} must start with one of {kinds}{hint}.")
     try:
-        return choose(kind, KINDS, "kind of source"), text
+        found = KINDS[choose(kind, KINDS, "kind of source")].parse(text)
     except InputError as error:
         raise InputError(f"Source {source!r}: {error}") from error
+    if found is None:
+        raise InputError(f"Source {source!r} is not complete; write {KINDS[kind].grammar}.")
+    return found
 
 
 def _places(data_dir: Path, archives: Path | None) -> Places:

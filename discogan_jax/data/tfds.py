@@ -1,7 +1,7 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,15 +76,12 @@ class Tfds(CachedSource):
                 )
                 yield from (record[feature] for record in records.as_numpy_iterator())
 
-        def held_out(readable: Sequence[int]) -> Collection[int]:
-            return [row for row in readable if row >= first_held_out]
-
         decode.write_pictures(
             folder,
             pictures(),
             count=total,
             image_size=image_size,
-            held_out=held_out,
+            held_out=lambda rows: [row for row in rows if row >= first_held_out],
             label=self.label,
         )
 

@@ -14,7 +14,7 @@ import io
 import json
 import multiprocessing
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,19 +29,17 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import replacing
 from discogan_jax.host import usable_cores
 
+#: Name of the archive, and of the folder inside it, of each kind.
 ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
-"""Name of the archive, and of the folder inside it, of each kind."""
 
+#: Index of the first validation drawing: the same ones for any number of training drawings.
 VAL_START = 1_000_000
-"""Index of the first validation drawing: the same ones for any number of training drawings."""
 
 _VERSION = 1  # raise it when drawings change, so that old archives are drawn again
 _CHUNK = 50  # drawings that a worker takes at once
 _MAX_WORKERS = 8
 
-Map: TypeAlias = Callable[
-    [Callable[[list[Item]], list[bytes]], Iterable[list[Item]]], Iterator[list[bytes]]
-]
+Map: TypeAlias = Callable[..., Iterator[list[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,9 @@ class Parameters:
         """Raises an `InputError` if a number is out of range."""
         for name, number in (("train", self.train), ("val", self.val)):
             if not 1 <= number <= VAL_START:
+                most = f"{VAL_START:,}"
                 raise InputError(
-                    f"{name} is {number}; the catalogue draws 1 to {VAL_START:,} of each kind."
+                    f"{name} is {number}; the catalogue draws 1 to {most} of each kind."
                 )
         describe("bags", 0, self.seed, tilt_range=self.tilt_range)
 
@@ -122,11 +121,8 @@ def write_archives(
         raise InputError(f"workers is {workers}; at least one process must draw.")
 
     paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
-    missing = [
-        kind
-        for kind, name in ARCHIVES.items()
-        if not _is_current(paths[name], parameters.record(kind))
-    ]
+    current = {k: _is_current(paths[name], parameters.record(k)) for k, name in ARCHIVES.items()}
+    missing = [kind for kind in ARCHIVES if not current[kind]]
     if not missing:
         return paths
     if workers is None:
@@ -201,7 +197,7 @@ def _digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def _parallel_map(workers: int) -> Iterator[Map]:
-    """Provides `map` over some processes; over this one alone if there is but one."""
+    """Provides a `map` that runs in worker processes, or in this process if one is enough."""
     if workers == 1:
         yield map
         return

@@ -111,41 +111,32 @@ def locate(name: str, archives: Path | None, data_dir: Path) -> Path:
     """
     archive = find(name)
     if archives is not None:
-        return _given(archive, expanded(archives))
+        given = expanded(archives)
+        try:
+            path = given if given.is_file() else given / archive.file
+            if path.is_file():
+                return path
+            found = _contents(path.parent)
+        except OSError as error:  # a name too long, a folder without permission
+            raise InputError(f"{str(given)[:200]} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{archive.file} is not at {path} ({found}). {_advice(archive, path)}")
     path = expanded(data_dir) / "downloads" / archive.file
     if path.is_file():
         return path
     # Late: most runs download nothing, and requests takes a while to import.
     from discogan_jax.data.download import fetch
 
-    return fetch(
-        archive.url,
-        path,
-        expected_bytes=archive.bytes,
-        magic=b"\x1f\x8b",
-        by_hand=_advice(archive, path),
-    )
+    advice = _advice(archive, path)
+    return fetch(archive.url, path, expected_bytes=archive.bytes, magic=b"\x1f\x8b", by_hand=advice)
 
 
-def missing(archive: PublishedArchive, path: Path) -> str:
-    """Returns the message for an archive that is not at a path."""
-    found = "there is no such folder"
-    if path.parent.is_dir():
-        names = sorted(entry.name for entry in path.parent.iterdir())
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        found = f"the folder holds {', '.join(names[:8]) or 'nothing'}{more}"
-    return f"{archive.file} is not at {path} ({found}). {_advice(archive, path)}"
-
-
-def _given(archive: PublishedArchive, given: Path) -> Path:
-    try:
-        path = given if given.is_file() else given / archive.file
-        if path.is_file():
-            return path
-        message = missing(archive, path)
-    except OSError as error:  # a name too long, a folder without permission
-        raise InputError(f"{str(given)[:200]} cannot be read: {error.strerror}.") from error
-    raise InputError(message)
+def _contents(folder: Path) -> str:
+    """Describes what a folder holds, for the message about what it does not hold."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    names = sorted(entry.name for entry in folder.iterdir())
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"the folder holds {', '.join(names[:8]) or 'nothing'}{more}"
 
 
 def _advice(archive: PublishedArchive, path: Path) -> str:

@@ -135,7 +135,7 @@ class ArchiveSide(CachedSource):
                 split: stack.enter_context((folder / f"{split}.raw").open("wb"))
                 for split in tallies
             }
-            found = tar.members(path, self.archive, lambda read: bar.update(read - bar.n))
+            found = tar.members(path, self.archive)
             wanted = (member for member in found if member.split in tallies)
             for member, (picture, problem) in decode.map_ahead(
                 lambda member: tar.decode(member, self.archive, cut), wanted
@@ -143,6 +143,7 @@ class ArchiveSide(CachedSource):
                 if tallies[member.split].take(member.name, problem):
                     assert picture is not None
                     files[member.split].write(picture.tobytes())
+                bar.update(member.end - bar.n)
 
     def _cut(self, pair: Image.Image, image_size: int) -> UInt8[np.ndarray, "S S 3"]:
         """Cuts one of two pictures side by side to its largest centred square and resizes that.

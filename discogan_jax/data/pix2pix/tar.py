@@ -5,14 +5,14 @@ import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from absl import logging
 from PIL import Image
 
-from discogan_jax.data.pix2pix.archives import PublishedArchive, missing
+from discogan_jax.data.pix2pix.archives import PublishedArchive
 from discogan_jax.errors import InputError
 
 MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
@@ -30,11 +30,19 @@ _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError,
 
 @dataclass(frozen=True)
 class Member:
-    """One image file of an archive, with its undecoded bytes."""
+    """One image file of an archive.
+
+    Attributes:
+      split: the split.
+      name: the file name, without folders.
+      jpeg: the undecoded bytes.
+      end: bytes of the tar.gz file that have been read up to here, for progress bars.
+    """
 
     split: str
     name: str
     jpeg: bytes
+    end: int = field(default=0, compare=False)
 
 
 class _Bounded:
@@ -59,15 +67,12 @@ class _Bounded:
         return block
 
 
-def members(
-    path: Path, archive: PublishedArchive, on_bytes: Callable[[int], object] | None = None
-) -> Iterator[Member]:
+def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
     """Streams the images out of a tar.gz file; nothing is unpacked to the disk or kept.
 
     Args:
       path: the tar.gz file.
       archive: the archive that it should be; it determines the names of folder and splits.
-      on_bytes: called after every image with the number of bytes of the file that have been read.
 
     Yields:
       The files `NAME/SPLIT/*.jpg` in the archive's order, not decoded. Other regular files (notes,
@@ -85,9 +90,8 @@ def members(
             for info, tar in _entries(bounded, path):
                 if split := _split_of(info, archive, path):
                     file = tar.extractfile(info)
-                    yield Member(split, info.name.rpartition("/")[2], file.read())  # type: ignore[union-attr]
-                    if on_bytes:
-                        on_bytes(raw.tell())
+                    name = info.name.rpartition("/")[2]
+                    yield Member(split, name, file.read(), raw.tell())  # type: ignore[union-attr]
             # To the very end, where the CRC is; tarfile stops early, and at any garbage.
             bounded.allowance = STEP_BYTES
             while block := bounded.read(BLOCK):
@@ -95,8 +99,6 @@ def members(
                     raise InputError(f"{path} is damaged (data after its end). {again}")
     except InputError:
         raise
-    except FileNotFoundError as error:
-        raise InputError(missing(archive, path)) from error
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged or not a tar.gz file ({error}). {again}") from error
     except OSError as error:
@@ -155,7 +157,7 @@ class Tally:
 
     def take(self, name: str, problem: str) -> bool:
         """Whether an image is used: it has no problem, and its name was not there before."""
-        problem = "its name is there twice" if name in self.names else problem
+        problem = "duplicate name" if name in self.names else problem
         if problem:
             self.bad.append(f"{name}: {problem}")
         else:
@@ -186,19 +188,13 @@ class Tally:
             logging.warning(text, path, split, len(bad), total, some)
 
 
-def images(
-    path: Path,
-    archive: PublishedArchive,
-    split: str,
-    on_bytes: Callable[[int], object] | None = None,
-) -> Iterator[Member]:
+def images(path: Path, archive: PublishedArchive, split: str) -> Iterator[Member]:
     """Streams the usable images of one split.
 
     Args:
       path: the tar.gz file.
       archive: the archive that it should be.
       split: the split.
-      on_bytes: as for `members`.
 
     Yields:
       Members whose bytes are a complete JPEG of the archive's size; every name once.
@@ -207,7 +203,7 @@ def images(
       InputError: as for `members`, or too many images are unusable, or none is usable.
     """
     tally = Tally(path, archive, split)
-    for member in members(path, archive, on_bytes):
+    for member in members(path, archive):
         if member.split == split and tally.take(member.name, decode(member, archive, _check)[1]):
             yield member
     tally.close()

@@ -5,7 +5,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,22 +116,13 @@ def _reason(error: Exception) -> str:
     return text
 
 
-@dataclass(frozen=True)
 class _Download:
     """The unfinished file, what is known of its origin, and one attempt to finish it."""
 
-    url: str
-    target: Path
-    expected: int | None
-    magic: bytes
-
-    @property
-    def part(self) -> Path:
-        return self.target.with_name(self.target.name + ".part")
-
-    @property
-    def note(self) -> Path:
-        return self.target.with_name(self.target.name + ".part.json")
+    def __init__(self, url: str, target: Path, expected: int | None, magic: bytes):
+        self.url, self.target, self.expected, self.magic = url, target, expected, magic
+        self.part = target.with_name(target.name + ".part")
+        self.note = target.with_name(target.name + ".part.json")
 
     @property
     def size(self) -> int:

@@ -62,10 +62,7 @@ class Parameters:
         """Raises an `InputError` if a number is out of range."""
         for name, number in (("train", self.train), ("val", self.val)):
             if not 1 <= number <= VAL_START:
-                most = f"{VAL_START:,}"
-                raise InputError(
-                    f"{name} is {number}; the catalogue draws 1 to {most} of each kind."
-                )
+                raise InputError(f"{name} is {number}; it must be 1 to {VAL_START:,}.")
         describe("bags", 0, self.seed, tilt_range=self.tilt_range)
 
     def record(self, kind: str) -> dict[str, Any]:

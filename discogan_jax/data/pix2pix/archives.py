@@ -50,9 +50,7 @@ class PublishedArchive:
     @property
     def licence(self) -> str:
         """What is known of the origin and the terms of its pictures; ends a sentence."""
-        made = (
-            "of a pix2pix archive (Isola et al. 2017), made from data of others under their terms"
-        )
+        made = "of a pix2pix archive (Isola et al. 2017), made of others' data under their terms"
         return f"{self.content}; {made}" if self.content else made
 
 

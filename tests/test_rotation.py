@@ -68,7 +68,7 @@ def test_the_study_in_short(study):
 @pytest.mark.long
 def test_drawings_are_turned_widely_and_the_table_has_what_was_measured(study):
     folder, said, _ = study
-    items = catalogue.described(folder / "data" / "rotation" / "edges2shoes.tar.gz")
+    items = catalogue.recorded_items(folder / "data" / "rotation" / "edges2shoes.tar.gz")
     tilts = [item.tilt for item in items["train"]]
     assert (len(tilts), len(items["val"])) == (24, 8)
     assert -75 <= min(tilts) < -50 < 50 < max(tilts) <= 75

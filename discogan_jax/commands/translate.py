@@ -140,7 +140,7 @@ def find(given: Sequence[str]) -> list[Input]:
       InputError: nothing is there, or a folder or pattern has no pictures.
     """
     from discogan_jax import images
-    from discogan_jax.data.kinds import pictures_below
+    from discogan_jax.data.folder import pictures_below
 
     found: dict[Path | None, Input] = {}
     for word in given:

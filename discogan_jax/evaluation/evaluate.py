@@ -42,7 +42,7 @@ class Known:
     eyes: dict[str, attributes.Eyes]
 
 
-def known(s: Settings, loaded: Mapping[str, sources.Images]) -> Known:
+def known(s: Settings, loaded: Mapping[str, sources.Splits]) -> Known:
     """Teaches judge and eyes; a matter of seconds, on one device.
 
     Args:

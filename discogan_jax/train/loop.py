@@ -156,7 +156,7 @@ def _kept(workdir: Path) -> str:
 def _make_advance(
     s: Settings,
     gan: DiscoGAN,
-    loaded: Mapping[str, sources.Images],
+    loaded: Mapping[str, sources.Splits],
     mesh: Mesh,
     step_jit: Any,
     *,

@@ -5,12 +5,12 @@ import io
 import math
 import stat
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from discogan_jax.errors import InputError
@@ -130,6 +130,29 @@ def to_uint8(x: Float[Any, "..."]) -> UInt8[np.ndarray, "..."]:
     if bad:
         raise ValueError(f"The picture has {bad} values of {array.size} that are NaN or infinite.")
     return np.rint(np.clip(array, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def to_unit(x: UInt8[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+    """Turns 0..255 into [0, 1], as `steps.unit` does on the device."""
+    return np.asarray(x).astype(np.float32) / 255
+
+
+def in_batches(
+    f: Callable[[Any], Any], images: Shaped[np.ndarray, "N ..."], batch_size: int
+) -> Shaped[np.ndarray, "N ..."]:
+    """Applies a function of batches to any number of images.
+
+    Args:
+      f: the function; the last batch is filled up, so that it sees one shape and compiles once.
+      images: arrays on a leading axis.
+      batch_size: images at a time.
+    """
+    results = []
+    for start in range(0, len(images), batch_size):
+        batch = np.asarray(images[start : start + batch_size])
+        filled = np.resize(batch, (batch_size, *batch.shape[1:]))
+        results.append(np.asarray(f(filled))[: len(batch)])
+    return np.concatenate(results)
 
 
 def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:

@@ -4,7 +4,6 @@ import argparse
 from typing import Any
 
 from discogan_jax.cli.quiet import be_quiet
-from discogan_jax.runs import layout
 
 
 def add(commands: Any) -> None:
@@ -37,15 +36,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from discogan_jax import runs
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
-    from discogan_jax.evaluation.table import table
-    from discogan_jax.files import write_json
+    from discogan_jax.evaluation.table import as_text
 
     run = runs.open(arguments.run, arguments.step)
     run = run.raw if arguments.raw else run
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    rows = evaluate.evaluate(run, extractor=extractor)
-    print(table(rows))
-    path = run.path / layout.EVALUATION_FILE
-    write_json(path, evaluate.report(run.step, run.state, rows))
+    rows = evaluate.measure(run, extractor=extractor)
+    print(as_text(rows))
+    path = evaluate.write(run, rows)
     print(f"step {run.step}; written to {path}")
     return 0

@@ -136,6 +136,62 @@ def described(
     return items
 
 
+_PIX2PIX = "of a pix2pix archive (Isola et al. 2017), made from data of others with their own terms"
+_ARCHIVE_LICENCES = {
+    "edges2shoes": "photographs of [UT Zappos50K]"
+    "(http://vision.cs.utexas.edu/projects/finegrained/utzap50k) (Yu and Grauman 2014), whose page "
+    f"has its terms; {_PIX2PIX}",
+    "edges2handbags": "photographs of handbags from Amazon, collected for "
+    "[iGAN](https://github.com/junyanz/iGAN) (Zhu et al. 2016), with no licence that this library "
+    f"knows of; {_PIX2PIX}",
+}
+_LICENCES = {
+    "catalogue": "drawn by discogan_jax itself, free to use as its code is",
+    "tfds": "a data set of TensorFlow Datasets, whose catalogue has its terms",
+}
+
+
+def kind(source: str) -> str:
+    """Returns the kind of a source, such as ``folder``."""
+    return source.partition(":")[0]
+
+
+def is_drawn(source: str) -> bool:
+    """Whether the pictures are drawn by this library, so that anyone may publish them."""
+    return kind(source) == "catalogue"
+
+
+def are_pairs(source_a: str, source_b: str) -> bool:
+    """Whether held-out image i of one source is the partner of image i of the other."""
+    sides = [source.split("/") for source in (source_a, source_b)]
+    return (
+        all(parts[0].startswith("archive:") and len(parts) > 1 for parts in sides)
+        and sides[0][0] == sides[1][0]
+        and sides[0][1] != sides[1][1]
+    )
+
+
+def public_name(source: str) -> str:
+    """Returns the source without the folder that it lies in, which is private."""
+    name, _, rest = source.partition(":")
+    return f"{name}:{Path(rest).name}" if name in ("folder", "arrays") else source
+
+
+def dataset(source: str) -> str | None:
+    """Returns the name of the published data set that a source is part of, or None."""
+    _, _, rest = source.partition(":")
+    ends = {"archive": "/", "tfds": ":"}
+    return rest.split(ends[kind(source)])[0] if kind(source) in ends else None
+
+
+def licence(source: str) -> str:
+    """Describes what is known of the origin and the licence of a source's pictures."""
+    if kind(source) == "archive":
+        return _ARCHIVE_LICENCES.get(dataset(source) or "", _PIX2PIX)
+    private = "pictures of whoever trained this, with terms that only they know"
+    return _LICENCES.get(kind(source), private)
+
+
 def _find(
     source: str, image_size: int, data_dir: Path, archives: Path | None
 ) -> tuple[kinds.Source | None, dict[str, Any], Path]:

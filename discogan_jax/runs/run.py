@@ -4,20 +4,21 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, UInt8
 
 from discogan_jax import files, sharding, steps
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, differences, from_config
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, remove_leftovers, write_json
+from discogan_jax.images import in_batches
 from discogan_jax.runs import checkpoint, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, SAMPLES, VERSIONS_FILE
 from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
@@ -202,18 +203,6 @@ def translate(
 ) -> Float[np.ndarray, "N S S 3"]:
     """Translates any number of images on the device, in batches of one shape."""
     return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), images, batch_size)
-
-
-def in_batches(
-    f: Callable[[jax.Array], jax.Array], images: Shaped[np.ndarray, "N ..."], batch_size: int
-) -> Shaped[np.ndarray, "N ..."]:
-    """Applies a function of batches to any number of images; it sees one shape alone."""
-    made = []
-    for start in range(0, len(images), batch_size):
-        batch = np.asarray(images[start : start + batch_size])
-        filled = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape compiles once
-        made.append(np.asarray(f(jax.numpy.asarray(filled)))[: len(batch)])
-    return np.concatenate(made)
 
 
 def open(path: str | Path, step: int | None = None) -> Run:

@@ -66,15 +66,14 @@ class Probe:
 
     def predict(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N outputs"]:
         """Predicts the targets of images."""
-        return in_batches(lambda x: self._forward(x)[0], images, _AT_ONCE)
+        forward = partial(_forward, self.network, self.params)
+        return in_batches(lambda x: forward(x)[0], images, _AT_ONCE)
 
     def features(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N features"]:
         """Averages the activations of every channel of every level; standardised."""
-        activations = in_batches(lambda x: self._forward(x)[1], images, _AT_ONCE)
+        forward = partial(_forward, self.network, self.params)
+        activations = in_batches(lambda x: forward(x)[1], images, _AT_ONCE)
         return (activations - self.mean) / self.spread
-
-    def _forward(self, images: Num[Array, "B S S 3"]) -> tuple[Array, Array]:
-        return _forward(self.network, self.params, images)
 
 
 def fit(

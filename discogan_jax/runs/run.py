@@ -150,7 +150,10 @@ class Run:
         return ("ab",) if self.gan.objective == "gan" else DIRECTIONS
 
     def apply(
-        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
+        self,
+        images: UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"],
+        direction: str,
+        batch_size: int = 64,
     ) -> Float[np.ndarray, "N S S 3"]:
         """Translates images by one of `directions`, in batches."""
         return translate(self.gan, self.state, images, direction, batch_size)

@@ -10,7 +10,7 @@ from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 _NOTHING = 1e-9  # of numbers up to 1: variances below it are rounding errors
 _TINY = 1e-300
@@ -44,8 +44,8 @@ class AngleMap(NamedTuple):
 
 def against_random(
     measure: Callable[[np.ndarray, np.ndarray], float],
-    x: Float[np.ndarray, "N"],
-    y: Float[np.ndarray, "N"],
+    x: Num[np.ndarray, "N"],
+    y: Num[np.ndarray, "N"],
     seed: int = 0,
 ) -> Agreement:
     """Applies a measure to pairs, and to the same values paired at random.
@@ -80,7 +80,7 @@ def correlation(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
     return _ratio(x - x.mean(), y - y.mean())
 
 
-def label_agreement(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+def label_agreement(x: Num[np.ndarray, "N"], y: Num[np.ndarray, "N"]) -> float:
     """Finds the share of labels that agree under the best one-to-one renaming; 0 to 1.
 
     It tries every renaming, so it is for a handful of labels.

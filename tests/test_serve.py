@@ -13,7 +13,6 @@ from PIL import Image
 from discogan_jax import cli, export, images, runs
 from discogan_jax.cli import serve as command
 from discogan_jax.errors import InputError
-from discogan_jax.export import exported
 
 pytest.importorskip("gradio", reason="the page needs the extra 'serve'")
 
@@ -176,8 +175,8 @@ def test_checkpoints_are_opened_once_and_few_are_kept(run, monkeypatch):
         opened.append(step)
         return translators_open(path, step)
 
-    translators_open = exported.open
-    monkeypatch.setattr(exported, "open", open_slowly)
+    translators_open = export.open_translator
+    monkeypatch.setattr(export, "open_translator", open_slowly)
     monkeypatch.setattr(shelf, "KEPT", 1)
     found = shelf.Shelf(run.path)
     assert found.steps() == [1, 2]

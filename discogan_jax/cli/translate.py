@@ -50,10 +50,10 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     be_quiet()
+    from discogan_jax import export
     from discogan_jax.commands import translate
-    from discogan_jax.export import exported
 
-    run = exported.open(arguments.run, arguments.step)
+    run = export.open_translator(arguments.run, arguments.step)
     outcome = translate.translate(
         run,
         translate.find(arguments.inputs),

@@ -50,6 +50,7 @@ from jaxtyping import Float, UInt8
 
 from discogan_jax import steps
 from discogan_jax.errors import InputError
+from discogan_jax.evaluation.table import aligned
 from discogan_jax.files import write_json
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
@@ -170,13 +171,13 @@ def summary(history: Sequence[dict[str, Any]]) -> Summary:
 
 def table(rows: dict[str, Summary]) -> str:
     """The measures of each objective as text."""
-    heads = ("B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
-    lines = [" " * 9 + "".join(f"{head:>17}" for head in heads)]
+    head = ("", "B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
+    cells: list[Sequence[str]] = [head]
     for objective, row in rows.items():
-        cells = (row[name] for name in MEASURES)
-        text = (f"{c['mean']:.3f} ± {c['std']:.3f}" if c else "-" for c in cells)
-        lines.append(f"{objective:<9}" + "".join(f"{cell:>17}" for cell in text))
-    return "\n".join(lines)
+        numbers = (row[name] for name in MEASURES)
+        texts = (f"{n['mean']:.3f} ± {n['std']:.3f}" if n else "-" for n in numbers)
+        cells.append([objective, *texts])
+    return aligned(cells, right=range(1, len(head)))
 
 
 def figure(

@@ -68,14 +68,10 @@ def model(
         raise InputError("The function does not depend on its argument.")
     name = _ordered(graph, output, _identity(traced.out_avals[0]))
     graph.nodes.append(helper.make_node("Identity", [name], [result], "result"))
-    inputs, outputs = (
-        [
-            helper.make_tensor_value_info(
-                name, _type(x.dtype), [_static(n) or str(n) for n in x.shape]
-            )
-        ]
+    ends = [
+        helper.make_tensor_value_info(name, _type(x.dtype), [_static(n) or str(n) for n in x.shape])
         for name, x in ((argument, shape), (result, traced.out_avals[0]))
-    )
+    ]
     return helper.make_model(
         helper.make_graph(graph.nodes, "discogan", ends[:1], ends[1:], graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -45,9 +45,8 @@ def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
         model = tf.saved_model.load(str(path))
 
         def apply(direction: str, x: Any) -> Any:  # refers to the model, to keep it alive
-            return model.signatures[direction](**{INPUT: tf.constant(np.asarray(x))})[
-                OUTPUT
-            ].numpy()
+            images = {INPUT: tf.constant(np.asarray(x))}
+            return model.signatures[direction](**images)[OUTPUT].numpy()
 
         return {direction: partial(apply, direction) for direction in metadata["directions"]}
 

@@ -2,10 +2,10 @@
 
     python -m experiments.toy
 
-Points instead of images, on the same steps and losses. A has 5 Gaussian modes, B has 10 on a circle
-(where and why: `experiments/toy/system.py`), and three objectives learn to make B of A. Measured
-with the defaults, mean ± standard deviation over five seeds, 3 minutes on two CPU cores, beside
-other work:
+Points instead of images, with the same steps and losses. A has 5 Gaussian modes, B has 10 on a
+circle (where and why: `experiments/toy/system.py`), and three objectives learn to translate A to B.
+Measured with the defaults, mean ± standard deviation over five seeds, 3 minutes on two busy CPU
+cores:
 
 | at the end | modes of B covered | purity | pairs of A's modes that meet | A→B→A | B→A→B |
 |---|---|---|---|---|---|
@@ -14,23 +14,23 @@ other work:
 | discogan | 0.92 ± 0.07 | 0.994 ± 0.007 | 0.0 ± 0.0 | 0.057 ± 0.012 | 0.077 ± 0.009 |
 
 (A→B→A is a root mean squared error per coordinate; a mode's standard deviation is 0.1. The others
-are defined in `toy.Landing`.) The order is the paper's. DiscoGAN stands out: it misses no mode of B
-in two seeds, one in two, two in one, and lays no mode of A on another. gan and recongan miss two or
-three of ten, and differ by less than the spread over the seeds; gan also lays some of A's modes on
-each other, and keeps moving them about. Over the second half of the training gan, recongan and
-discogan cover 0.68, 0.74 and 0.90, and 0.9, 0.2 and 0.0 pairs meet.
+are defined in `system.ModeCoverage`.) The order is the paper's. DiscoGAN stands out: it misses no
+mode of B in two seeds, one in two, two in one, and maps no two modes of A to the same place. gan and
+recongan miss two or three of ten, and differ by less than the spread over the seeds; gan also maps
+some of A's modes to the same place, and keeps moving them. Over the second half of the training gan,
+recongan and discogan cover 0.68, 0.74 and 0.90, and 0.9, 0.2 and 0.0 pairs meet.
 
 8,000 cycles, 16,000 updates, are enough: from cycle 2,000 on, discogan covers 0.88 to 0.92 at every
 check, and the coverage of the others goes up and down between 0.62 and 0.82. A published re-run
 took 50,000 updates (batch 200 as here; 128 units, here 64).
 
-The order depends on the problem. Tried besides, five seeds and half the cycles, covered by gan,
+The order depends on the problem. Also tried, with five seeds and half the cycles, covered by gan,
 recongan and discogan:
 
 * A's modes on a circle, like B's: 0.70, 0.66, 0.96;
 * the loss weights of the official recipe (feature matching 0.9, reconstruction late): 0.88, 0.86,
   0.96, and 0.8, 0.0, 0.0 pairs meet;
-* everything twice as far apart, which leaves most modes of A in one piece: A on a circle 0.40,
+* all distances doubled, which leaves most modes of A in one piece: A on a circle 0.40,
   0.46, 0.56 (0.38, 0.44, 0.66 with Flax's larger initial weights), A on a line 0.48, 0.42, 0.48.
 """
 
@@ -75,7 +75,7 @@ flags.DEFINE_integer("cycles", 8000, "Cycles of a run: one update of either side
 
 
 def system(objective: Objective) -> DiscoGAN:
-    """The two networks and what is asked of them: the terms of the paper's formulas, weight 1."""
+    """Builds the networks and the terms of the paper's formulas, with weight 1."""
     return DiscoGAN(
         generator=toy_system.DenseGenerator((HIDDEN,) * 2),
         discriminator=toy_system.DenseDiscriminator((HIDDEN,) * 4),
@@ -87,17 +87,17 @@ def system(objective: Objective) -> DiscoGAN:
     )
 
 
-class Probe(NamedTuple):
+class HeldOut(NamedTuple):
     """Points that no run was trained on."""
 
     a: Float[jax.Array, "modes POINTS 2"]
     b: Float[jax.Array, "modes POINTS 2"]
 
 
-def probe() -> Probe:
-    """The same points for all runs, `POINTS` of every mode."""
+def held_out() -> HeldOut:
+    """Draws the same points for all runs, `POINTS` of every mode."""
     key_a, key_b = jax.random.split(jax.random.key(2017))
-    return Probe(
+    return HeldOut(
         toy_system.draw_each(key_a, toy_system.MODES_A, POINTS),
         toy_system.draw_each(key_b, toy_system.MODES_B, POINTS),
     )
@@ -109,9 +109,9 @@ class Runs:
 
     Attributes:
       history: per check, its cycle and the measures of every seed.
-      state: of the first seed, at the end.
-      translated: the probe's points of A by that state.
-      seconds: it took, compilation included.
+      state: state of the first seed at the end.
+      translated: held-out points of A, translated by that state.
+      seconds: duration, with compilation.
     """
 
     history: list[dict[str, Any]]
@@ -120,19 +120,21 @@ class Runs:
     seconds: float
 
 
-def run(gan: DiscoGAN, seeds: int, cycles: int, points: Probe) -> Runs:
+def run(gan: DiscoGAN, seeds: int, cycles: int, points: HeldOut) -> Runs:
     """Trains an objective with several seeds side by side, and measures on the way."""
     began = time.perf_counter()
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    # The objective has no part in this: with one for all, it is compiled once.
+    # The state does not depend on the objective: with the same one for all, it is compiled once.
     states = toy_system.create(replace(gan, objective="gan"), keys)
-    measure = jax.jit(jax.vmap(lambda state: _look(gan, state, points)))
+    measure = jax.jit(jax.vmap(lambda state: _measure(gan, state, points)))
     history = []
     stops = sorted({max(1, round(cycles * i / CHECKS)) for i in range(1, CHECKS + 1)})
     for start, stop in itertools.pairwise([0, *stops]):
         states, _ = toy_system.train(gan, BATCH, states, keys, jnp.int32(stop - start))
         translated, errors = jax.device_get(measure(states))
-        counted = [asdict(toy_system.count(toy_system.landings(x), POINTS)) for x in translated]
+        counted = [
+            asdict(toy_system.coverage(toy_system.mode_counts(x), POINTS)) for x in translated
+        ]
         for i, seed in enumerate(counted):
             seed |= {name: float(error[i]) for name, error in errors.items()}
         history.append({"cycle": stop, "seeds": counted})
@@ -140,8 +142,8 @@ def run(gan: DiscoGAN, seeds: int, cycles: int, points: Probe) -> Runs:
     return Runs(history, first, translated[0], time.perf_counter() - began)
 
 
-def _look(gan: DiscoGAN, state: TrainState, points: Probe) -> tuple[Any, dict[str, Any]]:
-    """Translations of A's points, and the root mean squared errors of the ways there and back."""
+def _measure(gan: DiscoGAN, state: TrainState, points: HeldOut) -> tuple[Any, dict[str, Any]]:
+    """Translates A's points, and measures the root mean squared errors of both cycles."""
     a, b = (x.reshape(-1, 2) for x in points)
     sums = steps.eval_step(gan, state, {"a": a, "b": b})
     errors = {
@@ -158,7 +160,7 @@ Summary = dict[str, dict[str, float] | None]
 def summary(history: Sequence[dict[str, Any]]) -> Summary:
     """Averages checks, then gives mean and standard deviation over the seeds.
 
-    What an objective does not have (the way back of a plain GAN is untrained) is None.
+    Measures that an objective does not have (a plain GAN does not train a cycle) are None.
     """
     found: Summary = dict.fromkeys(MEASURES)
     for name in MEASURES:
@@ -170,7 +172,7 @@ def summary(history: Sequence[dict[str, Any]]) -> Summary:
 
 
 def table(rows: dict[str, Summary]) -> str:
-    """The measures of each objective as text."""
+    """Writes the measures of each objective as text."""
     head = ("", "B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
     cells: list[Sequence[str]] = [head]
     for objective, row in rows.items():
@@ -181,17 +183,17 @@ def table(rows: dict[str, Summary]) -> str:
 
 
 def figure(
-    systems: dict[str, tuple[DiscoGAN, Runs]], points: Probe, seed: int
+    systems: dict[str, tuple[DiscoGAN, Runs]], points: HeldOut, seed: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Draws A's points, and per objective where they went, on what B's discriminator thinks."""
+    """Draws A's points, and per objective their translations on the output of B's discriminator."""
     side, shown = toy_figure.SIDE, toy_figure.SHOWN
     plane = jnp.asarray(toy_figure.plane())
     a = np.asarray(points.a)[:, :shown]
     blank = np.full((side, side), 1.0)
     panels = [toy_figure.panel(f"points of A: {len(a)} modes", "A", blank, a, None)]
     for name, (gan, runs) in systems.items():
-        judge = jax.jit(partial(gan.discriminator.apply, train=False))
-        logits, _ = judge({"params": runs.state.dis.params["b"]}, plane)
+        discriminate = jax.jit(partial(gan.discriminator.apply, train=False))
+        logits, _ = discriminate({"params": runs.state.dis.params["b"]}, plane)
         real = np.asarray(jax.nn.sigmoid(logits)).reshape(side, side)
         there, targets = runs.translated[:, :shown], np.asarray(points.b)
         panels.append(toy_figure.panel(f"{name}, seed {seed}", "B", real, there, targets))
@@ -202,7 +204,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     """Runs the three objectives, prints the table, writes `toy.json` and `toy.png`.
 
     Raises:
-      InputError: if a number makes no sense or the folder cannot be written.
+      InputError: if a number is out of range or the folder cannot be written.
     """
     for name, value in (("seeds", seeds), ("cycles", cycles)):
         if value < 1:
@@ -214,7 +216,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
             f"--workdir={workdir} cannot be made ({error.strerror}): name another folder"
         ) from error
     began = time.perf_counter()
-    points = probe()
+    points = held_out()
     results: dict[str, Any] = {}
     ends: dict[str, Summary] = {}
     halves: dict[str, Summary] = {}

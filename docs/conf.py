@@ -52,7 +52,12 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"
 
-_PACKAGES = ("discogan_jax", "discogan_jax.data", "discogan_jax.errors", "discogan_jax.evaluation.metrics")
+_PACKAGES = (
+    "discogan_jax",
+    "discogan_jax.data",
+    "discogan_jax.errors",
+    "discogan_jax.evaluation.metrics",
+)
 
 
 def setup(app: Any) -> None:

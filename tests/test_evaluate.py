@@ -68,7 +68,7 @@ def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdi
         np.testing.assert_allclose(value, found[name], rtol=1e-3, atol=1e-4, err_msg=name)
     pictures = np.load(data / "bags" / "val.npy")
     again = run.translate(np.float32(run.translate(pictures, "shoes")), "bags")
-    expected = reconstruction.mse(pictures.astype(np.float32) / 255, again).mean()
+    expected = reconstruction.paired(np.float32(pictures) / 255, again)["mse"].mean()
     np.testing.assert_allclose(found["bags_to_shoes_to_bags/mse"], expected, rtol=1e-4)
     assert not any("pair_" in name for name in found)
     assert measure(run.raw, references) != found
@@ -119,7 +119,7 @@ def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs():
     assert not sources.are_pairs("archive:edges2handbags/photo", photos)
     assert not sources.are_pairs("folder:a/edges", "folder:a/photo")
     truth = np.random.default_rng(0).random((6, 16, 16, 3), np.float32)
-    for row in scores.measure_pairs(truth, truth, ("edges", "photos")):
+    for row in scores.measure_pairs(scores.Translations(("edges", "photos"), truth, truth, truth)):
         assert row.value != row.reference
         assert (row.value > row.reference) == (row.better == "higher")
 

@@ -41,6 +41,10 @@ def classifier(bags, shoes):
     return scores.DomainClassifier.fit({"a": bags[0][0], "b": shoes[0][0]})
 
 
+def translations(made, source, target):
+    return scores.Translations(ROUTE, source, made, target)
+
+
 def by_name(rows):
     return {row.name.split("/")[1]: row for row in rows}
 
@@ -86,18 +90,24 @@ def test_labels_are_kept_under_any_renaming():
 @pytest.mark.long
 def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, classifier):
     real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
-    rows = by_name(scores.measure_domain(real_shoes, real_shoes, classifier, "b", ROUTE))
+    rows = by_name(
+        scores.measure_domain(translations(real_shoes, real_shoes, real_shoes), classifier, "b")
+    )
     assert rows["domain_test"].value == rows["domain_test"].reference > 0.9
     assert rows["kernel_distance"].value == rows["kernel_distance"].reference
     low, high = rows["kernel_distance"].interval
     assert low <= rows["kernel_distance"].value <= high
-    wrong = by_name(scores.measure_domain(real_bags, real_shoes, classifier, "b", ROUTE))
+    wrong = by_name(
+        scores.measure_domain(translations(real_bags, real_bags, real_shoes), classifier, "b")
+    )
     assert wrong["domain_test"].value < 0.1
     assert wrong["kernel_distance"].value > 5 * abs(wrong["kernel_distance"].reference)
     assert wrong["coverage"].value < 0.5 * wrong["coverage"].reference
     noise = np.random.default_rng(0).random(real_shoes.shape, np.float32)
     assert (
-        by_name(scores.measure_domain(noise, real_shoes, classifier, "b", ROUTE))["coverage"].value
+        by_name(scores.measure_domain(translations(noise, noise, real_shoes), classifier, "b"))[
+            "coverage"
+        ].value
         < 0.05
     )
 
@@ -105,13 +115,13 @@ def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(bags, sh
 def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
     real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
     grey = real_bags.mean(-1, keepdims=True).repeat(3, -1)
-    kept = by_name(scores.measure_colour(real_bags, real_bags, real_shoes, ROUTE))
+    kept = by_name(scores.measure_colour(translations(real_bags, real_bags, real_shoes)))
     assert kept["hue_error"].value == 0
     assert kept["hue_correlation"].value == pytest.approx(1)
-    lost = by_name(scores.measure_colour(grey, real_bags, real_shoes, ROUTE))
+    lost = by_name(scores.measure_colour(translations(grey, real_bags, real_shoes)))
     assert np.isnan(lost["hue_error"].value)  # a generator that makes grey things has lost it
-    assert scores.measure_colour(real_bags, grey, real_shoes, ROUTE) == []
-    assert scores.measure_colour(real_bags, real_bags, grey, ROUTE) == []
+    assert scores.measure_colour(translations(real_bags, grey, real_shoes)) == []
+    assert scores.measure_colour(translations(real_bags, real_bags, grey)) == []
 
 
 def test_the_same_seed_gives_the_same_probe(shoes):

@@ -124,23 +124,22 @@ def _measure_direction(
     run: Run, direction: str, references: References, extractor: Extractor | None
 ) -> list[Row]:
     source, target = direction[0], direction[1]
-    real, wanted = references.real[source], references.real[target]
+    real = references.real[source]
+    route = (run.domains.name(source), run.domains.name(target))
     made = run.apply(real, direction)
-    there = (run.domains.name(source), run.domains.name(target))
+    t = scores.Translations(route, real, made, references.real[target])
     rows: list[Row] = []
     if direction + source in run.gan.cycles:
-        again = run.apply(made, target + source)
-        rows += scores.measure_reconstruction(real, again, (*there, there[0]))
-    rows += scores.measure_realism(made, wanted, there)
-    rows += scores.measure_domain(made, wanted, references.classifier, target, there)
+        rows += scores.measure_reconstruction(t, run.apply(made, target + source))
+    rows += scores.measure_realism(t)
+    rows += scores.measure_domain(t, references.classifier, target)
     if extractor is not None:
-        rows += scores.measure_features(made, wanted, extractor, there)
-    rows += scores.measure_diversity(made, real, wanted, there)
+        rows += scores.measure_features(t, extractor)
+    rows += scores.measure_diversity(t)
     if sources.are_pairs(run.settings.data.source_a, run.settings.data.source_b):
-        count = min(len(made), len(wanted))
-        rows += scores.measure_pairs(made[:count], wanted[:count], there)
-    rows += scores.measure_colour(made, real, wanted, there)
+        rows += scores.measure_pairs(t)
+    rows += scores.measure_colour(t)
     if source in references.known and target in references.probes:
-        probe = references.probes[target]
-        rows += attributes.preserved(probe, made, references.known[source], there)
+        probe, known = references.probes[target], references.known[source]
+        rows += attributes.preserved(probe, made, known, route)
     return rows

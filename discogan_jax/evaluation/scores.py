@@ -6,13 +6,13 @@ of `MEASURES` and a `row` in the function that has the images that it needs. Not
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from discogan_jax.evaluation import probe
 from discogan_jax.evaluation.metrics import (
-    attribute_correlation,
     baselines,
     checkerboard,
     colour,
@@ -21,6 +21,13 @@ from discogan_jax.evaluation.metrics import (
     inception,
     reconstruction,
     sliced_wasserstein,
+)
+from discogan_jax.evaluation.metrics.attribute_correlation import (
+    Agreement,
+    against_random,
+    angle_agreement,
+    correlation,
+    hue_error,
 )
 from discogan_jax.evaluation.table import Better, Row
 
@@ -115,9 +122,31 @@ def mean_row(
     return row(route, measure, mean, reference, beside, (mean - reach, mean + reach))
 
 
-def chance_row(route: Route, measure: str, found: attribute_correlation.Agreement) -> Row:
+def chance_row(route: Route, measure: str, found: Agreement) -> Row:
     """Makes a row of an agreement beside that of random pairs."""
     return row(route, measure, found.value, found.random, CHANCE)
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Held-out images and their translations.
+
+    Attributes:
+      route: names of source and target domain.
+      source: real images of the source domain.
+      made: their translations, in the same order.
+      target: real images of the target domain.
+    """
+
+    route: Route
+    source: FloatImages
+    made: FloatImages
+    target: FloatImages
+
+    @property
+    def count(self) -> int:
+        """The number of images on either side of a comparison with the target domain."""
+        return min(len(self.made), len(self.target))
 
 
 @dataclass(frozen=True)
@@ -151,135 +180,112 @@ class DomainClassifier:
         return float(((predicted > 0) if domain == "b" else (predicted <= 0)).mean())
 
 
-def measure_reconstruction(x: FloatImages, again: FloatImages, route: Route) -> list[Row]:
-    """Compares images with themselves after a translation there and back."""
-    found = reconstruction.paired(x, again)
+def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
+    """Compares images with their translations there and back, `again`."""
+    found = reconstruction.paired(t.source, again)
+    route = (*t.route, t.route[0])
     return [mean_row(route, name, found[name]) for name in ("mse", "psnr", "ssim")]
 
 
-def measure_realism(made: FloatImages, real: FloatImages, route: Route) -> list[Row]:
+def measure_realism(t: Translations) -> list[Row]:
     """Measures the sliced Wasserstein distance and the grid of up-sampling layers.
 
     On halves, so that the references are measured on as many images.
     """
-    count = min(len(made), len(real))
-    first, second = baselines.halves(count)
+    first, second = baselines.halves(t.count)
 
     def distance(x: FloatImages, y: FloatImages) -> float:
         return 1000 * sliced_wasserstein.distances(x, y)["mean"]
 
-    measures = {"sliced_wasserstein": distance, "grid_energy": checkerboard.grid_energy}
-    return [
-        row(
-            route,
-            name,
-            measure(made[:count][first], real[:count][second]),
-            baselines.between_halves(measure, real[:count]),
-            HALVES,
-        )
-        for name, measure in measures.items()
-    ]
+    rows = []
+    for name, measure in (
+        ("sliced_wasserstein", distance),
+        ("grid_energy", checkerboard.grid_energy),
+    ):
+        usual = baselines.between_halves(measure, t.target[: t.count])
+        rows.append(row(t.route, name, measure(t.made[first], t.target[second]), usual, HALVES))
+    return rows
 
 
-def measure_domain(
-    made: FloatImages,
-    real: FloatImages,
-    classifier: DomainClassifier,
-    domain: str,
-    route: Route,
-) -> list[Row]:
+def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -> list[Row]:
     """Compares translations with real images by a domain classifier and in its features.
 
     Both translations and held-out images are compared with the training images, so that value and
     reference are measured on equally many images.
 
     Args:
-      made: translations.
-      real: held-out images of the target domain.
+      t: the translations.
       classifier: trained on training images.
       domain: the target, ``a`` or ``b``.
-      route: of the translations.
     """
-    share, real_share = (classifier.share(x, domain) for x in (made, real))
-    rows = [row(route, "domain_test", share, real_share, HELD_OUT)]
-    count = min(len(made), len(real))
+    share, usual_share = (classifier.share(x, domain) for x in (t.made, t.target))
+    rows = [row(t.route, "domain_test", share, usual_share, HELD_OUT)]
     trained = classifier.training_features[domain]
-    ours, theirs = (classifier.probe.features(x[:count]) for x in (made, real))
-    if min(count, len(trained)) >= 4:  # the least for an estimate without bias
-        value, usual = (features.kernel_distance(x, trained) for x in (ours, theirs))
+    made, real = (classifier.probe.features(x[: t.count]) for x in (t.made, t.target))
+    if min(t.count, len(trained)) >= 4:  # the least for an estimate without bias
+        value, usual = (features.kernel_distance(x, trained) for x in (made, real))
         interval = (value.low, value.high)
-        rows.append(row(route, "kernel_distance", value.value, usual.value, HELD_OUT, interval))
+        rows.append(row(t.route, "kernel_distance", value.value, usual.value, HELD_OUT, interval))
     if len(trained) > 5:  # the number of neighbours
-        overlap, of_real = (features.density_coverage(trained, x) for x in (ours, theirs))
+        overlap, of_real = (features.density_coverage(trained, x) for x in (made, real))
         rows += [
-            row(route, "density", overlap.density, of_real.density, HELD_OUT),
-            row(route, "coverage", overlap.coverage, of_real.coverage, HELD_OUT),
+            row(t.route, "density", overlap.density, of_real.density, HELD_OUT),
+            row(t.route, "coverage", overlap.coverage, of_real.coverage, HELD_OUT),
         ]
     return rows
 
 
-def measure_features(
-    made: FloatImages, real: FloatImages, extractor: inception.Extractor, route: Route
-) -> list[Row]:
+def measure_features(t: Translations, extractor: inception.Extractor) -> list[Row]:
     """Measures Fréchet and kernel distance in features of a pretrained network.
 
     On halves, so that the reference is measured on as many images; for at least
     `LEAST_IN_FEATURES`.
     """
-    count = min(len(made), len(real))
-    first, second = baselines.halves(count)
-    ours, theirs = (extractor.features(x[:count]) for x in (made, real))
-
-    def distances(x: np.ndarray, y: np.ndarray) -> dict[str, features.Estimate]:
-        return inception.distances(x, y, extractor)
-
-    usual = baselines.between_halves(distances, theirs)
+    first, second = baselines.halves(t.count)
+    made, real = (extractor.features(x[: t.count]) for x in (t.made, t.target))
+    distances = partial(inception.distances, extractor=extractor)
+    usual = baselines.between_halves(distances, real)
     return [
-        row(route, name, found.value, usual[name].value, HALVES, (found.low, found.high))
-        for name, found in distances(ours[first], theirs[second]).items()
+        row(t.route, name, found.value, usual[name].value, HALVES, (found.low, found.high))
+        for name, found in distances(made[first], real[second]).items()
     ]
 
 
-def measure_diversity(
-    made: FloatImages, source: FloatImages, target: FloatImages, route: Route
-) -> list[Row]:
+def measure_diversity(t: Translations) -> list[Row]:
     """Measures whether translations differ as their inputs do."""
-    first, second = baselines.halves(min(len(made), len(target)))
-    ratio, natural = (diversity.diversity_ratio(x, source) for x in (made, target))
-    distinct = diversity.distinct_neighbours(made[first], target[second])
-    of_real = baselines.between_halves(diversity.distinct_neighbours, target[: 2 * len(first)])
+    first, second = baselines.halves(t.count)
+    ratio, usual = (diversity.diversity_ratio(x, t.source) for x in (t.made, t.target))
+    distinct = diversity.distinct_neighbours(t.made[first], t.target[second])
+    real = t.target[: 2 * len(first)]
+    of_real = baselines.between_halves(diversity.distinct_neighbours, real)
     return [
-        row(route, "diversity", ratio, natural, "real ones"),
-        row(route, "distinct_neighbours", distinct, of_real, HALVES),
+        row(t.route, "diversity", ratio, usual, "real ones"),
+        row(t.route, "distinct_neighbours", distinct, of_real, HALVES),
     ]
 
 
-def measure_pairs(made: FloatImages, truth: FloatImages, route: Route) -> list[Row]:
+def measure_pairs(t: Translations) -> list[Row]:
     """Compares translations with their true partners, and with those of others."""
-    found, shuffled = reconstruction.paired(made, truth), reconstruction.shuffled(made, truth)
+    made, real = t.made[: t.count], t.target[: t.count]
+    found, shuffled = reconstruction.paired(made, real), reconstruction.shuffled(made, real)
     return [
-        mean_row(route, f"pair_{name}", found[name], float(shuffled[name].mean()), "wrong pairs")
+        mean_row(t.route, f"pair_{name}", found[name], float(shuffled[name].mean()), "wrong pairs")
         for name in ("l1", "psnr", "ssim")
     ]
 
 
-def measure_colour(
-    made: FloatImages, source: FloatImages, target: FloatImages, route: Route
-) -> list[Row]:
+def measure_colour(t: Translations) -> list[Row]:
     """Measures how well the colour of the foreground is kept, for objects on white.
 
     There are no rows where real images of either domain are mostly grey: edges have no hue.
     """
-    before, after, usual = (colour.foreground_colour(x) for x in (source, made, target))
+    before, after, usual = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
     if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
         return []
-    hue = before.hue, after.hue
-    lightness = before.lightness, after.lightness
-    against_random = attribute_correlation.against_random
-    correlation, _ = attribute_correlation.angle_agreement(*hue)
-    found = {
-        "hue_error": against_random(attribute_correlation.hue_error, *hue),
-        "hue_correlation": correlation,
-        "lightness_correlation": against_random(attribute_correlation.correlation, *lightness),
-    }
-    return [chance_row(route, name, agreement) for name, agreement in found.items()]
+    lightness = against_random(correlation, before.lightness, after.lightness)
+    hue_correlation, _ = angle_agreement(before.hue, after.hue)
+    return [
+        chance_row(t.route, "hue_error", against_random(hue_error, before.hue, after.hue)),
+        chance_row(t.route, "hue_correlation", hue_correlation),
+        chance_row(t.route, "lightness_correlation", lightness),
+    ]

@@ -15,10 +15,10 @@ cores:
 
 (A→B→A is a root mean squared error per coordinate; a mode's standard deviation is 0.1. The others
 are defined in `system.ModeCoverage`.) The order is the paper's. DiscoGAN stands out: it misses no
-mode of B in two seeds, one in two, two in one, and maps no two modes of A to the same place. gan and
-recongan miss two or three of ten, and differ by less than the spread over the seeds; gan also maps
-some of A's modes to the same place, and keeps moving them. Over the second half of the training gan,
-recongan and discogan cover 0.68, 0.74 and 0.90, and 0.9, 0.2 and 0.0 pairs meet.
+mode of B in two seeds, one in two, two in one, and maps no two modes of A to the same place. gan
+and recongan miss two or three of ten, and differ by less than the spread over the seeds; gan also
+maps some of A's modes to the same place, and keeps moving them. Over the second half of the
+training gan, recongan and discogan cover 0.68, 0.74 and 0.90, and 0.9, 0.2 and 0.0 pairs meet.
 
 8,000 cycles, 16,000 updates, are enough: from cycle 2,000 on, discogan covers 0.88 to 0.92 at every
 check, and the coverage of the others goes up and down between 0.62 and 0.82. A published re-run

@@ -12,32 +12,6 @@ _WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-B
 _CHUNK = 64  # images at a time: SSIM needs ten times the memory of its input
 
 
-def l1(x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
-    """Averages the absolute difference of each image from its partner: 0 to 1 in [0, 1]."""
-    return np.abs(x - y).mean((1, 2, 3), dtype=np.float64)
-
-
-def mse(x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
-    """Averages the squared difference of each image from its partner: 0 to 1 in [0, 1]."""
-    return np.square(x - y).mean((1, 2, 3), dtype=np.float64)
-
-
-def psnr(
-    x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
-) -> Float[np.ndarray, "N"]:
-    """Computes the peak signal-to-noise ratio of each image in decibels, `-10·log10(mse)`.
-
-    Args:
-      x: images in [0, 1].
-      y: their partners in [0, 1].
-
-    Returns:
-      0 or more, higher for more similar images; infinite where an image equals its partner.
-    """
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(mse(x, y))
-
-
 def ssim(
     x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
 ) -> Float[np.ndarray, "N"]:
@@ -84,8 +58,22 @@ def ssim(
 def paired(
     x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
 ) -> dict[str, Float[np.ndarray, "N"]]:
-    """Measures each image against its partner: 'l1', 'mse', 'psnr', 'ssim', one value an image."""
-    return {"l1": l1(x, y), "mse": mse(x, y), "psnr": psnr(x, y), "ssim": ssim(x, y)}
+    """Compares each image with its partner.
+
+    Args:
+      x: images in [0, 1].
+      y: their partners in [0, 1].
+
+    Returns:
+      One value per image: 'l1' and 'mse', the mean absolute and squared difference; 'psnr', the
+      peak signal-to-noise ratio in decibels, infinite where an image equals its partner; 'ssim'.
+    """
+    difference = x - y
+    mse = np.square(difference).mean((1, 2, 3), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        psnr = -10 * np.log10(mse)
+    l1 = np.abs(difference).mean((1, 2, 3), dtype=np.float64)
+    return {"l1": l1, "mse": mse, "psnr": psnr, "ssim": ssim(x, y)}
 
 
 def shuffled(

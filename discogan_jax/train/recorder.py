@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from discogan_jax import images, multihost, sharding, steps
+from discogan_jax import images, multihost, runs, sharding, steps
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
 from discogan_jax.errors import DivergedError, InputError
@@ -114,9 +114,9 @@ class Recorder:
         return {d: x.val for d, x in self.loaded.items()}
 
     @cached_property
-    def known(self) -> evaluate.Known:
-        """What evaluations measure against; takes seconds when it is first asked for."""
-        return evaluate.known(self.s, self.loaded)
+    def references(self) -> evaluate.References:
+        """What evaluations compare with; takes seconds when it is first needed."""
+        return evaluate.fit_references(self.s, self.loaded)
 
     def sample(self, state: TrainState, step: int) -> None:
         """Writes the sample grid and histograms of all parameters."""
@@ -166,12 +166,12 @@ class Recorder:
         if not multihost.is_chief():
             return {}
         try:
-            rows = evaluate.measure(self.s, self.gan, state, self.known)
+            run = runs.Run(self.workdir, self.s, self.gan, step, state)
+            rows = evaluate.measure(run, self.references)
         except InputError as error:  # too few images: no reason to stop training
             logging.warning("step %d is not evaluated: %s", step, error)
             return {}
-        report = evaluate.report(step, state, rows)
-        layout.write_evaluation(self.workdir, report)
+        evaluate.write(run, rows)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
 
     def record(self, state: TrainState, step: int, numbers: dict[str, float], speed: float) -> None:

@@ -89,6 +89,6 @@ def held_out_diversity(gan: DiscoGAN, state: TrainState, held_out: HeldOut) -> d
         if min(len(x), len(real)) < 2:
             continue
         made = steps.translate_jit(gan, state, jax.numpy.asarray(x), direction)
-        value = diversity.diversity(np.asarray(made), real.astype(np.float32) / 255)
+        value = diversity.diversity_ratio(np.asarray(made), images.to_unit(real))
         found[f"diversity_{direction[1]}"] = value
     return found

@@ -64,7 +64,7 @@ def measuring() -> Measure:
       there, if its training has not done so. What is to be learnt of real images first is learnt
       once for all runs on the same ones.
     """
-    known: dict[Data, evaluate.Known] = {}
+    references: dict[Data, evaluate.References] = {}
 
     def measure(directory: Path) -> Mapping[str, float]:
         run = runs.open(directory)
@@ -72,11 +72,11 @@ def measuring() -> Measure:
         if found is not None:
             return found
         images = replace(run.settings.data, batch_size=1, flip=False, feed="auto")
-        if images not in known:
-            known[images] = evaluate.known(run.settings, build.images(run.settings))
-        rows = evaluate.measure(run.settings, run.gan, run.state, known[images])
-        report = evaluate.report(run.step, run.state, rows)
-        layout.write_evaluation(directory, report)
+        if images not in references:
+            loaded = build.images(run.settings)
+            references[images] = evaluate.fit_references(run.settings, loaded)
+        rows = evaluate.measure(run, references[images])
+        evaluate.write(run, rows)
         return {row.name: row.value for row in rows}
 
     return measure

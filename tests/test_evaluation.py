@@ -7,7 +7,7 @@ from discogan_jax.data import catalogue
 from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
 from discogan_jax.evaluation.metrics import attributes as metrics_attributes
-from discogan_jax.evaluation.table import Path, Row, as_json, table
+from discogan_jax.evaluation.table import Path, Row, aligned, as_json, markdown, table
 from discogan_jax.train.recorder import CollapseAlarm
 
 SIDE, TRAIN, VAL = 32, 400, 60
@@ -149,6 +149,18 @@ def test_table_shows_intervals_and_json_knows_no_infinity():
     made = as_json(rows)
     assert made[0]["name"] == "bags_to_shoes/psnr"
     assert made[1]["value"] is made[1]["reference"] is made[1]["interval"] is None
+
+
+def test_tables_are_aligned_and_escaped():
+    cells = [("", "ms"), ("a heading over all of it",), ("  one", "2.50"), ("  eleven|", "12.25")]
+    assert aligned(cells, right={1}).splitlines() == [
+        "              ms",
+        "a heading over all of it",
+        "  one       2.50",
+        "  eleven|  12.25",
+    ]
+    assert aligned([("a", "b"), ("cc", "")]) == "a   b\ncc"
+    assert markdown([("x", "y"), ("a|b", "")]) == "| x | y |\n|---|---|\n| a\\|b |  |"
 
 
 def test_the_alarm_waits_and_forgets():

@@ -1,7 +1,8 @@
 """A measured number beside what to read it with; tables of them."""
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -82,6 +83,42 @@ class Path:
             mean, reach = float(values.mean()), _Z * float(values.std()) / math.sqrt(len(values))
         interval = (mean - reach, mean + reach)
         return self.row(name, what, mean, better, reference, beside, interval)
+
+
+def aligned(cells: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Lays out cells in columns, two spaces apart.
+
+    Args:
+      cells: rows of texts. A row of one cell is a heading: it runs on over the other columns.
+      right: numbers of the columns that are aligned to the right, counted from 0.
+
+    Returns:
+      A line per row, without trailing spaces.
+    """
+    columns = itertools.zip_longest(*(row for row in cells if len(row) > 1), fillvalue="")
+    widths = [max(map(len, column)) for column in columns] or [0]
+    lines = []
+    for row in cells:
+        justified = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        lines.append("  ".join(justified).rstrip())
+    return "\n".join(lines)
+
+
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """Writes cells as a Markdown table, the first row as its head.
+
+    Args:
+      cells: rows of texts, of equal length; vertical bars in them are escaped.
+
+    Returns:
+      A line per row and one of dashes, without a newline at the end.
+    """
+    head, *lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in cells]
+    dashes = "|---" * len(cells[0]) + "|"
+    return "\n".join([f"| {head} |", dashes, *(f"| {line} |" for line in lines)])
 
 
 def table(rows: Iterable[Row]) -> str:

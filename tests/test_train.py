@@ -18,10 +18,9 @@ import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import images, steps, train
+from discogan_jax import images, sharding, steps, train
 from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.runs import manifest, run
-from discogan_jax.train import loop
 
 # Enough steps for a signal to come in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
@@ -165,29 +164,6 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     assert list((tmp_path / "samples").iterdir()) == []
     # And nothing is left to do.
     assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
-
-
-def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, monkeypatch):
-    """What one accelerator does: dispatches end wherever something is due."""
-    monkeypatch.setattr(loop, "_loops_on_device", lambda mesh: True)
-    dispatched = []
-    many = steps.train_steps_jit
-    monkeypatch.setattr(
-        steps, "train_steps_jit", lambda *a, n, **kw: (dispatched.append(n), many(*a, n=n, **kw))[1]
-    )
-    state = train.train_and_evaluate(config(data, **SHORT), tmp_path)
-    assert dispatched == [2, 1, 1, 2]
-    # The compiler rounds differently inside a loop, and Adam makes the most of it.
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3),
-        state.gen.params,
-        short[1].gen.params,
-    )
-    written, expected = (lines(w / "metrics.jsonl") for w in (tmp_path, short[0]))
-    assert [line["step"] for line in written] == [line["step"] for line in expected] == [2, 4, 6]
-    for one, other in zip(written, expected, strict=True):
-        assert {k: one[k] for k in LOSSES} == pytest.approx({k: other[k] for k in LOSSES}, rel=0.02)
-    assert steps_saved(tmp_path) == [3, 6]
 
 
 @pytest.mark.parametrize("feed", ["device", "tf"])
@@ -417,3 +393,19 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}
     assert alarms == {2: 0, 4: 0, 6: 1, 8: 1}
+
+
+def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
+    gathered, whole = [], sharding.gathered
+    monkeypatch.setattr(
+        sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
+    )
+    every = {"train__sample_every": 2, "train__evaluate_every": 2, "train__log_every": 1}
+    made = config(data, **SHORT | every | {"train__steps": 3, "train__shard_state": True})
+    train.train_and_evaluate(made, tmp_path)
+    assert gathered == [0, 2, 3]  # sampled; sampled, measured and evaluated
+    written = {line["step"]: line for line in lines(tmp_path / "metrics.jsonl")}
+    for step in (2, 3):
+        assert {"diversity_bags", "val_const_bags_loss"} <= written[step].keys()
+        assert any(name.startswith("eval/") for name in written[step])
+    assert json.loads((tmp_path / "evaluation.json").read_text())["step"] == 3

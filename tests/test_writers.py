@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from absl import logging
 
+from discogan_jax.errors import causes
 from discogan_jax.train import writers
 
 
@@ -47,26 +48,6 @@ def test_what_is_no_line_of_ours_is_dropped(tmp_path, torn):
     path.write_text('{"step": 2}\n' + torn)
     writers.JsonLines(path, 4).close()
     assert read(path) == [{"step": 2}]
-
-
-def test_both_pass_everything_on():
-    calls = []
-
-    class Recorder:
-        def __init__(self, name):
-            self.name = name
-
-        def __getattr__(self, method):
-            return lambda *args: calls.append((self.name, method, *args))
-
-    both = writers.Both(Recorder("one"), Recorder("two"))
-    both.write_scalars(1, {})
-    both.write_images(1, {})
-    both.write_histograms(1, {})
-    both.flush()
-    both.close()
-    methods = ["write_scalars", "write_images", "write_histograms", "flush", "close"]
-    assert [call[:2] for call in calls] == [(n, m) for m in methods for n in ("one", "two")]
 
 
 def test_tensorboard_reads_what_was_written(tmp_path):
@@ -116,50 +97,46 @@ def test_without_clu_or_tensorflow_there_are_lines_alone(tmp_path, monkeypatch, 
     assert said == [f"{missing} not installed: no TensorBoard events, only metrics.jsonl"]
 
 
-def test_background_writer_opens_and_writes_in_order_elsewhere():
+def test_writer_that_opens_in_the_background_makes_its_first_call_wait():
     calls, opened = [], threading.Event()
 
-    class Recorder:
-        def __getattr__(self, method):
-            return lambda *args: calls.append((threading.current_thread().name, method, *args))
+    class Noting(writers.Writer):
+        def write_scalars(self, step, scalars):
+            calls.append((threading.current_thread().name, step, scalars))
 
     def open_it():
+        calls.append(threading.current_thread().name)
         assert opened.wait(60)
-        return Recorder()
+        return Noting()
 
-    writer = writers.InBackground(open_it)
+    writer = writers.OpenedInBackground(open_it)
+    threading.Timer(0.1, opened.set).start()
     writer.write_scalars(1, {"x": 1})
-    writer.write_images(2, {})
-    writer.write_histograms(3, {})
-    assert not calls
-    opened.set()
     writer.flush()
-    assert [call[1] for call in calls] == [
-        "write_scalars",
-        "write_images",
-        "write_histograms",
-        "flush",
-    ]
-    writer.close()
-    assert calls[-1][1] == "close"
-    assert all(call[0].startswith("writer") for call in calls)
+    assert calls[0].startswith("writer")
+    assert calls[1:] == [(threading.main_thread().name, 1, {"x": 1})]
 
 
 @pytest.mark.parametrize("when", ["open", "write"])
-def test_background_writer_tells_what_failed(when):
-    def fail(*_):
+def test_what_fails_on_a_thread_is_raised_by_a_later_call(tmp_path, monkeypatch, when):
+    metric_writers = pytest.importorskip("clu.metric_writers")
+
+    def fail(*_, **__):
         raise OSError("disk full")
 
-    class Full(writers.Both):
-        write_scalars = fail
-
-    writer = writers.InBackground(fail if when == "open" else Full)
-    writer.write_scalars(1, {})
-    with pytest.raises(OSError, match="disk full"):
+    name = "__init__" if when == "open" else "write_scalars"
+    monkeypatch.setattr(metric_writers.SummaryWriter, name, fail)
+    writer = writers.open_writer(tmp_path, 0)
+    with pytest.raises(Exception, match="disk full") as raised:  # noqa: PT012
+        writer.write_scalars(1, {})
         writer.flush()
+    assert any(isinstance(error, OSError) for error in causes(raised.value))
     if when == "open":
         with pytest.raises(OSError, match="disk full"):
             writer.close()
     else:
         writer.close()
-    assert not any(t.name.startswith("writer") for t in threading.enumerate())
+    for thread in threading.enumerate():
+        if thread.name.startswith(("writer", "AsyncWriter")):
+            thread.join(60)
+            assert not thread.is_alive()

@@ -1,18 +1,30 @@
-"""Turns SIGTERM and Ctrl-C into a question that the loop asks between steps."""
+"""Defers SIGINT, SIGTERM and SIGHUP so that the training loop can stop between steps."""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP.
+SIGNALS = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
+
+def install(handler: Any) -> dict[signal.Signals, Any]:
+    """Installs a handler for each of `SIGNALS`, except for those that are ignored, as by nohup.
+
+    Returns:
+      The handlers before.
+    """
+    return {
+        s: signal.signal(s, handler) for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN
+    }
 
 
 class Interrupts:
-    """A context in which the first signal only sets `signal`; the second one works as before.
+    """A context in which a first signal only sets `signal`; a second one has its usual effect.
 
     Attributes:
-      signal: the signal that came, or None.
+      signal: the signal that arrived, or None.
     """
 
     def __init__(self) -> None:
@@ -20,9 +32,9 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Python allows handlers in the main thread alone; elsewhere whoever owns it must ask.
+        # Python allows handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._note) for s in SIGNALS}
+            self._before = install(self._note)
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -25,8 +25,7 @@ from discogan_jax.errors import (
     InterruptedRunError,
 )
 from discogan_jax.host import keep_freed_memory
-from discogan_jax.train import log
-from discogan_jax.train.interrupts import SIGNALS, Interrupts
+from discogan_jax.train import interrupts, log
 
 # The flags below are those of the experiment: its --help lists them.
 flags.disclaim_key_flags()
@@ -87,8 +86,7 @@ def run(default: str, adapt: Adapt | None = None, study: Study | None = None) ->
     log.show_news()
     # Of a save that fails, Orbax leaves coroutines behind; the error says what matters.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    for number in SIGNALS:
-        signal.signal(number, _stop)
+    interrupts.install(_stop)
     try:
         app.run(_parsed_main(adapt, study), flags_parser=_parse_flags)
     except (KeyboardInterrupt, Exception) as error:
@@ -113,7 +111,7 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 @contextlib.contextmanager
 def _signals_later() -> Iterator[None]:
     """For imports: extension modules print errors of their own if one meets them in their start."""
-    with Interrupts() as met:
+    with interrupts.Interrupts() as met:
         yield
     if met.signal:
         _stop(met.signal, None)
@@ -215,7 +213,7 @@ def _compare(config: ConfigDict, study: Study, workdir: Path) -> None:
     outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=say)
     say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
     say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE} there")
-    if bad := sum(bool(outcome.why) for outcome in outcomes):
+    if bad := sum(bool(outcome.error) for outcome in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")
 
 

@@ -109,10 +109,14 @@ def open_writer(directory: Path, start_step: int) -> Writer:
         return lines
 
     def with_trackers() -> Any:
-        trackers = _open_trackers(directory)
-        from clu.metric_writers import AsyncMultiWriter, MultiWriter
+        try:
+            trackers = _open_trackers(directory)
+            from clu.metric_writers import AsyncMultiWriter, MultiWriter
 
-        return MultiWriter([lines, AsyncMultiWriter(trackers)])
+            return MultiWriter([lines, AsyncMultiWriter(trackers)])
+        except BaseException:
+            lines.close()
+            raise
 
     # CLU imports TensorFlow, which takes seconds: the first step is compiled meanwhile.
     return cast(Writer, OpenedInBackground(with_trackers))

@@ -83,7 +83,7 @@ def train_and_evaluate(
         alone, signal = jax.process_count() == 1, 0
         for step, batch in recorder.timed(batches):
             # Several processes stop together, so they agree where each of them records.
-            if alone or recorder.is_due(step - 1):
+            if alone or recorder.due(step - 1):
                 signal = multihost.agreed(interrupts.signal or 0)
             if signal:
                 break

@@ -129,13 +129,21 @@ class Recorder:
             self._waited += self.clock() - before
             yield self.step + 1, batch
 
-    def is_due(self, step: int) -> bool:
-        """Returns whether anything is recorded after a step."""
+    def due(self, step: int) -> set[str]:
+        """Returns what is done after a step: check, print, sample, evaluate, log, save."""
         t = self.setup.settings.train
-        periods = (t.log_every, t.print_every, t.sample_every, t.evaluate_every, t.checkpoint_every)
-        return step == t.steps or any(
-            every_n_steps(step, period) for period in (*periods, MAX_UNCHECKED_STEPS)
-        )
+        periods = {
+            "check": MAX_UNCHECKED_STEPS,
+            "print": t.print_every,
+            "sample": t.sample_every,
+            "evaluate": t.evaluate_every,
+            "log": t.log_every,
+            "save": t.checkpoint_every,
+        }
+        due = {what for what, period in periods.items() if every_n_steps(step, period)}
+        if step == t.steps:
+            due |= {what for what, period in periods.items() if period} | {"print", "log", "save"}
+        return due | {"log"} if due & {"sample", "evaluate"} else due
 
     def after_step(self, step: int, state: TrainState, metrics: Metrics) -> None:
         """Records a step, as far as something is due.
@@ -156,8 +164,8 @@ class Recorder:
         if len(self._recent) > 1:
             # One step ahead of the devices keeps them busy; more would delay signals.
             jax.block_until_ready(self._recent[-2][1])
-        if self.is_due(step):
-            self._record(state)
+        if due := self.due(step):
+            self._record(state, due)
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
         """Ends the run, or saves what a signal interrupted.
@@ -185,31 +193,25 @@ class Recorder:
             )
         return state
 
-    def _record(self, state: TrainState) -> None:
-        t, step = self.setup.settings.train, self.step
-        last = step == t.steps
-        numbers = self._fetch()
+    def _record(self, state: TrainState, due: set[str]) -> None:
+        step, numbers = self.step, self._fetch()
         seconds = max(self.clock() - self._since, 1e-9)
         speed = (step - self._recorded) / seconds
         numbers |= {"steps_per_second": speed, "data_wait_fraction": self._waited / seconds}
-        if every_n_steps(step, t.print_every) or last:
+        if "print" in due:
             self.progress.report(step, speed, numbers)
-
-        # What needs the whole state: a sharded one is gathered once for all of it.
-        samples_due = every_n_steps(step, t.sample_every) or (last and t.sample_every > 0)
-        evaluation_due = every_n_steps(step, t.evaluate_every) or (last and t.evaluate_every > 0)
-        whole = sharding.gathered(state) if samples_due or evaluation_due else state
-        if samples_due:
-            self._sample(whole)
-            numbers |= self._measure(whole)
         named = self._named(numbers)
-        if evaluation_due:
-            named |= self._evaluate(whole)
-
-        if every_n_steps(step, t.log_every) or samples_due or evaluation_due or last:
+        if due & {"sample", "evaluate"}:
+            # A sharded state is gathered for both, by all processes together.
+            whole = sharding.gathered(state)
+            if "sample" in due:
+                self._sample(whole)
+                named |= self._named(self._measure(whole))
+            if "evaluate" in due:
+                named |= self._evaluate(whole)
+        if "log" in due:
             self.writer.write_scalars(step, named)
-        if every_n_steps(step, t.checkpoint_every) or last:
-            self.writer.flush()
+        if "save" in due:
             self._save(state)
         self._recorded, self._since, self._waited = step, self.clock(), 0.0
 
@@ -282,6 +284,7 @@ class Recorder:
         # A loss is that before the update, so it does not vouch for the parameters after it.
         if not checkpoint.is_finite(state):
             self._diverge(self.step, "parameters or statistics are not finite")
+        self.writer.flush()  # a run that is resumed does not write these lines again
         multihost.agreed(self.step)  # Orbax's own wait for the other processes times out
         self.checkpoints.save(self.step, state)
 

@@ -22,7 +22,9 @@ class Setup:
     Attributes:
       settings: the settings of the run.
       mesh: all devices.
+      on_cpu: whether these are CPUs.
       gan: the networks, optimizers and losses.
+      images_per_step: number of real images of both domains that a step sees.
       shapes: shapes and types of the state.
       shardings: the devices of each array of the state.
       images: images of both domains.
@@ -43,8 +45,10 @@ class Setup:
         """
         s = self.settings = settings
         self.mesh = sharding.data_mesh()
+        self.on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         sharding.check_batch_size(s.data.batch_size, self.mesh.size)
         self.gan = build.gan(s)
+        self.images_per_step = 2 * s.data.batch_size * self.gan.updates
         self.shapes = build.state_shapes(s, self.gan)
         self.shardings = sharding.of_state(self.mesh, self.shapes, s.train.shard_state)
         self._batch_sharding = sharding.split_batches(self.mesh)
@@ -54,16 +58,6 @@ class Setup:
         self.train_step = steps.train_step_jit
         if s.train.shard_state:
             self.train_step = sharding.train_step_jit(self.shardings)
-
-    @property
-    def on_cpu(self) -> bool:
-        """Whether the run computes on CPUs."""
-        return self.mesh.devices.flat[0].platform == "cpu"
-
-    @property
-    def images_per_step(self) -> int:
-        """Number of real images of both domains that a step sees."""
-        return 2 * self.settings.data.batch_size * self.gan.updates
 
     def create_state(self) -> TrainState:
         """Draws the initial state on the devices."""

@@ -5,7 +5,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,19 +74,32 @@ class JsonLines(Writer):
         self._file.close()
 
 
-class OpenedInBackground:
-    """Stands for a writer that a thread opens; the first call waits until it is open."""
+class InBackground:
+    """Opens a writer on a thread and writes there, in order.
+
+    CLU's ``AsyncWriter`` needs a writer that is open. An error is raised by the next call.
+    """
 
     def __init__(self, open_writer: Callable[[], Any]):
-        """Starts the thread.
+        """Returns immediately.
 
         Args:
-          open_writer: returns the writer; its imports may take seconds.
+          open_writer: returns the writer, on the thread; its imports may take seconds.
         """
-        self._writer = ThreadPoolExecutor(1, "writer").submit(open_writer)
+        from clu.asynclib import Pool  # unlike CLU's writers, it does not import TensorFlow
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._writer.result(), name)
+        self._pool = Pool("writer", max_workers=1)
+        self._opened = self._pool(open_writer)()
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            try:
+                self._pool(lambda: getattr(self._opened.result(), name)(*args))()
+            finally:
+                if name in ("flush", "close"):
+                    self._pool.join()
+
+        return call
 
 
 def open_writer(directory: Path, start_step: int) -> Writer:
@@ -98,28 +110,24 @@ def open_writer(directory: Path, start_step: int) -> Writer:
       start_step: number of finished steps.
 
     Returns:
-      A writer to both, or to `metrics.jsonl` alone (with a warning in the log) where CLU or
-      TensorFlow is not installed. An error of a thread is raised by a later call.
+      A writer to both, in the background, or to `metrics.jsonl` alone (with a warning in the log)
+      where CLU or TensorFlow is not installed.
     """
-    lines = JsonLines(directory / METRICS_FILE, start_step)
+    path = directory / METRICS_FILE
     if missing := _missing():
         logging.warning(
-            "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
+            "%s not installed: no TensorBoard events, only %s", " and ".join(missing), path.name
         )
-        return lines
+        return JsonLines(path, start_step)
 
-    def with_trackers() -> Any:
-        try:
-            trackers = _open_trackers(directory)
-            from clu.metric_writers import AsyncMultiWriter, MultiWriter
+    def open_all() -> Any:
+        trackers = _open_trackers(directory)
+        from clu.metric_writers import MultiWriter
 
-            return MultiWriter([lines, AsyncMultiWriter(trackers)])
-        except BaseException:
-            lines.close()
-            raise
+        return MultiWriter([JsonLines(path, start_step), *trackers])
 
-    # CLU imports TensorFlow, which takes seconds: the first step is compiled meanwhile.
-    return cast(Writer, OpenedInBackground(with_trackers))
+    # The trackers import TensorFlow, which takes seconds: the first step is compiled meanwhile.
+    return cast(Writer, InBackground(open_all))
 
 
 def write_hparams(

@@ -269,7 +269,7 @@ def main() -> None:
             outcomes = sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
         except InputError as error:
             parser.error(str(error))
-    if bad := [f"{o.directory}: {o.why}" for o in outcomes if o.why]:
+    if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("nothing to compare:\n" + "\n".join(bad))
     found = {name: curves(folder, name, args.seeds) for name in args.recipes}
     draw(found, PAGES / f"quality-{args.name}.png")

@@ -8,7 +8,7 @@ from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
 from discogan_jax.evaluation.metrics.attribute_correlation import label_agreement
 from discogan_jax.evaluation.table import Row, aligned, as_json, as_text, markdown
-from discogan_jax.train.recorder import CollapseAlarm
+from discogan_jax.train.recorder import CollapseDetector
 
 SIDE, TRAIN, VAL = 32, 400, 60
 ROUTE = ("bags", "shoes")
@@ -176,8 +176,8 @@ def test_tables_are_aligned_and_escaped():
     assert markdown([("x", "y"), ("a|b", "")]) == "| x | y |\n|---|---|\n| a\\|b |  |"
 
 
-def test_the_alarm_waits_and_forgets():
-    alarm = CollapseAlarm(least=0.3, patience=3)
-    heard = [alarm.hear({"b": value}) for value in (0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1, 0.9)]
-    assert heard == [[], [], [], [], [], ["b"], ["b"], []]
-    assert CollapseAlarm(patience=1).hear({"a": 0.0, "b": 1.0}) == ["a"]
+def test_the_collapse_detector_is_patient_and_forgets():
+    detector = CollapseDetector(min_diversity=0.3, patience=3)
+    found = [detector.update({"b": value}) for value in (0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1, 0.9)]
+    assert found == [[], [], [], [], [], ["b"], ["b"], []]
+    assert CollapseDetector(patience=1).update({"a": 0.0, "b": 1.0}) == ["a"]

@@ -53,8 +53,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     shown = []
     for outcome in outcomes:
         rows = {}
-        if not outcome.why:
-            report = json.loads((outcome.directory / layout.EVALUATION_FILE).read_text())
+        if not outcome.error:
+            report = json.loads((outcome.job.directory / layout.EVALUATION_FILE).read_text())
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows
@@ -68,12 +68,12 @@ def figure(outcomes: Sequence[Outcome]) -> UInt8[np.ndarray, "H W 3"]:
     """Draws the angles of held-out bags and of the shoes made from them, a panel per run."""
     panels, references = [], None
     for outcome in outcomes:
-        run = runs.open(outcome.directory)
+        run = runs.open(outcome.job.directory)
         if references is None:
             references = evaluate.fit_references(run.settings, build.images(run.settings))
         made = run.apply(references.real["a"], "ab")
         found = references.probes["b"].predict(made).tilt
-        name = f"{outcome.variant.name}, seed {outcome.seed}"
+        name = f"{outcome.job.variant.name}, seed {outcome.job.seed}"
         panels.append(rotation_figure.panel(name, references.known["a"].tilt, found))
     return np.concatenate(panels, 1)
 
@@ -112,8 +112,8 @@ def compare(
     catalogue.write_archives(archives, train=drawings[0], val=drawings[1], tilt_range=TILTS)
     outcomes = sweep.run(config, VARIANTS, workdir, seeds=range(seeds), say=say)
     say(f"\n{table(outcomes)}\n")
-    if first := [o for o in outcomes if o.seed == 0 and not o.why]:
+    if first := [o for o in outcomes if o.job.seed == 0 and not o.error]:
         save(workdir / "rotation.png", figure(first))
         say(f"{workdir}/rotation.png has the angles, seed 0; {sweep.TABLE_FILE} all measures")
-    if bad := sum(bool(o.why) for o in outcomes):
+    if bad := sum(bool(o.error) for o in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

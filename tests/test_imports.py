@@ -9,7 +9,7 @@ LIGHT = [
     "state",
     "steps",
     "sharding",
-    "layers",
+    "ops.layers",
     "interop",
     "data.feed",
     "data.order",

@@ -17,6 +17,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Num, UInt8
 from tqdm import tqdm
 
+from discogan_jax.steps import unit
+
 MAX_IMAGES = 4000  # to learn from
 STEPS = 400
 BATCH = 64
@@ -122,13 +124,9 @@ def _adam(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
 
-def _unit(images: Num[Array, "B S S 3"]) -> Float[Array, "B S S 3"]:
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
-
-
 @partial(jax.jit, static_argnums=0)
 def _forward(network: nn.Module, params: Any, images: Num[Array, "B S S 3"]) -> Any:
-    return network.apply(params, _unit(images) - 0.5)
+    return network.apply(params, unit(images) - 0.5)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
@@ -141,7 +139,7 @@ def _learn(
     targets: Float[Array, "B outputs"],
     key: Array,
 ) -> tuple[Any, Any]:
-    x = _unit(images) - 0.5
+    x = unit(images) - 0.5
     x += NOISE * jax.random.normal(key, x.shape)
 
     def loss(params: Any) -> Array:

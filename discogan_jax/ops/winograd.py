@@ -102,8 +102,8 @@ def _stack(parts: Sequence[Array], axis: int) -> Array:
     return lax.optimization_barrier(jnp.stack(parts, axis))
 
 
-# Along one axis: three terms of input, kernel or output; and the transposed maps, from three products
-# to output, kernel or input.
+# Along one axis: three terms of input, kernel or output; then the transposed maps, from three
+# products to output, kernel or input.
 
 
 def _input_terms(x: Array, axis: int) -> Sequence[Array]:

@@ -23,6 +23,7 @@ from discogan_jax import multihost
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
 from discogan_jax.runs import manifest
+from discogan_jax.sharding import shapes_with
 from discogan_jax.state import TrainState
 
 LEAST_KEPT = 2
@@ -279,7 +280,7 @@ def _load(folder: Path, shapes: TrainState, sharding: Any) -> TrainState:
                 f"{folder} holds another state than this config makes ({len(different)} arrays "
                 "differ):\n  " + "\n  ".join(different[:5])
             )
-    placed = _placed(shapes, sharding)
+    placed = shapes_with(shapes, sharding)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             state = checkpointer.restore(folder / "default", placed)
@@ -298,11 +299,3 @@ def _tree(state: TrainState) -> manifest.Tree:
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(x.shape), str(x.dtype))
         for path, x in jax.tree.leaves_with_path(state)
     }
-
-
-def _placed(shapes: TrainState, sharding: Any) -> TrainState:
-    return jax.tree.map(
-        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
-        shapes,
-        jax.tree.broadcast(sharding, shapes),
-    )

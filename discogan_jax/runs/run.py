@@ -20,7 +20,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, remove_leftovers, write_json
 from discogan_jax.runs import checkpoint, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, SAMPLES, VERSIONS_FILE
-from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
+from discogan_jax.state import DiscoGAN, Domains, TrainState
 
 _PACKAGES = (
     "discogan_jax",
@@ -146,7 +146,7 @@ class Run:
     @property
     def directions(self) -> tuple[str, ...]:
         """The translations that the objective trains: all but ``gan`` train the way back, too."""
-        return ("ab",) if self.gan.objective == "gan" else DIRECTIONS
+        return self.gan.translations
 
     def apply(
         self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
-from discogan_jax import models, sharding, steps
+from discogan_jax import models, sharding
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 
@@ -32,16 +31,9 @@ def describe(config: Mapping[str, Any]) -> str:
     order = build.order(s, loaded)
 
     where = sharding.of_state(mesh, state, s.train.shard_state)
-    split = sharding.split_batches(mesh)
-    size = s.data.image_size
-    batch = jax.ShapeDtypeStruct(
-        (gan.updates, s.data.batch_size, size, size, 3), np.uint8, sharding=split
-    )
-    placed = jax.tree.map(
-        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), state, where
-    )
-    step = sharding.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
-    compiled = step.lower(gan, placed, {"a": batch, "b": batch}).compile()
+    batches = sharding.batch_shapes(mesh, gan, s.data.batch_size, build.image_shape(s))
+    step = sharding.train_step_for(where)
+    compiled = step.lower(gan, sharding.shapes_with(state, where), batches).compile()
     memory = compiled.memory_analysis()
     cost = compiled.cost_analysis() or {}
 

@@ -11,7 +11,6 @@ from signal import Signals
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import logging
 from jax.sharding import Mesh
 
@@ -21,7 +20,7 @@ from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import feed, sources
 from discogan_jax.errors import InputError, InterruptedRunError
 from discogan_jax.runs import checkpoint, layout, lock, manifest, run
-from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, create_state
+from discogan_jax.state import DiscoGAN, TrainState, create_state
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
 from discogan_jax.train.progress import Progress
@@ -102,7 +101,7 @@ def train_and_evaluate(
         if state is not None and step >= s.train.steps:
             logging.info("%s is already at step %d of %d", workdir, step, s.train.steps)
             return state
-        step_jit = sharding.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
+        step_jit = sharding.train_step_for(where)
         with _compiling(s, gan, shapes, where, mesh, step_jit):
             if state is None:
                 # No partial and no lambda: then runs of one process share what is compiled.
@@ -176,12 +175,11 @@ def _make_advance(
             train, order, s.seed, start=start, stop=s.train.steps, rows=rows, sharding=split
         )
     else:
-        data = feed.resident(train, order, sharding.replicated(mesh))
+        data = feed.device_dataset(train, order, s.seed, sharding.replicated(mesh))
         if _loops_on_device(mesh):
-            seed = jnp.asarray(s.seed, jnp.uint32)
-            dispatch = partial(steps.train_steps_jit, gan, data=data, seed=seed)
+            dispatch = partial(steps.train_steps_jit, gan, data=data)
             return lambda state, n: (*dispatch(state, n=n), n), None
-        batches = feed.device_feed(data, s.seed, start, split)
+        batches = feed.device_feed(data, start, split)
     waiting = _Waiting(batches, clock)
     return lambda state, _: (*step_jit(gan, state, waiting.take()), 1), waiting
 
@@ -194,13 +192,9 @@ def _compiling(
     if not _on_cpu(mesh):  # other compilers time kernels, which would be disturbed
         yield
         return
-    state = jax.tree.map(
-        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), shapes, where
-    )
-    shape = (gan.updates, s.data.batch_size, *build.image_shape(s))
-    batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=sharding.split_batches(mesh))
+    batches = sharding.batch_shapes(mesh, gan, s.data.batch_size, build.image_shape(s))
     # Traced first: two threads that trace would only wait for Python's lock.
-    lowered = step_jit.lower(gan, state, dict.fromkeys(DOMAINS, batch))
+    lowered = step_jit.lower(gan, sharding.shapes_with(shapes, where), batches)
     pool = ThreadPoolExecutor(1)
     compiled = pool.submit(lowered.compile)
     pool.shutdown(wait=False)

@@ -66,7 +66,7 @@ class Checkpoints:
           Exception: an earlier save failed in the background.
         """
         self.wait()
-        if not multihost.agreed(int(step in manifest.steps(self._directory))):
+        if not multihost.all_max(int(step in manifest.steps(self._directory))):
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
             self._sealing = self._thread.submit(self._seal, step, _tree(state))
 
@@ -103,7 +103,7 @@ class Checkpoints:
           InputError: there are checkpoints, but no whole one, or they are of another state.
         """
         if jax.process_count() > 1:
-            step_of_all = multihost.of_chief(multihost.chief_first(self._decide))
+            step_of_all = multihost.broadcast_from_0(multihost.on_process_0_first(self._decide))
             if step_of_all is None:
                 return None
             return _load(self._directory / str(step_of_all), shapes, sharding)

@@ -158,7 +158,7 @@ def _start(config: ConfigDict, study: Study | None) -> None:
     workdir = Path(flags.FLAGS.workdir or Path("runs") / (study.name if study else name))
     jobs = plan(config, study.variants, workdir, study.seeds) if study else []
     asked = flags.FLAGS
-    here = multihost.place(asked.coordinator, asked.processes, asked.process, os.environ)
+    here = multihost.process_info(asked.coordinator, asked.processes, asked.process, os.environ)
     if here is not None and study is not None:
         raise InputError("several processes train one run, not one run after another: no sweep")
     try:

@@ -78,7 +78,7 @@ def train_and_evaluate(
     sharding.check_batch_size(s.data.batch_size, mesh.size)
     gan = build.gan(s)
     shapes = build.state_shapes(s, gan)
-    loaded = multihost.chief_first(lambda: build.images(s))
+    loaded = multihost.on_process_0_first(lambda: build.images(s))
     build.order(s, loaded)
 
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def train_and_evaluate(
                 stack.enter_context(lock.claimed(workdir))
                 run.begin(workdir, config)
 
-        multihost.chief_first(begin)
+        multihost.on_process_0_first(begin)
         stack.enter_context(_early_ends_told(workdir))
         checkpoints = stack.enter_context(
             checkpoint.Checkpoints(
@@ -230,7 +230,7 @@ def _loop(
     recent: list[tuple[int, steps.Metrics]] = []
     since, since_step = clock(), step
     alone = jax.process_count() == 1
-    heard = multihost.agreed(interrupts.signal or 0)
+    heard = multihost.all_max(interrupts.signal or 0)
     while step < t.steps and not heard:
         state, metrics, n = advance(state, steps_until_due(step, t.steps, periods))
         step += n
@@ -253,7 +253,7 @@ def _loop(
             waiting.seconds = 0.0
         recorder.record(state, step, numbers, speed)
         since, since_step = clock(), step
-        heard = multihost.agreed(interrupts.signal or 0)
+        heard = multihost.all_max(interrupts.signal or 0)
 
     if step < t.steps:
         recorder.finite(recent)

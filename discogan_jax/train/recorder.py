@@ -200,7 +200,7 @@ class Recorder:
         # A loss is that of before the update, so it does not vouch for what came out of it.
         if not checkpoint.is_finite(state):
             self.diverge(step, "parameters or statistics are not finite")
-        multihost.agreed(step)  # Orbax waits for the others only so long
+        multihost.all_max(step)  # Orbax waits for the others only so long
         self.checkpoints.save(step, state)
 
     def finite(self, recent: list[tuple[int, steps.Metrics]]) -> dict[str, float]:

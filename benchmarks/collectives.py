@@ -1,4 +1,4 @@
-"""What devices say to each other in a compiled program, and what that would cost.
+"""The traffic between devices in a compiled program, and what it would cost.
 
 Bytes are counted in the program's text, so they are exact for that program; times follow from
 them by a formula and assumed speeds, and are no measurement.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling --recipe official
 
-First it compiles a cycle for eight devices and counts, in the program, what they say to each other;
+First it compiles a cycle for eight devices and counts the collectives in the program;
 with assumed speeds (`collectives`) that gives an expected efficiency. Then, if this machine has
 more than one accelerator, cycles on 1, 2, 4, ... of them take turns, each with the same batch a
 device; the time of one device by that of n is the efficiency of weak scaling.

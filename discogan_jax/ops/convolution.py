@@ -11,7 +11,7 @@ becomes matrix products where those are faster than XLA's own convolution
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -176,11 +176,6 @@ def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
     return lax.platform_dependent(x, y, cpu=fast, default=xla)
 
 
-def _saving_both(f: Any) -> Any:
-    """Makes the forward half of a custom derivative that needs both arguments."""
-    return lambda a, b, window: (f(a, b, window), (a, b))
-
-
 def _whole(primal: Array, cotangent: Array) -> Array:
     """Sums a cotangent over the axes of a ``shard_map`` over which its primal does not vary.
 
@@ -190,27 +185,20 @@ def _whole(primal: Array, cotangent: Array) -> Array:
     return jax.vjp(lambda p: p + cotangent, primal)[1](cotangent)[0]
 
 
-def _conv_bwd(window: Window, residuals: Any, dy: Array) -> Any:
-    x, kernel = residuals
-    dx, dkernel = conv_transpose(dy, kernel, window), conv_kernel_grad(x, dy, window)
-    return _whole(x, dx), _whole(kernel, dkernel)
+def _define_vjp(f: Any, derivatives: Callable[..., tuple[Array, Array]]) -> None:
+    def forward(a: Array, b: Array, window: Window) -> tuple[Array, tuple[Array, Array]]:
+        return f(a, b, window), (a, b)
+
+    def backward(window: Window, primals: Any, cotangent: Array) -> tuple[Array, ...]:
+        found = derivatives(*primals, cotangent, window)
+        return tuple(_whole(p, d) for p, d in zip(primals, found, strict=True))
+
+    f.defvjp(forward, backward)
 
 
-def _conv_transpose_bwd(window: Window, residuals: Any, dx: Array) -> Any:
-    y, kernel = residuals
-    dy, dkernel = conv(dx, kernel, window), conv_kernel_grad(dx, y, window)
-    return _whole(y, dy), _whole(kernel, dkernel)
-
-
-def _conv_kernel_grad_bwd(window: Window, residuals: Any, dkernel: Array) -> Any:
-    x, y = residuals
-    dx, dy = conv_transpose(y, dkernel, window), conv(x, dkernel, window)
-    return _whole(x, dx), _whole(y, dy)
-
-
-conv.defvjp(_saving_both(conv), _conv_bwd)
-conv_transpose.defvjp(_saving_both(conv_transpose), _conv_transpose_bwd)
-conv_kernel_grad.defvjp(_saving_both(conv_kernel_grad), _conv_kernel_grad_bwd)
+_define_vjp(conv, lambda x, k, dy, w: (conv_transpose(dy, k, w), conv_kernel_grad(x, dy, w)))
+_define_vjp(conv_transpose, lambda y, k, dx, w: (conv(dx, k, w), conv_kernel_grad(dx, y, w)))
+_define_vjp(conv_kernel_grad, lambda x, y, dk, w: (conv_transpose(y, dk, w), conv(x, dk, w)))
 
 
 # XLA's convolutions. On GPU, cuDNN has a routine for each of them.

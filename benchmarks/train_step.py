@@ -32,7 +32,7 @@ from benchmarks.harness import Side, Work
 from discogan_jax import models, steps
 from discogan_jax.host import keep_freed_memory
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DiscoGAN, adam, create_state
+from discogan_jax.state import Adam, DiscoGAN, create_state
 
 WORKS = ("D update", "G update", "cycle")
 Calls = dict[str, Callable[[], Any]]
@@ -61,7 +61,7 @@ def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.f
     }[recipe]
     fields = {"dtype": dtype} if width is None else {"dtype": dtype, "width": width}
     a = ADAM[recipe]
-    tx = adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
+    tx = Adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
     return DiscoGAN(
         generator(image_size=size, **fields),
         discriminator(image_size=size, **fields),

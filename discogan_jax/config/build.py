@@ -14,7 +14,7 @@ from discogan_jax.data import sources
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, adam, create_state
+from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
 
 
 def gan(s: Settings) -> DiscoGAN:
@@ -39,8 +39,8 @@ def gan(s: Settings) -> DiscoGAN:
     return DiscoGAN(
         generator=generator,
         discriminator=discriminator,
-        gen_tx=adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
-        dis_tx=adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
+        gen_tx=Adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
+        dis_tx=Adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
         weights=weights,
         objective=s.loss.objective,
         d_updates=s.train.d_updates,

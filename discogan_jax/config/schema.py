@@ -85,7 +85,7 @@ class Loss(LossWeights):
 
 @dataclass(frozen=True)
 class Optim:
-    """Adam, for both players: `state.adam`.
+    """Adam, for both players: `state.Adam`.
 
     Attributes:
       learning_rate: of the generators, and of the discriminators if they have none of their own.

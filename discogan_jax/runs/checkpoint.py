@@ -24,6 +24,7 @@ from discogan_jax import multihost
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
 from discogan_jax.runs import manifest
+from discogan_jax.sharding import shapes_with
 from discogan_jax.state import TrainState
 
 LEAST_KEPT = 2
@@ -71,7 +72,7 @@ class Checkpoints:
           Exception: an earlier save failed in the background.
         """
         self.wait()
-        if not multihost.agreed(int(step in manifest.steps(self._directory))):
+        if not multihost.all_max(int(step in manifest.steps(self._directory))):
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
             self._sealing = self._thread.submit(self._seal, step, _tree(state))
 
@@ -117,7 +118,7 @@ class Checkpoints:
             found = self._choose(_verify) if multihost.is_chief() else None
             return None if found is None else found[0]
 
-        step = multihost.of_chief(multihost.chief_first(choose))
+        step = multihost.broadcast_from_0(multihost.on_process_0_first(choose))
         return None if step is None else load(self._directory / str(step))
 
     def _choose(self, load: Callable[[Path], T]) -> tuple[int, T] | None:
@@ -278,7 +279,7 @@ def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
             )
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", _placed(shapes, sharding))
+            state = checkpointer.restore(folder / "default", shapes_with(shapes, sharding))
     except Exception as error:
         if sealed:
             raise
@@ -294,11 +295,3 @@ def _tree(state: TrainState) -> manifest.Tree:
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(x.shape), str(x.dtype))
         for path, x in jax.tree.leaves_with_path(state)
     }
-
-
-def _placed(shapes: TrainState, sharding: Shardings) -> TrainState:
-    return jax.tree.map(
-        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
-        shapes,
-        jax.tree.broadcast(sharding, shapes),
-    )

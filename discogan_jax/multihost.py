@@ -75,33 +75,28 @@ def process_info(
     Raises:
       InputError: flags are missing or contradictory, or a variable is no number.
     """
-    flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     count, number, detection = _scheduled(environment)
-    if all(value is None for value in flags.values()):
-        if count is None or number is None or count == 1:
-            return None
-        if detection == "deactivate":
-            raise InputError(
-                "Open MPI started this process but does not say where process 0 is: add "
-                "--coordinator=HOST:PORT, the host of process 0 and a free port there"
-            )
+    without_flags = coordinator is None and processes is None and process is None
+    if without_flags and count in (None, 1):
+        return None
+    if without_flags and detection != "deactivate":
+        assert count is not None
+        assert number is not None
         return ProcessInfo(None, count, number, detection)
 
     processes = count if processes is None else processes
     process = number if process is None else process
     if coordinator is None or processes is None or process is None:
-        known = zip(flags, (coordinator, processes, process), strict=True)
+        flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
         raise InputError(
             "--coordinator, --processes and --process belong together; missing: "
-            f"{', '.join(name for name, value in known if value is None)}. Each process gets the "
-            "same --coordinator=HOST:PORT and --processes=N, and a --process=I of its own, from 0"
+            f"{', '.join(name for name, value in flags.items() if value is None)}. Each process "
+            "gets the same --coordinator=HOST:PORT (the host of process 0 and a free port there) "
+            "and --processes=N, and a --process=I of its own, from 0"
         )
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-        raise InputError(
-            f"--coordinator={coordinator}: it must be HOST:PORT, the host of process 0 and a free "
-            "port there"
-        )
+        raise InputError(f"--coordinator={coordinator}: it must be HOST:PORT, a host and a port")
     if processes < 1 or not 0 <= process < processes:
         raise InputError(
             f"--processes={processes} --process={process}: of N processes, each has a number from "
@@ -204,15 +199,11 @@ def is_chief() -> bool:
 
 def all_max(value: int) -> int:
     """Returns the largest of all processes' values; waits until all have asked."""
-    if jax.process_count() == 1:
-        return value
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
 def broadcast_from_0(value: int | None) -> int | None:
     """Returns process 0's value, which is None or not negative."""
-    if jax.process_count() == 1:
-        return value
     sent = multihost_utils.broadcast_one_to_all(np.int32(-1 if value is None else value))
     return None if sent < 0 else int(sent)
 
@@ -223,8 +214,6 @@ def on_process_0_first(work: Callable[[], T]) -> T:
     Raises:
       InputError: on all processes, if process 0 raises one.
     """
-    if jax.process_count() == 1:
-        return work()
     refused: InputError | None = None
     result: Any = None
     if is_chief():

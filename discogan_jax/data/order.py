@@ -115,9 +115,9 @@ class Order:
     def flips(self, seed: Any, step: Any, domain: str) -> Bool[Array, "U B"]:
         """Chooses which of those images are mirrored; arguments as in `indices`."""
         xp = step.__array_namespace__()
-        place = xp.arange(self.batch_size, dtype=xp.uint32)[None]
+        position = xp.arange(self.batch_size, dtype=xp.uint32)[None]
         key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(_FLIP_KEY))
-        return (_hash(key, self._batches(step), place) & xp.uint32(1)).astype(bool)
+        return (_hash(key, self._batches(step), position) & xp.uint32(1)).astype(bool)
 
     def batches(self, images: Any, seed: Any, step: Any) -> dict[str, UInt8[Array, "U B S S 3"]]:
         """Gathers the batches of a step from both domains' arrays.

@@ -4,7 +4,6 @@ import argparse
 from typing import Any
 
 from discogan_jax.cli.quiet import be_quiet
-from discogan_jax.runs import layout
 
 
 def add(commands: Any) -> None:
@@ -38,6 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
     from discogan_jax.evaluation.table import table
+    from discogan_jax.runs import layout
 
     run = runs.open(arguments.run, arguments.step)
     run = run.raw if arguments.raw else run

@@ -13,7 +13,6 @@ objective, first seed), `sweep.md` and `sweep.json` (all measures). The same com
 are finished and goes on with the others.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -69,7 +68,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         rows = {}
         if not outcome.why:
-            report = json.loads((outcome.directory / layout.EVALUATION_FILE).read_text())
+            report = layout.read_evaluation(outcome.directory) or {"rows": []}
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows

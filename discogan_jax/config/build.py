@@ -33,6 +33,8 @@ def gan(s: Settings) -> DiscoGAN:
     else:
         generator = models.official_generator(s.model.bottleneck or None, **common)
         discriminator = models.official_discriminator(**common)
+
+    # The discriminators may learn at a rate of their own.
     rate = s.optim.learning_rate
     d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
     weights = LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)})

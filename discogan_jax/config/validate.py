@@ -86,6 +86,7 @@ def fields_of(cls: type, prefix: str = "") -> dict[str, Field]:
     """
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
     found = {}
+    # A hint is Annotated[T, markers...], Annotated[T | None, markers...], T or T | None.
     for name, annotated in typing.get_type_hints(cls, include_extras=True).items():
         has_markers = typing.get_origin(annotated) is Annotated
         hint, *markers = typing.get_args(annotated) if has_markers else (annotated,)
@@ -185,9 +186,10 @@ def parse(field: Field, text: str) -> Any:
       InputError: the text is empty or is no value of the field's type.
     """
     value: Any = text
-    # Words: none, true, false.
     if not text:
         raise InputError("a value is empty: there is a comma too many")
+
+    # Words: none, true, false.
     if field.optional and text == "none":
         return None
     if field.type is bool:
@@ -195,6 +197,7 @@ def parse(field: Field, text: str) -> Any:
         if text not in choices:
             raise InputError(f"config.{field.name} must be one of true, false, not {text!r}")
         return choices[text]
+
     # Numbers; what is none, or not finite, is refused below by its type.
     if field.type in (int, float):
         try:
@@ -227,6 +230,8 @@ def _value(field: Field, value: Any) -> Any:
     name, kind = field.name, field.type
     if field.optional and value is None:
         return None
+
+    # Sections, choices, and the names of the domains.
     if dataclasses.is_dataclass(kind):
         return fill(typing.cast(type, kind), value, f"{name}.")
     if typing.get_origin(kind) is Literal:
@@ -242,7 +247,8 @@ def _value(field: Field, value: Any) -> Any:
         if len(good) != 2 or len(names) != 2:
             raise InputError(f"config.{name} must be 2 names, not {_shown(value)}")
         return Domains(*names)
-    # What is left are numbers, strings and switches; a bool is an int in Python, but not here.
+
+    # Numbers, strings and switches; a bool is an int in Python, but not here.
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
         raise InputError(f"config.{name} must be of type {kind.__name__}, not {_shown(value)}")

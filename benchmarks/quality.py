@@ -28,6 +28,7 @@ from benchmarks import report
 from discogan_jax.config.schema import flat, from_config, to_json
 from discogan_jax.configs import best, default, official
 from discogan_jax.errors import InputError
+from discogan_jax.evaluation.table import markdown
 from discogan_jax.files import read_lines, replacing
 from discogan_jax.host import use_compile_cache
 from discogan_jax.train import sweep
@@ -163,11 +164,11 @@ def tables(found: Mapping[str, Curves]) -> Iterator[str]:
     end = min(c.seconds[-1] for c in found.values())
     yield f"After {min(c.steps[-1] for c in found.values()):,} steps:"
     yield ""
-    yield from _table(found, [c.seconds[-1] for c in found.values()])
+    yield _table(found, [c.seconds[-1] for c in found.values()])
     yield ""
     yield f"After {end:,.0f} seconds of training:"
     yield ""
-    yield from _table(found, [end] * len(found))
+    yield _table(found, [end] * len(found))
     if {"official", "best"} <= set(found):
         yield ""
         yield "How much sooner `best` is as good as `official` is at its end:"
@@ -179,17 +180,15 @@ def _common(found: Mapping[str, Curves]) -> list[Measure]:
     return [m for m in MEASURES if all(m.row in c.values for c in found.values())]
 
 
-def _table(found: Mapping[str, Curves], when: Sequence[float]) -> Iterator[str]:
-    ends = dict(zip(found, when, strict=True))
-    yield f"| | {' | '.join(found)} |"
-    yield "|---" * (len(found) + 1) + "|"
-    rows: dict[str, list[str]] = {
-        "steps": [f"{ends[name] / c.seconds_per_step:,.0f}" for name, c in found.items()],
-        "seconds": [f"{ends[name]:,.0f}" for name in found],
-    }
-    for m in _common(found):
-        rows[m.title] = [spread(c.at(m.row, ends[name])) for name, c in found.items()]
-    yield from (f"| {title} | {' | '.join(cells)} |" for title, cells in rows.items())
+def _table(found: Mapping[str, Curves], when: Sequence[float]) -> str:
+    ends = list(zip(found.values(), when, strict=True))
+    cells = [
+        ["", *found],
+        ["steps", *(f"{end / c.seconds_per_step:,.0f}" for c, end in ends)],
+        ["seconds", *(f"{end:,.0f}" for _, end in ends)],
+    ]
+    cells += [[m.title, *(spread(c.at(m.row, end)) for c, end in ends)] for m in _common(found)]
+    return markdown(cells)
 
 
 def _sooner(measure: Measure, found: Mapping[str, Curves]) -> str:
@@ -270,7 +269,7 @@ def main() -> None:
             outcomes = sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
         except InputError as error:
             parser.error(str(error))
-    if bad := [f"{o.directory}: {o.why}" for o in outcomes if o.why]:
+    if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("nothing to compare:\n" + "\n".join(bad))
     found = {name: curves(folder, name, args.seeds) for name in args.recipes}
     draw(found, PAGES / f"quality-{args.name}.png")

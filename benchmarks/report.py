@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness, machine
+from discogan_jax.evaluation.table import aligned
 from discogan_jax.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,14 +44,7 @@ def table(works: Mapping[str, Any]) -> str:
                     else "{:.3f}–{:.3f}".format(*r["ratio_interval"]),
                 )
             )
-    columns = list(zip(*(row for row in cells if len(row) > 1), strict=True))
-    first, *widths = (max(map(len, column)) for column in columns)
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(first), *(c.rjust(w) for c, w in zip(row[1:], widths, strict=False))]
-        )
-        for row in cells
-    )
+    return aligned(cells, right=range(1, len(head)))
 
 
 def _title(name: str, work: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
@@ -30,60 +30,49 @@ from discogan_jax.data import catalogue
 SIDES = ("second start", "resumed", "first start", "import")
 
 
-def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) -> Any:
-    """The function, that notes when it returns."""
-
-    def called(*args: Any, **fields: Any) -> Any:
-        result = function(*args, **fields)
-        marks[name] = since_start()
-        return result
-
-    return called
-
-
 def start(arguments: list[str]) -> NoReturn:
-    """Runs the training command until its first step has begun and prints when what was done."""
+    """Runs the training command until its first step has begun; prints when each part was done."""
     marks = {"Python": since_start()}
-    from discogan_jax import host
+    from discogan_jax import train
+    from discogan_jax.commands import train as command  # noqa: F401
 
-    kept = host.keep_freed_memory
-    with mock.patch.object(host, "keep_freed_memory", _told(marks, kept)):
-        sys.argv = ["experiments.bags_shoes", *arguments]
-        runpy.run_module("experiments.bags_shoes", run_name="__main__")
+    marks["command imported"] = since_start()
+    train.train_and_evaluate = partial(_until_first_step, marks)
+    sys.argv = ["experiments.bags_shoes", *arguments]
+    runpy.run_module("experiments.bags_shoes", run_name="__main__")
     raise AssertionError("the command ended before its first step")
 
 
-def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """What the command calls once its config is right, and which then notes milestones."""
+def _until_first_step(marks: dict[str, float], *args: Any) -> NoReturn:
+    """Trains in place of the command, and notes when what is done."""
+    marks["flags read, JAX imported"] = since_start()
+    from discogan_jax import steps
+    from discogan_jax.config import build
+    from discogan_jax.train import loop, writers
 
-    def entered(*args: Any) -> Any:
-        marks["JAX imported, flags read"] = since_start()
-        result = inner(*args)
-        from discogan_jax.config import build
-        from discogan_jax.train import loop
+    marks["Orbax imported"] = since_start()
+    images, step = build.images, steps.train_step_jit
 
-        marks["Orbax imported"] = since_start()
-        make_advance = loop._make_advance
+    def open_images(*args: Any) -> Any:
+        opened = images(*args)
+        marks["pictures"] = since_start()
+        return opened
 
-        def first_step(*args: Any, **fields: Any) -> Any:
-            marks["initial state or checkpoint"] = since_start()
-            advance, waiting = make_advance(*args, **fields)
-            marks["feed"] = since_start()
+    def open_writer(*args: Any) -> Any:
+        marks["initial state or checkpoint, feed"] = since_start()
+        return writers.open_writer(*args)
 
-            def once(state: Any, n: int) -> NoReturn:
-                marks["writer and first samples"] = since_start()
-                advance(state, n)
-                marks["first step begun"] = since_start()
-                print("\n" + json.dumps(marks), flush=True)
-                os._exit(0)
+    def first_step(*args: Any) -> NoReturn:
+        marks["writer and first samples"] = since_start()
+        step(*args)
+        marks["first step begun"] = since_start()
+        print("\n" + json.dumps(marks), flush=True)
+        os._exit(0)
 
-            return once, waiting
-
-        build.images = _marked(marks, "pictures", build.images)
-        loop._make_advance = first_step
-        return result
-
-    return entered
+    first_step.lower = step.lower
+    build.images, steps.train_step_jit = open_images, first_step
+    loop.train_and_evaluate(*args, open_writer=open_writer)
+    raise AssertionError("the run ended before its first step")
 
 
 def take(side: str, command: list[str], folder: Path) -> turns.Numbers:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
+from discogan_jax.evaluation.table import aligned
 
 Numbers = dict[str, float]
 STARTED = "BENCHMARK_TURN_STARTED"  # environment variable with the start time of the run's process
@@ -105,15 +106,14 @@ def summarize(found: Mapping[str, list[Numbers]]) -> dict[str, Any]:
 
 def table(rows: Mapping[str, Any]) -> str:
     """What `summarize` found, as text: a number a line."""
-    lines = []
+    cells: list[list[str]] = []
     for side, numbers in rows.items():
-        lines.append(side)
+        cells.append([side])
         for name, r in numbers.items():
-            low, high = r["range"]
-            spread = f"{low:,.4g}–{high:,.4g}"
+            spread = "{:,.4g}–{:,.4g}".format(*r["range"])
             ratio = "" if r["ratio"] is None or np.isnan(r["ratio"]) else f"{r['ratio']:.3f}"
-            lines.append(f"  {name:40} {r['median']:>10,.4g}  {spread:>20}  n={r['n']}  {ratio}")
-    return "\n".join(lines)
+            cells.append([f"  {name}", f"{r['median']:,.4g}", spread, f"n={r['n']}", ratio])
+    return aligned(cells, right={1, 2})
 
 
 def run(

@@ -1,7 +1,8 @@
 """Expected failures (invalid input, divergence, interruption), their exit statuses and messages."""
 
+import difflib
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 EXIT_INPUT = 2
 """Exit status of every command after invalid input."""
@@ -25,6 +26,10 @@ STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """Signals that ask a process to stop."""
+
+
+MAX_CHOICES = 20
+"""The number of choices that a message about an unknown one lists."""
 
 
 class InputError(ValueError):
@@ -66,3 +71,23 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def choose(value: str, choices: Collection[str], what: str) -> str:
+    """Returns a word if it is one of the choices.
+
+    Args:
+      value: the word.
+      choices: the words that are allowed.
+      what: the kind of thing that the word names, for the message.
+
+    Raises:
+      InputError: the word is not allowed; the message suggests the nearest choice and lists them.
+    """
+    if value in choices:
+        return value
+    found = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {found[0]!r}? There" if found else "there"
+    shown = sorted(difflib.get_close_matches(value, choices, n=MAX_CHOICES, cutoff=0.0))
+    more = f" and {len(choices) - len(shown):,} more" if len(shown) < len(choices) else ""
+    raise InputError(f"there is no {what} {value!r}; {hint} are {', '.join(shown)}{more}.")

@@ -35,7 +35,7 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:class", r"(?!discogan_jax\.).*"),
-    ("py:class", r"discogan_jax\.measures\.realism\.Result"),  # a type variable
+    ("py:class", r"discogan_jax\.evaluation\.metrics\.baselines\.Result"),  # a type variable
     ("py:exc", "ValueError|OSError"),
 ]
 
@@ -52,7 +52,12 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"
 
-_PACKAGES = ("discogan_jax", "discogan_jax.data", "discogan_jax.errors", "discogan_jax.measures")
+_PACKAGES = (
+    "discogan_jax",
+    "discogan_jax.data",
+    "discogan_jax.errors",
+    "discogan_jax.evaluation.metrics",
+)
 
 
 def setup(app: Any) -> None:

@@ -16,14 +16,14 @@ SIDE = 400  # of the plane, in pixels
 
 
 class Plot:
-    """A plane to draw on; what lies outside of it is cut off."""
+    """A plane to draw on; what is outside of it is cut off."""
 
     def __init__(self, extent: float, ground: UInt8[np.ndarray, "SIDE SIDE 3"] | None = None):
-        """Begins one.
+        """Creates an empty plane.
 
         Args:
-          extent: of both axes, to either side of 0.
-          ground: what to draw on; white if None.
+          extent: length of both axes, to either side of 0.
+          ground: a background picture; white if None.
         """
         self._extent = extent
         side = (SIDE * FINE,) * 2
@@ -46,13 +46,13 @@ class Plot:
     def framed(
         self, title: str, across: str, up: str, ticks: Sequence[float]
     ) -> UInt8[np.ndarray, "H W 3"]:
-        """The plane with what explains it.
+        """Draws axes and a title around the plane.
 
         Args:
-          title: above it.
+          title: text above it.
           across: name of the horizontal axis.
           up: name of the vertical axis.
-          ticks: the values that are marked on both axes.
+          ticks: values that are marked on both axes.
         """
         left, top, right, bottom, side = (x * FINE for x in (LEFT, TOP, RIGHT, BOTTOM, SIDE))
         canvas = Image.new("RGB", (left + side + right, top + side + bottom), "white")
@@ -79,11 +79,11 @@ class Plot:
 
 
 def font(size: int) -> Any:
-    """Pillow's own font; `size` in pixels of the picture."""
+    """Loads Pillow's own font; `size` in pixels of the picture."""
     return ImageFont.load_default(size=size * FINE)
 
 
 def scaled_down(canvas: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture, of what was drawn `FINE` times as large."""
+    """Scales a picture down by `FINE`, at which it was drawn."""
     size = (canvas.width // FINE, canvas.height // FINE)
     return np.asarray(canvas.resize(size, Image.Resampling.BOX))

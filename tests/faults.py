@@ -1,8 +1,8 @@
-"""Faults, injected into training, and what has to hold after each of them.
+"""Faults, injected into training, and the assertions that must hold after each of them.
 
 Those of `PROCESS` hit the training command in a process of its own, one after the other in one run
-directory; those of `DAMAGE` hit the files of a run that has ended; those of `INJECTED` come from
-inside. `test_faults.py` has the short form of all, `soak.py` the long one.
+directory; those of `DAMAGE` hit the files of a run that has ended; those of `INJECTED` are raised
+within the training process. `test_faults.py` has the short form of all, `soak.py` the long one.
 """
 
 import contextlib
@@ -158,6 +158,15 @@ def sigterm(trial):
     assert temporary(trial.workdir) == []
 
 
+def sighup(trial):
+    """A terminal that is closed, or a connection that is lost."""
+    process = trial.start()
+    trial.let_train(process)
+    process.send_signal(signal.SIGHUP)
+    err = trial.end(process, 128 + signal.SIGHUP)
+    assert f"SIGHUP: saved step {max(whole(trial.workdir))} of" in err
+
+
 def sigterm_in_start_up(trial):
     process = trial.start()
     process.stdout.readline()  # the config: the next phase takes seconds
@@ -168,10 +177,13 @@ def sigterm_in_start_up(trial):
     assert re.match(r"Stopped( at once: .*)?\.$|SIGTERM: saved step ", told), err
 
 
-_IN_A_CALLBACK = """
+# Whether the command handles signals, and the training loop does not defer them.
+_HANDLED = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
+
+_IN_A_CALLBACK = f"""
 import gc, os, signal
 def callback(*_):
-    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.commands.frame":
+    if {_HANDLED}:
         gc.callbacks.remove(callback)
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(9):
@@ -195,8 +207,7 @@ def sigterm_in_an_import(trial):
 
 def ctrl_c_twice(trial):
     """The second one comes while the first one's save is slow, as that of a large state is."""
-    heard = 'getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "_stop"'
-    slow = f'if {heard}: print("slow", flush=True); time.sleep(600)'
+    slow = f'if {_HANDLED}: print("slow", flush=True); time.sleep(600)'
     process = trial.start(at("open", ".manifest.json.", slow))
     trial.let_train(process)
     with (
@@ -238,6 +249,7 @@ def file_limit(trial):
 PROCESS = {
     "SIGKILL in training": sigkill,
     "SIGTERM in training": sigterm,
+    "SIGHUP in training": sighup,
     "SIGTERM in start-up": sigterm_in_start_up,
     "SIGTERM in a callback": sigterm_in_a_callback,
     "SIGTERM in an import": sigterm_in_an_import,

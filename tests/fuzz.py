@@ -23,12 +23,13 @@ import numpy as np
 from PIL import Image
 
 from discogan_jax import images
-from discogan_jax.data import decode
 from discogan_jax.data.pix2pix import archives
+from discogan_jax.data.pix2pix.source import ArchiveSide
+from discogan_jax.data.source import Places
 from discogan_jax.errors import InputError
 
 SEED = 20171
-ARCHIVE = archives.Archive("edges2shoes", "edges", "photo", width=32, height=16)
+ARCHIVE = archives.PublishedArchive("edges2shoes", "edges", "photo", width=32, height=16)
 MAX_GROWTH = 24 * images.MAX_PIXELS  # bytes by which the files may make the process grow
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -219,10 +220,10 @@ def try_archive(data, folder):
     path, target = Path(folder, "edges2shoes.tar.gz"), Path(folder, "target")
     path.write_bytes(data)
     target.mkdir(exist_ok=True)
-    options = {"image_size": 16, "right": True, "thicken": False, "half": None}
+    photos = ArchiveSide("edges2shoes/photo", ARCHIVE, "photo")
     with watched(target) as outside:
         try:
-            decode.write_archive(target, path, ARCHIVE, **options)
+            photos.write(target, 16, Places(target, path))
         except InputError as error:
             if str(path) not in str(error):
                 outside.append(f"the message does not name the file: {error}")

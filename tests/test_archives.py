@@ -131,7 +131,7 @@ def test_members_are_the_images_and_nothing_else(tmp_path, shoes):
         ("link", info(tarfile.SYMTYPE, link="/etc/hostname"), "link"),
         ("hard", info(tarfile.LNKTYPE, link="edges2shoes/train/1_AB.jpg"), "link"),
         ("device", info(tarfile.CHRTYPE), "device"),
-        ("edges2handbags/train/1.jpg", b"x", "stand under edges2shoes/"),
+        ("edges2handbags/train/1.jpg", b"x", "are under edges2shoes/"),
         ("edges2shoes/train/big.jpg", b"\0" * (pix2pix_tar.MAX_MEMBER_BYTES + 1), "at most"),
     ],
 )

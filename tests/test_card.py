@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,20 @@ def test_a_damaged_evaluation_is_named(run, tmp_path):
     with pytest.raises(InputError, match=r"evaluation\.json is damaged \('rows'\)"):
         card.write(run, tmp_path / "card")
     assert not (tmp_path / "card").exists()
+
+
+def test_any_source_has_a_licence(run, tmp_path):
+    data = run.settings.data
+    for source in ("a_new_kind:x", "archive:facades/photo", "tfds:mnist:train", "folder:/x/y"):
+        changed = replace(data, source_a=source)
+        front, text = parts(
+            card.write(
+                replace(run, settings=replace(run.settings, data=changed)),
+                tmp_path / source.replace("/", "-"),
+            )
+        )
+        assert front["license"] == "unknown"
+        assert text.count("* bags: ") == 2
 
 
 def test_places_of_images_stay_here():

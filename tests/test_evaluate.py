@@ -5,7 +5,6 @@ import logging
 import math
 import subprocess
 import sys
-from dataclasses import replace
 
 import jax
 import numpy as np
@@ -14,8 +13,9 @@ import runs_here
 
 from discogan_jax import cli, runs, train
 from discogan_jax.config import build
+from discogan_jax.data import sources
 from discogan_jax.errors import InputError
-from discogan_jax.evaluation import evaluate, scores, table
+from discogan_jax.evaluation import evaluate, scores
 from discogan_jax.evaluation.metrics import reconstruction
 from discogan_jax.runs import layout
 
@@ -30,15 +30,18 @@ def workdir(data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def known(workdir):
+def references(workdir):
     s = runs.open(workdir).settings
-    return evaluate.known(s, build.images(s))
+    return evaluate.fit_references(s, build.images(s))
 
 
-def measure(run, known, **kw):
-    return {
-        r.name: r.value for r in evaluate.measure(run.settings, run.gan, run.state, known, **kw)
-    }
+def measure(run, references):
+    return {r.name: r.value for r in evaluate.measure(run, references)}
+
+
+class InSmallBatches(runs.Run):
+    def apply(self, images, direction, batch_size=3):
+        return super().apply(images, direction, batch_size)
 
 
 def test_a_run_opens_at_any_checkpoint_and_translates(data, workdir):
@@ -56,33 +59,32 @@ def test_a_run_opens_at_any_checkpoint_and_translates(data, workdir):
         run.translate(pictures, to="hats")
 
 
-def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdir, known):
+def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdir, references):
     run = runs.open(workdir)
-    found = measure(run, known)
-    np.testing.assert_equal(measure(run, known), found)
-    for name, value in measure(run, known, batch_size=3).items():
+    found = measure(run, references)
+    np.testing.assert_equal(measure(run, references), found)
+    small = InSmallBatches(**vars(run))
+    for name, value in measure(small, references).items():
         np.testing.assert_allclose(value, found[name], rtol=1e-3, atol=1e-4, err_msg=name)
     pictures = np.load(data / "bags" / "val.npy")
     again = run.translate(np.float32(run.translate(pictures, "shoes")), "bags")
-    expected = reconstruction.mse(pictures.astype(np.float32) / 255, again).mean()
+    expected = reconstruction.paired(np.float32(pictures) / 255, again)["mse"].mean()
     np.testing.assert_allclose(found["bags_to_shoes_to_bags/mse"], expected, rtol=1e-4)
     assert not any("pair_" in name for name in found)
-    assert measure(run.raw, known) != found
+    assert measure(run.raw, references) != found
 
 
-def test_the_number_of_devices_changes_nothing(workdir, tmp_path, known):
+def test_the_number_of_devices_changes_nothing(workdir, tmp_path, references):
     """Four devices in another process; a state spread over them is measured as one on one."""
     code = """
-import json, sys, jax, numpy as np
+import dataclasses, json, sys, jax, numpy as np
 from discogan_jax import runs, sharding
-from discogan_jax.config import build
 from discogan_jax.evaluation import evaluate
 run = runs.open(sys.argv[1])
-known = evaluate.known(run.settings, build.images(run.settings))
 mesh = sharding.data_mesh()
 assert mesh.size == 4
 state = jax.device_put(run.state, sharding.replicated(mesh))
-found = evaluate.measure(run.settings, run.gan, state, known)
+found = evaluate.measure(dataclasses.replace(run, state=state))
 json.dump({row.name: row.value for row in found}, sys.stdout)
 """
     env = runs_here.environment(tmp_path)
@@ -93,7 +95,7 @@ json.dump({row.name: row.value for row in found}, sys.stdout)
     assert done.returncode == 0, done.stderr
     four = json.loads(done.stdout)
     assert jax.device_count() == 1
-    one = measure(runs.open(workdir), known)
+    one = measure(runs.open(workdir), references)
     assert four.keys() == one.keys()
     for name, value in one.items():
         np.testing.assert_allclose(four[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
@@ -110,19 +112,14 @@ def test_training_evaluates_itself_and_says_the_same_as_the_command(data, tmp_pa
     assert json.loads((workdir / layout.EVALUATION_FILE).read_text()) == written
 
 
-def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs(workdir):
-    s = runs.open(workdir).settings
-
-    def pairs(a, b):
-        return evaluate._are_pairs(replace(s, data=replace(s.data, source_a=a, source_b=b)))
-
+def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs():
     edges, photos = "archive:edges2shoes/edges/first", "archive:edges2shoes/photo/second"
-    assert pairs(edges, photos)
-    assert not pairs(photos, photos)
-    assert not pairs("archive:edges2handbags/photo", photos)
-    assert not pairs("folder:a/edges", "folder:a/photo")
+    assert sources.are_pairs(edges, photos)
+    assert not sources.are_pairs(photos, photos)
+    assert not sources.are_pairs("archive:edges2handbags/photo", photos)
+    assert not sources.are_pairs("folder:a/edges", "folder:a/photo")
     truth = np.random.default_rng(0).random((6, 16, 16, 3), np.float32)
-    for row in scores.against_pairs(truth, truth, table.Path(("edges", "photos"))):
+    for row in scores.measure_pairs(scores.Translations(("edges", "photos"), truth, truth, truth)):
         assert row.value != row.reference
         assert (row.value > row.reference) == (row.better == "higher")
 
@@ -151,7 +148,7 @@ def test_a_single_held_out_image_stops_the_command_but_not_the_training(tmp_path
     message = "bags: 1 held-out image; measuring needs 2"
     assert f"step 4 is not evaluated: {message}" in caplog.text
     with pytest.raises(InputError, match=message):
-        evaluate.evaluate(runs.open(tmp_path / "run"))
+        evaluate.measure(runs.open(tmp_path / "run"))
 
 
 def test_what_is_no_run_gets_one_line(workdir, tmp_path, capsys):

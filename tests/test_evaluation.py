@@ -6,19 +6,19 @@ import pytest
 from discogan_jax.data import catalogue
 from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
-from discogan_jax.evaluation.metrics import attributes as metrics_attributes
-from discogan_jax.evaluation.table import Path, Row, as_json, table
-from discogan_jax.train.recorder import CollapseAlarm
+from discogan_jax.evaluation.metrics.attribute_correlation import label_agreement
+from discogan_jax.evaluation.table import Row, aligned, as_json, as_text, markdown
+from discogan_jax.train.recorder import CollapseDetector
 
 SIDE, TRAIN, VAL = 32, 400, 60
-PATH = Path(("bags", "shoes"))
+ROUTE = ("bags", "shoes")
 
 
 def drawn(kind, first, count):
     described = [items.describe(kind, first + i) for i in range(count)]
     pictures = np.stack([items.draw(item) for item in described])
     blocks = pictures.reshape(count, SIDE, 256 // SIDE, SIDE, 256 // SIDE, 3)
-    return blocks.mean((2, 4)).astype(np.uint8), attributes.Facts.of(described)
+    return blocks.mean((2, 4)).astype(np.uint8), attributes.Attributes.of(described)
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,17 @@ def bags():
 
 
 @pytest.fixture(scope="module")
-def eyes(shoes):
-    return attributes.Eyes.taught(*shoes[0])
+def trained(shoes):
+    return attributes.AttributeProbe.fit(*shoes[0])
 
 
 @pytest.fixture(scope="module")
-def judge(bags, shoes):
-    return scores.Judge.taught({"a": bags[0][0], "b": shoes[0][0]})
+def classifier(bags, shoes):
+    return scores.DomainClassifier.fit({"a": bags[0][0], "b": shoes[0][0]})
+
+
+def translations(made, source, target):
+    return scores.Translations(ROUTE, source, made, target)
 
 
 def by_name(rows):
@@ -46,13 +50,13 @@ def by_name(rows):
 
 
 @pytest.mark.long
-def test_eyes_read_new_drawings_and_find_everything_kept_in_the_drawings_themselves(shoes, eyes):
+def test_probes_read_new_drawings_and_find_everything_in_the_drawings_themselves(shoes, trained):
     pictures, facts = shoes[1]
-    right = by_name(attributes.read_right(eyes, pictures, facts, PATH))
+    right = by_name(attributes.probe_accuracy(trained, pictures, facts, ROUTE))
     assert right["read_hue_error"].value < 15
     assert right["read_tilt_error"].value < 4
     assert right["read_pattern"].value > 0.55
-    held = by_name(attributes.held(eyes, pictures, facts, PATH))
+    held = by_name(attributes.preserved(trained, pictures, facts, ROUTE))
     assert held["true_hue_error"].value == right["read_hue_error"].value
     assert held["true_hue_error"].reference > 75
     assert held["true_hue_map_correlation"].value > 0.8
@@ -62,65 +66,74 @@ def test_eyes_read_new_drawings_and_find_everything_kept_in_the_drawings_themsel
 
 
 @pytest.mark.long
-def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(shoes, eyes):
+def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(shoes, trained):
     """Mirrored pictures with another hue: a consistent translation, and not the identity."""
     pictures, facts = shoes[1]
     turned = pictures[:, :, ::-1, [1, 2, 0]]  # hues by 120 degrees
-    held = by_name(attributes.held(eyes, turned, facts, PATH))
+    held = by_name(attributes.preserved(trained, turned, facts, ROUTE))
     assert abs(held["true_hue_error"].value - 120) < 15
     assert held["true_hue_map_error"].value < 40
     assert held["true_tilt_correlation"].value > 0.5  # toes never pointed that way
     same = np.repeat(pictures[:1], len(pictures), 0)  # collapsed: nothing is kept
-    for name, row in by_name(attributes.held(eyes, same, facts, PATH)).items():
+    for name, row in by_name(attributes.preserved(trained, same, facts, ROUTE)).items():
         if "hue_error" not in name:
             assert abs(row.value - row.reference) < 1e-6, name
 
 
 def test_labels_are_kept_under_any_renaming():
     x = np.array([0.0, 0, 1, 1, 2, 3])
-    assert metrics_attributes.labels_kept(x, (x + 1) % 4) == 1
-    assert metrics_attributes.labels_kept(x, np.zeros(6)) == pytest.approx(2 / 6)
-    assert metrics_attributes.labels_kept(x, np.array([0.0, 1, 1, 1, 2, 3])) == pytest.approx(5 / 6)
+    assert label_agreement(x, (x + 1) % 4) == 1
+    assert label_agreement(x, np.zeros(6)) == pytest.approx(2 / 6)
+    assert label_agreement(x, np.array([0.0, 1, 1, 1, 2, 3])) == pytest.approx(5 / 6)
 
 
 @pytest.mark.long
-def test_the_judge_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, judge):
+def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, classifier):
     real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
-    rows = by_name(scores.judged(real_shoes, real_shoes, judge, "b", PATH))
+    rows = by_name(
+        scores.measure_domain(translations(real_shoes, real_shoes, real_shoes), classifier, "b")
+    )
     assert rows["domain_test"].value == rows["domain_test"].reference > 0.9
     assert rows["kernel_distance"].value == rows["kernel_distance"].reference
     low, high = rows["kernel_distance"].interval
     assert low <= rows["kernel_distance"].value <= high
-    wrong = by_name(scores.judged(real_bags, real_shoes, judge, "b", PATH))
+    wrong = by_name(
+        scores.measure_domain(translations(real_bags, real_bags, real_shoes), classifier, "b")
+    )
     assert wrong["domain_test"].value < 0.1
     assert wrong["kernel_distance"].value > 5 * abs(wrong["kernel_distance"].reference)
     assert wrong["coverage"].value < 0.5 * wrong["coverage"].reference
     noise = np.random.default_rng(0).random(real_shoes.shape, np.float32)
-    assert by_name(scores.judged(noise, real_shoes, judge, "b", PATH))["coverage"].value < 0.05
+    assert (
+        by_name(scores.measure_domain(translations(noise, noise, real_shoes), classifier, "b"))[
+            "coverage"
+        ].value
+        < 0.05
+    )
 
 
 def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
     real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
     grey = real_bags.mean(-1, keepdims=True).repeat(3, -1)
-    kept_ = by_name(scores.coloured(real_bags, real_bags, real_shoes, PATH))
-    assert kept_["hue_error"].value == 0
-    assert kept_["hue_correlation"].value == pytest.approx(1)
-    lost = by_name(scores.coloured(grey, real_bags, real_shoes, PATH))
+    kept = by_name(scores.measure_colour(translations(real_bags, real_bags, real_shoes)))
+    assert kept["hue_error"].value == 0
+    assert kept["hue_correlation"].value == pytest.approx(1)
+    lost = by_name(scores.measure_colour(translations(grey, real_bags, real_shoes)))
     assert np.isnan(lost["hue_error"].value)  # a generator that makes grey things has lost it
-    assert scores.coloured(real_bags, grey, real_shoes, PATH) == []
-    assert scores.coloured(real_bags, real_bags, grey, PATH) == []
+    assert scores.measure_colour(translations(real_bags, grey, real_shoes)) == []
+    assert scores.measure_colour(translations(real_bags, real_bags, grey)) == []
 
 
-def test_the_same_seed_gives_the_same_reader(shoes):
+def test_the_same_seed_gives_the_same_probe(shoes):
     pictures, facts = shoes[0]
     targets = (facts.tilt / 10)[:, None]
     one, same, other = (probe.fit(pictures[:64], targets[:64], seed, 20) for seed in (0, 0, 1))
     new = shoes[1][0]
-    np.testing.assert_array_equal(one.read(new), same.read(new))
-    assert np.abs(one.read(new) - other.read(new)).max() > 1e-3
+    np.testing.assert_array_equal(one.predict(new), same.predict(new))
+    assert np.abs(one.predict(new) - other.predict(new)).max() > 1e-3
     # uint8 and floats of the same images, in any number.
     np.testing.assert_allclose(
-        one.read(new[:7].astype(np.float32) / 255), one.read(new)[:7], atol=1e-5
+        one.predict(new[:7].astype(np.float32) / 255), one.predict(new)[:7], atol=1e-5
     )
     features = one.features(pictures[:64])
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-4)
@@ -129,21 +142,21 @@ def test_the_same_seed_gives_the_same_reader(shoes):
 def test_drawn_archives_are_described_and_others_are_not(tmp_path):
     paths = catalogue.write_archives(tmp_path, train=12, val=3)
     shoes = paths["edges2shoes"]
-    described = catalogue.described(shoes)
+    described = catalogue.recorded_items(shoes)
     assert [len(described[split]) for split in ("train", "val")] == [12, 3]
     assert described["train"][10] == items.describe("shoes", 10)  # by number, not by name
     assert described["val"][0] == items.describe("shoes", catalogue.VAL_START)
     shoes.write_bytes(shoes.read_bytes() + b" ")  # another archive now
-    assert catalogue.described(shoes) is None
-    assert catalogue.described(tmp_path / "nothing.tar.gz") is None
+    assert catalogue.recorded_items(shoes) is None
+    assert catalogue.recorded_items(tmp_path / "nothing.tar.gz") is None
 
 
 def test_table_shows_intervals_and_json_knows_no_infinity():
     rows = [
-        PATH.mean("psnr", "PSNR in dB", np.array([20.0, 30.0]), "higher"),
+        scores.mean_row(ROUTE, "psnr", np.array([20.0, 30.0])),
         Row("x/y", "x: y", float("inf"), float("nan"), "nothing", "lower"),
     ]
-    text = table(rows)
+    text = as_text(rows)
     assert "bags → shoes: PSNR in dB" in text
     assert "25 (18.07 to 31.93)" in text
     made = as_json(rows)
@@ -151,8 +164,20 @@ def test_table_shows_intervals_and_json_knows_no_infinity():
     assert made[1]["value"] is made[1]["reference"] is made[1]["interval"] is None
 
 
-def test_the_alarm_waits_and_forgets():
-    alarm = CollapseAlarm(least=0.3, patience=3)
-    heard = [alarm.hear({"b": value}) for value in (0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1, 0.9)]
-    assert heard == [[], [], [], [], [], ["b"], ["b"], []]
-    assert CollapseAlarm(patience=1).hear({"a": 0.0, "b": 1.0}) == ["a"]
+def test_tables_are_aligned_and_escaped():
+    cells = [("", "ms"), ("a heading over all of it",), ("  one", "2.50"), ("  eleven|", "12.25")]
+    assert aligned(cells, right={1}).splitlines() == [
+        "              ms",
+        "a heading over all of it",
+        "  one       2.50",
+        "  eleven|  12.25",
+    ]
+    assert aligned([("a", "b"), ("cc", "")]) == "a   b\ncc"
+    assert markdown([("x", "y"), ("a|b", "")]) == "| x | y |\n|---|---|\n| a\\|b |  |"
+
+
+def test_the_collapse_detector_is_patient_and_forgets():
+    detector = CollapseDetector(min_diversity=0.3, patience=3)
+    found = [detector.update({"b": value}) for value in (0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1, 0.9)]
+    assert found == [[], [], [], [], [], ["b"], ["b"], []]
+    assert CollapseDetector(patience=1).update({"a": 0.0, "b": 1.0}) == ["a"]

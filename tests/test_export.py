@@ -20,7 +20,7 @@ from discogan_jax import cli, export, images, runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.export import exported, onnx_graph
+from discogan_jax.export import onnx_graph
 from discogan_jax.ops import convolution
 from discogan_jax.runs import run as runs_run
 
@@ -110,7 +110,7 @@ def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, 
     assert np.abs(images.read(out / "bag.png") - expected).max() <= 1
     assert cli.main([*arguments, "--step", "1"]) == 2
     assert "has no checkpoints: leave out the step" in capsys.readouterr().err
-    about = exported.open(place).about
+    about = export.open_translator(place).metadata
     assert about["batch_size"] == 3
     assert about["step"] == run.step
     assert about["versions"]["packages"]["jax"] == jax.__version__
@@ -134,9 +134,9 @@ def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
 def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures):
     folder, _ = export.write(run, tmp_path / "both", kind="onnx")
     alone = shutil.copy(folder / "ba.onnx", tmp_path / "anything.onnx")
-    opened = exported.open(alone)
+    opened = export.open_translator(alone)
     assert (opened.directions, opened.domains) == (("ba",), ("bags", "shoes"))
-    assert json.loads((folder / "about.json").read_text()) == opened.about | {
+    assert json.loads((folder / "about.json").read_text()) == opened.metadata | {
         "directions": ["ab", "ba"]
     }
     np.testing.assert_allclose(opened.apply(pictures, "ba"), run.apply(pictures, "ba"), atol=1e-5)
@@ -150,7 +150,7 @@ def test_what_translates_otherwise_is_not_written(run, tmp_path, monkeypatch, ki
     export.write(run, place, kind=kind)
     before = {p: p.read_bytes() for p in [place, *place.glob("*")] if p.is_file()}
     monkeypatch.setattr(export.Exported, "apply", lambda self, x, d: run.apply(x, d) + wrong)
-    with pytest.raises(InputError, match="x is not written: it translates otherwise"):
+    with pytest.raises(InputError, match="x is not written: its translations differ"):
         export.write(run, place, kind=kind)
     assert list(tmp_path.iterdir()) == [place]
     assert {p: p.read_bytes() for p in before} == before
@@ -182,7 +182,7 @@ def test_damage_is_refused(run, tmp_path, pictures):
     for wrong in ({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}):
         (folder / "about.json").write_text(json.dumps(about | wrong))
         with pytest.raises(InputError, match="no exported run, or damaged"):
-            exported.open(folder)
+            export.open_translator(folder)
 
 
 def flipped(data):

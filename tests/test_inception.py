@@ -1,4 +1,4 @@
-"""Names that must be earned, and the file that a TorchScript network comes from."""
+"""The names FID and KID, and the file that a TorchScript network comes from."""
 
 import builtins
 import hashlib
@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from discogan_jax.errors import InputError
-from discogan_jax.evaluation.metrics import features, inception, sliced_wasserstein
+from discogan_jax.evaluation.metrics import baselines, features, inception
 
 
 def pictures(count=12, seed=0):
     return np.random.default_rng(seed).random((count, 16, 16, 3), np.float32)
 
 
-def stand_in(earned):
+def stand_in(is_canonical):
     """Mean colours: features of a kind, no network."""
-    name = "Inception 2015" if earned else "mine.pt"
-    return inception.Extractor(name, earned, lambda x: x.mean((1, 2)).astype(np.float32))
+    name = "Inception 2015" if is_canonical else "mine.pt"
+    return inception.Extractor(name, is_canonical, lambda x: x.mean((1, 2)).astype(np.float32))
 
 
-def test_only_the_features_of_2015_earn_the_names():
+def test_only_the_features_of_2015_are_called_fid_and_kid():
     made, real = (stand_in(True).features(pictures(seed=seed)) for seed in (1, 2))
     found = inception.distances(made, real, stand_in(True))
     assert found == {
@@ -39,9 +39,7 @@ def test_distances_tell_and_stand_beside_halves_of_the_real_ones():
     extractor = stand_in(True)
     real = extractor.features(pictures(40))
     darker = extractor.features(pictures(40, seed=1) * np.float32(0.5))
-    halves = sliced_wasserstein.between_halves(
-        lambda x, y: inception.distances(x, y, extractor), real
-    )
+    halves = baselines.between_halves(lambda x, y: inception.distances(x, y, extractor), real)
     for name, far in inception.distances(darker, real, extractor).items():
         assert far.low > halves[name].high
 
@@ -105,7 +103,7 @@ class TestWithPyTorch:
 
     def test_features_of_a_file(self, torch, path):
         extractor = inception.load(path, batch_size=5)
-        assert (extractor.name, extractor.earned) == ("small.pt", False)
+        assert (extractor.name, extractor.is_canonical) == ("small.pt", False)
         x = pictures()
         found = extractor.features(x)
         assert (found.shape, found.dtype) == ((12, 8), np.float32)
@@ -119,11 +117,11 @@ class TestWithPyTorch:
         expected = network(torch.tensor(bytes_).permute(0, 3, 1, 2), return_features=True)
         np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-4, atol=1e-5)
 
-    def test_the_digest_earns_the_name(self, path, monkeypatch):
+    def test_the_digest_decides_the_name(self, path, monkeypatch):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         monkeypatch.setattr(inception, "SHA256", digest)
         extractor = inception.load(path.rename(path.with_name("any name")))
-        assert (extractor.name, extractor.earned) == ("Inception 2015", True)
+        assert (extractor.name, extractor.is_canonical) == ("Inception 2015", True)
 
     def test_other_files_are_refused(self, torch, tmp_path):
         path = tmp_path / "weights.pth"

@@ -30,16 +30,16 @@ def smaller(config):
 def study(tmp_path_factory):
     """Runs a short study; returns its files, its output, and a function that repeats it."""
     folder = tmp_path_factory.mktemp("study")
-    teach, taught = experiment.evaluate.known, []
+    fit, fitted = experiment.evaluate.fit_references, []
 
-    def known(*about):  # the same for all runs here: taught once, in half of the time
-        if not taught:
-            taught.append(teach(*about))
-        return taught[0]
+    def fit_once(*arguments):  # the same for all runs here: in half of the time
+        if not fitted:
+            fitted.append(fit(*arguments))
+        return fitted[0]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment.rotation, "get_config", lambda: smaller(CONFIG()))
-        patch.setattr(experiment.evaluate, "known", known)
+        patch.setattr(experiment.evaluate, "fit_references", fit_once)
 
         def again():
             said = []
@@ -68,7 +68,7 @@ def test_the_study_in_short(study):
 @pytest.mark.long
 def test_drawings_are_turned_widely_and_the_table_has_what_was_measured(study):
     folder, said, _ = study
-    items = catalogue.described(folder / "data" / "rotation" / "edges2shoes.tar.gz")
+    items = catalogue.recorded_items(folder / "data" / "rotation" / "edges2shoes.tar.gz")
     tilts = [item.tilt for item in items["train"]]
     assert (len(tilts), len(items["val"])) == (24, 8)
     assert -75 <= min(tilts) < -50 < 50 < max(tilts) <= 75

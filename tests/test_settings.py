@@ -281,15 +281,6 @@ def test_differences_ignore_what_may_change():
     assert schema.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
 
 
-def test_due():
-    assert [step for step in range(10) if recorder.due(step, 4)] == [0, 4, 8]
-    assert not any(recorder.due(step, 0) for step in range(10))
-
-
-def test_steps_until_due_stops_exactly_where_something_is_due():
-    periods, stop, step, stops = (4, 0, 6, 100), 15, 0, []
-    while step < stop:
-        step += recorder.steps_until_due(step, stop, periods)
-        stops.append(step)
-    assert stops == [4, 6, 8, 12, 15]
-    assert recorder.steps_until_due(14, 15, ()) == 1
+def test_every_n_steps():
+    assert [step for step in range(10) if recorder.every_n_steps(step, 4)] == [0, 4, 8]
+    assert not any(recorder.every_n_steps(step, 0) for step in range(10))

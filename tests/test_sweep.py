@@ -15,7 +15,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout
 from discogan_jax.train import sweep, variants
-from discogan_jax.train.variants import Variant
+from discogan_jax.train.variants import Job, Variant
 
 RATE = "optim.learning_rate"
 HUE, PSNR = "bags_to_shoes/hue_error", "bags_to_shoes_to_bags/psnr"
@@ -128,7 +128,7 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     assert fake.said[:2] == [
         f"run {i + 1} of 4: {RATE}=0.00{i + 1}, seed=0: finished before, skipped" for i in (0, 1)
     ]
-    assert [o.directory.name for o in first] == NAMES
+    assert [o.job.directory.name for o in first] == NAMES
     assert [o.seconds is None for o in first] == [False, False, True, False]
     again = fake.run(tmp_path, RATES, [0, 1])
     assert fake.trained == fake.measured == []
@@ -152,7 +152,7 @@ def test_a_diverged_run_is_remarked_and_stays_so(tmp_path):
     outcomes = fake.run(tmp_path, RATES, [0, 1])
     assert fake.trained == NAMES
     assert str(diverged) in fake.said
-    assert [o.why for o in outcomes] == ["", "diverged at step 3", "", ""]
+    assert [o.error for o in outcomes] == ["", "diverged at step 3", "", ""]
     assert "seed 0: diverged at step 3" in sweep.table(outcomes)
     fake.ends = {NAMES[1]: InterruptedRunError("SIGINT: saved", signal.SIGINT)}
     with pytest.raises(InterruptedRunError):
@@ -192,9 +192,9 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
     assert fake.trained == []
 
 
-def outcome(name, changes, seed, why="", **measures):
+def outcome(name, changes, seed, error="", **measures):
     named = {k.replace("__", "/"): v for k, v in measures.items()}
-    return sweep.Outcome(Variant(name, changes), seed, Path(name), named, why)
+    return sweep.Outcome(Job(name, Variant(name, changes), seed, Path(name), {}), named, error)
 
 
 def test_seeds_become_one_line():
@@ -208,7 +208,7 @@ def test_seeds_become_one_line():
     deviation = np.std([20, 21, 25], ddof=1)
     assert sweep.markdown(outcomes).splitlines() == [
         f"| {RATE} | n | x/psnr | x/mse | remark |",
-        "| --- | --- | --- | --- | --- |",
+        "|---|---|---|---|---|",
         f"| 0.1 | 3 | 22 ± {deviation:.2g} | nan |  |",
         "| 0.2 | 1 | 30 | 2 | seed 1: diverged at step 7 |",
     ]

@@ -24,10 +24,10 @@ def at(*modes):
 
 def counted(*groups):
     points = np.stack([at(*group) for group in groups])
-    return system.count(system.landings(points), points.shape[1])
+    return system.coverage(system.mode_counts(points), points.shape[1])
 
 
-def test_modes_stand_apart_and_points_land_on_one_at_most():
+def test_modes_stand_apart_and_points_belong_to_one_at_most():
     for modes in (system.MODES_A, system.MODES_B):
         distances = np.linalg.norm(modes[:, None] - modes, axis=-1)
         assert distances[~np.eye(len(modes), dtype=bool)].min() > 2 * system.REACH
@@ -35,29 +35,31 @@ def test_modes_stand_apart_and_points_land_on_one_at_most():
     assert system.MODES_B.shape == (10, 2)
 
 
-def test_landings_counts_every_point_within_reach():
+def test_every_point_within_reach_is_counted():
     just_in, just_out = (np.array([0, r * system.REACH]) for r in (0.999, 1.001))
     points = system.MODES_B[7] + np.stack([[just_in, just_out, -just_in, -just_out, 0 * just_in]])
     expected = np.zeros((1, 10), int)
     expected[0, 7] = 3
-    np.testing.assert_array_equal(system.landings(points), expected)
+    np.testing.assert_array_equal(system.mode_counts(points), expected)
 
 
 def test_a_bijection_covers_everything_and_keeps_modes_apart():
     groups = [[2 * m] * 10 + [2 * m + 1] * 10 for m in range(5)]
-    assert counted(*groups) == system.Landing(covered=1.0, landed=1.0, purity=1.0, shared=0)
+    assert counted(*groups) == system.ModeCoverage(covered=1.0, landed=1.0, purity=1.0, shared=0)
 
 
 def test_a_collapse_covers_one_mode_and_is_as_pure_as_chance():
-    assert counted(*[[3] * 20] * 5) == system.Landing(
+    assert counted(*[[3] * 20] * 5) == system.ModeCoverage(
         covered=0.1, landed=1.0, purity=0.2, shared=10
     )
 
 
 def test_points_between_modes_count_as_lost():
-    assert counted(*[[None] * 20] * 5) == system.Landing(covered=0, landed=0, purity=0, shared=0)
+    assert counted(*[[None] * 20] * 5) == system.ModeCoverage(
+        covered=0, landed=0, purity=0, shared=0
+    )
     half = counted(*[[m] * 10 + [None] * 10 for m in range(5)])
-    assert half == system.Landing(covered=0.5, landed=0.5, purity=1.0, shared=0)
+    assert half == system.ModeCoverage(covered=0.5, landed=0.5, purity=1.0, shared=0)
 
 
 def test_thresholds_are_exact():
@@ -76,7 +78,7 @@ def test_thresholds_are_exact():
 
 def test_points_are_those_of_the_mixture():
     points = np.asarray(system.draw(jax.random.key(0), system.MODES_B, (2, 5000)))
-    share = system.landings(points).sum(0) / 10000
+    share = system.mode_counts(points).sum(0) / 10000
     np.testing.assert_allclose(share, 0.0989, atol=0.01)
     each = np.asarray(system.draw_each(jax.random.key(0), system.MODES_A, 5000))
     np.testing.assert_allclose(each.mean(1), system.MODES_A, atol=0.01)

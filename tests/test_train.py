@@ -4,12 +4,15 @@ import errno
 import json
 import logging
 import math
+import os
 import re
 import shutil
 import signal
 import threading
 import time
+import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +21,11 @@ import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import images, steps, train
+from discogan_jax import images, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
-from discogan_jax.errors import DivergedError, InputError
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import manifest
-from discogan_jax.train import loop
 
 # Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
@@ -120,10 +123,14 @@ def test_numbers_carry_the_domains_names(undisturbed):
 
 @pytest.mark.long
 def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp_path):
-    """Three processes, two feeds and two signals make the run that one process makes."""
+    """Four processes, two feeds and three signals make the run that one process makes."""
     workdir, numbers = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
     stops = []
-    for number, feed, after in ((signal.SIGTERM, "device", 20), (signal.SIGINT, "tf", 260)):
+    for number, feed, after in (
+        (signal.SIGTERM, "device", 20),
+        (signal.SIGINT, "tf", 260),
+        (signal.SIGHUP, "device", 420),
+    ):
         arguments = runs_here.command(data, workdir, **LONG, data__feed=feed)
         process = runs_here.start(arguments, cache)
         runs_here.wait_for_line(numbers, after, process)
@@ -152,6 +159,28 @@ def test_signals_save_and_the_same_command_goes_on(data, cache, undisturbed, tmp
     assert (workdir / last).read_bytes() == (undisturbed[0] / last).read_bytes()
 
 
+def test_each_signal_saves_and_the_same_call_goes_on(data, short, tmp_path):
+    class Signalling(Silent):
+        def __init__(self, number, step):
+            super().__init__()
+            self.number, self.step = number, step
+
+        def write_scalars(self, step, scalars):
+            if step == self.step:
+                os.kill(os.getpid(), self.number)
+
+    made = config(data, **SHORT | {"train__log_every": 1})
+    for step, number in ((2, signal.SIGHUP), (3, signal.SIGTERM), (5, signal.SIGINT)):
+        writer = Signalling(number, step)
+        message = rf"{number.name}: saved step {step} of 6 in .*; the same command goes on"
+        with pytest.raises(InterruptedRunError, match=message) as raised:
+            train.train_and_evaluate(made, tmp_path, open_writer=lambda *_, w=writer: w)
+        assert raised.value.signal == number
+        assert writer.closed
+    assert_same(train.train_and_evaluate(made, tmp_path), short[1])
+    assert steps_saved(tmp_path) == [2, 3, 5, 6]
+
+
 @pytest.mark.parametrize("feed", ["device", "tf"])
 def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     if feed == "tf":
@@ -169,43 +198,32 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
 
 
-def test_many_steps_in_one_dispatch_make_the_same_run(data, short, tmp_path, monkeypatch):
-    """What one accelerator does: dispatches end wherever something is due."""
-    monkeypatch.setattr(loop, "_loops_on_device", lambda mesh: True)
-    dispatched = []
-    many = steps.train_steps_jit
-    monkeypatch.setattr(
-        steps, "train_steps_jit", lambda *a, n, **kw: (dispatched.append(n), many(*a, n=n, **kw))[1]
-    )
-    state = train.train_and_evaluate(config(data, **SHORT), tmp_path)
-    assert dispatched == [2, 1, 1, 2]
-    # The compiler rounds differently inside a loop, and Adam makes the most of it.
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3),
-        state.gen.params,
-        short[1].gen.params,
-    )
-    written, expected = (lines(w / "metrics.jsonl") for w in (tmp_path, short[0]))
-    assert [line["step"] for line in written] == [line["step"] for line in expected] == [2, 4, 6]
-    for one, other in zip(written, expected, strict=True):
-        assert {k: one[k] for k in LOSSES} == pytest.approx({k: other[k] for k in LOSSES}, rel=0.02)
-    assert steps_saved(tmp_path) == [3, 6]
-
-
 @pytest.mark.parametrize("feed", ["device", "tf"])
-def test_first_step_finds_its_program_compiled_beside_the_samples(data, tmp_path, caplog, feed):
+def test_first_step_finds_its_program_compiled_beside_the_samples(
+    data, tmp_path, monkeypatch, caplog, feed
+):
     if feed == "tf":
         pytest.importorskip("tensorflow")
+    traced, loss = [], steps.generator_loss
+
+    def noting(*args, **kw):
+        ours = Path(train.__file__).parents[1]
+        stack = traceback.extract_stack()
+        traced.append([f.name for f in stack if ours in Path(f.filename).parents])
+        return loss(*args, **kw)
+
+    monkeypatch.setattr(steps, "generator_loss", noting)
     jax.clear_caches()
-    jax.config.update("jax_log_compiles", True)  # the context manager is deaf to other threads
+    jax.config.update("jax_log_compiles", True)  # the context manager does not reach other threads
     try:
         train.train_and_evaluate(config(data, **SHORT | {"data__feed": feed}), tmp_path)
     finally:
         jax.config.update("jax_log_compiles", False)
     done = "Finished XLA compilation of jit(train_step) "
-    told = [r for r in caplog.records if r.getMessage().startswith(done)]
-    [compiled] = told
+    [compiled] = [r for r in caplog.records if r.getMessage().startswith(done)]
     assert compiled.threadName != threading.main_thread().name
+    # The loop is close to the loss.
+    assert traced[0] == ["train_and_evaluate", "lower_step", "train_step", "g_step"]
 
 
 def test_what_follows_the_last_checkpoint_of_a_killed_run_is_done_again(data, short, tmp_path):
@@ -419,3 +437,19 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}
     assert alarms == {2: 0, 4: 0, 6: 1, 8: 1}
+
+
+def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
+    """A sharded one is gathered for samples, measures and evaluation together."""
+    gathered, whole = [], sharding.gathered
+    monkeypatch.setattr(
+        sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
+    )
+    monkeypatch.setattr(evaluate, "known", lambda *_: None)
+    monkeypatch.setattr(evaluate, "measure", lambda *_: [])
+    every = {"train__steps": 3, "train__sample_every": 2, "train__evaluate_every": 2}
+    train.train_and_evaluate(config(data, **SHORT | every), tmp_path)
+    assert gathered == [0, 2, 3]
+    second, third = lines(tmp_path / "metrics.jsonl")
+    assert CONST | {"diversity_bags"} <= second.keys() & third.keys()
+    assert json.loads((tmp_path / "evaluation.json").read_text())["step"] == 3

@@ -69,7 +69,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} is there already: remove it, or name another --out.")
         evaluation = _evaluation(run)
-        picture = _grid(run) if samples or card_text.drawn(run.settings) else None
+        picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing_folder(out) as folder:
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)

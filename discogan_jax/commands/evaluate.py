@@ -28,15 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax import runs
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
-    from discogan_jax.evaluation.table import table
-    from discogan_jax.runs import layout
+    from discogan_jax.evaluation.table import as_text
 
     opened = runs.open(arguments.run, arguments.step)
     opened = opened.raw if arguments.raw else opened
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    rows = evaluate.evaluate(opened, extractor=extractor)
-    frame.say(table(rows))
-    report = evaluate.report(opened.step, opened.state, rows)
-    path = layout.write_evaluation(opened.path, report)
+    rows = evaluate.measure(opened, extractor=extractor)
+    frame.say(as_text(rows))
+    path = evaluate.write(opened, rows)
     frame.say(f"step {opened.step}; written to {path}")
     return 0

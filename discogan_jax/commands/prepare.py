@@ -34,7 +34,7 @@ class Prepared:
     domain: str
     source: str
     folder: Path
-    images: "sources.Images"
+    images: "sources.Splits"
     seconds: float | None
 
     def __str__(self) -> str:

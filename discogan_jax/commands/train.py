@@ -180,5 +180,5 @@ def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:
     outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=frame.say)
     frame.say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
     frame.say(f"Done. {sweep.TABLE_FILE} and {sweep.RESULTS_FILE} in {workdir} have all measures")
-    if bad := sum(bool(outcome.why) for outcome in outcomes):
+    if bad := sum(bool(outcome.error) for outcome in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -65,9 +65,9 @@ def add_arguments(parser: frame.Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
-    from discogan_jax.export import exported
+    from discogan_jax.export import open_translator
 
-    translator = exported.open(arguments.run, arguments.step)
+    translator = open_translator(arguments.run, arguments.step)
     outcome = translate(
         translator,
         find(arguments.inputs),
@@ -140,7 +140,7 @@ def find(given: Sequence[str]) -> list[Input]:
       InputError: nothing is there, or a folder or pattern has no pictures.
     """
     from discogan_jax import images
-    from discogan_jax.data.kinds import pictures_below
+    from discogan_jax.data.folder import pictures_below
 
     found: dict[Path | None, Input] = {}
     for word in given:
@@ -230,7 +230,7 @@ def translate(
     """Translates pictures and writes the results as PNG.
 
     Args:
-      translator: run or export, from `export.exported.open`.
+      translator: run or export, from `export.open_translator`.
       inputs: pictures from `find`; those that cannot be read are reported and skipped.
       to: name of the domain to translate to.
       folder: folder of the results; made if it is not there.

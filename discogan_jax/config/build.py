@@ -56,12 +56,12 @@ def sources_of(s: Settings) -> dict[str, dict[str, Any]]:
     return {d: {"source": source, **common} for d, source in named}
 
 
-def images(s: Settings) -> dict[str, sources.Images]:
+def images(s: Settings) -> dict[str, sources.Splits]:
     """Opens both domains' images, from their sources or from the cache."""
     return {d: sources.load(**source) for d, source in sources_of(s).items()}
 
 
-def prepared_images(s: Settings) -> dict[str, sources.Images]:
+def prepared_images(s: Settings) -> dict[str, sources.Splits]:
     """Opens the domains' images that are in the cache; unlike `images`, this waits for nothing."""
     found = {d: sources.prepared(**source) for d, source in sources_of(s).items()}
     return {d: x for d, x in found.items() if x is not None}
@@ -72,11 +72,11 @@ def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
     found = {}
     for d, source in sources_of(s).items():
         del source["image_size"]  # the contents are those of any size
-        found[d] = sources.described(**source)
+        found[d] = sources.items(**source)
     return {d: items for d, items in found.items() if items is not None}
 
 
-def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
+def order(s: Settings, loaded: Mapping[str, sources.Splits]) -> Order:
     """Returns the order in which a run sees its training images.
 
     Raises:

@@ -1,11 +1,13 @@
-"""The parts of `evaluate`: arrays in, rows of a table out; no run, no config, no files.
+"""How well a run translates its held-out images.
 
-========  ==========================================================================
-module    what it does
-========  ==========================================================================
-`rows`    a measured number beside what to read it with; tables of them
-`reader`  a small network that learns, on the spot, to read numbers from real images
-`scores`  what is measured of translations of any images
-`truth`   what is measured where every image's hue, pattern and tilt are known
-========  ==========================================================================
+============  ==================================================================================
+module        what it does
+============  ==================================================================================
+`evaluate`    measures a run: a table of values beside their references
+`scores`      the measures, of translations of any images
+`attributes`  the measures for drawn images, whose hue, lightness, pattern and tilt are known
+`probe`       a small network, trained within seconds, that predicts numbers from images
+`metrics`     the formulas: arrays in, numbers out
+`table`       a measured number with its reference; tables as text, Markdown and JSON
+============  ==================================================================================
 """

@@ -1,9 +1,9 @@
-"""What is measured where every image's hue, lightness, pattern and tilt are known.
+"""Measures for drawn images, whose hue, lightness, pattern and tilt are known.
 
-A reader per domain is taught to tell them from real images; what it reads from a translation is
-compared with what the input is known to show. As in the paper's rotation study (Kim et al. 2017,
-arXiv 1703.05192, section 4.2) an angle counts as kept whether it comes out the same, mirrored or
-turned by a constant; so does a pattern that always becomes the same other pattern.
+Per domain, a probe is trained to predict the attributes of real images; what it predicts for a
+translation is compared with what the input is known to show. As in the paper's rotation study (Kim
+et al. 2017, arXiv 1703.05192, section 4.2) an angle counts as kept whether it comes out the same,
+mirrored or rotated by a constant; so does a pattern that always becomes the same other pattern.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,21 @@ from jaxtyping import Float, Int, UInt8
 
 from discogan_jax.data.catalogue.items import PATTERNS, Item
 from discogan_jax.evaluation import probe
-from discogan_jax.evaluation.metrics import attributes
-from discogan_jax.evaluation.scores import CHANCE
-from discogan_jax.evaluation.table import Better, Path, Row
-
-Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+from discogan_jax.evaluation.metrics.attribute_correlation import (
+    Agreement,
+    against_random,
+    angle_agreement,
+    correlation,
+    hue_error,
+    label_agreement,
+)
+from discogan_jax.evaluation.probe import ByteOrFloatImages
+from discogan_jax.evaluation.scores import Route, chance_row, row
+from discogan_jax.evaluation.table import Row
 
 
 @dataclass(frozen=True)
-class Facts:
+class Attributes:
     """What images show, one value each.
 
     Attributes:
@@ -38,8 +44,8 @@ class Facts:
     tilt: Float[np.ndarray, "N"]
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> "Facts":
-        """What drawn items show."""
+    def of(cls, items: Sequence[Item]) -> "Attributes":
+        """Collects the attributes of drawn items."""
         return cls(
             np.array([item.hue for item in items]),
             np.array([item.lightness for item in items]),
@@ -49,141 +55,104 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """Reads `Facts` from images of one domain.
+class AttributeProbe:
+    """Predicts `Attributes` from images of one domain.
 
     Attributes:
-      reader: says cosine and sine of the hue, the other two in units of their spread, and for
-        every pattern how much it looks like it.
-      offset: mean lightness and tilt of the images learnt from.
-      spread: their standard deviations.
+      probe: predicts cosine and sine of the hue, standardised lightness and tilt, and a score for
+        every pattern.
+      mean: mean lightness and tilt of the training images.
+      spread: standard deviations of both.
     """
 
-    reader: probe.Reader
-    offset: Float[np.ndarray, "2"]
+    probe: probe.Probe
+    mean: Float[np.ndarray, "2"]
     spread: Float[np.ndarray, "2"]
 
     @classmethod
-    def taught(cls, images: UInt8[np.ndarray, "N S S 3"], facts: Facts, seed: int = 0) -> "Eyes":
+    def fit(
+        cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes, seed: int = 0
+    ) -> "AttributeProbe":
         """Trains one on real images."""
-        hue = np.radians(facts.hue)
-        plain = np.stack([facts.lightness, facts.tilt], 1)
-        offset, spread = plain.mean(0), np.maximum(plain.std(0), 1e-6)
-        answers = np.concatenate(
-            [
-                np.cos(hue)[:, None],
-                np.sin(hue)[:, None],
-                (plain - offset) / spread,
-                2 * np.eye(len(PATTERNS))[facts.pattern],  # seldom 1: needs more weight
-            ],
-            1,
-        )
-        return cls(probe.fit(images, answers, seed), offset, spread)
+        hue = np.radians(known.hue)
+        linear = np.stack([known.lightness, known.tilt], 1)
+        mean, spread = linear.mean(0), np.maximum(linear.std(0), 1e-6)
+        targets = [
+            np.stack([np.cos(hue), np.sin(hue)], 1),
+            (linear - mean) / spread,
+            2 * np.eye(len(PATTERNS))[known.pattern],  # seldom 1, so they need more weight
+        ]
+        return cls(probe.fit(images, np.concatenate(targets, 1), seed), mean, spread)
 
-    def read(self, images: Images) -> Facts:
-        """What the images show, as far as it can tell."""
-        said = self.reader.read(images).astype(np.float64)
-        hue = np.degrees(np.arctan2(said[:, 1], said[:, 0])) % 360
-        lightness, tilt = (said[:, 2:4] * self.spread + self.offset).T
-        return Facts(hue, lightness, said[:, 4:].argmax(1), tilt)
+    def predict(self, images: ByteOrFloatImages) -> Attributes:
+        """Predicts what images show."""
+        outputs = self.probe.predict(images).astype(np.float64)
+        hue = np.degrees(np.arctan2(outputs[:, 1], outputs[:, 0])) % 360
+        lightness, tilt = (outputs[:, 2:4] * self.spread + self.mean).T
+        return Attributes(hue, lightness, outputs[:, 4:].argmax(1), tilt)
 
 
-def read_right(eyes: Eyes, real: Images, facts: Facts, path: Path) -> list[Row]:
-    """How well the eyes read held-out real images: no translation can be read better."""
-    found = eyes.read(real)
-    tilt_error = float(np.sqrt(np.square(found.tilt - facts.tilt).mean()))
-    return [
-        path.row(
-            "read_hue_error",
-            "reader's hue error in degrees",
-            attributes.hue_error(facts.hue, found.hue),
-            "lower",
-        ),
-        path.row(
-            "read_lightness_correlation",
-            "reader's correlation of lightness",
-            attributes.correlation(facts.lightness, found.lightness),
-            "higher",
-        ),
-        path.row(
-            "read_pattern",
-            "patterns read right",
-            float((found.pattern == facts.pattern).mean()),
-            "higher",
-        ),
-        path.row("read_tilt_error", "reader's tilt error in degrees (rms)", tilt_error, "lower"),
-    ]
+def probe_accuracy(
+    trained: AttributeProbe, real: ByteOrFloatImages, known: Attributes, route: Route
+) -> list[Row]:
+    """Measures how well a probe predicts held-out real images: a bound for translations."""
+    found = trained.predict(real)
+    measured = {
+        "read_hue_error": hue_error(known.hue, found.hue),
+        "read_lightness_correlation": correlation(known.lightness, found.lightness),
+        "read_pattern": float((found.pattern == known.pattern).mean()),
+        "read_tilt_error": float(np.sqrt(np.square(found.tilt - known.tilt).mean())),
+    }
+    return [row(route, name, value) for name, value in measured.items()]
 
 
-def held(eyes: Eyes, made: Images, facts: Facts, path: Path) -> list[Row]:
-    """What translations still show of what is known of their inputs.
+def preserved(
+    trained: AttributeProbe, made: ByteOrFloatImages, known: Attributes, route: Route
+) -> list[Row]:
+    """Measures how well translations preserve the known attributes of their inputs.
 
     Args:
-      eyes: of the target domain.
+      trained: a probe of the target domain.
       made: translations.
-      facts: of their inputs.
-      path: for the rows.
+      known: attributes of their inputs.
+      route: of the translations.
     """
-    found = eyes.read(made)
-    hue = attributes.against_random(attributes.hue_error, facts.hue, found.hue)
-    turned = attributes.angles_kept(facts.hue, found.hue)
-    tilt = tilts_kept(facts.tilt, found.tilt)
-    lightness = attributes.against_random(
-        lambda x, y: abs(attributes.correlation(x, y)), facts.lightness, found.lightness
-    )
-    pattern = attributes.against_random(
-        attributes.labels_kept, facts.pattern.astype(float), found.pattern.astype(float)
-    )
-    measured: list[tuple[str, str, attributes.Kept, Better]] = [
-        ("true_hue_error", "hue error to the truth, degrees", hue, "lower"),
-        (
-            "true_hue_map_error",
-            "hues turned or mirrored as one, rms error in degrees",
-            turned["rmse"],
-            "lower",
-        ),
-        (
-            "true_hue_map_correlation",
-            "hues turned or mirrored as one, correlation",
-            turned["correlation"],
-            "higher",
-        ),
-        ("true_lightness", "correlation with true lightness, either way", lightness, "higher"),
-        ("true_pattern", "patterns that map one to one", pattern, "higher"),
-        ("true_tilt_error", "tilt kept or mirrored, rms error in degrees", tilt["rmse"], "lower"),
-        (
-            "true_tilt_correlation",
-            "tilt kept or mirrored, correlation",
-            tilt["correlation"],
-            "higher",
-        ),
-    ]
-    return [
-        path.row(name, what, value.value, way, value.random, CHANCE)
-        for name, what, value, way in measured
-    ]
+    found = trained.predict(made)
+    hue_correlation, hue_rmse = angle_agreement(known.hue, found.hue)
+    tilt_correlation, tilt_rmse = tilt_agreement(known.tilt, found.tilt)
+    measured = {
+        "true_hue_error": against_random(hue_error, known.hue, found.hue),
+        "true_hue_map_error": hue_rmse,
+        "true_hue_map_correlation": hue_correlation,
+        "true_lightness": against_random(_either_way, known.lightness, found.lightness),
+        "true_pattern": against_random(label_agreement, known.pattern, found.pattern),
+        "true_tilt_error": tilt_rmse,
+        "true_tilt_correlation": tilt_correlation,
+    }
+    return [chance_row(route, name, agreement) for name, agreement in measured.items()]
 
 
-def tilts_kept(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> dict[str, attributes.Kept]:
-    """Correlation and root mean squared error (degrees) of tilts, mirrored or not.
+def tilt_agreement(
+    x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]
+) -> tuple[Agreement, Agreement]:
+    """Measures whether tilts are kept, mirrored or not.
 
-    Tilts lie in a range about upright, not all round: the map that is allowed beside the same is
-    its mirror image, and a constant offset.
+    Tilts lie in a range about upright, not all round: besides the identity, only its mirror image
+    and a constant offset are allowed.
 
     Args:
       x: tilts of the inputs in degrees.
-      y: of the outputs.
+      y: tilts of the outputs.
 
     Returns:
-      'correlation' and 'rmse', each beside chance.
+      Correlation and root mean squared error (degrees), each beside chance.
     """
 
     def error(a: np.ndarray, b: np.ndarray) -> float:
         return min(float((b - sign * a).std()) for sign in (1, -1))
 
-    return {
-        "correlation": attributes.against_random(
-            lambda a, b: abs(attributes.correlation(a, b)), x, y
-        ),
-        "rmse": attributes.against_random(error, x, y),
-    }
+    return against_random(_either_way, x, y), against_random(error, x, y)
+
+
+def _either_way(x: np.ndarray, y: np.ndarray) -> float:
+    return abs(correlation(x, y))

@@ -1,49 +1,48 @@
-"""How well a run translates its held-out images: a table of values beside their references."""
+"""Measures how well a run translates its held-out images: values beside their references."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
-from discogan_jax import host, steps
+from discogan_jax import host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation import attributes, scores, table
 from discogan_jax.evaluation.metrics.inception import Extractor
-from discogan_jax.evaluation.table import Path, Row
-from discogan_jax.images import in_batches
-from discogan_jax.runs import Run
-from discogan_jax.state import DiscoGAN, TrainState, generators_only
+from discogan_jax.evaluation.scores import FloatImages
+from discogan_jax.evaluation.table import Row
+from discogan_jax.images import to_unit
+from discogan_jax.runs import Run, layout
+from discogan_jax.state import generators_only
 
 MAX_IMAGES = 500
 MIN_IMAGES = 2
 
-Images = Float[np.ndarray, "N S S 3"]
-
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of real images, found out once and used for every state of a run.
+class References:
+    """What translations are compared with; fitted once for all states of a run.
 
     Attributes:
-      real: per domain, held-out images.
-      judge: taught on the training images.
-      facts: per domain, what held-out images are known to show; empty for photographs.
-      eyes: per domain, what reads such facts; has the same domains.
+      real: held-out images per domain.
+      classifier: trained on the training images.
+      known: attributes of the held-out images per domain; drawn images alone have them.
+      probes: predictors of such attributes, for the same domains.
     """
 
-    real: dict[str, Images]
-    judge: scores.Judge
-    facts: dict[str, attributes.Facts]
-    eyes: dict[str, attributes.Eyes]
+    real: dict[str, FloatImages]
+    classifier: scores.DomainClassifier
+    known: dict[str, attributes.Attributes]
+    probes: dict[str, attributes.AttributeProbe]
 
 
-def known(s: Settings, loaded: Mapping[str, sources.Images]) -> Known:
-    """Teaches judge and eyes; a matter of seconds, on one device.
+def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> References:
+    """Trains classifier and probes: seconds, on one device.
 
     Args:
       s: the run's settings.
@@ -52,132 +51,92 @@ def known(s: Settings, loaded: Mapping[str, sources.Images]) -> Known:
     Raises:
       InputError: too few images are held out.
     """
-    for domain, x in zip(s.domains, loaded.values(), strict=True):
+    for d, x in loaded.items():
         if len(x.val) < MIN_IMAGES:
             raise InputError(
-                f"{domain}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, and numbers "
-                "to rely on need a hundred"
+                f"{s.domains.name(d)}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, "
+                "and a hundred give numbers to rely on"
             )
-    real = {d: _unit(np.asarray(x.val[:MAX_IMAGES])) for d, x in loaded.items()}
-    judge = scores.Judge.taught({d: x.train for d, x in loaded.items()})
-    items = build.described(s)
-    facts = {d: attributes.Facts.of(x["val"][:MAX_IMAGES]) for d, x in items.items()}
-    eyes = {
-        d: attributes.Eyes.taught(loaded[d].train, attributes.Facts.of(x["train"]))
-        for d, x in items.items()
-    }
-    return Known(real, judge, facts, eyes)
+    real = {d: to_unit(x.val[:MAX_IMAGES]) for d, x in loaded.items()}
+    classifier = scores.DomainClassifier.fit({d: x.train for d, x in loaded.items()})
+    known, probes = {}, {}
+    for d, items in build.described(s).items():
+        known[d] = attributes.Attributes.of(items["val"][:MAX_IMAGES])
+        shown = attributes.Attributes.of(items["train"])
+        probes[d] = attributes.AttributeProbe.fit(loaded[d].train, shown)
+    return References(real, classifier, known, probes)
 
 
-def evaluate(run: Run, *, extractor: Extractor | None = None, batch_size: int = 64) -> list[Row]:
+def measure(
+    run: Run, references: References | None = None, *, extractor: Extractor | None = None
+) -> list[Row]:
     """Measures a run on its held-out images.
 
-    Running statistics are used, and averaged parameters where the run keeps them (`Run.raw` is the
-    same run without). Deterministic; batch size and number of devices change rounding alone.
+    Running statistics are used, and averaged parameters where the run has them (`Run.raw` is the
+    same run without). Deterministic; the number of devices affects rounding only.
 
     Args:
-      run: from `runs.open`.
+      run: a run, with its state on any devices.
+      references: fitted to the run's images; None loads these and fits them.
       extractor: from `inception.load`, for FID and KID.
-      batch_size: images at a time.
 
     Raises:
-      InputError: the run's images are not to be found, or too few are held out.
+      InputError: the run's images cannot be loaded, or too few are held out.
     """
-    about = known(run.settings, build.images(run.settings))
-    fewest = min(len(x) for x in about.real.values())
+    references = references or fit_references(run.settings, build.images(run.settings))
+    fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
         raise InputError(
             f"{fewest} held-out images are too few for {extractor.name}: "
             f"{scores.LEAST_IN_FEATURES} are needed, and thousands for numbers to compare"
         )
-    return measure(
-        run.settings, run.gan, run.state, about, extractor=extractor, batch_size=batch_size
-    )
+    run = replace(run, state=generators_only(run.state))
+    directions = run.gan.directions
+    measured = (_measure_direction(run, d, references, extractor) for d in directions)
+    return [*_measure_references(references, run), *chain.from_iterable(measured)]
 
 
-def measure(
-    s: Settings,
-    gan: DiscoGAN,
-    state: TrainState,
-    about: Known,
-    *,
-    extractor: Extractor | None = None,
-    batch_size: int = 64,
-) -> list[Row]:
-    """Measures a state.
-
-    Args:
-      s: the run's settings.
-      gan: what is trained.
-      state: its state, on any devices.
-      about: from `known`.
-      extractor: from `inception.load`, for FID and KID.
-      batch_size: images at a time.
-    """
-    state = generators_only(state)
-    names = dict(zip("ab", s.domains, strict=True))
-
-    def make(x: Images, direction: str) -> Images:
-        return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), x, batch_size)
-
-    found = _references(about, names)
-    for direction in ("ab", "ba") if gan.objective == "discogan" else ("ab",):
-        source, target = direction[0], direction[1]
-        real, wanted = about.real[source], about.real[target]
-        made = make(real, direction)
-        path = Path((names[source], names[target]))
-        if gan.objective != "gan":
-            there_and_back = Path((*path.domains, names[source]))
-            found += scores.reconstructed(real, make(made, target + source), there_and_back)
-        found += scores.real_looking(made, wanted, path)
-        found += scores.judged(made, wanted, about.judge, target, path)
-        if extractor is not None:
-            found += scores.in_features(made, wanted, extractor, path)
-        found += scores.varied(made, real, wanted, path)
-        if _are_pairs(s):
-            count = min(len(made), len(wanted))
-            found += scores.against_pairs(made[:count], wanted[:count], path)
-        found += scores.coloured(made, real, wanted, path)
-        if source in about.facts and target in about.eyes:
-            found += attributes.held(about.eyes[target], made, about.facts[source], path)
-    return found
-
-
-def report(step: int, state: TrainState, found: list[Row]) -> Mapping[str, Any]:
-    """What `evaluation.json` holds.
-
-    Args:
-      step: of the state.
-      state: what was measured; of one without averages, the parameters themselves.
-      found: from `measure`.
-    """
-    return {
-        "step": step,
-        "parameters": "raw" if state.ema is None else "averaged",
-        "rows": table.as_json(found),
+def write(run: Run, rows: Sequence[Row]) -> Path:
+    """Writes what `measure` found into the run directory, as `evaluation.json`."""
+    report = {
+        "step": run.step,
+        "parameters": "raw" if run.state.ema is None else "averaged",
+        "rows": table.as_json(rows),
         "versions": host.versions(),
     }
+    return layout.write_evaluation(run.path, report)
 
 
-def _references(about: Known, names: Mapping[str, str]) -> list[Row]:
-    """How good the judge and the eyes are themselves, on held-out real images."""
-    shares = [about.judge.share(x, d) for d, x in about.real.items()]
-    both = Path((" and ".join(names.values()),))
-    found = [both.row("judge", "told apart by the judge", float(np.mean(shares)), "higher")]
-    for d, eyes in about.eyes.items():
-        found += attributes.read_right(eyes, about.real[d], about.facts[d], Path((names[d],)))
-    return found
+def _measure_references(references: References, run: Run) -> list[Row]:
+    """Measures how good classifier and probes are themselves, on held-out real images."""
+    shares = [references.classifier.share(x, d) for d, x in references.real.items()]
+    rows = [scores.row((" and ".join(run.domains),), "judge", float(np.mean(shares)))]
+    for d, trained in references.probes.items():
+        route = (run.domains.name(d),)
+        rows += attributes.probe_accuracy(trained, references.real[d], references.known[d], route)
+    return rows
 
 
-def _are_pairs(s: Settings) -> bool:
-    """Whether held-out image i of one domain is the partner of image i of the other."""
-    sides = [source.split("/") for source in (s.data.source_a, s.data.source_b)]
-    return (
-        all(parts[0].startswith("archive:") and len(parts) > 1 for parts in sides)
-        and sides[0][0] == sides[1][0]
-        and sides[0][1] != sides[1][1]
-    )
-
-
-def _unit(images: np.ndarray) -> Images:
-    return images.astype(np.float32) / 255
+def _measure_direction(
+    run: Run, direction: str, references: References, extractor: Extractor | None
+) -> list[Row]:
+    source, target = direction[0], direction[1]
+    real = references.real[source]
+    route = (run.domains.name(source), run.domains.name(target))
+    made = run.apply(real, direction)
+    t = scores.Translations(route, real, made, references.real[target])
+    rows: list[Row] = []
+    if direction + source in run.gan.cycles:
+        rows += scores.measure_reconstruction(t, run.apply(made, target + source))
+    rows += scores.measure_realism(t)
+    rows += scores.measure_domain(t, references.classifier, target)
+    if extractor is not None:
+        rows += scores.measure_features(t, extractor)
+    rows += scores.measure_diversity(t)
+    if sources.are_pairs(run.settings.data.source_a, run.settings.data.source_b):
+        rows += scores.measure_pairs(t)
+    rows += scores.measure_colour(t)
+    if source in references.known and target in references.probes:
+        probe, known = references.probes[target], references.known[source]
+        rows += attributes.preserved(probe, made, known, route)
+    return rows

@@ -1,8 +1,8 @@
-"""A small network that learns, on the spot, to read numbers from real images.
+"""A small network that is trained, within seconds, to predict numbers from real images.
 
-It serves as a judge ("which domain is this?"), as a pair of eyes where the truth is known ("what
-angle is this?") and as a feature space, without weights to download. How well it reads held-out
-real images belongs beside whatever it says of generated ones.
+It serves as a domain classifier, as a predictor of attributes where these are known, and as a
+feature space, without weights to download. Report its accuracy on held-out real images beside its
+predictions for generated ones.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,16 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Num, UInt8
 from tqdm import tqdm
 
-MAX_IMAGES = 4000  # to learn from
+from discogan_jax.images import in_batches
+from discogan_jax.steps import unit
+
+MAX_IMAGES = 4000  # to train on
 STEPS = 400
 BATCH = 64
-NOISE = 0.05  # on every pixel in training: what a generator leaves must not confuse the reader
-_AT_ONCE = 100
+NOISE = 0.05  # on every pixel in training, so that artefacts of generators confuse it less
+_AT_ONCE = 100  # images of a batch in prediction
 
-Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+ByteOrFloatImages = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
 
 
 class _Network(nn.Module):
@@ -46,38 +49,31 @@ class _Network(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A trained reader; `fit` makes it.
+class Probe:
+    """A trained network; `fit` makes it.
 
     Attributes:
-      network: what it computes with.
+      network: the module.
       params: its parameters.
-      middle: mean of every feature over the images learnt from.
-      spread: its standard deviation.
+      mean: mean of every feature over the training images.
+      spread: standard deviation of every feature over the training images.
     """
 
     network: nn.Module
     params: Any
-    middle: Float[np.ndarray, "features"]
+    mean: Float[np.ndarray, "features"]
     spread: Float[np.ndarray, "features"]
 
-    def read(self, images: Images) -> Float[np.ndarray, "N outputs"]:
-        """What it was taught to say of such images."""
-        return self._apply(images)[0]
+    def predict(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N outputs"]:
+        """Predicts the targets of images."""
+        forward = partial(_forward, self.network, self.params)
+        return in_batches(lambda x: forward(x)[0], images, _AT_ONCE)
 
-    def features(self, images: Images) -> Float[np.ndarray, "N features"]:
-        """The mean activation of every channel of every level, centred, in units of its spread."""
-        return (self._apply(images)[1] - self.middle) / self.spread
-
-    def _apply(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
-        said, seen = [], []
-        for start in range(0, len(images), _AT_ONCE):
-            batch = np.asarray(images[start : start + _AT_ONCE])
-            filled = np.resize(batch, (_AT_ONCE, *batch.shape[1:]))  # one shape compiles once
-            y, features = _forward(self.network, self.params, filled)
-            said.append(np.asarray(y)[: len(batch)])
-            seen.append(np.asarray(features)[: len(batch)])
-        return np.concatenate(said), np.concatenate(seen)
+    def features(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N features"]:
+        """Averages the activations of every channel of every level; standardised."""
+        forward = partial(_forward, self.network, self.params)
+        activations = in_batches(lambda x: forward(x)[1], images, _AT_ONCE)
+        return (activations - self.mean) / self.spread
 
 
 def fit(
@@ -85,19 +81,16 @@ def fit(
     targets: Float[np.ndarray, "N outputs"],
     seed: int = 0,
     steps: int = STEPS,
-) -> Reader:
-    """Trains a reader to say the targets, in the least squares sense.
+) -> Probe:
+    """Trains a probe to predict the targets, by least squares.
 
     Args:
-      images: square ones, of a side that is a power of two; of more than `MAX_IMAGES`, so many are
-        taken evenly.
-      targets: what each shows, in numbers of about unit size: ±1 for yes and no, cosine and sine
-        for an angle.
-      seed: of initial weights, order and noise. The same seed gives the same reader.
-      steps: of Adam, each on `BATCH` images.
-
-    Returns:
-      The reader.
+      images: square images whose side is a power of two; of more than `MAX_IMAGES`, an evenly
+        spaced selection is used.
+      targets: what each image shows, as numbers of about unit size: ±1 for yes and no, cosine and
+        sine for an angle.
+      seed: of initial weights, order and noise. The same seed gives the same probe.
+      steps: number of Adam's steps, each on `BATCH` images.
     """
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).astype(int))
     images, targets = np.asarray(images[rows]), targets[rows].astype(np.float32)
@@ -106,33 +99,31 @@ def fit(
     params = jax.jit(network.init)(key, jnp.zeros((1, *images.shape[1:])))
     tx = _adam(steps)
     opt_state = tx.init(params)
+
     random = np.random.default_rng(seed)
-    shown = "learning to read real images"
-    for step in tqdm(range(steps), shown, delay=1.0, disable=None, leave=False):
+    title = "training on real images"
+    for step in tqdm(range(steps), title, delay=1.0, disable=None, leave=False):
         chosen = random.integers(0, len(images), min(BATCH, len(images)))
         batch = images[chosen], targets[chosen]
         noise = jax.random.fold_in(key, step)
-        params, opt_state = _learn(network, tx, params, opt_state, *batch, noise)
-    seen = Reader(network, params, np.zeros(1), np.ones(1)).features(images)
-    return Reader(network, params, seen.mean(0), np.maximum(seen.std(0), 1e-3))
+        params, opt_state = _train_step(network, tx, params, opt_state, *batch, noise)
+
+    activations = Probe(network, params, np.zeros(1), np.ones(1)).features(images)
+    return Probe(network, params, activations.mean(0), np.maximum(activations.std(0), 1e-3))
 
 
-@cache  # one object for equal steps: jit compiles nothing twice
+@cache  # the same object for the same number of steps, so that jit compiles once
 def _adam(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
 
-def _unit(images: Num[Array, "B S S 3"]) -> Float[Array, "B S S 3"]:
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
-
-
 @partial(jax.jit, static_argnums=0)
 def _forward(network: nn.Module, params: Any, images: Num[Array, "B S S 3"]) -> Any:
-    return network.apply(params, _unit(images) - 0.5)
+    return network.apply(params, unit(images) - 0.5)
 
 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _learn(
+def _train_step(
     network: nn.Module,
     tx: optax.GradientTransformation,
     params: Any,
@@ -141,7 +132,7 @@ def _learn(
     targets: Float[Array, "B outputs"],
     key: Array,
 ) -> tuple[Any, Any]:
-    x = _unit(images) - 0.5
+    x = unit(images) - 0.5
     x += NOISE * jax.random.normal(key, x.shape)
 
     def loss(params: Any) -> Array:

@@ -1,24 +1,40 @@
-"""What is measured of translations of any images: float images in [0, 1] in, rows out."""
+"""Measures of translations of any images: float images in [0, 1] in, rows of a table out.
 
+To add a measure, write its formula in `metrics` (arrays in, numbers out), and in this module a line
+of `MEASURES` and a `row` in the function that has the images that it needs. Nothing else changes.
+"""
+
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from discogan_jax.evaluation import probe
 from discogan_jax.evaluation.metrics import (
-    attributes,
+    baselines,
+    checkerboard,
     colour,
+    diversity,
     features,
+    inception,
     reconstruction,
     sliced_wasserstein,
 )
-from discogan_jax.evaluation.metrics import diversity as metrics_diversity
-from discogan_jax.evaluation.metrics.inception import Extractor
-from discogan_jax.evaluation.metrics.inception import distances as distances_of
-from discogan_jax.evaluation.table import Better, Path, Row
+from discogan_jax.evaluation.metrics.attribute_correlation import (
+    Agreement,
+    against_random,
+    angle_agreement,
+    correlation,
+    hue_error,
+)
+from discogan_jax.evaluation.table import Better, Row
 
-Images = Float[np.ndarray, "N S S 3"]
+FloatImages = Float[np.ndarray, "N S S 3"]
+
+Route = tuple[str, ...]
+"""Domains that images went through: ``("bags", "shoes")`` for bags translated to shoes."""
 
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
@@ -26,218 +42,250 @@ CHANCE = "random pairs"
 
 LEAST_IN_FEATURES = 8
 
+MEASURES: dict[str, tuple[str, Better]] = {
+    "mse": ("mean squared error", "lower"),
+    "psnr": ("PSNR in dB", "higher"),
+    "ssim": ("SSIM", "higher"),
+    "sliced_wasserstein": ("sliced Wasserstein distance × 1000", "lower"),
+    "grid_energy": ("energy of the up-sampling grid, that of real ones being 1", "lower"),
+    "judge": ("told apart by the judge", "higher"),
+    "domain_test": ("share taken for {target}", "higher"),
+    "kernel_distance": ("kernel distance in the judge's features", "lower"),
+    "density": ("density", "nearer"),
+    "coverage": ("coverage", "higher"),
+    "diversity": ("diversity of outputs / inputs", "nearer"),
+    "distinct_neighbours": ("distinct nearest neighbours", "higher"),
+    "pair_l1": ("L1 to the true pair", "lower"),
+    "pair_psnr": ("PSNR in dB to the true pair", "higher"),
+    "pair_ssim": ("SSIM to the true pair", "higher"),
+    "hue_error": ("hue error in degrees", "lower"),
+    "hue_correlation": ("hues turned or mirrored as one, correlation", "higher"),
+    "lightness_correlation": ("correlation of lightness", "higher"),
+    # Of drawn images, see `attributes`.
+    "read_hue_error": ("reader's hue error in degrees", "lower"),
+    "read_lightness_correlation": ("reader's correlation of lightness", "higher"),
+    "read_pattern": ("patterns read right", "higher"),
+    "read_tilt_error": ("reader's tilt error in degrees (rms)", "lower"),
+    "true_hue_error": ("hue error to the truth, degrees", "lower"),
+    "true_hue_map_error": ("hues turned or mirrored as one, rms error in degrees", "lower"),
+    "true_hue_map_correlation": ("hues turned or mirrored as one, correlation", "higher"),
+    "true_lightness": ("correlation with true lightness, either way", "higher"),
+    "true_pattern": ("patterns that map one to one", "higher"),
+    "true_tilt_error": ("tilt kept or mirrored, rms error in degrees", "lower"),
+    "true_tilt_correlation": ("tilt kept or mirrored, correlation", "higher"),
+}
+"""Per measure, its description and which values are better."""
 
-@dataclass(frozen=True)
-class Judge:
-    """Tells the domains apart, having seen the real training images of both; a feature space, too.
-
-    Attributes:
-      reader: says -1 for domain a, 1 for b.
-      known: per domain, features of the training images.
-    """
-
-    reader: probe.Reader
-    known: dict[str, Float[np.ndarray, "N features"]]
-
-    @classmethod
-    def taught(cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]], seed: int = 0) -> "Judge":
-        """Trains one on as many images of either domain."""
-        most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
-        some = {d: np.asarray(x[_evenly(len(x), most)]) for d, x in train.items()}
-        answers = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
-        taught = probe.fit(np.concatenate([some["a"], some["b"]]), answers, seed)
-        return cls(taught, {d: taught.features(x) for d, x in some.items()})
-
-    def share(self, images: Images, domain: str) -> float:
-        """The share of images that it takes for the domain's."""
-        said = self.reader.read(images)[:, 0]
-        return float(((said > 0) if domain == "b" else (said <= 0)).mean())
-
-
-def reconstructed(x: Images, again: Images, path: Path) -> list[Row]:
-    """How near images are to themselves after the way there and back."""
-    found = reconstruction.paired(x, again)
-    return [
-        path.mean("mse", "mean squared error", found["mse"], "lower"),
-        path.mean("psnr", "PSNR in dB", found["psnr"], "higher"),
-        path.mean("ssim", "SSIM", found["ssim"], "higher"),
-    ]
-
-
-def real_looking(made: Images, real: Images, path: Path) -> list[Row]:
-    """Sliced Wasserstein distance, and what up-sampling leaves.
-
-    On halves, so that references are of as many images.
-    """
-    count = min(len(made), len(real))
-    first, second = sliced_wasserstein.halves(count)
-
-    def distance(x: Images, y: Images) -> float:
-        return 1000 * sliced_wasserstein.sliced_wasserstein(x, y, pooled=True)["mean"]
-
-    value = distance(made[:count][first], real[:count][second])
-    reference = sliced_wasserstein.between_halves(distance, real[:count])
-    what = "sliced Wasserstein distance × 1000"
-    grid = metrics_diversity.grid_energy(made[:count][first], real[:count][second])
-    usual = sliced_wasserstein.between_halves(metrics_diversity.grid_energy, real[:count])
-    told = "energy of the up-sampling grid, that of real ones being 1"
-    return [
-        path.row("sliced_wasserstein", what, value, "lower", reference, HALVES),
-        path.row("grid_energy", told, grid, "lower", usual, HALVES),
-    ]
+_Z = 1.96  # standard errors on either side of a mean hold 95%
 
 
-def judged(made: Images, real: Images, judge: Judge, domain: str, path: Path) -> list[Row]:
-    """What the judge takes translations for, and where they lie in its feature space.
-
-    The set that both translations and held-out images are compared with is that of the training
-    images, so value and reference are of equally many images.
+def row(
+    route: Route,
+    measure: str,
+    value: float,
+    reference: float | None = None,
+    beside: str = "",
+    interval: tuple[float, float] | None = None,
+) -> Row:
+    """Makes a row about images that went along a route.
 
     Args:
-      made: translations.
-      real: held-out images of the target domain.
-      judge: taught on training images.
-      domain: ``a`` or ``b``, the target.
-      path: for the rows.
+      route: names of the domains.
+      measure: a key of `MEASURES`, or the description of a distance that is none of them.
+      value: see `Row`.
+      reference: see `Row`.
+      beside: see `Row`.
+      interval: see `Row`.
     """
-    count = min(len(made), len(real))
-    known = judge.known[domain]
-    ours, theirs = (judge.reader.features(x[:count]) for x in (made, real))
-    rows = [
-        path.row(
-            "domain_test",
-            f"share taken for {path.domains[-1]}",
-            judge.share(made, domain),
-            "higher",
-            judge.share(real, domain),
-            HELD_OUT,
-        )
-    ]
-    if min(count, len(known)) >= 4:  # what an estimate without bias needs
-        value, reference = (features.kernel_distance(x, known) for x in (ours, theirs))
-        rows.append(
-            path.row(
-                "kernel_distance",
-                "kernel distance in the judge's features",
-                value.value,
-                "lower",
-                reference.value,
-                HELD_OUT,
-                (value.low, value.high),
-            )
-        )
-    if len(known) > 5:
-        there, usual = (features.density_coverage(known, x) for x in (ours, theirs))
+    what, better = MEASURES.get(measure, (measure, "lower"))
+    return Row(
+        f"{'_to_'.join(route)}/{measure.replace(' ', '_')}",
+        f"{' → '.join(route)}: {what.replace('{target}', route[-1])}",
+        float(value),
+        None if reference is None else float(reference),
+        beside,
+        better,
+        interval,
+    )
+
+
+def mean_row(
+    route: Route,
+    measure: str,
+    values: Float[np.ndarray, "N"],
+    reference: float | None = None,
+    beside: str = "",
+) -> Row:
+    """Makes a row of a mean over images, with its interval (normal approximation)."""
+    with np.errstate(invalid="ignore"):  # equal images have an infinite PSNR, without a spread
+        mean, reach = float(values.mean()), _Z * float(values.std()) / math.sqrt(len(values))
+    return row(route, measure, mean, reference, beside, (mean - reach, mean + reach))
+
+
+def chance_row(route: Route, measure: str, found: Agreement) -> Row:
+    """Makes a row of an agreement beside that of random pairs."""
+    return row(route, measure, found.value, found.random, CHANCE)
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Held-out images and their translations.
+
+    Attributes:
+      route: names of source and target domain.
+      source: real images of the source domain.
+      made: their translations, in the same order.
+      target: real images of the target domain.
+    """
+
+    route: Route
+    source: FloatImages
+    made: FloatImages
+    target: FloatImages
+
+    @property
+    def count(self) -> int:
+        """The number of images on either side of a comparison with the target domain."""
+        return min(len(self.made), len(self.target))
+
+
+@dataclass(frozen=True)
+class DomainClassifier:
+    """Tells the two domains apart; its activations serve as a feature space.
+
+    Attributes:
+      probe: predicts -1 for domain a, 1 for b.
+      training_features: features of training images, per domain.
+    """
+
+    probe: probe.Probe
+    training_features: dict[str, Float[np.ndarray, "N features"]]
+
+    @classmethod
+    def fit(
+        cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]], seed: int = 0
+    ) -> "DomainClassifier":
+        """Trains one on equally many training images of both domains."""
+        most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
+        chosen = {
+            d: np.asarray(x[np.linspace(0, len(x) - 1, most).astype(int)]) for d, x in train.items()
+        }
+        targets = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
+        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets, seed)
+        return cls(trained, {d: trained.features(x) for d, x in chosen.items()})
+
+    def share(self, images: FloatImages, domain: str) -> float:
+        """Finds the share of images that it takes for a domain's."""
+        predicted = self.probe.predict(images)[:, 0]
+        return float(((predicted > 0) if domain == "b" else (predicted <= 0)).mean())
+
+
+def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
+    """Compares images with their translations there and back, `again`."""
+    found = reconstruction.paired(t.source, again)
+    route = (*t.route, t.route[0])
+    return [mean_row(route, name, found[name]) for name in ("mse", "psnr", "ssim")]
+
+
+def measure_realism(t: Translations) -> list[Row]:
+    """Measures the sliced Wasserstein distance and the grid of up-sampling layers.
+
+    On halves, so that the references are measured on as many images.
+    """
+    first, second = baselines.halves(t.count)
+
+    def distance(x: FloatImages, y: FloatImages) -> float:
+        return 1000 * sliced_wasserstein.distances(x, y)["mean"]
+
+    rows = []
+    for name, measure in (
+        ("sliced_wasserstein", distance),
+        ("grid_energy", checkerboard.grid_energy),
+    ):
+        usual = baselines.between_halves(measure, t.target[: t.count])
+        rows.append(row(t.route, name, measure(t.made[first], t.target[second]), usual, HALVES))
+    return rows
+
+
+def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -> list[Row]:
+    """Compares translations with real images by a domain classifier and in its features.
+
+    Both translations and held-out images are compared with the training images, so that value and
+    reference are measured on equally many images.
+
+    Args:
+      t: the translations.
+      classifier: trained on training images.
+      domain: the target, ``a`` or ``b``.
+    """
+    share, usual_share = (classifier.share(x, domain) for x in (t.made, t.target))
+    rows = [row(t.route, "domain_test", share, usual_share, HELD_OUT)]
+    trained = classifier.training_features[domain]
+    made, real = (classifier.probe.features(x[: t.count]) for x in (t.made, t.target))
+    if min(t.count, len(trained)) >= 4:  # the least for an estimate without bias
+        value, usual = (features.kernel_distance(x, trained) for x in (made, real))
+        interval = (value.low, value.high)
+        rows.append(row(t.route, "kernel_distance", value.value, usual.value, HELD_OUT, interval))
+    if len(trained) > 5:  # the number of neighbours
+        overlap, of_real = (features.density_coverage(trained, x) for x in (made, real))
         rows += [
-            path.row("density", "density", there.density, "nearer", usual.density, HELD_OUT),
-            path.row("coverage", "coverage", there.coverage, "higher", usual.coverage, HELD_OUT),
+            row(t.route, "density", overlap.density, of_real.density, HELD_OUT),
+            row(t.route, "coverage", overlap.coverage, of_real.coverage, HELD_OUT),
         ]
     return rows
 
 
-def in_features(made: Images, real: Images, extractor: Extractor, path: Path) -> list[Row]:
-    """Fréchet and kernel distance in features of a network that was trained elsewhere.
+def measure_features(t: Translations, extractor: inception.Extractor) -> list[Row]:
+    """Measures Fréchet and kernel distance in features of a pretrained network.
 
-    On halves, so that the reference is one of as many images; for at least `LEAST_IN_FEATURES`.
+    On halves, so that the reference is measured on as many images; for at least
+    `LEAST_IN_FEATURES`.
     """
-    count = min(len(made), len(real))
-    first, second = sliced_wasserstein.halves(count)
-    ours, theirs = (extractor.features(x[:count]) for x in (made, real))
-
-    def measure(x: np.ndarray, y: np.ndarray) -> dict[str, features.Estimate]:
-        return distances_of(x, y, extractor)
-
-    usual = sliced_wasserstein.between_halves(measure, theirs)
+    first, second = baselines.halves(t.count)
+    made, real = (extractor.features(x[: t.count]) for x in (t.made, t.target))
+    distances = partial(inception.distances, extractor=extractor)
+    usual = baselines.between_halves(distances, real)
     return [
-        path.row(
-            name.replace(" ", "_"),
-            name,
-            found.value,
-            "lower",
-            usual[name].value,
-            HALVES,
-            (found.low, found.high),
-        )
-        for name, found in measure(ours[first], theirs[second]).items()
+        row(t.route, name, found.value, usual[name].value, HALVES, (found.low, found.high))
+        for name, found in distances(made[first], real[second]).items()
     ]
 
 
-def varied(made: Images, source: Images, target: Images, path: Path) -> list[Row]:
-    """Whether translations differ as their inputs do."""
-    first, second = sliced_wasserstein.halves(min(len(made), len(target)))
-    diversity = metrics_diversity.diversity(made, source)
-    natural = metrics_diversity.diversity(target, source)
-    neighbours = metrics_diversity.distinct_neighbours(made[first], target[second])
-    of_real = sliced_wasserstein.between_halves(
-        metrics_diversity.distinct_neighbours, target[: 2 * len(first)]
-    )
+def measure_diversity(t: Translations) -> list[Row]:
+    """Measures whether translations differ as their inputs do."""
+    first, second = baselines.halves(t.count)
+    ratio, usual = (diversity.diversity_ratio(x, t.source) for x in (t.made, t.target))
+    distinct = diversity.distinct_neighbours(t.made[first], t.target[second])
+    real = t.target[: 2 * len(first)]
+    of_real = baselines.between_halves(diversity.distinct_neighbours, real)
     return [
-        path.row(
-            "diversity", "diversity of outputs / inputs", diversity, "nearer", natural, "real ones"
-        ),
-        path.row(
-            "distinct_neighbours",
-            "distinct nearest neighbours",
-            neighbours,
-            "higher",
-            of_real,
-            HALVES,
-        ),
+        row(t.route, "diversity", ratio, usual, "real ones"),
+        row(t.route, "distinct_neighbours", distinct, of_real, HALVES),
     ]
 
 
-def against_pairs(made: Images, truth: Images, path: Path) -> list[Row]:
-    """How near translations are to their true partners, and to others'."""
-    found, shuffled = reconstruction.paired(made, truth), reconstruction.shuffled(made, truth)
-    measures: list[tuple[str, str, Better]] = [
-        ("l1", "L1", "lower"),
-        ("psnr", "PSNR in dB", "higher"),
-        ("ssim", "SSIM", "higher"),
-    ]
+def measure_pairs(t: Translations) -> list[Row]:
+    """Compares translations with their true partners, and with those of others."""
+    made, real = t.made[: t.count], t.target[: t.count]
+    found, shuffled = reconstruction.paired(made, real), reconstruction.shuffled(made, real)
     return [
-        path.mean(
-            f"pair_{name}",
-            f"{what} to the true pair",
-            found[name],
-            better,
-            float(shuffled[name].mean()),
-            "wrong pairs",
-        )
-        for name, what, better in measures
+        mean_row(t.route, f"pair_{name}", found[name], float(shuffled[name].mean()), "wrong pairs")
+        for name in ("l1", "psnr", "ssim")
     ]
 
 
-def coloured(made: Images, source: Images, target: Images, path: Path) -> list[Row]:
-    """What of the foreground's colour is kept; for objects on white.
+def measure_colour(t: Translations) -> list[Row]:
+    """Measures how well the colour of the foreground is kept, for objects on white.
 
-    Nothing is said where real images of either domain are mostly grey: edges have no hue to keep.
+    There are no rows where real images of either domain are mostly grey: edges have no hue.
     """
-    before, after, usual = (colour.foreground_colour(x) for x in (source, made, target))
+    before, after, usual = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
     if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
         return []
-    hue = attributes.against_random(attributes.hue_error, before.hue, after.hue)
-    turned = attributes.angles_kept(before.hue, after.hue)["correlation"]
-    lightness = attributes.against_random(attributes.correlation, before.lightness, after.lightness)
+    lightness = against_random(correlation, before.lightness, after.lightness)
+    hue_correlation, _ = angle_agreement(before.hue, after.hue)
     return [
-        path.row("hue_error", "hue error in degrees", hue.value, "lower", hue.random, CHANCE),
-        path.row(
-            "hue_correlation",
-            "hues turned or mirrored as one, correlation",
-            turned.value,
-            "higher",
-            turned.random,
-            CHANCE,
-        ),
-        path.row(
-            "lightness_correlation",
-            "correlation of lightness",
-            lightness.value,
-            "higher",
-            lightness.random,
-            CHANCE,
-        ),
+        chance_row(t.route, "hue_error", against_random(hue_error, before.hue, after.hue)),
+        chance_row(t.route, "hue_correlation", hue_correlation),
+        chance_row(t.route, "lightness_correlation", lightness),
     ]
-
-
-def _evenly(count: int, most: int) -> np.ndarray:
-    return np.linspace(0, count - 1, most).astype(int)

@@ -1,18 +1,20 @@
-"""A trained run as something that needs neither this code nor its run directory.
+"""Exports: trained runs as files that need neither this library nor the run directory.
 
 ==========  ==========================================  ===========================================
 format      what is written                             its runtime
 ==========  ==========================================  ===========================================
 stablehlo   one file, `.discogan`                       `jax.export`, on CPU, CUDA, ROCm and TPU
-onnx        a folder, one `.onnx` file per direction    onnxruntime, and whatever else reads ONNX
+onnx        a folder, one `.onnx` file per direction    onnxruntime and other readers of ONNX
 savedmodel  a folder, one signature per direction       TensorFlow
 ==========  ==========================================  ===========================================
 
-Each says in its `about.json` what goes in and comes out. `write` makes one and lets it appear only
-after its own runtime has translated held-out pictures as the run does; `Exported.open` opens any.
+The metadata, `about.json`, describe inputs and outputs. `write` makes an export, which appears only
+after its own runtime has translated held-out images as the run does; `Exported.open` opens any
+export, `open_translator` a run, too.
 """
 
 from discogan_jax.export.exported import FORMATS as FORMATS
 from discogan_jax.export.exported import Exported as Exported
 from discogan_jax.export.exported import is_exported as is_exported
+from discogan_jax.export.exported import open_translator as open_translator
 from discogan_jax.export.writing import write as write

@@ -1,4 +1,7 @@
-"""What an exported run says of itself."""
+"""The interface of an export format, and the metadata that all formats have.
+
+A new format is a module with the members of `Format`, and an entry of `exported.FORMATS`.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,41 +15,46 @@ from jaxtyping import Float
 from discogan_jax.host import versions
 from discogan_jax.runs import Run
 
-ABOUT_FILE = "about.json"
+METADATA_FILE = "about.json"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 INPUT, OUTPUT = "images", "translated"
-"""Names of what goes in and comes out, where a format has names."""
+"""Names of the programs' argument and result, in formats that have names."""
 
-About = Mapping[str, Any]
+Metadata = Mapping[str, Any]
 Program = Callable[[Any], Float[Any, "N S S 3"]]
 """Translates a batch of uint8 images."""
 
 
 class Format(Protocol):
-    """A kind of export: a module with these."""
+    """A kind of export: a module with these members.
+
+    Attributes:
+      NAME: key in `exported.FORMATS`.
+      ENDING: end of the file's name, after the run's name and the step.
+      IS_FOLDER: whether an export is a folder.
+      FLOAT32_ONLY: whether runs of other precisions are exported, and checked, in float32.
+      READABLE: description of who can read an export, and for how long.
+    """
 
     NAME: str
     ENDING: str
-    """After the run's name and the step."""
     IS_FOLDER: bool
     FLOAT32_ONLY: bool
-    """Runs of other precisions are exported, and checked, as they compute in float32."""
     READABLE: str
-    """By whom, and for how long."""
 
-    def write(self, run: Run, about: About, path: Path) -> None:
+    def write(self, run: Run, metadata: Metadata, path: Path) -> None:
         """Writes a new file or folder."""
 
-    def read(self, path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
-        """Returns what it says of itself, and what loads its programs, by direction.
+    def read(self, path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+        """Returns the metadata, and a function that loads the programs by direction.
 
         Raises:
-          OSError, ValueError, KeyError, TypeError: it is none, or damaged.
+          OSError, ValueError, KeyError, TypeError: the file is damaged or no such export.
         """
 
 
-def about(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
-    """All that someone has to know who has nothing else.
+def metadata(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
+    """Collects what is needed to use the export without this library.
 
     Args:
       run: from `runs.open`.
@@ -54,6 +62,7 @@ def about(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
       batch_size: of the programs; None for any.
     """
     size = run.image_size
+    output_range = "0 and above" if run.settings.model.literal else "in [0, 1]"
     return {
         "format": 1,
         "kind": form.NAME,
@@ -64,8 +73,7 @@ def about(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
         "input": f"uint8 [batch, {size}, {size}, 3], RGB, not scaled or centred further",
         "preprocessing": "largest centred square, Hamming filter when shrinking, bilinear when "
         "enlarging (discogan_jax.images.fit)",
-        "output": "float32, the same shape, "
-        + ("0 and above" if run.settings.model.literal else "in [0, 1]"),
+        "output": f"float32, the same shape, {output_range}",
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
         "precision": run.settings.train.precision,
@@ -74,7 +82,7 @@ def about(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
     }
 
 
-def shape(run: Run, batch_size: int | None) -> jax.ShapeDtypeStruct:
-    """Of the programs' input."""
+def input_shape(run: Run, batch_size: int | None) -> jax.ShapeDtypeStruct:
+    """Describes the programs' argument; its first dimension is symbolic for any batch size."""
     (batch,) = (batch_size,) if batch_size else export.symbolic_shape("batch")
     return jax.ShapeDtypeStruct((batch, run.image_size, run.image_size, 3), np.uint8)

@@ -1,8 +1,8 @@
-"""A folder with one ONNX file per direction and `about.json`.
+"""ONNX: a folder with one file per direction and `about.json`.
 
 A file holds one graph, and two directions in it would need a switch that many readers of ONNX do
-not know. Each file says all of `about.json` in its own metadata, so that one alone is enough where
-one direction is: it is opened as the folder is.
+not support. Each file repeats `about.json` in its own metadata, so that a single file can be opened
+as the folder is, where one direction is enough.
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 from discogan_jax import steps
 from discogan_jax.errors import InputError
 from discogan_jax.export import onnx_graph
-from discogan_jax.export.format import ABOUT_FILE, INPUT, OUTPUT, About, Program, shape
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Program, input_shape
 from discogan_jax.files import read_json, write_json
 from discogan_jax.runs import Run
 
@@ -24,11 +24,69 @@ NAME = "onnx"
 ENDING = "-onnx"
 FLOAT32_ONLY = True
 IS_FOLDER = True
-READABLE = f"by whatever reads ONNX of operator set {onnx_graph.OPSET}"
+READABLE = f"by any reader of ONNX of operator set {onnx_graph.OPSET}"
 SUFFIX = ".onnx"
 
 
-def _onnx() -> tuple[Any, Any]:
+def write(run: Run, metadata: Metadata, path: Path) -> None:
+    """Writes the folder; see `format.Format`."""
+    onnx, _ = _packages()
+    path.mkdir()
+    shape = input_shape(run, metadata["batch_size"])
+    for direction in run.directions:
+        translate = partial(steps.translate, run.gan, run.state, direction=direction)
+        model = onnx_graph.model(translate, shape, INPUT, OUTPUT)
+        source, target = map(run.domains.name, direction)
+        model.doc_string = (
+            f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
+            f"{metadata['preprocessing']}. Out: {metadata['output']}."
+        )
+        properties = {"direction": direction, "source": source, "target": target}
+        properties |= {key: metadata[key] for key in ("input", "output", "preprocessing")}
+        properties[METADATA_FILE] = json.dumps(metadata)
+        onnx.helper.set_model_props(model, properties)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, str(path / f"{direction}{SUFFIX}"))
+    write_json(path / METADATA_FILE, metadata)
+
+
+def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+    """Opens the folder, or one of its files; see `format.Format`."""
+    if path.is_dir():
+        metadata = read_json(path / METADATA_FILE)
+        files = {d: path / f"{d}{SUFFIX}" for d in metadata["directions"]}
+        for file in files.values():
+            if not file.is_file():
+                raise ValueError(f"it has no {file.name}")
+    else:
+        properties = _properties(path)
+        files = {properties["direction"]: path}
+        metadata = json.loads(properties[METADATA_FILE]) | {"directions": list(files)}
+
+    def load() -> Mapping[str, Program]:
+        return {direction: _program(file) for direction, file in files.items()}
+
+    return metadata, load
+
+
+def _properties(path: Path) -> dict[str, str]:
+    onnx, _ = _packages()
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # the type depends on the implementation of protobuf
+        raise ValueError(str(error) or type(error).__name__) from error
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _program(file: Path) -> Program:
+    _, onnxruntime = _packages()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return lambda x: session.run([OUTPUT], {INPUT: np.asarray(x)})[0]
+
+
+def _packages() -> tuple[Any, Any]:
     try:
         import onnx
         import onnxruntime
@@ -37,65 +95,3 @@ def _onnx() -> tuple[Any, Any]:
             f"ONNX files need more packages ({error}): pip install 'discogan_jax[onnx]'"
         ) from None
     return onnx, onnxruntime
-
-
-def write(run: Run, about: About, path: Path) -> None:
-    """Writes the folder; see `facts.Format`."""
-    onnx, _ = _onnx()
-    path.mkdir()
-    for direction in run.directions:
-        model = onnx_graph.model(
-            partial(steps.translate, run.gan, run.state, direction=direction),
-            shape(run, about["batch_size"]),
-            INPUT,
-            OUTPUT,
-        )
-        source, target = (run.domains["ab".index(d)] for d in direction)
-        model.doc_string = f"Translates {source} to {target}. In: {about['input']}; fitted by: "
-        model.doc_string += f"{about['preprocessing']}. Out: {about['output']}."
-        said = {"direction": direction, "source": source, "target": target}
-        said |= {key: about[key] for key in ("input", "output", "preprocessing")}
-        onnx.helper.set_model_props(model, said | {ABOUT_FILE: json.dumps(about)})
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, str(path / f"{direction}{SUFFIX}"))
-    write_json(path / ABOUT_FILE, about)
-
-
-def read(path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
-    """Opens the folder, or one of its files; see `facts.Format`."""
-    if path.is_dir():
-        about = read_json(path / ABOUT_FILE)
-        files = {d: path / f"{d}{SUFFIX}" for d in about["directions"]}
-        for file in files.values():
-            if not file.is_file():
-                raise ValueError(f"it has no {file.name}")
-    else:
-        said = _metadata(path)
-        files = {said["direction"]: path}
-        about = json.loads(said[ABOUT_FILE]) | {"directions": list(files)}
-
-    def load() -> Mapping[str, Program]:
-        return {direction: _program(file) for direction, file in files.items()}
-
-    return about, load
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    onnx, _ = _onnx()
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # of protobuf, by its implementation
-        raise ValueError(str(error) or type(error).__name__) from error
-    return {entry.key: entry.value for entry in model.metadata_props}
-
-
-def _program(file: Path) -> Program:
-    _, onnxruntime = _onnx()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-    def apply(x: Any) -> Any:
-        return session.run([OUTPUT], {INPUT: np.asarray(x)})[0]
-
-    return apply

@@ -1,6 +1,6 @@
 """A TensorFlow SavedModel with one signature per direction, and `about.json` in its folder.
 
-Inside is the program of `jax.export`, as one `XlaCallModule` operation a direction.
+Inside is the program of `jax.export`, as one `XlaCallModule` operation per direction.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from discogan_jax import host, steps
 from discogan_jax.errors import InputError
-from discogan_jax.export.format import ABOUT_FILE, INPUT, OUTPUT, PLATFORMS, About, Program
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, PLATFORMS, Metadata, Program
 from discogan_jax.files import read_json, write_json
 from discogan_jax.runs import Run
 
@@ -23,24 +23,34 @@ IS_FOLDER = True
 READABLE = "by TensorFlow of the version that checked it and later ones"
 
 
-def _tensorflow() -> Any:
-    try:
-        return host.tensorflow()
-    except ImportError as error:
-        raise InputError(
-            f"A SavedModel needs TensorFlow ({error}): pip install tensorflow"
-        ) from None
-
-
-def write(run: Run, about: About, path: Path) -> None:
-    """Writes the folder; see `facts.Format`."""
+def write(run: Run, metadata: Metadata, path: Path) -> None:
+    """Writes the folder; see `format.Format`."""
     tf = _tensorflow()
     module = tf.Module()
-    signatures = {d: _function(tf, run, d, about["batch_size"]) for d in run.directions}
+    signatures = {d: _function(tf, run, d, metadata["batch_size"]) for d in run.directions}
     for direction, function in signatures.items():
         setattr(module, direction, function)
     tf.saved_model.save(module, str(path), signatures)
-    write_json(path / ABOUT_FILE, about)
+    write_json(path / METADATA_FILE, metadata)
+
+
+def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+    """Opens the folder; see `format.Format`."""
+    metadata = read_json(path / METADATA_FILE)
+    if not (path / "saved_model.pb").is_file():
+        raise ValueError("it has no saved_model.pb")
+
+    def load() -> Mapping[str, Program]:
+        tf = _tensorflow()
+        model = tf.saved_model.load(str(path))
+
+        def apply(direction: str, x: Any) -> Any:  # refers to the model, to keep it alive
+            images = {INPUT: tf.constant(np.asarray(x))}
+            return model.signatures[direction](**images)[OUTPUT].numpy()
+
+        return {direction: partial(apply, direction) for direction in metadata["directions"]}
+
+    return metadata, load
 
 
 def _function(tf: Any, run: Run, direction: str, batch_size: int | None) -> Any:
@@ -60,24 +70,10 @@ def _function(tf: Any, run: Run, direction: str, batch_size: int | None) -> Any:
     )
 
 
-def read(path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
-    """Opens the folder; see `facts.Format`."""
-    about = read_json(path / ABOUT_FILE)
-    if not (path / "saved_model.pb").is_file():
-        raise ValueError("it has no saved_model.pb")
-
-    def load() -> Mapping[str, Program]:
-        tf = _tensorflow()
-        loaded = tf.saved_model.load(str(path))
-
-        def program(direction: str) -> Program:
-            signature = loaded.signatures[direction]
-
-            def apply(x: Any, _: Any = loaded) -> Any:  # a signature alone does not keep it alive
-                return signature(**{INPUT: tf.constant(np.asarray(x))})[OUTPUT].numpy()
-
-            return apply
-
-        return {direction: program(direction) for direction in about["directions"]}
-
-    return about, load
+def _tensorflow() -> Any:
+    try:
+        return host.tensorflow()
+    except ImportError as error:
+        raise InputError(
+            f"A SavedModel needs TensorFlow ({error}): pip install tensorflow"
+        ) from None

@@ -1,4 +1,4 @@
-"""One zip: `about.json`, and per direction the program as `jax.export` serializes it.
+"""StableHLO: a zip of `about.json` and, per direction, the program as `jax.export` serializes it.
 
 JAX promises that later releases read such programs for six months, so this is for handing on, not
 for keeping: keep the run, and export again.
@@ -13,7 +13,7 @@ import jax
 from jax import export
 
 from discogan_jax import steps
-from discogan_jax.export.format import ABOUT_FILE, PLATFORMS, About, Program, shape
+from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
 from discogan_jax.runs import Run
 
 NAME = "stablehlo"
@@ -25,30 +25,29 @@ READABLE = "by JAX for six months after the release that wrote it, at least"
 _MAX_BYTES = 4 << 30
 
 
-def write(run: Run, about: About, path: Path) -> None:
-    """Writes the file; see `facts.Format`."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr(ABOUT_FILE, json.dumps(about, indent=2))
+def write(run: Run, metadata: Metadata, path: Path) -> None:
+    """Writes the file; see `format.Format`."""
+    shape = input_shape(run, metadata["batch_size"])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(METADATA_FILE, json.dumps(metadata, indent=2))
         for direction in run.directions:
             translate = jax.jit(lambda x, d=direction: steps.translate(run.gan, run.state, x, d))
-            exported = export.export(translate, platforms=PLATFORMS)(
-                shape(run, about["batch_size"])
-            )
-            packed.writestr(direction, bytes(exported.serialize()))
+            exported = export.export(translate, platforms=PLATFORMS)(shape)
+            file.writestr(direction, bytes(exported.serialize()))
 
 
-def read(path: Path) -> tuple[About, Callable[[], Mapping[str, Program]]]:
-    """Opens the file; see `facts.Format`."""
+def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+    """Opens the file; see `format.Format`."""
     try:
         with zipfile.ZipFile(path) as file:
             if sum(info.file_size for info in file.infolist()) > _MAX_BYTES:
                 raise ValueError("it unpacks to more than 4 GiB")
-            about = json.loads(file.read(ABOUT_FILE))
-            programs = {d: file.read(d) for d in about["directions"]}
+            metadata = json.loads(file.read(METADATA_FILE))
+            programs = {d: file.read(d) for d in metadata["directions"]}
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from error
 
     def load() -> Mapping[str, Program]:
         return {d: jax.jit(export.deserialize(bytearray(p)).call) for d, p in programs.items()}
 
-    return about, load
+    return metadata, load

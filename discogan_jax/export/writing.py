@@ -1,19 +1,24 @@
-"""Writes a run in one of the formats, once its own runtime has translated as the run does."""
+"""Writes a run in one of the formats, and checks that the result translates as the run does."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jaxtyping import UInt8
 
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export.exported import FORMATS, Exported, is_exported
-from discogan_jax.export.format import about
+from discogan_jax.export.format import metadata
 from discogan_jax.files import replacing, replacing_folder
 from discogan_jax.runs import Run
+
+CHECKED = 8
+"""Number of held-out images that are translated by both and compared."""
+
+TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+"""Largest difference allowed between the two, of images in [0, 1], by the run's precision."""
 
 
 def write(
@@ -24,12 +29,12 @@ def write(
     Args:
       run: from `runs.open`.
       path: the file or folder; `NAME-STEP` with the format's ending in the run directory if None.
-        An export that is there is replaced.
+        An existing export is replaced.
       kind: one of `FORMATS`.
-      batch_size: of the programs; None leaves it open.
+      batch_size: of the programs; None for any.
 
     Returns:
-      The file or folder, and what the check found.
+      The file or folder, and the result of the check.
 
     Raises:
       InputError: it does not translate as the run does, the format's packages are missing, or it
@@ -44,59 +49,43 @@ def write(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
-            form.write(run, about(run, form, batch_size), temporary)
-            return path, check(run, Exported(path, *form.read(temporary)), path)
+            form.write(run, metadata(run, form, batch_size), temporary)
+            return path, _check(run, Exported(path, *form.read(temporary)))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _in_float32(run: Run) -> Run:
-    """The run with the same parameters, computing in float32."""
-    generator: nn.Module = run.gan.generator.clone(dtype=jnp.float32)
-    train = replace(run.settings.train, precision="float32")
-    settings = replace(run.settings, train=train)
-    return replace(run, gan=replace(run.gan, generator=generator), settings=settings)
+    """Returns the run with the same parameters, computing in float32."""
+    gan = replace(run.gan, generator=run.gan.generator.clone(dtype=jnp.float32))  # type: ignore[call-arg]
+    settings = replace(run.settings, train=replace(run.settings.train, precision="float32"))
+    return replace(run, gan=gan, settings=settings)
 
 
-CHECKED = 8
-"""So many held-out pictures are translated by both and compared."""
-
-TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
-"""Largest difference allowed between the two, of images in [0, 1], by the run's precision."""
-
-
-def check(run: Run, exported: Exported, place: Path) -> str:
-    """Compares what both make of held-out pictures.
-
-    Args:
-      run: the run.
-      exported: from it, loaded into its own runtime.
-      place: where it is to be written, for the message.
-
-    Returns:
-      What was found.
+def _check(run: Run, exported: Exported) -> str:
+    """Compares the translations of both, and describes the largest difference.
 
     Raises:
       InputError: they differ.
     """
-    pictures, what = _pictures(run)
+    images, what = _images(run)
     differences = []
     for direction in exported.directions:
-        x = pictures[direction[0]]
+        x = images[direction[0]]
         expected = run.apply(x, direction)
-        scale = np.maximum(1.0, expected.max())  # the book's literal images have no upper end
+        scale = np.maximum(1.0, expected.max())  # the book's literal images have no upper bound
         differences.append(np.abs(exported.apply(x, direction) - expected).max() / scale)
-    worst = float(np.max(differences))  # NaN if any is, which Python's `max` would pass over
+    worst = float(np.max(differences))  # NaN if any is, which Python's `max` would ignore
     allowed = TOLERANCE[run.settings.train.precision]
     if not worst <= allowed:
         raise InputError(
-            f"{place} is not written: it translates otherwise than the run, by up to "
-            f"{worst:.2g} where {allowed:.2g} is allowed. Please report this, with the versions."
+            f"{exported.path} is not written: its translations differ from the run's by up to "
+            f"{worst:.2g}, where {allowed:.2g} is allowed. Please report this, with the versions."
         )
     return f"largest difference to the run on {what}: {worst:.1e}"
 
 
-def _pictures(run: Run) -> tuple[dict[str, UInt8[np.ndarray, "N S S 3"]], str]:
+def _images(run: Run) -> tuple[dict[str, UInt8[np.ndarray, "N S S 3"]], str]:
     try:
         loaded = build.images(run.settings)
         return {d: np.asarray(x.val[:CHECKED]) for d, x in loaded.items()}, "held-out pictures"

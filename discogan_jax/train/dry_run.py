@@ -1,80 +1,59 @@
-"""What a run would be: devices, data, counts, memory; nothing is trained."""
+"""Describes a run without training: devices, data, parameters, operations, memory."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
-from discogan_jax import models, sharding, steps
-from discogan_jax.config import build
+from discogan_jax import models, sharding
 from discogan_jax.config.schema import from_config
+from discogan_jax.evaluation.table import aligned
+from discogan_jax.state import DOMAINS
+from discogan_jax.train.setup import Setup
 
 
 def describe(config: Mapping[str, Any]) -> str:
-    """A table of what `train.train_and_evaluate` would use for a config.
+    """Returns a table of what `loop.train_and_evaluate` would use for a config.
 
     The counts are those of the compiled step, so this takes the time to compile it; the compile
-    cache keeps the result for the run itself.
+    cache keeps the program for the run itself.
 
     Args:
-      config: see `settings.Settings`.
+      config: the config, see `config.schema.Settings`.
 
     Raises:
-      InputError: as the run itself would.
+      InputError: the run itself would raise it.
     """
-    s = from_config(config)
-    mesh = sharding.data_mesh()
-    sharding.check_batch_size(s.data.batch_size, mesh.size)
-    gan = build.gan(s)
-    state = build.state_shapes(s, gan)
-    loaded = build.images(s)
-    order = build.order(s, loaded)
+    setup = Setup(from_config(config))
+    s, state = setup.settings, setup.shapes
+    compiled = setup.lower_step().compile()
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
 
-    where = sharding.of_state(mesh, state, s.train.shard_state)
-    split = sharding.split_batches(mesh)
-    size = s.data.image_size
-    batch = jax.ShapeDtypeStruct(
-        (gan.updates, s.data.batch_size, size, size, 3), np.uint8, sharding=split
-    )
-    placed = jax.tree.map(
-        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), state, where
-    )
-    step = sharding.train_step_jit(where) if s.train.shard_state else steps.train_step_jit
-    compiled = step.lower(gan, placed, {"a": batch, "b": batch}).compile()
-    memory = compiled.memory_analysis()
-    cost = compiled.cost_analysis() or {}
-
-    device = mesh.devices.flat[0]
+    device = setup.mesh.devices.flat[0]
     count = models.count_parameters
-    rows = [("devices", f"{mesh.size} × {device.device_kind} ({device.platform})")]
-    for d, name in zip("ab", s.domains, strict=True):
-        x = loaded[d]
-        rows.append(
-            (f"data {name}", f"{len(x.train):,} to train on, {len(x.val):,} held out, {size} px")
-        )
-    epoch = min(order.sizes) // order.batch_size
+    rows = [("devices", f"{setup.mesh.size} × {device.device_kind} ({device.platform})")]
+    for d in DOMAINS:
+        x = setup.images[d]
+        about = f"{len(x.train):,} to train on, {len(x.val):,} held out, {s.data.image_size} px"
+        rows.append((f"data {s.domains.name(d)}", about))
+    epoch = min(setup.order.sizes) // s.data.batch_size
+    per_device = sharding.bytes_per_device(state, setup.shardings)
     rows += [
         ("batch", f"{s.data.batch_size} a domain; {epoch} batches an epoch of the smaller domain"),
         ("generator", f"{count(state.gen.params['ab']):,} parameters, two of them"),
         ("discriminator", f"{count(state.dis.params['a']):,} parameters, two of them"),
         (
             "state",
-            f"{_mebibytes(sum(_bytes(x) for x in jax.tree.leaves(state)))} with Adam's, "
-            f"{_mebibytes(sharding.bytes_per_device(state, where))} of it on each device",
+            f"{_mebibytes(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))} with "
+            f"Adam's, {_mebibytes(per_device)} of it on each device",
         ),
-        ("images", _mebibytes(sum(x.train.nbytes for x in loaded.values()))),
+        ("images", _mebibytes(sum(x.train.nbytes for x in setup.images.values()))),
     ]
     if "flops" in cost:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
     if memory is not None:
         rows.append(("a step's work", f"{_mebibytes(memory.temp_size_in_bytes)} a device"))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _bytes(x: jax.ShapeDtypeStruct) -> int:
-    return x.size * x.dtype.itemsize
+    return aligned(rows)
 
 
 def _mebibytes(n: float) -> str:

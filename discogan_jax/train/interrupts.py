@@ -1,4 +1,4 @@
-"""Turns SIGTERM and Ctrl-C into a question that the loop asks between steps."""
+"""Defers SIGINT, SIGTERM and SIGHUP so that the training loop can stop between steps."""
 
 import signal
 import threading
@@ -9,10 +9,10 @@ from discogan_jax.errors import STOP_SIGNALS
 
 
 class Interrupts:
-    """A context in which the first signal only sets `signal`; the second one works as before.
+    """A context in which a first signal only sets `signal`; a second one has its usual effect.
 
     Attributes:
-      signal: the signal that came, or None.
+      signal: the signal that arrived, or None.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Python allows handlers in the main thread alone; elsewhere whoever owns it must ask.
+        # Python allows handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
             # Under nohup, SIGHUP is ignored, and must stay so.
             heeded = [s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]

@@ -1,6 +1,5 @@
-"""How a run shows how far it is: a bar on a terminal, plain lines everywhere else."""
+"""Shows how far a run is: a progress bar on a terminal, plain lines everywhere else."""
 
-import sys
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -10,53 +9,51 @@ SHOWN = ("gen_loss", "disc_loss")
 
 
 class Progress:
-    """Shows speed, losses and the time that is left."""
+    """Shows speed, losses and the remaining time."""
 
-    def __init__(self, start: int, stop: int, images_per_step: int, stream: TextIO | None = None):
-        """Begins to show.
+    def __init__(self, start: int, stop: int, images_per_step: int, stream: TextIO | None):
+        """Opens the bar.
 
         Args:
-          start: finished steps.
-          stop: the last step.
-          images_per_step: real images of both domains that a step sees.
-          stream: where to; standard error if None.
+          start: number of finished steps.
+          stop: number of the last step.
+          images_per_step: number of real images of both domains that a step sees.
+          stream: the output, or None to show nothing.
         """
-        self._stream = stream or sys.stderr
-        self._stop = stop
-        self._images = images_per_step
+        self._stop, self._images_per_step, self._stream = stop, images_per_step, stream
         self._bar = None
-        if self._stream.isatty():
+        if stream is not None and stream.isatty():
             self._bar = tqdm(
-                total=stop, initial=start, unit="step", file=self._stream, dynamic_ncols=True
+                total=stop, initial=start, unit="step", file=stream, dynamic_ncols=True
             )
 
-    def advance(self, steps: int) -> None:
-        """Moves the bar."""
+    def advance(self) -> None:
+        """Moves the bar by one step."""
         if self._bar is not None:
-            self._bar.update(steps)
+            self._bar.update()
 
     def report(self, step: int, steps_per_second: float, metrics: Mapping[str, float]) -> None:
-        """Shows numbers: beside the bar, or as a line."""
+        """Shows metrics, beside the bar or as a line."""
         losses = {name: f"{metrics[name]:.3f}" for name in SHOWN if name in metrics}
-        images = f"{steps_per_second * self._images:,.0f}"
+        images = f"{steps_per_second * self._images_per_step:,.0f}"
         if self._bar is not None:
             self._bar.set_postfix(losses | {"images/s": images})
             return
         left = tqdm.format_interval((self._stop - step) / steps_per_second)
         shown = "  ".join(f"{name} {value}" for name, value in losses.items())
-        self.say(
+        self.write(
             f"step {step:>{len(str(self._stop))}}/{self._stop}  {shown}  "
             f"{steps_per_second:.3g} steps/s  {images} images/s  {left} left"
         )
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Writes a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
-        else:
+        elif self._stream is not None:
             print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Closes the bar and leaves it visible."""
         if self._bar is not None:
             self._bar.close()

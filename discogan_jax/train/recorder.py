@@ -1,219 +1,296 @@
-"""What becomes of a step's results: printed, sampled, evaluated, written, saved."""
+"""Records a run: prints, samples, evaluates, writes and saves what is due after a step."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from signal import Signals
 from typing import NoReturn
 
 import jax
 import numpy as np
 from absl import logging
 
-from discogan_jax import images, multihost, sharding, steps
-from discogan_jax.config.schema import Settings
-from discogan_jax.data import sources
-from discogan_jax.errors import DivergedError, InputError
+from discogan_jax import images, multihost, runs, sharding
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import checkpoint, layout
-from discogan_jax.state import DiscoGAN, TrainState
+from discogan_jax.state import TrainState
+from discogan_jax.steps import Batch, Metrics
 from discogan_jax.train import samples, writers
 from discogan_jax.train.progress import Progress
+from discogan_jax.train.setup import Setup
 
-LEAST_DIVERSITY = 0.3
-"""Of real images' diversity. Healthy runs of the catalogue and of photographs stay above 0.6."""
+MIN_DIVERSITY = 0.3
+"""Relative to real images. Healthy runs of the catalogue and of photographs stay above 0.6."""
 
 PATIENCE = 3
-"""Measurements in a row: at the start outputs are grey, and a bad moment is no collapse."""
+"""Measurements in a row: early outputs are grey, and one bad measurement is no collapse."""
+
+MAX_UNCHECKED_STEPS = 100
+"""Losses are checked to be finite after so many steps where nothing else is due."""
 
 
-class CollapseAlarm:
-    """Counts how often in a row translations to a domain differed too little.
+class CollapseDetector:
+    """Detects mode collapse: translations to a domain that no longer differ from one another.
 
-    The count starts anew when a run is resumed.
+    A resumed run starts with no measurements.
     """
 
-    def __init__(self, least: float = LEAST_DIVERSITY, patience: int = PATIENCE):
-        """Sets the alarm.
+    def __init__(self, min_diversity: float = MIN_DIVERSITY, patience: int = PATIENCE):
+        """Starts without measurements.
 
         Args:
-          least: diversity, relative to that of real images of the domain, that is enough.
-          patience: so many measurements below it in a row raise the alarm.
+          min_diversity: lowest healthy diversity, relative to that of real images.
+          patience: number of lower measurements in a row that count as a collapse.
         """
-        self._least, self._patience = least, patience
+        self._min_diversity, self._patience = min_diversity, patience
         self._low: dict[str, int] = {}
 
-    def hear(self, diversity: Mapping[str, float]) -> list[str]:
-        """Takes a measurement.
+    def update(self, diversity: Mapping[str, float]) -> list[str]:
+        """Adds a measurement.
 
         Args:
           diversity: per domain, mean distance between translations over that of real images.
 
         Returns:
-          The domains for which the alarm is raised: those that have been low for long enough.
+          The domains whose diversity has been too low for long enough.
         """
         self._low = {
-            domain: self._low.get(domain, 0) + 1 if value < self._least else 0
+            domain: self._low.get(domain, 0) + 1 if value < self._min_diversity else 0
             for domain, value in diversity.items()
         }
         return [domain for domain, count in self._low.items() if count >= self._patience]
 
 
-def due(step: int, period: int) -> bool:
-    """Whether something that is done every `period` steps is done after `step` finished steps.
+def every_n_steps(step: int, period: int) -> bool:
+    """Returns whether something periodic is due.
 
     Args:
-      step: finished steps, from 0; everything periodic is due at 0.
-      period: steps between two times; 0 means never.
+      step: number of finished steps; everything periodic is due at 0.
+      period: number of steps from one time to the next; 0 means never.
     """
     return period > 0 and step % period == 0
 
 
-def steps_until_due(step: int, stop: int, periods: Iterable[int]) -> int:
-    """How many steps may run in one go before anything is due again.
-
-    Args:
-      step: finished steps.
-      stop: the last step, at least ``step + 1``; the end is always due.
-      periods: as in `due`.
-
-    Returns:
-      At least 1.
-    """
-    return min([stop - step, *(p - step % p for p in periods if p > 0)])
-
-
 @dataclass
 class Recorder:
-    """Takes the state and numbers of steps, and does with them what is due.
+    """Takes the state and metrics of each step, and does with them what is due.
+
+    Where several processes train one run, all of them make the same calls; process 0 alone
+    samples, evaluates, prints and writes.
 
     Attributes:
-      s: the run's settings.
-      gan: what is trained.
+      setup: the setup of the run.
       workdir: the run directory.
-      loaded: the images.
-      checkpoints: of the run.
-      writer: of the numbers.
-      progress: shows the way.
-      alarm: hears how much translations differ.
+      checkpoints: the checkpoints of the run.
+      writer: the writer of metrics.
+      progress: the progress bar.
+      clock: returns seconds.
+      step: number of finished steps.
     """
 
-    s: Settings
-    gan: DiscoGAN
+    setup: Setup
     workdir: Path
-    loaded: Mapping[str, sources.Images]
     checkpoints: checkpoint.Checkpoints
     writer: writers.Writer
     progress: Progress
-    alarm: CollapseAlarm = field(default_factory=CollapseAlarm)
+    clock: Callable[[], float]
+    step: int
+    _collapse: CollapseDetector = field(default_factory=CollapseDetector)
+    # Since the last step that was recorded: its number, metrics on the devices, times.
+    _recorded: int = 0
+    _recent: list[tuple[int, Metrics]] = field(default_factory=list)
+    _since: float = 0.0
+    _waited: float = 0.0
 
-    @cached_property
-    def held_out(self) -> samples.HeldOut:
-        """The images that samples are made of."""
-        return {d: x.val for d, x in self.loaded.items()}
+    def start(self, state: TrainState) -> None:
+        """Announces a resumed run, or samples the initial state of a new one."""
+        if self.step:
+            self.progress.write(f"resuming {self.workdir} at step {self.step}")
+        elif self.setup.settings.train.sample_every:
+            self._sample(sharding.gathered(state))
 
-    @cached_property
-    def known(self) -> evaluate.Known:
-        """What evaluations measure against; takes seconds when it is first asked for."""
-        return evaluate.known(self.s, self.loaded)
+    def timed(self, batches: Iterator[Batch]) -> Iterator[tuple[int, Batch]]:
+        """Numbers the steps that remain, and measures how long they wait for their batches.
 
-    def sample(self, state: TrainState, step: int) -> None:
+        Args:
+          batches: the batches of all steps that remain.
+
+        Yields:
+          Number and batches of a step, counted from 1; `after_step` has to follow.
+        """
+        self._recorded, self._since = self.step, self.clock()
+        while self.step < self.setup.settings.train.steps:
+            before = self.clock()
+            batch = next(batches)
+            self._waited += self.clock() - before
+            yield self.step + 1, batch
+
+    def due(self, step: int) -> set[str]:
+        """Returns what is done after a step: check, print, sample, evaluate, log, save."""
+        t = self.setup.settings.train
+        periods = {
+            "check": MAX_UNCHECKED_STEPS,
+            "print": t.print_every,
+            "sample": t.sample_every,
+            "evaluate": t.evaluate_every,
+            "log": t.log_every,
+            "save": t.checkpoint_every,
+        }
+        due = {what for what, period in periods.items() if every_n_steps(step, period)}
+        if step == t.steps:
+            due |= {what for what, period in periods.items() if period} | {"print", "log", "save"}
+        return due | {"log"} if due & {"sample", "evaluate"} else due
+
+    def after_step(self, step: int, state: TrainState, metrics: Metrics) -> None:
+        """Records a step, as far as something is due.
+
+        Args:
+          step: number of the step, counted from 1.
+          state: the state after it.
+          metrics: its metrics, on the devices.
+
+        Raises:
+          DivergedError: a number is not finite.
+          Exception: a checkpoint could not be saved in the background.
+        """
+        self.step = step
+        self.checkpoints.check_for_errors()
+        self.progress.advance()
+        self._recent.append((step, metrics))
+        if len(self._recent) > 1:
+            # One step ahead of the devices keeps them busy; more would delay signals.
+            jax.block_until_ready(self._recent[-2][1])
+        if due := self.due(step):
+            self._record(state, due)
+
+    def finish(self, state: TrainState, signal: int) -> TrainState:
+        """Ends the run, or saves what a signal interrupted.
+
+        Args:
+          state: the last state.
+          signal: number of the signal, if the last step was not reached.
+
+        Returns:
+          The state, saved.
+
+        Raises:
+          InterruptedRunError: the last step was not reached.
+        """
+        last_step = self.setup.settings.train.steps
+        if self.step < last_step:
+            self._fetch()
+            self._save(state)
+        self.checkpoints.wait()
+        if self.step < last_step:
+            raise InterruptedRunError(
+                f"{Signals(signal).name}: saved step {self.step} of {last_step} in "
+                f"{self.workdir}; the same command goes on from there",
+                signal,
+            )
+        return state
+
+    def _record(self, state: TrainState, due: set[str]) -> None:
+        step, numbers = self.step, self._fetch()
+        seconds = max(self.clock() - self._since, 1e-9)
+        speed = (step - self._recorded) / seconds
+        numbers |= {"steps_per_second": speed, "data_wait_fraction": self._waited / seconds}
+        if "print" in due:
+            self.progress.report(step, speed, numbers)
+        named = self._named(numbers)
+        if due & {"sample", "evaluate"}:
+            # A sharded state is gathered for both, by all processes together.
+            whole = sharding.gathered(state)
+            if "sample" in due:
+                self._sample(whole)
+                named |= self._named(self._measure(whole))
+            if "evaluate" in due:
+                named |= self._evaluate(whole)
+        if "log" in due:
+            self.writer.write_scalars(step, named)
+        if "save" in due:
+            self._save(state)
+        self._recorded, self._since, self._waited = step, self.clock(), 0.0
+
+    def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""
-        state = sharding.gathered(state)
         if not multihost.is_chief():
             return
-        grid = samples.grid(self.gan, state, self.held_out, self.s.domains)
-        images.save(self.workdir / layout.SAMPLES / f"{step:08d}.png", grid)
-        self.writer.write_images(step, {"samples": grid[None]})
+        grid = samples.grid(self.setup, state)
+        images.save(self.workdir / layout.SAMPLES / f"{self.step:08d}.png", grid)
+        self.writer.write_images(self.step, {"samples": grid[None]})
         players = {"gen": state.gen.params, "dis": state.dis.params}
         leaves, _ = jax.tree.flatten_with_path(jax.device_get(players))
         histograms = {"/".join(k.key for k in path): np.asarray(leaf) for path, leaf in leaves}
-        self.writer.write_histograms(step, histograms)
+        self.writer.write_histograms(self.step, histograms)
 
-    def measure(self, state: TrainState, step: int) -> dict[str, float]:
-        """Measures reconstruction and diversity of held-out images; warns of a collapse."""
-        state = sharding.gathered(state)
+    def _measure(self, state: TrainState) -> dict[str, float]:
+        """Measures reconstruction and diversity on held-out images; warns of a collapse."""
         if not multihost.is_chief():
             return {}
-        diversity = samples.held_out_diversity(self.gan, state, self.held_out)
-        return {
-            **samples.held_out_reconstruction(self.gan, state, self.held_out),
-            **diversity,
-            "collapse_alarm": self.warn_of_collapse(step, diversity),
-        }
-
-    def warn_of_collapse(self, step: int, diversity: dict[str, float]) -> float:
-        """Says so in the log when translations have hardly differed for some time; 1 if so."""
-        named = {d: f"diversity_{d}" for d in "ab" if f"diversity_{d}" in diversity}
-        collapsed = self.alarm.hear({d: diversity[name] for d, name in named.items()})
+        reconstruction = samples.reconstruction(self.setup, state)
+        diversity = samples.diversity(self.setup, state)
+        collapsed = self._collapse.update(diversity)
         for d in collapsed:
-            domain = self.s.domains["ab".index(d)]
             logging.warning(
                 "step %d: translations to %s hardly differ from each other (diversity %.2f of that "
                 "of real ones) and have not for some time: the generator may have collapsed. Look "
                 "at samples/; a lower config.optim.learning_rate, a larger batch or a higher "
                 "config.loss.feature may help.",
-                step,
-                domain,
-                diversity[named[d]],
+                self.step,
+                self.setup.settings.domains.name(d),
+                diversity[d],
             )
-        return float(bool(collapsed))
+        return {
+            **{f"val_const_{d}_loss": value for d, value in reconstruction.items()},
+            **{f"diversity_{d}": value for d, value in diversity.items()},
+            "collapse_alarm": float(bool(collapsed)),
+        }
 
-    def evaluate(self, state: TrainState, step: int) -> dict[str, float]:
+    @cached_property
+    def _references(self) -> evaluate.References:
+        # Takes seconds, so only a run that evaluates does it.
+        return evaluate.fit_references(self.setup.settings, self.setup.images)
+
+    def _evaluate(self, state: TrainState) -> dict[str, float]:
         """Measures the state on the held-out images and writes the evaluation of the run."""
-        state = sharding.gathered(state)
         if not multihost.is_chief():
             return {}
         try:
-            rows = evaluate.measure(self.s, self.gan, state, self.known)
+            setup = self.setup
+            run = runs.Run(self.workdir, setup.settings, setup.gan, self.step, state)
+            rows = evaluate.measure(run, self._references)
         except InputError as error:  # too few images: no reason to stop training
-            logging.warning("step %d is not evaluated: %s", step, error)
+            logging.warning("step %d is not evaluated: %s", self.step, error)
             return {}
-        report = evaluate.report(step, state, rows)
-        layout.write_evaluation(self.workdir, report)
+        evaluate.write(run, rows)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
 
-    def record(self, state: TrainState, step: int, numbers: dict[str, float], speed: float) -> None:
-        """Prints, samples, evaluates, writes and saves, as far as each is due."""
-        t, last = self.s.train, step == self.s.train.steps
-        if due(step, t.print_every) or last:
-            self.progress.report(step, speed, numbers)
-        sampled = due(step, t.sample_every) or (last and t.sample_every > 0)
-        if sampled:
-            self.sample(state, step)
-            numbers = numbers | self.measure(state, step)
-        named = _named(numbers, self.s.domains)
-        evaluated = due(step, t.evaluate_every) or (last and t.evaluate_every > 0)
-        if evaluated:
-            named |= self.evaluate(state, step)
-        if due(step, t.log_every) or sampled or evaluated or last:
-            self.writer.write_scalars(step, named)
-        if due(step, t.checkpoint_every) or last:
-            self.writer.flush()
-            self.save(state, step)
-
-    def save(self, state: TrainState, step: int) -> None:
-        """Starts to save a state, if it is worth keeping."""
-        # A loss is that of before the update, so it does not vouch for what came out of it.
-        if not checkpoint.is_finite(state):
-            self.diverge(step, "parameters or statistics are not finite")
-        multihost.agreed(step)  # Orbax waits for the others only so long
-        self.checkpoints.save(step, state)
-
-    def finite(self, recent: list[tuple[int, steps.Metrics]]) -> dict[str, float]:
-        """The last step's numbers on the host, after all recent ones were found to be finite."""
+    def _fetch(self) -> dict[str, float]:
+        """Fetches the last metrics, after all recent ones were found to be finite."""
+        recent, self._recent = self._recent, []
         numbers: dict[str, float] = {}
         for step, metrics in jax.device_get(recent):
             numbers = {name: float(value) for name, value in metrics.items()}
-            named = _named(numbers, self.s.domains).items()
+            named = self._named(numbers).items()
             if bad := [f"{name} is {value}" for name, value in named if not math.isfinite(value)]:
-                self.diverge(step, ", ".join(bad))
+                self._diverge(step, ", ".join(bad))
         return numbers
 
-    def diverge(self, step: int, what: str) -> NoReturn:
-        """Ends the run; the checkpoints that are there stay as they are."""
-        self.writer.write_scalars(step, {"diverged": 1.0})  # `discogan runs` and the page tell it
+    def _save(self, state: TrainState) -> None:
+        """Starts to save a state, if it is worth keeping."""
+        # A loss is that before the update, so it does not vouch for the parameters after it.
+        if not checkpoint.is_finite(state):
+            self._diverge(self.step, "parameters or statistics are not finite")
+        self.writer.flush()  # a run that is resumed does not write these lines again
+        multihost.agreed(self.step)  # Orbax's own wait for the other processes times out
+        self.checkpoints.save(self.step, state)
+
+    def _diverge(self, step: int, what: str) -> NoReturn:
+        """Stops the run; its checkpoints stay as they are."""
+        self.writer.write_scalars(step, {"diverged": 1.0})  # shown by `discogan runs`, the report
         self.checkpoints.wait()
         last = self.checkpoints.last()
         kept = "there is no checkpoint yet" if last is None else f"the last checkpoint is {last}"
@@ -222,9 +299,10 @@ class Recorder:
             "Lower config.optim.learning_rate, or look at the images of that step."
         )
 
-
-def _named(scalars: Mapping[str, float], domains: tuple[str, str]) -> dict[str, float]:
-    """The names that people read: the domains' in place of a and b."""
-    names = dict(zip("ab", domains, strict=True))
-    parts = {name: [names.get(part, part) for part in name.split("_")] for name in scalars}
-    return {"_".join(parts[name]): value for name, value in scalars.items()}
+    def _named(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Names metrics after the domains: ``gen_b_loss`` becomes ``gen_shoes_loss``."""
+        names = self.setup.settings.domains._asdict()
+        return {
+            "_".join(names.get(part, part) for part in name.split("_")): value
+            for name, value in numbers.items()
+        }

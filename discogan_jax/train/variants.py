@@ -1,4 +1,4 @@
-"""Variants of a config: combinations of values, checked, each with a run directory of its own."""
+"""Plans a sweep: all combinations of values of some config fields, each with a run directory."""
 
 import itertools
 import json
@@ -18,8 +18,8 @@ class Variant:
     """A change of the config.
 
     Attributes:
-      name: shown in the table; the run's directory is named after it.
-      changes: values of dotted config fields, all but the seed.
+      name: the name in the table; run directories are named after it.
+      changes: new values by dotted config field, without the seed.
     """
 
     name: str
@@ -28,14 +28,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """A run to do: `plan` makes it.
+    """A run of a sweep, made by `plan`.
 
     Attributes:
-      label: what it is called in messages.
-      variant: its change of the config.
-      seed: its seed, or None for the config's.
-      directory: its run directory.
-      config: its whole config.
+      label: the name in messages.
+      variant: the change of the config.
+      seed: the seed, or None for that of the config.
+      directory: the run directory.
+      config: the whole config.
     """
 
     label: str
@@ -46,16 +46,17 @@ class Job:
 
 
 def product(texts: Sequence[str]) -> tuple[list[Variant], list[int] | None]:
-    """All combinations of the values of some fields.
+    """Returns all combinations of the values of some fields.
 
     Args:
-      texts: as `--sweep` takes them: ``optim.learning_rate=1e-4,2e-4``.
+      texts: values of ``--sweep``, such as ``optim.learning_rate=1e-4,2e-4``.
 
     Returns:
       The variants, and the seeds if the seed is among the fields.
 
     Raises:
-      InputError: a text names no field or one that another has, or a value is not of its type.
+      InputError: a text does not name a field, two name the same one, or a value is not of the type
+        of its field.
     """
     fields: dict[str, list[Any]] = {}
     for text in texts:
@@ -68,16 +69,16 @@ def product(texts: Sequence[str]) -> tuple[list[Variant], list[int] | None]:
             raise InputError(f"--sweep={text}: {error}") from error
     seeds = fields.pop("seed", None)
     combined = [dict(zip(fields, v, strict=True)) for v in itertools.product(*fields.values())]
-    return [Variant(described(changes), changes) for changes in combined], seeds
+    return [Variant(name_of(changes), changes) for changes in combined], seeds
 
 
-def described(changes: Mapping[str, Any]) -> str:
-    """Changes as `--sweep` takes them, which names a variant that has no better name."""
-    return ", ".join(f"{field}={said(value)}" for field, value in changes.items())
+def name_of(changes: Mapping[str, Any]) -> str:
+    """Returns the name of a variant that has no better one: its changes, in the form of --sweep."""
+    return ", ".join(f"{field}={as_text(value)}" for field, value in changes.items())
 
 
-def said(value: Any) -> str:
-    """A value as `--sweep` takes it."""
+def as_text(value: Any) -> str:
+    """Returns a value in the form of --sweep."""
     return value if isinstance(value, str) else json.dumps(value).replace("null", "none")
 
 
@@ -97,23 +98,23 @@ def plan(
     folder: str | Path,
     seeds: Sequence[int] | None = None,
 ) -> list[Job]:
-    """The runs of a sweep in their order, all checked; nothing is written.
+    """Returns the runs of a sweep in their order, all checked; nothing is written.
 
     Args:
-      config: what the variants change.
-      variants: with names of their own.
-      folder: of the sweep.
-      seeds: every variant is run with each; None for the config's seed alone.
+      config: the config that the variants change.
+      variants: the changes, with names that differ.
+      folder: the folder of the sweep.
+      seeds: the seeds that every variant is run with; None for that of the config.
 
     Raises:
       InputError: a variant is no valid config, two share a directory, or a directory holds the run
         of another config.
     """
     jobs: dict[Path, Job] = {}
-    # All variants with one seed, then with the next: a sweep that is cut short has compared them.
+    # All variants with one seed, then with the next: an interrupted sweep has compared all of them.
     for seed, variant in itertools.product([None] if seeds is None else seeds, list(variants)):
         named = {} if seed is None else {"seed": seed}
-        label = ", ".join(filter(None, [variant.name, described(named)]))
+        label = ", ".join(filter(None, [variant.name, name_of(named)]))
         directory = Path(folder) / label.replace(", ", ",").replace("/", "_")
         if directory in jobs:
             raise InputError(f"two runs of the sweep would lie in {directory}: name them apart")

@@ -1,14 +1,12 @@
-"""Where a run's numbers go: `metrics.jsonl`, and TensorBoard through CLU's metric writers."""
+"""Where the metrics of a run are written: `metrics.jsonl`, and TensorBoard through CLU."""
 
 import importlib.util
 import json
 import math
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, cast
 
 import numpy as np
 from absl import logging
@@ -19,8 +17,8 @@ from discogan_jax.host import tensorflow
 from discogan_jax.runs.layout import METRICS_FILE
 
 
-class Writer(Protocol):
-    """What the training loop writes to."""
+class Writer:
+    """A writer that writes nothing; CLU's ``MetricWriter`` has the same methods."""
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes the numbers of a step."""
@@ -28,29 +26,31 @@ class Writer(Protocol):
     def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
         """Writes pictures."""
 
-    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
+    def write_histograms(
+        self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]], num_buckets: Any = None
+    ) -> None:
         """Writes the distribution of the elements of arrays."""
 
     def flush(self) -> None:
         """Returns when everything is written."""
 
     def close(self) -> None:
-        """Flushes, and ends."""
+        """Flushes, and frees what was opened."""
 
 
-class JsonLines:
-    """Appends one JSON object a step, with its numbers, to a file.
+class JsonLines(Writer):
+    """Appends one JSON object a step, with its numbers, to a file; skips pictures and arrays.
 
-    Lines beyond the step that a run resumes from, and a last line that was cut off, are removed on
-    opening, so that every step stands there once.
+    Lines after the step that a run resumes from, and a last line that was cut off, are removed on
+    opening, so that every step is in the file once.
     """
 
     def __init__(self, path: Path, start_step: int):
         """Opens the file.
 
         Args:
-          path: of the file; it need not exist.
-          start_step: finished steps; later lines are those of a lost future.
+          path: the file; it need not exist.
+          start_step: number of finished steps. Lines after it belong to the interrupted run.
         """
         kept = [line for line in read_lines(path) if line["step"] <= start_step]
         with replacing(path) as temporary:
@@ -58,19 +58,13 @@ class JsonLines:
         self._file = path.open("a")
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Appends a line; whoever reads the file sees it at once."""
+        """Appends a line; readers of the file see it immediately."""
         numbers = {name: float(value) for name, value in scalars.items()}
         self._file.write(json.dumps({"step": step} | numbers) + "\n")
         self._file.flush()
 
-    def write_images(self, step: int, images: Mapping[str, Any]) -> None:
-        """Pictures are no lines of text: they are passed over."""
-
-    def write_histograms(self, step: int, arrays: Mapping[str, Any]) -> None:
-        """Passed over, like pictures."""
-
     def flush(self) -> None:
-        """Sees to it that the lines survive a power cut."""
+        """Makes the lines survive a power cut."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -80,137 +74,89 @@ class JsonLines:
         self._file.close()
 
 
-class _Passing(ABC):
-    """A writer that passes on what it is told."""
+class InBackground:
+    """Opens a writer on a thread and writes there, in order.
 
-    @abstractmethod
-    def _pass(self, method: str, *args: Any) -> None:
-        """Calls a method of whoever it is passed on to."""
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """See `Writer`."""
-        self._pass("write_scalars", step, scalars)
-
-    def write_images(self, step: int, images: Mapping[str, UInt8[np.ndarray, "N H W 3"]]) -> None:
-        """See `Writer`."""
-        self._pass("write_images", step, images)
-
-    def write_histograms(self, step: int, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
-        """See `Writer`."""
-        self._pass("write_histograms", step, arrays)
-
-    def flush(self) -> None:
-        """See `Writer`."""
-        self._pass("flush")
-
-    def close(self) -> None:
-        """See `Writer`."""
-        self._pass("close")
-
-
-class Both(_Passing):
-    """Writes everything to several writers."""
-
-    def __init__(self, *writers: Writer):
-        self._writers = writers
-
-    def _pass(self, method: str, *args: Any) -> None:
-        for writer in self._writers:
-            getattr(writer, method)(*args)
-
-
-class InBackground(_Passing):
-    """Opens a writer, and writes with it, on a thread of its own.
-
-    What fails there is raised by the next call, and at the latest by `flush` or `close`.
+    CLU's ``AsyncWriter`` needs a writer that is open. An error is raised by the next call.
     """
 
-    def __init__(self, open_it: Callable[[], Writer]):
-        """Returns at once.
+    def __init__(self, open_writer: Callable[[], Any]):
+        """Returns immediately.
 
         Args:
-          open_it: called on the thread; imports that take seconds belong there.
+          open_writer: returns the writer, on the thread; its imports may take seconds.
         """
-        self._thread = ThreadPoolExecutor(1, "writer")
-        self._writer = self._thread.submit(open_it)
-        self._written: list[Future[None]] = []
+        from clu.asynclib import Pool  # unlike CLU's writers, it does not import TensorFlow
 
-    def _pass(self, method: str, *args: Any) -> None:
-        def write() -> None:
-            getattr(self._writer.result(), method)(*args)
+        self._pool = Pool("writer", max_workers=1)
+        self._opened = self._pool(open_writer)()
 
-        done = [future for future in self._written if future.done()]
-        self._written = [future for future in self._written if future not in done]
-        self._written.append(self._thread.submit(write))
-        for future in done:
-            future.result()
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            try:
+                self._pool(lambda: getattr(self._opened.result(), name)(*args))()
+            finally:
+                if name in ("flush", "close"):
+                    self._pool.join()
 
-    def flush(self) -> None:
-        """See `Writer`."""
-        super().flush()
-        self._wait()
-
-    def close(self) -> None:
-        """See `Writer`."""
-        try:
-            super().close()
-        finally:
-            self._thread.shutdown()
-        self._wait()
-
-    def _wait(self) -> None:
-        written, self._written = self._written, []
-        for future in written:
-            future.result()
+        return call
 
 
 def open_writer(directory: Path, start_step: int) -> Writer:
-    """Opens a run directory's writers.
+    """Opens the writers of a run.
 
     Args:
       directory: the run directory; `metrics.jsonl` and TensorBoard's event files go there.
-      start_step: finished steps.
+      start_step: number of finished steps.
 
     Returns:
-      Both writers, or the JSON lines alone (said once in the log) where CLU or TensorFlow is not
-      installed.
+      A writer to both, in the background, or to `metrics.jsonl` alone (with a warning in the log)
+      where CLU or TensorFlow is not installed.
     """
-    lines = JsonLines(directory / METRICS_FILE, start_step)
+    path = directory / METRICS_FILE
     if missing := _missing():
         logging.warning(
-            "%s not installed: no TensorBoard events, only %s", " and ".join(missing), METRICS_FILE
+            "%s not installed: no TensorBoard events, only %s", " and ".join(missing), path.name
         )
-        return lines
-    # Importing TensorFlow takes seconds, in which the first step can be compiled or loaded.
-    return Both(lines, InBackground(lambda: _events(directory)))
+        return JsonLines(path, start_step)
 
+    def open_all() -> Any:
+        trackers = _open_trackers(directory)
+        from clu.metric_writers import MultiWriter
 
-def _events(directory: Path) -> Any:
-    tensorflow()
-    from clu import metric_writers
+        return MultiWriter([JsonLines(path, start_step), *trackers])
 
-    return metric_writers.SummaryWriter(str(directory))
+    # The trackers import TensorFlow, which takes seconds: the first step is compiled meanwhile.
+    return cast(Writer, InBackground(open_all))
 
 
 def write_hparams(
     directory: Path, hparams: Mapping[str, Any], step: int, measures: Mapping[str, float]
 ) -> None:
-    """Writes what TensorBoard's HParams tab compares runs by, where `open_writer` writes events.
+    """Writes what TensorBoard's HParams tab compares runs by.
 
     Args:
       directory: the run directory.
-      hparams: what the run differs from others in; bools, numbers, texts or None.
-      step: that the measures are of.
-      measures: what came out; those that are not finite are left out.
+      hparams: the settings that differ between runs: bools, numbers, texts or None.
+      step: the step that was measured.
+      measures: the measured numbers; those that are not finite are left out.
     """
     if _missing():
         return
-    events = _events(directory)
-    events.write_hparams(hparams)
-    events.write_scalars(step, {k: v for k, v in measures.items() if math.isfinite(v)})
-    events.close()
+    for tracker in _open_trackers(directory):
+        tracker.write_hparams(hparams)
+        tracker.write_scalars(step, {k: v for k, v in measures.items() if math.isfinite(v)})
+        tracker.close()
+
+
+def _open_trackers(directory: Path) -> list[Any]:
+    """Opens CLU's writers; one for another tracker than TensorBoard is added here."""
+    tensorflow()  # before CLU imports it, to keep it off the accelerators
+    from clu import metric_writers
+
+    return [metric_writers.SummaryWriter(str(directory))]
 
 
 def _missing() -> list[str]:
-    """Packages that events need and that are not installed."""
+    """Packages that the trackers need and that are not installed."""
     return [n for n in ("clu", "tensorflow") if importlib.util.find_spec(n) is None]

@@ -1,16 +1,17 @@
-"""The paper's rotation study (section 4.2): is the angle kept that nobody told the networks of?
+"""The paper's rotation study (section 4.2): do translations keep the angle of their inputs?
 
     python -m experiments.rotation
 
 Bags and shoes are drawn at angles of -75 to 75 degrees, into `data/rotation`, and three objectives
-learn to make shoes of bags, with the loss of the published rotation tasks (`configs/rotation.py`,
-where the expected result is). A reader that was taught on drawn shoes tells the angles of
-translated ones; the table has their correlation with the bags' angles, and the rms difference in
-degrees, mirrored or not and a constant turn left aside, beside what random pairs give.
+learn to translate bags to shoes, with the loss of the published rotation tasks
+(`configs/rotation.py`, which has the expected result). A probe that was trained on drawn shoes
+predicts the angles of translated ones; the table has their correlation with the bags' angles, and
+the rms difference in degrees, mirrored or not and without a constant offset, beside the values of
+random pairs.
 
-The runs lie in `runs/rotation`, with `rotation.png` (angles in against angles out, one panel per
-objective, first seed), `sweep.md` and `sweep.json` (all measures). The same command skips runs that
-are finished and goes on with the others.
+The runs are in `runs/rotation`, with `rotation.png` (output against input angles, one panel per
+objective, first seed), `sweep.md` and `sweep.json` (all measures). The same command skips finished
+runs and resumes the others.
 """
 
 import argparse

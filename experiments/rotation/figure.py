@@ -1,10 +1,10 @@
-"""Draws the rotation study's figure: at which angle things go in, and at which they come out."""
+"""Draws the rotation study's figure: angles of outputs against angles of inputs."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax.evaluation.attributes import tilts_kept
-from discogan_jax.evaluation.metrics import attributes
+from discogan_jax.evaluation.attributes import tilt_agreement
+from discogan_jax.evaluation.metrics.attribute_correlation import correlation
 from experiments.plots import COLOURS, Plot
 
 EXTENT = 90.0  # of the axes, degrees either way
@@ -15,21 +15,19 @@ DIAGONALS = (170, 170, 170)
 def panel(
     name: str, tilts: Float[np.ndarray, "N"], found: Float[np.ndarray, "N"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """One point an image; on a diagonal lie angles that are kept, or mirrored.
+    """Draws a point per image; angles that are kept, or mirrored, lie on a diagonal.
 
     Args:
-      name: of what translated; correlation (with its sign) and error follow it in the title.
-      tilts: of the inputs, in degrees.
-      found: of the outputs; what lies outside the axes is drawn at the border.
+      name: name of the run; correlation (with its sign) and error follow it in the title.
+      tilts: angles of the inputs in degrees.
+      found: angles of the outputs; points outside of the axes are drawn at the border.
     """
     plot = Plot(EXTENT)
     for sign in (1, -1):
         plot.line((-EXTENT, -sign * EXTENT), (EXTENT, sign * EXTENT), DIAGONALS)
     for x, y in zip(tilts, np.clip(found, -EXTENT, EXTENT), strict=True):
         plot.dot((x, y), 2.5, fill=COLOURS[0])
-    correlation, error = (
-        attributes.correlation(tilts, found),
-        tilts_kept(tilts, found)["rmse"].value,
-    )
-    title = f"{name}: correlation {correlation:.2f}, rms error {error:.0f}°"
+    _, error = tilt_agreement(tilts, found)
+    signed = correlation(tilts, found)
+    title = f"{name}: correlation {signed:.2f}, rms error {error.value:.0f}°"
     return plot.framed(title, "input angle in degrees", "output angle in degrees", TICKS)

@@ -26,7 +26,7 @@ VARIANTS = [Variant(name, {"loss.objective": name}) for name in ("gan", "reconga
 TILTS = (-75.0, 75.0)
 TRAIN, VAL = 2000, 200  # drawings of each kind
 
-# Columns of the table: a row of the evaluation, and whether its value or what stands beside it.
+# Columns of the table: a row of the evaluation, and its value or its reference.
 COLUMNS = {
     "angle/correlation": ("bags_to_shoes/true_tilt_correlation", "value"),
     "by chance/correlation": ("bags_to_shoes/true_tilt_correlation", "reference"),
@@ -40,7 +40,7 @@ COLUMNS = {
 
 
 def settings(archives: Path, data_dir: Path, steps: int) -> ConfigDict:
-    """The config of every run, but for objective and seed."""
+    """Makes the config of every run, except for objective and seed."""
     config = rotation.get_config()
     config.data.archives = str(archives)
     config.data.data_dir = str(data_dir)
@@ -49,12 +49,12 @@ def settings(archives: Path, data_dir: Path, steps: int) -> ConfigDict:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The measures that matter, beside chance: mean ± standard deviation over the seeds."""
+    """Writes the main measures beside chance: mean ± standard deviation over the seeds."""
     shown = []
     for outcome in outcomes:
         rows = {}
-        if not outcome.why:
-            report = json.loads((outcome.directory / layout.EVALUATION_FILE).read_text())
+        if not outcome.error:
+            report = json.loads((outcome.job.directory / layout.EVALUATION_FILE).read_text())
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows
@@ -65,15 +65,16 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def figure(outcomes: Sequence[Outcome]) -> UInt8[np.ndarray, "H W 3"]:
-    """The angles of held-out bags and of the shoes made from them, a panel for each run."""
-    panels, about = [], None
+    """Draws the angles of held-out bags and of the shoes made from them, a panel per run."""
+    panels, references = [], None
     for outcome in outcomes:
-        run = runs.open(outcome.directory)
-        about = about or evaluate.known(run.settings, build.images(run.settings))
-        made = run.translate(about.real["a"], run.domains[1])
-        found = about.eyes["b"].read(made).tilt
-        name = f"{outcome.variant.name}, seed {outcome.seed}"
-        panels.append(rotation_figure.panel(name, about.facts["a"].tilt, found))
+        run = runs.open(outcome.job.directory)
+        if references is None:
+            references = evaluate.fit_references(run.settings, build.images(run.settings))
+        made = run.apply(references.real["a"], "ab")
+        found = references.probes["b"].predict(made).tilt
+        name = f"{outcome.job.variant.name}, seed {outcome.job.seed}"
+        panels.append(rotation_figure.panel(name, references.known["a"].tilt, found))
     return np.concatenate(panels, 1)
 
 
@@ -89,18 +90,18 @@ def compare(
     """Draws, trains, measures, prints the table and writes `rotation.png`.
 
     Args:
-      workdir: of the runs.
-      data_dir: of the drawings and what is made of them.
-      seeds: runs of each objective.
+      workdir: folder of the runs.
+      data_dir: folder of the drawings and the arrays made of them.
+      seeds: number of runs of each objective.
       steps: length of a run.
-      drawings: of each kind, for training and held out.
-      say: takes lines for people.
+      drawings: number of images of each kind, for training and held out.
+      say: prints a line.
 
     Raises:
-      InputError: a number makes no sense, a folder cannot be written, or `workdir` has runs of
+      InputError: a number is out of range, a folder cannot be written, or `workdir` has runs of
         other settings.
-      DivergedError: a loss was not finite; the other runs are done, and in the table.
-      InterruptedRunError: SIGTERM or Ctrl-C came; the same call goes on.
+      DivergedError: a loss was not finite; the other runs are finished, and in the table.
+      InterruptedRunError: SIGTERM or Ctrl-C was received; the same call resumes the study.
     """
     for name, value in (("seeds", seeds), ("steps", steps)):
         if value < 1:
@@ -111,8 +112,8 @@ def compare(
     catalogue.write_archives(archives, train=drawings[0], val=drawings[1], tilt_range=TILTS)
     outcomes = sweep.run(config, VARIANTS, workdir, seeds=range(seeds), say=say)
     say(f"\n{table(outcomes)}\n")
-    if first := [o for o in outcomes if o.seed == 0 and not o.why]:
+    if first := [o for o in outcomes if o.job.seed == 0 and not o.error]:
         save(workdir / "rotation.png", figure(first))
         say(f"{workdir}/rotation.png has the angles, seed 0; {sweep.TABLE_FILE} all measures")
-    if bad := sum(bool(o.why) for o in outcomes):
+    if bad := sum(bool(o.error) for o in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -13,13 +13,13 @@ SHOWN = 100  # points of a mode
 
 
 def plane() -> Float[np.ndarray, "N 2"]:
-    """The points, row by row from the top left, at which a panel's shading is given."""
+    """Lists the points of a panel's shading, row by row from the top left."""
     axis = (np.arange(SIDE) + 0.5) / SIDE * 2 * EXTENT - EXTENT
     return np.stack(np.meshgrid(axis, -axis), -1).reshape(-1, 2).astype(np.float32)
 
 
 def _shades(real: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Grey for "false", white for "real", in steps."""
+    """Shades in steps: grey for "false", white for "real"."""
     steps_ = np.floor(np.clip(real, 0, 1 - 1e-6) * LEVELS) / (LEVELS - 1)
     return np.repeat((130 + 125 * steps_)[..., None], 3, -1).astype(np.uint8)
 
@@ -31,7 +31,7 @@ def panel(
     groups: Float[np.ndarray, "modes N 2"],
     targets: Float[np.ndarray, "targets M 2"] | None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """One plane with its axes: shading, real points of B in black, coloured points on top."""
+    """Draws a plane with its axes: shading, real points of B in black, coloured points on top."""
     plot = Plot(EXTENT, _shades(real))
     if targets is not None:
         reach = system.REACH / (2 * EXTENT) * SIDE
@@ -46,7 +46,7 @@ def panel(
 
 
 def legend(height: int) -> UInt8[np.ndarray, "H W 3"]:
-    """What the shading and the marks mean."""
+    """Explains the shading and the marks."""
     top, bar, side = 34 * FINE, 22 * FINE, (SIDE - 130) * FINE
     canvas = Image.new("RGB", (170 * FINE, height * FINE), "white")
     ramp = np.linspace(1, 0, side)[:, None].repeat(bar, 1)

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 
 from discogan_jax import steps
 from discogan_jax.errors import InputError
+from discogan_jax.evaluation.table import aligned
 from discogan_jax.files import write_json
 from discogan_jax.host import versions
 from discogan_jax.images import save
@@ -34,7 +35,7 @@ MEASURES = ("covered", "landed", "purity", "shared", "rmse_a", "rmse_b")
 
 
 def system(objective: Objective) -> DiscoGAN:
-    """The two networks and what is asked of them: the terms of the paper's formulas, weight 1."""
+    """Builds the networks and the terms of the paper's formulas, with weight 1."""
     return DiscoGAN(
         generator=toy_system.DenseGenerator((HIDDEN,) * 2),
         discriminator=toy_system.DenseDiscriminator((HIDDEN,) * 4),
@@ -46,17 +47,17 @@ def system(objective: Objective) -> DiscoGAN:
     )
 
 
-class Probe(NamedTuple):
+class HeldOut(NamedTuple):
     """Points that no run was trained on."""
 
     a: Float[jax.Array, "modes POINTS 2"]
     b: Float[jax.Array, "modes POINTS 2"]
 
 
-def probe() -> Probe:
-    """The same points for all runs, `POINTS` of every mode."""
+def held_out() -> HeldOut:
+    """Draws the same points for all runs, `POINTS` of every mode."""
     key_a, key_b = jax.random.split(jax.random.key(2017))
-    return Probe(
+    return HeldOut(
         toy_system.draw_each(key_a, toy_system.MODES_A, POINTS),
         toy_system.draw_each(key_b, toy_system.MODES_B, POINTS),
     )
@@ -68,9 +69,9 @@ class Runs:
 
     Attributes:
       history: per check, its cycle and the measures of every seed.
-      state: of the first seed, at the end.
-      translated: the probe's points of A by that state.
-      seconds: it took, compilation included.
+      state: state of the first seed at the end.
+      translated: held-out points of A, translated by that state.
+      seconds: duration, with compilation.
     """
 
     history: list[dict[str, Any]]
@@ -79,19 +80,21 @@ class Runs:
     seconds: float
 
 
-def run(gan: DiscoGAN, seeds: int, cycles: int, points: Probe) -> Runs:
+def run(gan: DiscoGAN, seeds: int, cycles: int, points: HeldOut) -> Runs:
     """Trains an objective with several seeds side by side, and measures on the way."""
     began = time.perf_counter()
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    # The objective has no part in this: with one for all, it is compiled once.
+    # The state does not depend on the objective: with the same one for all, it is compiled once.
     states = toy_system.create(replace(gan, objective="gan"), keys)
-    measure = jax.jit(jax.vmap(lambda state: _look(gan, state, points)))
+    measure = jax.jit(jax.vmap(lambda state: _measure(gan, state, points)))
     history = []
     stops = sorted({max(1, round(cycles * i / CHECKS)) for i in range(1, CHECKS + 1)})
     for start, stop in itertools.pairwise([0, *stops]):
         states, _ = toy_system.train(gan, BATCH, states, keys, jnp.int32(stop - start))
         translated, errors = jax.device_get(measure(states))
-        counted = [asdict(toy_system.count(toy_system.landings(x), POINTS)) for x in translated]
+        counted = [
+            asdict(toy_system.coverage(toy_system.mode_counts(x), POINTS)) for x in translated
+        ]
         for i, seed in enumerate(counted):
             seed |= {name: float(error[i]) for name, error in errors.items()}
         history.append({"cycle": stop, "seeds": counted})
@@ -99,8 +102,8 @@ def run(gan: DiscoGAN, seeds: int, cycles: int, points: Probe) -> Runs:
     return Runs(history, first, translated[0], time.perf_counter() - began)
 
 
-def _look(gan: DiscoGAN, state: TrainState, points: Probe) -> tuple[Any, dict[str, Any]]:
-    """Translations of A's points, and the root mean squared errors of the ways there and back."""
+def _measure(gan: DiscoGAN, state: TrainState, points: HeldOut) -> tuple[Any, dict[str, Any]]:
+    """Translates A's points, and measures the root mean squared errors of both cycles."""
     a, b = (x.reshape(-1, 2) for x in points)
     sums = steps.eval_step(gan, state, {"a": a, "b": b})
     errors = {
@@ -117,7 +120,7 @@ Summary = dict[str, dict[str, float] | None]
 def summary(history: Sequence[dict[str, Any]]) -> Summary:
     """Averages checks, then gives mean and standard deviation over the seeds.
 
-    What an objective does not have (the way back of a plain GAN is untrained) is None.
+    Measures that an objective does not have (a plain GAN does not train a cycle) are None.
     """
     found: Summary = dict.fromkeys(MEASURES)
     for name in MEASURES:
@@ -129,28 +132,28 @@ def summary(history: Sequence[dict[str, Any]]) -> Summary:
 
 
 def table(rows: dict[str, Summary]) -> str:
-    """The measures of each objective as text."""
-    heads = ("B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
-    lines = [" " * 9 + "".join(f"{head:>17}" for head in heads)]
+    """Writes the measures of each objective as text."""
+    head = ("", "B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
+    cells: list[Sequence[str]] = [head]
     for objective, row in rows.items():
-        cells = (row[name] for name in MEASURES)
-        text = (f"{c['mean']:.3f} ± {c['std']:.3f}" if c else "-" for c in cells)
-        lines.append(f"{objective:<9}" + "".join(f"{cell:>17}" for cell in text))
-    return "\n".join(lines)
+        numbers = (row[name] for name in MEASURES)
+        texts = (f"{n['mean']:.3f} ± {n['std']:.3f}" if n else "-" for n in numbers)
+        cells.append([objective, *texts])
+    return aligned(cells, right=range(1, len(head)))
 
 
 def figure(
-    systems: dict[str, tuple[DiscoGAN, Runs]], points: Probe, seed: int
+    systems: dict[str, tuple[DiscoGAN, Runs]], points: HeldOut, seed: int
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Draws A's points, and per objective where they went, on what B's discriminator thinks."""
+    """Draws A's points, and per objective their translations on the output of B's discriminator."""
     side, shown = toy_figure.SIDE, toy_figure.SHOWN
     plane = jnp.asarray(toy_figure.plane())
     a = np.asarray(points.a)[:, :shown]
     blank = np.full((side, side), 1.0)
     panels = [toy_figure.panel(f"points of A: {len(a)} modes", "A", blank, a, None)]
     for name, (gan, runs) in systems.items():
-        judge = jax.jit(partial(gan.discriminator.apply, train=False))
-        logits, _ = judge({"params": runs.state.dis.params["b"]}, plane)
+        discriminate = jax.jit(partial(gan.discriminator.apply, train=False))
+        logits, _ = discriminate({"params": runs.state.dis.params["b"]}, plane)
         real = np.asarray(jax.nn.sigmoid(logits)).reshape(side, side)
         there, targets = runs.translated[:, :shown], np.asarray(points.b)
         panels.append(toy_figure.panel(f"{name}, seed {seed}", "B", real, there, targets))
@@ -161,7 +164,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     """Runs the three objectives, prints the table, writes `toy.json` and `toy.png`.
 
     Raises:
-      InputError: if a number makes no sense or the folder cannot be written.
+      InputError: if a number is out of range or the folder cannot be written.
     """
     for name, value in (("seeds", seeds), ("cycles", cycles)):
         if value < 1:
@@ -173,7 +176,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
             f"--workdir={workdir} cannot be made ({error.strerror}): name another folder"
         ) from error
     began = time.perf_counter()
-    points = probe()
+    points = held_out()
     results: dict[str, Any] = {}
     ends: dict[str, Summary] = {}
     halves: dict[str, Summary] = {}

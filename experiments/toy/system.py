@@ -1,8 +1,8 @@
-"""The plane instead of images: mixtures of Gaussians, dense networks, and the counting of modes.
+"""Points instead of images: mixtures of Gaussians, dense networks, and the coverage of modes.
 
-Kim et al. 2017 (arXiv 1703.05192) show on points what they claim of images: five modes of A, ten
-of B on a circle, and a translation that should reach all ten without laying two of A's on one.
-The updates, the losses and the state are those of the images (`steps`, `losses`, `state`).
+Kim et al. 2017 (arXiv 1703.05192) show on points what they claim for images: five modes of A, ten
+of B on a circle, and a translation that should reach all ten without mapping two of A's to one.
+The updates, the losses and the state are those of images (`steps`, `losses`, `state`).
 """
 
 import dataclasses
@@ -24,34 +24,34 @@ SPREAD = 0.1
 """Standard deviation of every mode, in each coordinate."""
 
 REACH = 3 * SPREAD
-"""A point this close to a mode's centre has landed there; of a mode's own points 98.9% have."""
+"""Points within this distance of a mode's centre belong to it: 98.9% of its own points."""
 
 
 def circle(modes: int) -> Float[np.ndarray, "modes 2"]:
-    """Centres of modes, evenly on the unit circle, the first one at the top."""
+    """Places centres of modes evenly on the unit circle, the first one at the top."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(modes) / modes
     return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
 
 
 def dice_five() -> Float[np.ndarray, "5 2"]:
-    """Centres of modes like the five of a die, the corners on the unit circle."""
+    """Places centres of modes like the five of a die, the corners on the unit circle."""
     corners = [(x, y) for x in (-1, 1) for y in (-1, 1)]
     return np.array([(0, 0), *corners], np.float32) / np.float32(np.sqrt(2))
 
 
-# Five on a circle would be apart on B's circle at once, untrained: here the one in the middle has
-# to find a place.
+# Five modes on a circle would be apart on B's circle without training: the one in the middle has to
+# find a place.
 MODES_A = dice_five()
 
-# On a circle no mode has an end to itself: all are equally hard to reach. The radius puts them six
-# standard deviations apart, so that the circles of `REACH` just do not touch.
+# On a circle all modes are equally hard to reach. The radius puts them six standard deviations
+# apart, so that the circles of `REACH` just do not touch.
 MODES_B = circle(10)
 
 
 def draw(
     key: PRNGKeyArray, centres: Float[Any, "modes 2"], shape: tuple[int, ...]
 ) -> Float[Array, "*shape 2"]:
-    """Draws points of a mixture whose modes are equally likely."""
+    """Draws points of a mixture of equally likely modes."""
     which, noise = jax.random.split(key)
     mode = jax.random.randint(which, shape, 0, len(centres))
     return jnp.asarray(centres)[mode] + SPREAD * jax.random.normal(noise, (*shape, 2))
@@ -64,12 +64,12 @@ def draw_each(
     return centres[:, None] + SPREAD * jax.random.normal(key, (len(centres), n, 2))
 
 
-# PyTorch's default, as in the authors' networks: untrained, all of A lands near 0.
+# PyTorch's default, as in the authors' networks: untrained, they map all of A near 0.
 _dense = partial(nn.Dense, kernel_init=official_init)
 
 
 class DenseGenerator(nn.Module):
-    """Point to point: dense layers with ReLUs between them.
+    """Maps points to points by dense layers with ReLUs between them.
 
     Attributes:
       hidden: units of the layers before the last, which has two.
@@ -79,14 +79,14 @@ class DenseGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B 2"], train: bool) -> Float[Array, "B 2"]:
-        """Translates points; `train` changes nothing, since there is no batch norm."""
+        """Translates points; `train` has no effect, since there is no batch norm."""
         for units in self.hidden:
             x = nn.relu(_dense(units)(x))
         return _dense(2)(x)
 
 
 class DenseDiscriminator(nn.Module):
-    """Points to logits of "real".
+    """Maps points to logits of "real".
 
     Attributes:
       hidden: units of the layers before the last, which has one.
@@ -108,7 +108,7 @@ class DenseDiscriminator(nn.Module):
 
 @partial(jax.jit, static_argnums=0)
 def create(gan: DiscoGAN, keys: Key[Array, "S"]) -> TrainState:
-    """Initial states of several runs, one per key, stacked on a leading axis."""
+    """Creates the states of several runs, one per key, stacked on a leading axis."""
     return jax.vmap(lambda key: create_state(key, gan, (2,)))(keys)
 
 
@@ -116,17 +116,17 @@ def create(gan: DiscoGAN, keys: Key[Array, "S"]) -> TrainState:
 def train(
     gan: DiscoGAN, batch_size: int, states: TrainState, keys: Key[Array, "S"], n: Int[Array, ""]
 ) -> tuple[TrainState, dict[str, Float[Array, "S"]]]:
-    """Trains several runs side by side, in one dispatch, on points that are never seen again.
+    """Trains several runs side by side, in one dispatch, on points that are drawn anew.
 
     Args:
-      gan: what is trained.
+      gan: networks, optimizers and losses.
       batch_size: points of a domain in an update.
-      states: of the runs, stacked.
-      keys: one per run; with the state's step they give each cycle its points.
-      n: cycles, at least 1; traced, so that any number runs the same program.
+      states: states of the runs, stacked.
+      keys: one per run; with the state's step they determine the points of each cycle.
+      n: number of cycles, at least 1; traced, so that any number runs the same program.
 
     Returns:
-      The states after, and each run's metrics of the last cycle.
+      The states afterwards, and each run's metrics of the last cycle.
     """
 
     def cycle(state: TrainState, key: PRNGKeyArray) -> tuple[TrainState, steps.Metrics]:
@@ -143,26 +143,25 @@ def train(
     return jax.vmap(run)(states, keys)
 
 
-def landings(
+def mode_counts(
     points: Float[Any, "M N 2"], centres: Float[Any, "modes 2"] = MODES_B
 ) -> Int[np.ndarray, "M modes"]:
-    """Counts where points land: entry (i, j) of group i on mode j. Those between modes do not."""
+    """Counts the points of group i within reach of mode j as entry (i, j)."""
     x, c = np.asarray(points, np.float64), np.asarray(centres, np.float64)
     near = np.linalg.norm(x[:, :, None] - c, axis=-1) <= REACH
     return near.sum(1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Landing:
+class ModeCoverage:
     """How the translations of A's modes are spread over B's.
 
     Attributes:
       covered: share of B's modes that get at least half of an equal share of all translations.
-      landed: share of the translations that land on a mode at all.
-      purity: share of the landed translations that come from the mode of A that their mode of B
-        gets most from: 1 if no mode of B has two sources, 1 / (modes of A) at chance; 0 if
-        nothing lands.
-      shared: pairs of A's modes that meet: some mode of B gets a tenth of the points of either.
+      landed: share of the translations that are within reach of any mode.
+      purity: share of these translations that come from the most frequent source of their mode: 1
+        if no mode of B has two sources, 1 / (modes of A) at chance; 0 if there are none.
+      shared: pairs of A's modes that meet: some mode of B gets a tenth of the points of both.
     """
 
     covered: float
@@ -171,22 +170,22 @@ class Landing:
     shared: int
 
 
-def count(table: Int[np.ndarray, "M modes"], points: int) -> Landing:
-    """Counts modes and pairs.
+def coverage(counts: Int[np.ndarray, "M modes"], points: int) -> ModeCoverage:
+    """Summarizes where translations are.
 
     Args:
-      table: of `landings`.
-      points: translations of each mode of A, those that did not land too.
+      counts: from `mode_counts`.
+      points: number of translations of each mode of A, those between modes included.
     """
-    sources, modes = table.shape
-    landed = int(table.sum())
-    # Half of the share that a mode would have if all were equal; in whole numbers, to be exact.
-    covered = 2 * modes * table.sum(0) >= sources * points
-    often = (10 * table >= points).astype(int)
+    sources, modes = counts.shape
+    landed = int(counts.sum())
+    # Half of the share that a mode would have if all were equal, in exact whole numbers.
+    covered = 2 * modes * counts.sum(0) >= sources * points
+    often = (10 * counts >= points).astype(int)
     meetings = often @ often.T
-    return Landing(
+    return ModeCoverage(
         covered=float(covered.mean()),
         landed=landed / (sources * points),
-        purity=float(table.max(0).sum() / landed) if landed else 0.0,
+        purity=float(counts.max(0).sum() / landed) if landed else 0.0,
         shared=int(np.triu(meetings > 0, 1).sum()),
     )

@@ -1,18 +1,19 @@
-"""What is measured on images: arrays in, numbers out; no model, no config, no files.
+"""Measures of images and of features: arrays in, numbers out; no model, no config, no files.
 
-================  ===================================================================
-module            what it tells
-================  ===================================================================
-`reconstruction`  how near images are to others that they should equal
-`realism`         how near a set of images is to real ones, without a trained network
-`checkerboard`    whether up-sampling left its grid
-`distances`       how far two sets of feature vectors are apart
-`overlap`         whether two sets of feature vectors lie in the same places
-`collapse`        whether outputs still differ as their inputs do
-`colour`          foreground, hue and lightness of objects on white
-`kept`            what of an attribute an image shares with its translation
-================  ===================================================================
+=======================  ======================================================================
+module                   what it measures
+=======================  ======================================================================
+`reconstruction`         differences of images from those that they should equal
+`sliced_wasserstein`     distance of a set of images from real ones, without a trained network
+`checkerboard`           the grid that up-sampling layers leave
+`features`               distance and overlap of two sets of feature vectors
+`diversity`              whether outputs still differ as their inputs do
+`colour`                 hue and lightness of objects on white
+`attribute_correlation`  how well an attribute of an image is kept by its translation
+`inception`              features of the Inception network, for FID and KID
+`baselines`              real images against each other, and images against wrong partners
+=======================  ======================================================================
 
-Everything is computed on the host in float64 (the patches of `realism` in float32), so numbers do
-not depend on the accelerator, and chance is a seed among the arguments.
+Everything but Inception is computed on the host in float64 (patches in float32), so numbers do not
+depend on the accelerator. Whatever is random takes a seed.
 """

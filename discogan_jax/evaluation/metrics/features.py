@@ -1,7 +1,7 @@
-"""Distances between two sets of feature vectors, whatever the features are.
+"""Distance and overlap of two sets of feature vectors.
 
-Pixels, activations of a classifier trained on the spot, or Inception's. Only values for Inception
-features may be called FID and KID: the names stand for the features as much as for the formula.
+The features may be pixels, activations of a small classifier, or Inception's. Only values for
+Inception features may be called FID and KID: the names stand for the features, too.
 """
 
 from typing import NamedTuple
@@ -13,17 +13,15 @@ from discogan_jax.evaluation.metrics.pairwise import rounding, squared_distances
 
 
 class Estimate(NamedTuple):
-    """A number with what chance may have done to it.
+    """An estimate with its 95% confidence interval.
 
     Attributes:
       value: the estimate.
-      error: its standard error.
-      low: lower end of the confidence interval.
-      high: upper end.
+      low: lower end of the interval.
+      high: upper end of the interval.
     """
 
     value: float
-    error: float
     low: float
     high: float
 
@@ -33,46 +31,38 @@ def kernel_distance(
     y: Float[np.ndarray, "M D"],
     *,
     subsets: int = 100,
-    subset_size: int | None = None,
     resamples: int = 1000,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """Squared maximum mean discrepancy with the kernel (x·y/D + 1)³, without bias.
+    """Estimates the squared maximum mean discrepancy with the kernel (x·y/D + 1)³, without bias.
 
-    Bińkowski et al. 2018 (arXiv 1801.01401), where x and y are Inception features and it is called
-    KID: the mean over random subsets of the unbiased estimate. For equal distributions it is below
-    0 about half the time; values of sets of different size may be compared.
+    Bińkowski et al. 2018 (arXiv 1801.01401), who call it KID for Inception features: the mean of
+    the unbiased estimate over random subsets, here of half of the smaller set, at most 1000. For
+    equal distributions it is below 0 about half the time; values of sets of different size may be
+    compared.
 
-    Subsets overlap, so their spread over the root of their number would be far too small an error.
-    It is scaled as the jackknife that leaves out all but a subset asks for (Shao & Wu 1989). The
-    interval is a bootstrap over samples in which no sample meets itself (repeats would add a
-    bias); near a distance of 0 both are too wide rather than too narrow.
+    The interval is a bootstrap over samples in which no sample is paired with itself (repeats would
+    add a bias); near a distance of 0 it is too wide rather than too narrow.
 
-    Memory is 8·(N² + M² + N·M) bytes; of more than some thousands give a part.
+    It needs 8·(N² + M² + N·M) bytes of memory: pass a part of very large sets.
 
     Args:
       x: features of one set.
       y: features of the other.
-      subsets: how many.
-      subset_size: samples of each set in a subset, at most half of the smaller set, which is the
-        default up to 1000.
-      resamples: of the bootstrap.
-      confidence: of the interval.
+      subsets: number of subsets.
+      resamples: number of those of the bootstrap.
       seed: of subsets and bootstrap.
 
     Returns:
       The estimate.
 
     Raises:
-      ValueError: if a set has fewer than 4 samples, or subsets are too large or too small.
+      ValueError: if a set has fewer than 4 samples.
     """
-    smaller = min(len(x), len(y))
-    size = min(1000, smaller // 2) if subset_size is None else subset_size
-    if not 2 <= size <= smaller // 2:
+    size = min(1000, min(len(x), len(y)) // 2)
+    if size < 2:
         raise ValueError(
-            f"Subsets of {size} cannot be drawn from {len(x)} and {len(y)} samples: take from 2 "
-            "to half of the smaller set."
+            f"Subsets of {size} from {len(x)} and {len(y)} samples are too small; give at least 4."
         )
     x, y = x.astype(np.float64), y.astype(np.float64)
     xx, yy, xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
@@ -82,8 +72,7 @@ def kernel_distance(
         xx, yy, xy, *(_resamples(random, len(z), resamples).astype(np.float64) for z in (x, y))
     )
     value = float(values.mean())
-    error = float(values.std() * np.sqrt(size / (smaller - size)))
-    return Estimate(value, error, *_interval(value, draws, confidence))
+    return Estimate(value, *_interval(value, draws))
 
 
 def frechet_distance(
@@ -91,29 +80,27 @@ def frechet_distance(
     y: Float[np.ndarray, "M D"],
     *,
     resamples: int = 100,
-    confidence: float = 0.95,
     seed: int = 0,
 ) -> Estimate:
-    """Squared Fréchet (Wasserstein-2) distance between Gaussians fitted to two sets.
+    """Measures the squared Fréchet (Wasserstein-2) distance of Gaussians fitted to two sets.
 
     `|μx - μy|² + tr(Σx + Σy - 2·(Σx·Σy)^½)` (Dowson & Landau 1982), called FID for Inception
     features (Heusel et al. 2017, arXiv 1706.08500). It is biased upwards, the more the fewer the
-    samples (Chong & Forsyth 2020, arXiv 1911.07023): compare only values of equally large sets.
+    samples (Chong & Forsyth 2020, arXiv 1911.07023): compare only values of sets of equal size.
 
     The trace is the sum of singular values of a product of the two sets' factors (Σ = AᵀA, from a
     QR decomposition), so no root of a nearly singular matrix is taken, and sets of fewer samples
     than features are no special case.
 
-    The interval tells how far the value would move with other samples of the same number; it is
+    The interval shows how far the value would move with other samples of the same number; it is
     centred on the value, because resamples have an upward bias of their own. It is too wide, not
-    too narrow, near 0 and for fewer samples than features. It costs as much as the value
-    `resamples` times over.
+    too narrow, near 0 and for fewer samples than features. It takes `resamples` times as long as
+    the value.
 
     Args:
       x: features of one set.
       y: features of the other.
-      resamples: of the bootstrap; at least 2.
-      confidence: of the interval.
+      resamples: number of those of the bootstrap, at least 2.
       seed: of the bootstrap.
 
     Returns:
@@ -123,7 +110,7 @@ def frechet_distance(
       ValueError: if a set has fewer than 2 samples.
     """
     if min(len(x), len(y)) < 2:
-        raise ValueError(f"No covariance can be had from {len(x)} and {len(y)} samples.")
+        raise ValueError(f"{len(x)} and {len(y)} samples have no covariance; give at least two.")
     x, y = x.astype(np.float64), y.astype(np.float64)
     value = _frechet(x, y, np.ones(len(x), np.int64), np.ones(len(y), np.int64))
     random = np.random.default_rng(seed)
@@ -131,8 +118,8 @@ def frechet_distance(
         _resamples(random, len(x), resamples), _resamples(random, len(y), resamples), strict=True
     )
     draws = np.array([_frechet(x, y, *pair) for pair in counts])
-    low, high = _interval(value, draws, confidence)
-    return Estimate(value, float(draws.std(ddof=1)), max(low, 0.0), high)
+    low, high = _interval(value, draws)
+    return Estimate(value, max(low, 0.0), high)
 
 
 def _discrepancy(
@@ -142,7 +129,7 @@ def _discrepancy(
     x_counts: Float[np.ndarray, "draws N"],
     y_counts: Float[np.ndarray, "draws M"],
 ) -> Float[np.ndarray, "draws"]:
-    """The unbiased estimate, from kernels, for samples that occur as often as counted."""
+    """Computes the unbiased estimate from kernels, each sample weighted by its count."""
 
     def within(kernel: np.ndarray, counts: np.ndarray) -> np.ndarray:
         squares = counts**2
@@ -166,7 +153,7 @@ def _frechet(
         rows, times = z[there], counts[there][:, None]
         means.append((times * rows).sum(0) / counts.sum())
         factor = np.sqrt(times / (counts.sum() - 1)) * (rows - means[-1])
-        # R of QR has the same RᵀR and no more rows than there are features.
+        # R of QR has the same RᵀR, and no more rows than there are features.
         tall = factor.shape[0] > factor.shape[1]
         factors.append(np.asarray(np.linalg.qr(factor, mode="r")) if tall else factor)
     a, b = factors
@@ -178,7 +165,7 @@ def _frechet(
 def _subsets(
     random: np.random.Generator, count: int, size: int, draws: int
 ) -> Float[np.ndarray, "draws count"]:
-    """Draws without replacement: 1 for those that are in the subset, 0 for the others."""
+    """Draws without replacement: 1 for samples in the subset, 0 for the others."""
     ranks = random.permuted(np.tile(np.arange(count), (draws, 1)), axis=1)
     return (ranks < size).astype(np.float64)
 
@@ -186,76 +173,42 @@ def _subsets(
 def _resamples(
     random: np.random.Generator, count: int, draws: int
 ) -> Int[np.ndarray, "draws count"]:
-    """Draws with replacement, as many as there are: how often each is in the resample."""
+    """Draws with replacement, as many as there are, and counts each sample in each resample."""
     return random.multinomial(count, np.full(count, 1 / count), draws)
 
 
-def _interval(
-    value: float, draws: Float[np.ndarray, "draws"], confidence: float
-) -> tuple[float, float]:
-    """The middle of the draws, moved so that their mean is the value."""
-    tail = (1 - confidence) / 2
+def _interval(value: float, draws: Float[np.ndarray, "draws"]) -> tuple[float, float]:
+    """Takes the middle 95% of the draws, moved so that their mean is the value."""
+    tail = (1 - 0.95) / 2
     low, high = np.quantile(draws - draws.mean() + value, [tail, 1 - tail])
     return float(low), float(high)
 
 
-class PrecisionRecall(NamedTuple):
-    """Shares of samples, 0 to 1: fakes that are near reals, reals that are near fakes."""
-
-    precision: float
-    recall: float
-
-
 class DensityCoverage(NamedTuple):
-    """How thickly fakes lie where reals are (about 1 if alike), share of reals with a fake near."""
+    """Overlap of two sets.
+
+    Attributes:
+      density: how densely fakes lie where reals are, about 1 if both are alike.
+      coverage: share of reals with a fake nearby.
+    """
 
     density: float
     coverage: float
 
 
-def precision_recall(
-    real: Float[np.ndarray, "N D"], fake: Float[np.ndarray, "M D"], k: int = 3
-) -> PrecisionRecall:
-    """Improved precision and recall.
-
-    Kynkäänniemi et al. 2019 (arXiv 1904.06991): a set covers the balls around its samples that
-    reach to their k-th nearest neighbours. Precision is the share of fakes that reals cover,
-    recall the share of reals that fakes cover. Outliers inflate both.
-
-    Args:
-      real: features of real images.
-      fake: features of generated ones.
-      k: which neighbour.
-
-    Returns:
-      Both shares. For two draws of the same images they are below 1: see `between_halves`.
-
-    Raises:
-      ValueError: if a set has not more than k samples.
-    """
-    slack = rounding(real, fake)
-    real_reach, fake_reach = _reach(real, k) + slack, _reach(fake, k) + slack
-    near_real = np.zeros(len(fake), bool)
-    near_fake = np.zeros(len(real), bool)
-    for rows, distances in squared_distances(real, fake):
-        near_real |= (distances <= real_reach[rows, None]).any(0)
-        near_fake[rows] = (distances <= fake_reach).any(1)
-    return PrecisionRecall(float(near_real.mean()), float(near_fake.mean()))
-
-
 def density_coverage(
     real: Float[np.ndarray, "N D"], fake: Float[np.ndarray, "M D"], k: int = 5
 ) -> DensityCoverage:
-    """Density and coverage.
+    """Measures density and coverage.
 
     Naeem et al. 2020 (arXiv 2002.09797): density is the number of balls around reals (to the
-    k-th nearest other real) that a fake lies in, averaged and over k; it may pass 1. Coverage is
-    the share of reals whose ball holds any fake. Outlying fakes inflate neither.
+    k-th nearest other real) that a fake lies in, averaged and divided by k; it may exceed 1.
+    Coverage is the share of reals whose ball holds any fake. Outlying fakes inflate neither.
 
     Args:
       real: features of real images.
       fake: features of generated ones.
-      k: which neighbour.
+      k: number of the neighbour.
 
     Returns:
       Both. For two draws of the same N images, density is near 1 and coverage near 1 - 0.5^k.
@@ -274,8 +227,8 @@ def density_coverage(
 
 
 def _reach(x: Float[np.ndarray, "N D"], k: int) -> Float[np.ndarray, "N"]:
-    """Squared distance of each sample to its k-th nearest other."""
+    """Measures the squared distance of each sample to its k-th nearest other."""
     if not 1 <= k < len(x):
         raise ValueError(f"A set of {len(x)} has no neighbour number {k}; give more samples.")
-    # Number k, counted from 0: the nearest of all is the sample itself.
+    # Number k counted from 0, because the nearest of all is the sample itself.
     return np.concatenate([np.partition(table, k)[:, k] for _, table in squared_distances(x, x)])

@@ -1,4 +1,4 @@
-"""Tables of distances, a block of rows at a time."""
+"""Distances of all pairs of vectors, computed a block of rows at a time."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ _ROWS = 256
 def squared_distances(
     x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "rows M"]]]:
-    """Squared Euclidean distances of every x from every y.
+    """Computes the squared Euclidean distance of every x from every y.
 
     Args:
       x: vectors.
       y: other vectors, or the same.
 
     Yields:
-      Which rows of x, and their distances from all of y: 0 or more, right to `rounding(x, y)`.
+      A slice of rows of x and their distances from all of y: 0 or more, exact to `rounding(x, y)`.
     """
-    # |x - y|² = |x|² + |y|² - 2x·y loses digits far from the origin: move it into the cloud.
+    # |x - y|² = |x|² + |y|² - 2x·y loses digits far from the origin: move it to the mean.
     origin = y.mean(0, dtype=np.float64)
     y = y - origin
     lengths = np.square(y).sum(1)
@@ -32,7 +32,7 @@ def squared_distances(
 
 
 def rounding(x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"]) -> float:
-    """How far `squared_distances` may be off: what is nearer than that may be equal."""
+    """Bounds the error of `squared_distances`: vectors nearer than that may be equal."""
     spread = max(float(np.square(z - z.mean(0, dtype=np.float64)).sum(1).max()) for z in (x, y))
     apart = np.square(x.mean(0, dtype=np.float64) - y.mean(0, dtype=np.float64)).sum()
     return 1e-12 * (spread + float(apart))

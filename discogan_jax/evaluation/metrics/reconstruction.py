@@ -1,45 +1,21 @@
-"""How near images are to others that they should equal: reconstructions, true pairs.
+"""Differences of images from those that they should equal: reconstructions, true pairs.
 
-The functions give one number per image, so that batches add up and a mean can carry its spread.
+The functions give one number per image, so that means have an interval.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+
+from discogan_jax.evaluation.metrics.baselines import derangement
 
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-B
 _CHUNK = 64  # images at a time: SSIM needs ten times the memory of its input
 
 
-def l1(x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
-    """Mean absolute difference of each image from its partner; 0 to 1 for images in [0, 1]."""
-    return np.abs(x - y).mean((1, 2, 3), dtype=np.float64)
-
-
-def mse(x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
-    """Mean squared difference of each image from its partner; 0 to 1 for images in [0, 1]."""
-    return np.square(x - y).mean((1, 2, 3), dtype=np.float64)
-
-
-def psnr(
-    x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
-) -> Float[np.ndarray, "N"]:
-    """Peak signal-to-noise ratio of each image in decibels, `-10·log10(mse)`.
-
-    Args:
-      x: images in [0, 1].
-      y: their partners in [0, 1].
-
-    Returns:
-      0 and up, the higher the nearer; infinite where an image equals its partner.
-    """
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(mse(x, y))
-
-
 def ssim(
     x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
 ) -> Float[np.ndarray, "N"]:
-    """Structural similarity of each image to its partner.
+    """Computes the structural similarity of each image to its partner.
 
     Wang et al. 2004 ("Image quality assessment: from error visibility to structural similarity",
     IEEE TIP 13(4)): Gaussian window of 11×11 and standard deviation 1.5, K1 = 0.01, K2 = 0.03, of
@@ -82,42 +58,33 @@ def ssim(
 def paired(
     x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"]
 ) -> dict[str, Float[np.ndarray, "N"]]:
-    """Measures each image against its partner: 'l1', 'mse', 'psnr', 'ssim', one value an image."""
-    return {"l1": l1(x, y), "mse": mse(x, y), "psnr": psnr(x, y), "ssim": ssim(x, y)}
+    """Compares each image with its partner.
+
+    Args:
+      x: images in [0, 1].
+      y: their partners in [0, 1].
+
+    Returns:
+      One value per image: 'l1' and 'mse', the mean absolute and squared difference; 'psnr', the
+      peak signal-to-noise ratio in decibels, infinite where an image equals its partner; 'ssim'.
+    """
+    difference = x - y
+    mse = np.square(difference).mean((1, 2, 3), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        psnr = -10 * np.log10(mse)
+    l1 = np.abs(difference).mean((1, 2, 3), dtype=np.float64)
+    return {"l1": l1, "mse": mse, "psnr": psnr, "ssim": ssim(x, y)}
 
 
 def shuffled(
     x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"], seed: int = 0
 ) -> dict[str, Float[np.ndarray, "N"]]:
-    """Measures each image against another one's partner: what `paired` gives by chance."""
+    """Measures each image against the partner of another one: what `paired` gives by chance."""
     return paired(x, y[derangement(len(y), seed)])
 
 
-def derangement(count: int, seed: int = 0) -> Int[np.ndarray, "count"]:
-    """A random permutation that leaves nothing in its place.
-
-    It is one cycle through all: drawn in one go, unlike a derangement drawn evenly among all.
-
-    Args:
-      count: length, at least 2.
-      seed: which permutation.
-
-    Returns:
-      The permutation.
-
-    Raises:
-      ValueError: if there are fewer than two things to swap.
-    """
-    if count < 2:
-        raise ValueError(f"There is no other pairing of {count} image(s); give at least two.")
-    order = np.random.default_rng(seed).permutation(count)
-    result = np.empty(count, np.int64)
-    result[order] = np.roll(order, 1)
-    return result
-
-
 def _window(side: int) -> Float[np.ndarray, "positions side"]:
-    """The Gaussian window along one axis, as a matrix: one row for each position that fits."""
+    """Writes the Gaussian window along one axis as a matrix: a row for each place that fits."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     matrix = np.zeros((side - _WINDOW + 1, side))

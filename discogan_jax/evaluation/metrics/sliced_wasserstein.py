@@ -1,17 +1,7 @@
-"""How near a set of images is to real ones, without a trained network: patches at every scale.
-
-No distance between sets means much alone, because its value for two draws of the *same* images is
-not 0 and falls with their number. Report it beside `between_halves` of the real images, and at
-the same number of images: translations of the first half against the second half of the reals.
-"""
-
-from collections.abc import Callable
-from typing import Any, TypeVar
+"""Sliced Wasserstein distance of a set of images from real ones: patches at every scale."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
-
-Result = TypeVar("Result")
+from jaxtyping import Float, Float32
 
 _PATCH = 7
 _SMALLEST = 16
@@ -19,36 +9,34 @@ _FAINT = 1e-3  # a quarter of a step of 8-bit images: less is rounding, not text
 _IMAGES, _DIRECTIONS = 64, 32  # at a time
 
 
-def sliced_wasserstein(
+def distances(
     x: Float[np.ndarray, "N H W C"],
     y: Float[np.ndarray, "M H W C"],
     *,
     patches: int = 128,
     directions: int = 512,
-    pooled: bool = False,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Sliced Wasserstein distance between the patches of two sets of images, per scale.
+    """Measures the sliced Wasserstein distance between patches of two sets of images, per scale.
 
     Karras et al. 2018 (arXiv 1710.10196, section 5): at each level of the Laplacian pyramid
     (Burt & Adelson 1983, filter 1-4-6-4-1) 7×7 patches are taken at random places, normalised per
     channel, and projected on random directions; the value is the mean over directions of the
     Wasserstein-1 distance of the projections. Published tables show it times 1000. Fine levels
-    tell about texture and sharpness, the coarsest about shape and colour.
+    measure texture and sharpness, the coarsest one shape and colour.
 
-    As published, each set is normalised by its own mean and standard deviation, which hides a
-    difference in overall brightness, tint or contrast. With `pooled`, both are normalised by what
-    they have together, and it shows.
+    In the paper each set is normalised by its own mean and standard deviation, which hides a
+    difference in overall brightness, tint or contrast. Here both are normalised by those of the
+    two sets together, so that such a difference counts.
 
-    Image i of either set is sampled at the same places, so equal sets are exactly 0 apart. About
-    110 KB of memory are used for every image of either set.
+    Image i of either set is sampled at the same places, so the distance of equal sets is exactly
+    0. It needs about 110 KB of memory for every image of either set.
 
     Args:
       x: images in [0, 1], at least 7×7.
-      y: other images of the same size, as many or not.
-      patches: taken from each image at each level.
-      directions: that patches are projected on.
-      pooled: normalise both sets alike.
+      y: as many other images of the same size.
+      patches: number of those taken from each image at each level.
+      directions: number of those that patches are projected on.
       seed: of places and directions.
 
     Returns:
@@ -56,10 +44,10 @@ def sliced_wasserstein(
       over them. Levels go on as long as sides can be halved and are not below 16 pixels.
 
     Raises:
-      ValueError: if images are smaller than a patch, or a set is empty.
+      ValueError: if images are smaller than a patch, or the sets are empty or of unequal size.
     """
     height, width = x.shape[1:3]
-    if min(height, width) < _PATCH or not len(x) or not len(y):
+    if min(height, width) < _PATCH or not len(x) or len(x) != len(y):
         raise ValueError(
             f"Patches are {_PATCH}×{_PATCH}; the sets are {len(x)} and {len(y)} images of "
             f"{height}×{width} pixels."
@@ -67,39 +55,10 @@ def sliced_wasserstein(
     values: dict[str, float] = {}
     for level in range(_levels(height, width)):
         ours, theirs = (_descriptors(images, level, patches, seed) for images in (x, y))
-        _normalise(ours, theirs, pooled)
+        _normalise(ours, theirs)
         distance = _sliced(ours, theirs, directions, np.random.default_rng([seed, level, 1]))
         values[str(height >> level)] = distance
     return {**values, "mean": float(np.mean(list(values.values())))}
-
-
-def halves(count: int, seed: int = 0) -> tuple[Int[np.ndarray, "half"], Int[np.ndarray, "half"]]:
-    """Splits indices into two random halves of equal size; of an odd number, one is left out.
-
-    Raises:
-      ValueError: if there are fewer than two.
-    """
-    if count < 2:
-        raise ValueError(f"{count} image(s) cannot be halved; give at least two.")
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[: count // 2]), np.sort(order[count // 2 : count // 2 * 2])
-
-
-def between_halves(
-    measure: Callable[[Any, Any], Result], real: Float[np.ndarray, "N ..."], seed: int = 0
-) -> Result:
-    """What a measure of two sets gives for two random halves of the real one: the value to reach.
-
-    Args:
-      measure: of two arrays, for instance `sliced_wasserstein` or one of `features`.
-      real: images or features.
-      seed: of the halves.
-
-    Returns:
-      What the measure returns.
-    """
-    first, second = halves(len(real), seed)
-    return measure(real[first], real[second])
 
 
 def _levels(height: int, width: int) -> int:
@@ -112,10 +71,10 @@ def _levels(height: int, width: int) -> int:
 def _descriptors(
     images: Float[np.ndarray, "N H W C"], level: int, patches: int, seed: int
 ) -> Float32[np.ndarray, "NP C D"]:
-    """Patches of one level of the pyramid, flattened."""
+    """Cuts patches out of one level of the pyramid, and flattens them."""
     count, height, width, channels = images.shape
     levels = _levels(height, width)
-    places = np.random.default_rng([seed, level])  # anew for each set: the same places
+    places = np.random.default_rng([seed, level])  # the same places for both sets
     top, left = (
         places.integers(0, (side >> level) - _PATCH + 1, (count, patches))
         for side in (height, width)
@@ -130,14 +89,14 @@ def _descriptors(
 
 
 def _detail(x: Float32[np.ndarray, "n H W C"], level: int, last: bool) -> np.ndarray:
-    """A level of the Laplacian pyramid; the last holds what is left, not a difference."""
+    """Computes a level of the Laplacian pyramid; the last one is the small image itself."""
     for _ in range(level):
         x = _resample(x, *(_blur(side)[::2] for side in x.shape[1:3]))
     if last:
         return x
     rows, columns = (_blur(side) for side in x.shape[1:3])
     smaller = _resample(x, rows[::2], columns[::2])
-    # Up again: zeros between the pixels, the same filter, times two along each axis.
+    # Up-sampling puts zeros between pixels, filters again, and doubles along each axis.
     return x - _resample(smaller, 2 * rows[:, ::2], 2 * columns[:, ::2])
 
 
@@ -146,7 +105,7 @@ def _resample(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
 
 
 def _blur(side: int) -> Float32[np.ndarray, "side side"]:
-    """The 1-4-6-4-1 filter along one axis as a matrix, mirrored at the ends."""
+    """Writes the 1-4-6-4-1 filter along one axis as a matrix, mirrored at the ends."""
     matrix = np.zeros((side, side), np.float32)
     for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
         at = np.abs(np.arange(side) + offset)
@@ -155,24 +114,23 @@ def _blur(side: int) -> Float32[np.ndarray, "side side"]:
     return matrix
 
 
-def _normalise(
-    x: Float32[np.ndarray, "N C D"], y: Float32[np.ndarray, "M C D"], pooled: bool
-) -> None:
-    """Gives every channel mean 0 and standard deviation 1, in place: sets are large."""
+def _normalise(x: Float32[np.ndarray, "N C D"], y: Float32[np.ndarray, "N C D"]) -> None:
+    """Gives every channel of both sets together mean 0 and standard deviation 1.
+
+    In place, because the sets are large.
+    """
     means = [z.mean((0, 2), dtype=np.float64, keepdims=True) for z in (x, y)]
     variances = [z.var((0, 2), dtype=np.float64, keepdims=True) for z in (x, y)]
-    if pooled:
-        apart = (means[0] - means[1]) ** 2 / 4
-        means = [(means[0] + means[1]) / 2] * 2
-        variances = [(variances[0] + variances[1]) / 2 + apart] * 2
-    for z, mean, variance in zip((x, y), means, variances, strict=True):
+    mean = (means[0] + means[1]) / 2
+    variance = (variances[0] + variances[1]) / 2 + (means[0] - means[1]) ** 2 / 4
+    for z in (x, y):
         np.subtract(z, mean, out=z, casting="same_kind")
         np.divide(z, np.maximum(np.sqrt(variance), _FAINT), out=z, casting="same_kind")
 
 
 def _sliced(
     x: Float32[np.ndarray, "N C D"],
-    y: Float32[np.ndarray, "M C D"],
+    y: Float32[np.ndarray, "N C D"],
     directions: int,
     random: np.random.Generator,
 ) -> float:
@@ -182,19 +140,7 @@ def _sliced(
     total = 0.0
     for start in range(0, directions, _DIRECTIONS):
         some = along[start : start + _DIRECTIONS]
-        total += float(_wasserstein(np.sort(some @ x.T), np.sort(some @ y.T)).sum())
+        # Between equally many samples, the Wasserstein-1 distance compares them in order.
+        differences = np.abs(np.sort(some @ x.T) - np.sort(some @ y.T))
+        total += float(differences.mean(1, dtype=np.float64).sum())
     return total / directions
-
-
-def _wasserstein(
-    x: Float32[np.ndarray, "K n"], y: Float32[np.ndarray, "K m"]
-) -> Float[np.ndarray, "K"]:
-    """Wasserstein-1 distance of sorted samples, exact for unequal numbers too."""
-    n, m = x.shape[1], y.shape[1]
-    if n == m:
-        return np.abs(x - y).mean(1, dtype=np.float64)
-    # Quantile functions are steps at i/n and j/m; both are constant between neighbouring steps.
-    # Counted in units of 1/(n·m), so that steps at the same place are one.
-    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
-    widths = np.diff(ends, prepend=0) / (n * m)
-    return np.abs(x[:, (ends - 1) // m] - y[:, (ends - 1) // n]) @ widths

@@ -1,0 +1,104 @@
+"""What the settings of a run determine before its first step: networks, images, devices, step."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from absl import logging
+
+from discogan_jax import multihost, sharding, steps
+from discogan_jax.config import build
+from discogan_jax.config.schema import Settings
+from discogan_jax.data import feed
+from discogan_jax.state import DOMAINS, TrainState, create_state
+
+
+class Setup:
+    """Everything that a run needs, and that does not change while it trains.
+
+    `loop.train_and_evaluate` and `dry_run.describe` share it, so a dry run compiles the very step
+    that is trained with. No state is allocated.
+
+    Attributes:
+      settings: the settings of the run.
+      mesh: all devices.
+      on_cpu: whether these are CPUs.
+      gan: the networks, optimizers and losses.
+      images_per_step: number of real images of both domains that a step sees.
+      shapes: shapes and types of the state.
+      shardings: the devices of each array of the state.
+      images: images of both domains.
+      held_out: those that are not trained on.
+      order: the order of the training images.
+      train_step: `steps.train_step`, compiled for these shardings.
+    """
+
+    def __init__(self, settings: Settings):
+        """Builds the networks and opens the images.
+
+        Args:
+          settings: the settings of the run.
+
+        Raises:
+          InputError: the images cannot be used, or the batch size does not suit them or the
+            devices.
+        """
+        s = self.settings = settings
+        self.mesh = sharding.data_mesh()
+        self.on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        sharding.check_batch_size(s.data.batch_size, self.mesh.size)
+        self.gan = build.gan(s)
+        self.images_per_step = 2 * s.data.batch_size * self.gan.updates
+        self.shapes = build.state_shapes(s, self.gan)
+        self.shardings = sharding.of_state(self.mesh, self.shapes, s.train.shard_state)
+        self._batch_sharding = sharding.split_batches(self.mesh)
+        self.images = multihost.chief_first(lambda: build.images(s))
+        self.held_out = {d: x.val for d, x in self.images.items()}
+        self.order = build.order(s, self.images)
+        self.train_step = steps.train_step_jit
+        if s.train.shard_state:
+            self.train_step = sharding.train_step_jit(self.shardings)
+
+    def create_state(self) -> TrainState:
+        """Draws the initial state on the devices."""
+        s = self.settings
+        # Neither a partial nor a lambda: runs of one process then share the compiled program.
+        create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=self.shardings)
+        return create(jax.random.key(s.seed), self.gan, build.image_shape(s))
+
+    def lower_step(self) -> jax.stages.Lowered:
+        """Traces the step for the shapes of this run."""
+        s = self.settings
+        state = jax.tree.map(
+            lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
+            self.shapes,
+            self.shardings,
+        )
+        shape = (self.gan.updates, s.data.batch_size, *build.image_shape(s))
+        batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=self._batch_sharding)
+        return self.train_step.lower(self.gan, state, dict.fromkeys(DOMAINS, batch))
+
+    def batches(self, start: int) -> Iterator[steps.Batch]:
+        """Feeds the batches of each step.
+
+        Args:
+          start: finished steps.
+
+        Returns:
+          For each further step, uint8 batches on the devices.
+        """
+        s, train = self.settings, {d: x.train for d, x in self.images.items()}
+        kind, why = feed.choose(s.data.feed, train)
+        logging.info("feed: %s (%s)", kind, why)
+        if kind == "device":
+            data = feed.resident(train, self.order, sharding.replicated(self.mesh))
+            return feed.device_feed(data, s.seed, start, self._batch_sharding)
+        return feed.tf_feed(
+            train,
+            self.order,
+            s.seed,
+            start=start,
+            stop=s.train.steps,
+            rows=sharding.own_rows(self._batch_sharding, s.data.batch_size),
+            sharding=self._batch_sharding,
+        )

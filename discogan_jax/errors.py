@@ -17,7 +17,7 @@ EXIT_DAMAGED = 1
 """Exit status of `discogan verify` and `discogan runs` after they found damage."""
 
 EXIT_BUG = 1
-"""Exit status after an error that nobody foresaw."""
+"""Exit status after an unexpected error."""
 
 EXIT_CUT_OFF = 141
 """Exit status of `discogan` after the reader of its output has closed it, as of programs in C."""
@@ -64,9 +64,9 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def printable(text: str) -> str:
-    """Escapes whatever a terminal would obey instead of showing it, but line breaks and tabs.
+    """Replaces control characters other than line breaks and tabs by escapes.
 
-    Names of files and domains come from outside: they may hold control characters.
+    Names of files and domains come from outside, and a terminal would obey what they hold.
     """
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text

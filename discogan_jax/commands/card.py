@@ -20,7 +20,7 @@ CARD_FILE = "README.md"
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
@@ -34,7 +34,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax import runs
 
     opened = runs.open(arguments.run, arguments.step)
@@ -43,23 +43,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path:
-    """Writes the card, and what it takes to use the checkpoint that the run was opened at.
+    """Writes a model card and the files that are needed to use the run's checkpoint.
 
     The folder holds `README.md`, `config.json` (without this machine's paths), `versions.json`, the
     evaluation if it is of this step, and the checkpoint: `runs.open` opens it.
 
     Args:
-      run: from `runs.open`.
-      out: the folder, which must not hold anything yet; `NAME-STEP-card` in the run directory if
-        None.
-      samples: adds the grid of held-out images and their translations, even if they are no
-        drawings: those who may not publish the images may not publish it.
+      run: run, opened at the checkpoint in question.
+      out: folder, which must be empty or not there; `NAME-STEP-card` in the run directory if None.
+      samples: whether the grid of held-out images and their translations is added even if they are
+        no drawings. It may be published by those who may publish the images.
 
     Returns:
       The folder.
 
     Raises:
-      InputError: it holds something already, cannot be written, or the run's files are damaged.
+      InputError: the folder is not empty or cannot be written, or the run's files are damaged.
     """
     from discogan_jax.commands import card_text
     from discogan_jax.files import read_json, replacing_folder, write_json
@@ -96,7 +95,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
 
 
 def _without_places(checkpoint: Path) -> None:
-    """Removes what Orbax notes of where a checkpoint was written, and seals it anew."""
+    """Removes this machine's paths from Orbax's notes in a checkpoint, and seals it again."""
     from discogan_jax.runs import manifest
 
     sealed = manifest.is_sealed(checkpoint)
@@ -111,7 +110,7 @@ def _without_places(checkpoint: Path) -> None:
 
 
 def _evaluation(run: "Run") -> dict[str, Any] | None:
-    """What was measured of this very state, if anything was."""
+    """Reads the evaluation of the run, if it is of the state that is handed on."""
     from discogan_jax.files import read_json
     from discogan_jax.runs import layout
 
@@ -131,7 +130,7 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
 
 
 def _grid(run: "Run") -> Path | None:
-    """The last grid up to this step."""
+    """Finds the last sample grid up to the run's step."""
     from discogan_jax.runs import layout
 
     grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]

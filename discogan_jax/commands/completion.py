@@ -14,13 +14,13 @@ _FOLDERS = ("DIR",)
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     import shtab
 
     whole = arguments.make_parser()

@@ -49,7 +49,7 @@ class Finding:
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "--data_dir", type=Path, default="data", help="config.data.data_dir; data if not given"
     )
@@ -57,7 +57,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     code = 0
     for finding in examine(arguments.data_dir):
         frame.say(str(finding))

@@ -9,7 +9,7 @@ from discogan_jax.commands import frame
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
         "--raw", action="store_true", help="measure the parameters themselves, not their averages"
@@ -24,7 +24,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax import runs
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception

@@ -16,7 +16,7 @@ _FORMATS = ("stablehlo", "onnx", "savedmodel")
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
         "--format", choices=_FORMATS, default=_FORMATS[0], help="%(default)s if not given"
@@ -32,7 +32,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     if arguments.batch is not None and arguments.batch < 1:
         raise InputError(f"--batch is {arguments.batch}; it must be at least 1")
     from discogan_jax import export, runs

@@ -33,7 +33,7 @@ exit codes:
 
 Run = Callable[[argparse.Namespace], int]
 
-# What fails in the threads of these is raised in the training loop, too.
+# Errors in the threads of these packages are raised in the training loop, too.
 _RAISED_ANYWAY = {"orbax", "clu", "asyncio"}
 _MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own message
 
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
         Args:
           run: function that does the work.
-          verbose: whether this package's log is shown, and not only errors.
+          verbose: whether messages and warnings in the log are shown, and not only errors.
         """
         self.add_argument("--debug", action="store_true", help="show where an unexpected error was")
         self.set_defaults(work=run, verbose=verbose, parser=self)
@@ -132,7 +132,7 @@ def say(text: str, file: TextIO | None = None) -> None:
 
 
 def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, int] | None:
-    """The message and the exit code of an error; None if nobody foresaw it."""
+    """Returns the message and the exit code of an error; None for an unexpected one."""
     match error:
         case InputError():
             code = errors.EXIT_INPUT
@@ -155,7 +155,7 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
 
 
 def _bug(error: BaseException) -> str:
-    """One line about an error that nobody foresaw."""
+    """Describes an unexpected error in one line."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is `main`
     here = str(Path(__file__).parents[1])
     place = next((f for f in reversed(frames) if f.filename.startswith(here)), frames[-1])
@@ -167,7 +167,7 @@ def _bug(error: BaseException) -> str:
 
 
 class _Signals:
-    """Lets signals end the process by `KeyboardInterrupt`, but not in the middle of an import.
+    """Turns signals into `KeyboardInterrupt`, but not in the middle of an import.
 
     Attributes:
       came: signals so far.
@@ -212,6 +212,7 @@ class _Signals:
 
 
 def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
@@ -220,12 +221,12 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def _set_up_process(verbose: bool) -> None:
-    """Makes terminal and log those of a command.
+    """Sets up the environment, the terminal and the log of a command's process.
 
     Args:
-      verbose: whether this package's log and the warnings of others are shown, and not only errors.
+      verbose: whether messages and warnings are shown, and not only errors.
     """
-    # TensorFlow, which only decodes images here, greets with notes about its own building blocks.
+    # TensorFlow, which only decodes images here, prints notes about its optimizations at the start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     # File names may hold bytes that are no text.
@@ -241,8 +242,8 @@ def _set_up_process(verbose: bool) -> None:
 
 
 def _show_log() -> None:
-    """Shows this package's log, and of others' what is a warning and concerns the user."""
-    from absl import logging as absl_logging  # slow
+    """Shows the messages of this package, and the warnings of others that concern the user."""
+    from absl import logging as absl_logging
 
     here = str(Path(__file__).resolve().parents[1])
 

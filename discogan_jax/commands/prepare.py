@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The images of a domain, as training will find them.
+    """The prepared images of a domain.
 
     Attributes:
-      domain: its name.
-      source: where they come from.
-      folder: where they are.
-      images: they themselves, mapped into memory.
-      seconds: what making them took; None if they were there before.
+      domain: name of the domain.
+      source: source of the images.
+      folder: folder of the arrays.
+      images: arrays, mapped into memory.
+      seconds: time that preparing them took; None if they were there before.
     """
 
     domain: str
@@ -48,13 +48,13 @@ class Prepared:
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     flags.add_arguments(parser)
     parser.add_work(run, verbose=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     for prepared in prepare(flags.read(arguments)):
         frame.say(str(prepared))
     return 0
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
 def prepare(
     config: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Prepared]:
-    """Downloads, draws and decodes what `train.train_and_evaluate` would for a config.
+    """Downloads, draws and decodes the images that training with a config needs.
 
     Args:
-      config: see `settings.Settings`.
-      clock: seconds.
+      config: see `config.schema.Settings`.
+      clock: returns seconds.
 
     Yields:
       A domain's images, as soon as they are there.

@@ -10,14 +10,14 @@ from discogan_jax.commands import frame
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page, if not report.html")
     parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax.runs import report
 
     frame.say(str(report.write(arguments.runs, arguments.out)))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from discogan_jax.runs.overview import RunStatus
 
 GAP = "  "
-LEAST_NAME = 12  # characters of it that are shown, however narrow the terminal
-SHOWN = 8  # names of folders without a run
+MIN_NAME = 12  # characters of a run's name that are shown, however narrow the terminal
+MAX_OTHERS = 8  # folders without a run that are named
 
-# Which measures decide: docs/results.md. Of the two directions the worse one is shown.
+# The measures that decide, see docs/results.md. Of the two directions the worse one is shown.
 _WORSE: Mapping[str, tuple[str, Callable[[Iterable[float]], float]]] = {
     "hue_error": ("hue_error", max),
     "sliced_wasserstein": ("SWD", max),
@@ -34,7 +34,7 @@ _WORSE: Mapping[str, tuple[str, Callable[[Iterable[float]], float]]] = {
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "folders",
         metavar="DIR",
@@ -43,19 +43,19 @@ def add_arguments(parser: frame.Parser) -> None:
         default=[Path("runs")],
         help="folders with run directories, or one of these; runs if not given",
     )
-    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax.runs import overview
 
     found = [run for folder in arguments.folders for run in overview.find_runs(folder)]
     if arguments.json:
-        print(json.dumps([plain(run) for run in found], indent=2))
+        print(json.dumps([to_json(run) for run in found], indent=2))
     else:
-        # What is no terminal, a file or a program, gets all columns.
+        # A file or a pipe gets all columns.
         width = shutil.get_terminal_size((10**6, 24)).columns
         for line in lines(found, width, time.time()):
             frame.say(line)
@@ -67,9 +67,9 @@ class Column:
     """A column of the table.
 
     Attributes:
-      head: what stands above it.
-      rank: where there is no room for all columns, those of the highest ranks are left out.
-      cells: a text per run.
+      head: heading.
+      rank: priority; a narrow terminal lacks the columns of the highest ranks.
+      cells: texts, one per run.
     """
 
     head: str
@@ -78,17 +78,17 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters of the widest cell."""
+        """Number of characters of the widest cell."""
         return max(map(len, (self.head, *self.cells)))
 
 
 def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
-    """The table, and a line for each remark.
+    """Formats runs as a table, followed by a line for each remark.
 
     Args:
-      found: the runs.
-      width: characters that a line may have.
-      now: seconds since 1970.
+      found: runs.
+      width: maximum number of characters in a line.
+      now: current time in seconds since 1970.
     """
     runs = [run for run in found if run.state != "no run"]
     shown = _fitting(_columns(runs, now), width)
@@ -102,8 +102,8 @@ def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
     ]
     remarks = [f"{run.name}: {remark}" for run in runs for remark in run.remarks]
     if others := [run.name for run in found if run.state == "no run"]:
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        remarks.append(f"no run is in: {', '.join(others[:SHOWN])}{more}")
+        more = f" and {len(others) - MAX_OTHERS} more" if len(others) > MAX_OTHERS else ""
+        remarks.append(f"no run is in: {', '.join(others[:MAX_OTHERS])}{more}")
     return (table if runs else ["no runs"]) + ([""] if remarks else []) + remarks
 
 
@@ -116,7 +116,7 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 
         def cell(run: "RunStatus") -> str:
             values = [v for k, v in run.evaluation.items() if k.rpartition("/")[2] == name]
-            return _short(worse(values) if values else None)
+            return _number(worse(values) if values else None)
 
         return cell
 
@@ -124,9 +124,9 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
         column("run", 0, lambda run: run.name),
         column("state", 0, lambda run: run.state),
         column("step", 1, lambda run: f"{run.step or 0:,}/{_count(run.steps)}"),
-        column("steps/s", 3, lambda run: _short(run.steps_per_second)),
-        column("gen_loss", 4, lambda run: _short(run.losses.get("gen_loss"))),
-        column("disc_loss", 5, lambda run: _short(run.losses.get("disc_loss"))),
+        column("steps/s", 3, lambda run: _number(run.steps_per_second)),
+        column("gen_loss", 4, lambda run: _number(run.losses.get("gen_loss"))),
+        column("disc_loss", 5, lambda run: _number(run.losses.get("disc_loss"))),
         *(
             column(head, 6 + i, measure(name))
             for i, (name, (head, _)) in enumerate(_WORSE.items())
@@ -137,22 +137,22 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """The most important columns that have room, in order; long names give way first."""
+    """Selects the most important columns that fit; long names are shortened first."""
     name, *others = columns
     kept = [c for c in others if c.rank == 0]
-    room = width - min(name.width, LEAST_NAME) - sum(len(GAP) + c.width for c in kept)
+    room = width - min(name.width, MIN_NAME) - sum(len(GAP) + c.width for c in kept)
     for c in sorted((c for c in others if c.rank), key=lambda c: c.rank):
         if room < len(GAP) + c.width:
             break
         room -= len(GAP) + c.width
         kept.append(c)
-    room += min(name.width, LEAST_NAME)
-    short = Column(name.head, 0, [_cut(cell, max(room, 2)) for cell in name.cells])
-    return [short, *(c for c in others if c in kept)]
+    room += min(name.width, MIN_NAME)
+    name = Column(name.head, 0, [_cut(cell, max(room, 2)) for cell in name.cells])
+    return [name, *(c for c in others if c in kept)]
 
 
 def _cut(text: str, width: int) -> str:
-    """A text without its middle, if it is too long: ends of names tell runs of a sweep apart."""
+    """Removes the middle of a long text: the ends of their names distinguish runs of a sweep."""
     if len(text) <= width:
         return text
     end = (width - 1) * 2 // 3
@@ -163,7 +163,7 @@ def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
-def _short(number: float | None) -> str:
+def _number(number: float | None) -> str:
     return "–" if number is None else f"{number:.3g}"
 
 
@@ -177,7 +177,7 @@ def _ago(then: float | None, now: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plain(run: "RunStatus") -> dict[str, Any]:
-    """A run as JSON knows it."""
+def to_json(run: "RunStatus") -> dict[str, Any]:
+    """Converts the status of a run to types that JSON has."""
     written = run.written and datetime.fromtimestamp(run.written, UTC).isoformat(timespec="seconds")
     return asdict(run) | {"path": str(run.path), "written": written}

@@ -12,7 +12,7 @@ from discogan_jax.errors import InputError
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "run", metavar="RUN", help="run directory, one of its checkpoints, or an exported file"
     )
@@ -29,7 +29,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     if not (find_spec("starlette") and find_spec("uvicorn")):
         raise InputError(
             "The page needs Starlette and uvicorn; do: pip install 'discogan_jax[serve]'"

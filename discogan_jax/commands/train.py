@@ -100,12 +100,12 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     config = flags.read(arguments)
     if arguments.adapt:
         arguments.adapt(config)
 
-    # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
+    # Check the settings before what takes seconds to import.
     host.use_compile_cache()
     from discogan_jax import multihost
     from discogan_jax.config.schema import flat, from_config, to_json
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
     from discogan_jax.train import train_and_evaluate, variants
 
-    # What is trained: one run, a study of an experiment, or what --sweep asks for.
+    # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
     name = flags.find(arguments).stem
     study = arguments.study() if arguments.study else None
     if study is None and arguments.sweep:
@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     workdir = arguments.workdir or Path("runs") / (study.name if study else name)
     jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
 
-    # Where: on this process, or on several.
+    # Train in this process, or in several that have the same command.
     here = multihost.process_info(
         arguments.coordinator, arguments.processes, arguments.process, os.environ
     )
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif study is not None:
             _compare(config, study, workdir)
         else:
-            with _page(workdir, say):
+            with _reporting(workdir, say):
                 train_and_evaluate(config, workdir)
     return 0
 
@@ -156,8 +156,8 @@ def _describe(config: "ConfigDict", jobs: "Sequence[Job]", say: Say) -> None:
 
 
 @contextlib.contextmanager
-def _page(workdir: Path, say: Say) -> Iterator[None]:
-    """Writes the page of a run once it has ended, one way or another."""
+def _reporting(workdir: Path, say: Say) -> Iterator[None]:
+    """Writes the page of a run when the run ends, also if it has diverged or was interrupted."""
     from discogan_jax.multihost import is_chief
     from discogan_jax.runs import report
 
@@ -167,7 +167,7 @@ def _page(workdir: Path, say: Say) -> Iterator[None]:
         if is_chief():
             report.write([workdir])
         else:
-            error.args = ("",)  # all processes end so; one of them says it
+            error.args = ("",)  # every process raises it, one prints it
         raise
     if is_chief():
         say(f"Done. The run is in {workdir}, its page is {report.write([workdir])}")
@@ -179,6 +179,6 @@ def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:
 
     outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=frame.say)
     frame.say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
-    frame.say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE}")
+    frame.say(f"Done. {sweep.TABLE_FILE} and {sweep.RESULTS_FILE} in {workdir} have all measures")
     if bad := sum(bool(outcome.error) for outcome in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_run("run directory, one of its checkpoints, or an export")
     parser.add_argument(
         "inputs",
@@ -64,7 +64,7 @@ def add_arguments(parser: frame.Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax.export import open_translator
 
     translator = open_translator(arguments.run, arguments.step)

@@ -11,13 +11,13 @@ from discogan_jax.errors import EXIT_DAMAGED, InputError
 
 
 def add_arguments(parser: frame.Parser) -> None:
-    """Adds the arguments of `run`."""
+    """Adds the arguments of the command."""
     parser.add_argument("run", metavar="RUN", help="run directory")
     parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     from discogan_jax.runs import layout, manifest
 
     folder = Path(arguments.run) / layout.CHECKPOINTS

@@ -272,7 +272,6 @@ def _verify(folder: Path) -> None:
 
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Verifies a checkpoint and reads it; one without a manifest is read unverified."""
-    where = jax.tree.broadcast(sharding, shapes)
     placed = shapes_with(shapes, sharding)
     if manifest.is_sealed(folder):
         _verify(folder)

@@ -23,7 +23,7 @@ from discogan_jax.commands import frame
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     host.use_compile_cache()
     from discogan_jax.configs import rotation
     from experiments.rotation import study

@@ -43,7 +43,7 @@ from discogan_jax.commands import frame
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does the work of the command."""
+    """Runs the command and returns its exit code."""
     host.use_compile_cache()
     from experiments.toy import study
 

@@ -15,16 +15,16 @@ test: .venv/installed-test
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-# What takes minutes: real runs that are killed, starved or spread over several processes.
+# Tests that take minutes: real runs that are killed, run out of disk space or use several processes.
 test-long: .venv/installed-test
 	$(BIN)/pytest -n auto --dist loadfile -m long
 
-# docs/_build/html/index.html, the tour run in it; without LLVM's optimizations it takes half the time.
+# Builds docs/_build/html/index.html and executes the tour; disabling LLVM's optimizations halves the time.
 docs: .venv/installed-docs
 	XLA_FLAGS=--xla_backend_optimization_level=0 JAX_PLATFORMS=cpu \
 	  $(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
-# Everything that goes wrong, many times over: one table of what was tried and what was lost.
+# Injects every kind of fault many times; prints one table of attempts and losses.
 soak: .venv/installed-test
 	PYTHONPATH=. $(BIN)/python tests/soak.py
 
@@ -32,7 +32,7 @@ format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Speed on a CPU beside PyTorch, some 12 minutes; only a machine that does nothing else tells.
+# Speed on a CPU compared with PyTorch, about 12 minutes; meaningful only on an otherwise idle machine.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe official --batch 16 --budget 120
 	$(BIN)/python -m benchmarks.layers --budget 40
@@ -40,7 +40,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
 	$(BIN)/python -m benchmarks.render
 
-# The book's recipe, other batch and image sizes, start-up, whole runs: some 30 minutes more.
+# The book's recipe, other batch and image sizes, start-up, whole runs: about 30 minutes more.
 bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
 	$(BIN)/python -m benchmarks.batch_sizes --budget 60
@@ -48,7 +48,7 @@ bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.render
 
-# The same on a GPU, meant for 9 minutes and not yet run, with what the Python at hand has installed.
+# The same on a GPU, planned for 9 minutes and not yet run; uses the packages that $(PYTHON) has installed.
 bench-gpu:
 	$(PYTHON) -m benchmarks.train_step --recipe official --batch 256 --budget 150
 	$(PYTHON) -m benchmarks.train_step --recipe book --batch 256 --budget 120
@@ -58,7 +58,7 @@ bench-gpu:
 	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 400 --feeds device --budget 60
 	$(PYTHON) -m benchmarks.render
 
-# What `make demo` made: pip's environment, drawings and prepared data, the sample run.
+# Removes what `make demo` made: the virtual environment, drawings and prepared data, the sample run.
 clean:
 	rm -rf .venv data/catalogue data/archives data/arrays runs/sample
 

@@ -1,9 +1,9 @@
-"""A training cycle at several batch and image sizes, beside PyTorch.
+"""Times a training cycle at several batch and image sizes, compared with PyTorch.
 
     python -m benchmarks.batch_sizes --recipe official --budget 150
 
-The sides are `jax`, `torch published` and `torch tuned` of `train_step`, and on a GPU the fastest
-forms in bfloat16 of both.
+The implementations are `jax`, `torch published` and `torch tuned` of `train_step`, and on a GPU
+the fastest bfloat16 forms of both libraries.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SIDES = {
 
 
 def works(recipe: str, backend: str) -> tuple[list[Work], dict[str, str]]:
-    """Compiles a cycle for every shape and side."""
+    """Compiles a cycle for every shape and implementation."""
     made, skipped = [], {}
     for batch, size in SHAPES[backend]:
         found, reasons = train_step.works(

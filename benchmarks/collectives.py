@@ -1,7 +1,7 @@
-"""What devices say to each other in a compiled program, and what that would cost.
+"""Counts the collectives of a compiled program and estimates their time.
 
-Bytes are counted in the program's text, so they are exact for that program; times follow from
-them by a formula and assumed speeds, and are no measurement.
+Bytes are counted in the program's text, so they are exact for that program; times are computed
+from them by a formula with assumed bandwidths, and are not measured.
 """
 
 import re
@@ -15,10 +15,10 @@ _ARRAY = re.compile(r"([a-z]+\d+)\[([\d,]*)\]")
 
 @dataclass(frozen=True)
 class Traffic:
-    """Collectives of one kind.
+    """The traffic of one kind of collective.
 
     Attributes:
-      calls: how many.
+      calls: number of calls.
       size: bytes of their results.
     """
 
@@ -28,12 +28,12 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Network:
-    """What connects the devices; all numbers are assumptions.
+    """The network between the devices; all numbers are assumptions.
 
     Attributes:
-      devices: how many there are.
-      bandwidth: bytes a second out of each device.
-      latency: seconds that a collective takes, whatever its size.
+      devices: number of devices.
+      bandwidth: bytes per second that each device can send.
+      latency: seconds that a collective takes, regardless of its size.
     """
 
     devices: int
@@ -41,8 +41,8 @@ class Network:
     latency: float
 
 
-# NVLink inside of a host; 400 Gb/s a GPU between hosts, where a ring is as fast as its slowest
-# link. Latencies are what NCCL takes for a small all-reduce.
+# NVLink within a host; 400 Gb/s per GPU between hosts, where a ring is as fast as its slowest
+# link. Latencies are those of a small all-reduce with NCCL.
 ONE_HOST = Network(devices=8, bandwidth=450e9, latency=15e-6)
 MANY_HOSTS = Network(devices=512, bandwidth=50e9, latency=60e-6)
 
@@ -57,10 +57,10 @@ def traffic(text: str) -> dict[str, Traffic]:
     """Counts the collectives of a program.
 
     Args:
-      text: ``compiled.as_text()``; what is in loops counts once.
+      text: ``compiled.as_text()``; collectives in loops count once.
 
     Returns:
-      By kind, without the kinds that do not occur.
+      The traffic by kind of collective; kinds that do not occur are left out.
     """
     found: dict[str, Traffic] = {}
     for shapes, kind, start in _CALL.findall(text):
@@ -81,7 +81,7 @@ def _bytes(kind: str, shape: str) -> int:
 
 
 def sent(found: Mapping[str, Traffic], devices: int) -> float:
-    """Bytes that each device sends, where all form a ring."""
+    """Returns the bytes that each device sends if the devices form a ring."""
     n = devices
     share = {
         "all-reduce": 2 * (n - 1) / n,
@@ -94,18 +94,18 @@ def sent(found: Mapping[str, Traffic], devices: int) -> float:
 
 
 def seconds(found: Mapping[str, Traffic], network: Network) -> float:
-    """What all collectives take, one after the other."""
+    """Returns the time of all collectives, one after the other."""
     calls = sum(t.calls for t in found.values())
     return sent(found, network.devices) / network.bandwidth + calls * network.latency
 
 
 def efficiency(found: Mapping[str, Traffic], network: Network, flops: float) -> float:
-    """The share of a device's time that is left for computing, if nothing overlaps.
+    """Returns the fraction of a device's time that is left for computing, if nothing overlaps.
 
     Args:
-      found: from `traffic`.
-      network: of the devices.
-      flops: operations of one device in the same program.
+      found: the result of `traffic`.
+      network: the network between the devices.
+      flops: floating-point operations of one device in the same program.
     """
     computing = flops / (SHARE_OF_PEAK * PEAK_FLOPS)
     return computing / (computing + seconds(found, network))

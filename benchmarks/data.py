@@ -1,14 +1,14 @@
-"""From an archive to arrays: this library beside the book's loop, and the memory that each takes.
+"""Measures time and memory of reading an archive into arrays: this library and the book's loop.
 
     python -m benchmarks.data --archive path/to/edges2shoes.tar.gz --repeat 20
 
-Every turn is a process of its own that starts from the tar.gz and an empty folder and ends with the
-photos of the training split, 64 px, in an array; timed without the start of Python and its imports,
-which are given beside it. Memory is the peak of the process, imports included.
+Every run is a separate process that starts from the tar.gz and an empty folder and ends with the
+photos of the training split, 64 px, in an array. The time excludes the start of Python and its
+imports, which are reported separately. Memory is the peak of the process, including imports.
 
-The sides: `library` as training does it (one pass over the archive, on all cores); `book`
-its loop as written: unpack, then one picture after another is opened, resized to 128×64, cropped to
-the photo, saved as JPEG, and at the end all are loaded again.
+The implementations: `library` reads the archive as training does (one pass, on all cores); `book`
+is the book's loop as written: the archive is unpacked, each picture is opened, resized to 128×64,
+cropped to the photo and saved as JPEG, and at the end all are loaded again.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIZE = 64
 
 
 def with_library(archive: Path, folder: Path) -> Callable[[], int]:
-    """The library's way; returns what is to be timed, which returns the number of pictures."""
+    """Returns a function that reads the archive with the library and counts the images."""
     from discogan_jax.data import sources
 
     name = archive.name.removesuffix(".tar.gz")
@@ -42,7 +42,7 @@ def with_library(archive: Path, folder: Path) -> Callable[[], int]:
 
 
 def with_books_loop(archive: Path, folder: Path) -> Callable[[], int]:
-    """The book's way; arguments and result as above."""
+    """Returns a function that reads the archive with the book's loop and counts the images."""
     from PIL import Image
 
     def loop() -> int:
@@ -63,7 +63,7 @@ WAYS = {"library": with_library, "book": with_books_loop}
 
 
 def one_turn(way: str, archive: Path) -> dict[str, float]:
-    """What the process of a turn does: seconds of work and of imports, pictures, peak MiB."""
+    """Performs one run in this process: seconds of work and of imports, pictures, peak MiB."""
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         work = WAYS[way](archive, Path(folder))
@@ -80,7 +80,7 @@ def one_turn(way: str, archive: Path) -> dict[str, float]:
 
 
 def repeated(archive: Path, times: int, folder: Path) -> Path:
-    """Writes an archive with every training picture several times, and returns its path."""
+    """Writes an archive that repeats every training picture, and returns its path."""
     made = folder / "repeated" / archive.name
     made.parent.mkdir()
     with tarfile.open(archive) as old, tarfile.open(made, "w:gz", compresslevel=1) as new:
@@ -103,7 +103,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--archive", type=Path, help="a pix2pix tar.gz; drawn pictures if missing")
-    parser.add_argument("--repeat", type=int, default=1, help="how often each picture is in it")
+    parser.add_argument("--repeat", type=int, default=1, help="repetitions of each picture")
     parser.add_argument("--budget", type=float, default=60, help="seconds")
     parser.add_argument("--turn", choices=WAYS, help=argparse.SUPPRESS)
     args = parser.parse_args()

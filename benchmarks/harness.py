@@ -1,7 +1,8 @@
-"""Times several ways ("sides") of doing the same work, in turns, in one process.
+"""Times several implementations ("sides") of the same case ("work") alternately in one process.
 
-Machines are noisy, and noise comes in spells. So each round gives every side one turn, and the next
-round begins with another side; what is compared is what ran within the same minutes.
+Machines are noisy, and noise comes in bursts. Therefore each round runs every implementation once,
+and the next round starts with a different one, so that only times from the same minutes are
+compared.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-TURN = 0.1  # seconds that a turn lasts at least: shorter calls are repeated
+TURN = 0.1  # minimum seconds of a run: shorter calls are repeated
 LEAST_ROUNDS = 3
 RESAMPLES = 2000
 
@@ -22,13 +23,13 @@ Seconds = dict[str, dict[str, list[float]]]
 
 @dataclass(frozen=True)
 class Side:
-    """One way of doing some work.
+    """One implementation of a case.
 
     Attributes:
-      name: of the side.
-      call: begins the work, and may return before it has ended.
-      wait: takes what `call` returned and returns once the work has ended.
-      times: how often one call does the work.
+      name: the implementation's name.
+      call: starts the work; may return before it has finished.
+      wait: receives the result of `call` and returns once the work has finished.
+      times: how many times one call does the work.
     """
 
     name: str
@@ -39,13 +40,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Work:
-    """What is done, and by whom.
+    """A case to be timed, with its implementations.
 
     Attributes:
-      name: of the work.
-      sides: the ways of doing it; the first is the reference of the ratios.
-      flops: floating-point operations that the work needs, or None.
-      notes: goes into the report as it is.
+      name: the case's name.
+      sides: its implementations; the first is the reference of the ratios.
+      flops: floating-point operations that the case needs, or None.
+      notes: additional entries of the report.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Work:
 
 
 def _turn(side: Side, repeats: int, clock: Clock) -> float:
-    """Seconds that the work takes a side once."""
+    """Times an implementation and returns the seconds per execution of the case."""
     begun = clock()
     for _ in range(repeats):
         result = side.call()
@@ -64,15 +65,16 @@ def _turn(side: Side, repeats: int, clock: Clock) -> float:
 
 
 def measure(works: Sequence[Work], deadline: float, clock: Clock = time.perf_counter) -> Seconds:
-    """Times all sides of all works, round by round.
+    """Times all implementations of all cases, round by round.
 
     Args:
-      works: compiled; their sides are called once before the timing, to see how long that takes.
-      deadline: on the clock; no round begins that would not end by then, but for the first three.
+      works: compiled cases; their implementations are called once before the timing, to estimate
+        how long they take.
+      deadline: time on the clock by which the last round should end; the first three always run.
       clock: returns seconds.
 
     Returns:
-      Seconds by work and side, one number a round.
+      Seconds by case and implementation, one number per round.
     """
     repeats: dict[tuple[str, str], int] = {}
     seconds: Seconds = {w.name: {s.name: [] for s in w.sides} for w in works}
@@ -95,15 +97,15 @@ def measure(works: Sequence[Work], deadline: float, clock: Clock = time.perf_cou
 
 
 def ratio(side: Sequence[float], reference: Sequence[float]) -> tuple[float, float, float]:
-    """How many times as long as the reference a side takes.
+    """Computes the ratio of an implementation's time to the reference's, with an interval.
 
     Args:
-      side: seconds, one number a round.
-      reference: the same of the reference, in the same rounds.
+      side: seconds of the implementation, one number per round.
+      reference: seconds of the reference in the same rounds.
 
     Returns:
-      The ratio of the medians, and the ends of its 95% interval over rounds drawn with
-      replacement, the same ones for both.
+      The ratio of the medians, and the bounds of its 95% bootstrap interval; each resample uses
+      the same rounds for both.
     """
     x, y = np.asarray(side), np.asarray(reference)
     drawn = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
@@ -113,11 +115,11 @@ def ratio(side: Sequence[float], reference: Sequence[float]) -> tuple[float, flo
 
 
 def summarize(works: Sequence[Work], seconds: Seconds) -> dict[str, Any]:
-    """Median, quartiles, ratio and speed of every side, by work.
+    """Computes median, quartiles, ratio and speed of every implementation, by case.
 
     Args:
-      works: what `measure` was given.
-      seconds: what it returned.
+      works: the argument of `measure`.
+      seconds: its result.
     """
     found: dict[str, Any] = {}
     for work in works:

@@ -1,11 +1,11 @@
-"""The layers of the official networks at batch 32: forward and both gradients, in GFLOP/s.
+"""Times the layers of the official networks at batch 32: forward and both gradients, in GFLOP/s.
 
     python -m benchmarks.layers --budget 150
 
-The library's also run inside ``lax.fori_loop``, as in `steps.train_steps`: XLA on CPU may compile a
-loop's body in another way. (It makes most gradients of the plain ones 10 to 100 times slower; they
-are left out, since they would take all of the time.) A new formulation is one more line in
-`CANDIDATES`; each is checked against the first of its operation before anything is timed.
+The library's layers also run inside ``lax.fori_loop``, as in `steps.train_steps`: XLA on CPU may
+compile a loop's body differently. (That makes most gradients of the plain layers 10 to 100 times
+slower; they are left out, since they would take most of the time.) A new formulation needs one
+more line in `CANDIDATES`; each is checked against the first of its operation before the timing.
 """
 
 import argparse
@@ -33,14 +33,14 @@ Operation = Callable[[Array, Array, int, str], Array]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's shape.
+    """The shape of a layer.
 
     Attributes:
       operation: ``"conv"`` or ``"transpose"``.
       size: height and width of its input.
       n_in: input channels.
       n_out: output channels.
-      stride: of the convolution, or of the one that it is the adjoint of.
+      stride: stride of the convolution or of the transposed convolution.
       padding: ``"SAME"`` or ``"VALID"``.
     """
 
@@ -56,12 +56,12 @@ class Layer:
 
     @property
     def kernel(self) -> tuple[int, ...]:
-        """Shape of the kernel, as Flax lays it out."""
+        """The shape of the kernel in Flax's layout."""
         ends = (self.n_out, self.n_in) if self.operation == "transpose" else (self.n_in, self.n_out)
         return (4, 4, *ends)
 
     def flops(self, batch: int) -> float:
-        """Operations of the layer, and of either of its gradients."""
+        """The operations of the layer, and of each of its gradients."""
         small = self.size if self.operation == "transpose" else self.size // 2
         positions = 1 if self.padding == "VALID" else small * small
         return batch * flops.conv(positions, self.n_in, self.n_out)
@@ -81,12 +81,12 @@ OFFICIAL = (
 
 
 def plain_conv(x: Array, kernel: Array, stride: int, padding: str) -> Array:
-    """What ``nn.Conv`` computes."""
+    """Computes the same as ``nn.Conv``."""
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
 
 
 def plain_transpose(x: Array, kernel: Array, stride: int, padding: str) -> Array:
-    """What ``nn.ConvTranspose(transpose_kernel=True)`` computes."""
+    """Computes the same as ``nn.ConvTranspose(transpose_kernel=True)``."""
     return lax.conv_transpose(
         x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT, transpose_kernel=True
     )
@@ -102,7 +102,7 @@ CANDIDATES: list[tuple[str, str, Operation]] = [
 
 
 def kinds(layer: Layer, operation: Operation) -> dict[str, Callable[..., Array]]:
-    """Functions of input, kernel and cotangent."""
+    """Returns forward pass and gradients as functions of input, kernel and cotangent."""
 
     def forward(x: Array, kernel: Array, _: Array) -> Array:
         return operation(x, kernel, layer.stride, layer.padding)
@@ -117,30 +117,31 @@ def kinds(layer: Layer, operation: Operation) -> dict[str, Callable[..., Array]]
 
 
 def in_loop(f: Callable[..., Array]) -> Callable[..., Array]:
-    """The function `IN_LOOP` times in a loop, on changing data: none can be left out."""
+    """Returns a function that calls f `IN_LOOP` times in a loop, on changing data."""
 
     def looped(xs: Array, kernel: Array, cotangents: Array) -> Array:
         def body(i: Array, _: Array) -> Array:
             return f(xs[i % len(xs)], kernel, cotangents[i % len(xs)])
 
         shape = jax.eval_shape(f, xs[0], kernel, cotangents[0])
+        # The data changes with each iteration, so that no call can be optimized away.
         return lax.fori_loop(0, IN_LOOP, body, jnp.zeros(shape.shape, shape.dtype))
 
     return looped
 
 
 def works(shapes: tuple[Layer, ...] = OFFICIAL, batch: int = BATCH) -> Iterator[Work]:
-    """Compiles every candidate for every layer and kind.
+    """Compiles every candidate for every layer, forward and for each gradient.
 
     Args:
       shapes: the layers.
-      batch: images.
+      batch: images per batch.
 
     Yields:
-      One work per layer and kind.
+      One case per layer and per forward pass or gradient.
 
     Raises:
-      AssertionError: two candidates differ by more than rounding.
+      AssertionError: if two candidates differ by more than rounding.
     """
     rng = np.random.default_rng(0)
 

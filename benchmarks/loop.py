@@ -1,13 +1,13 @@
-"""A training run beside its bare steps: what reading, logging, samples and checkpoints cost.
+"""Compares a training run with its bare steps: the cost of reading, logging, samples, checkpoints.
 
     python -m benchmarks.loop --config configs/sample.py --steps 400 --budget 800
 
-A turn is a whole run, `train_and_evaluate` with the config's cadences, which is stopped four times
-for some bare steps: the compiled step on batches that lie on the device. So both are timed within
-the same minute on the same memory; machines drift by more than is asked about. Timing begins after
-the first samples that follow a step, which compile what they need, so start-up is not in it;
-evaluations, which are no part of training, are off. Waiting for data is what the loop itself
-reports, as a share of the time.
+Each run is a whole training run, `train_and_evaluate` with the config's intervals, which is paused
+four times for some bare steps: the compiled step on batches that are already on the device. Both
+are thus timed within the same minute on the same memory, since the speed of machines drifts by
+more than the overhead to be measured. Timing begins after the first samples that follow a step and
+compile what they need, so it excludes start-up; evaluations, which are not part of training, are
+off. The time spent waiting for data is reported by the loop itself, as a fraction.
 """
 
 import argparse
@@ -29,19 +29,18 @@ from discogan_jax import steps, train
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import catalogue
-from discogan_jax.host import keep_freed_memory
+from discogan_jax.host import keep_freed_memory, use_compile_cache
 from discogan_jax.state import create_state
 from discogan_jax.train import writers
-from discogan_jax.train.launch import start_jax
 
 BLOCKS = 4
 
 
 class Bare:
-    """Steps by themselves, with a state of their own."""
+    """Bare training steps, with a separate state."""
 
     def __init__(self, s: Settings):
-        """Compiles the step, or loads its program."""
+        """Compiles the step, or loads the compiled program."""
         self._gan = build.gan(s)
         rng = np.random.default_rng(0)
         size = s.data.image_size
@@ -54,7 +53,7 @@ class Bare:
         self.seconds_per_step(1)
 
     def seconds_per_step(self, number: int) -> float:
-        """Takes some steps."""
+        """Runs some steps and returns the seconds per step."""
         jax.block_until_ready(self._state)
         begun = time.perf_counter()
         metrics: Any = None
@@ -67,10 +66,10 @@ class Bare:
 
 
 class Interrupting:
-    """A writer that hands numbers on, and lets bare steps be timed between blocks of the run."""
+    """A writer that forwards metrics and times bare steps between blocks of the run."""
 
     def __init__(self, inner: writers.Writer, bare: Callable[[], float], first: int, block: int):
-        """Takes the first step that is timed, and how many make a block."""
+        """Takes the first step to be timed and the number of steps per block."""
         self._inner, self._bare = inner, bare
         self._next, self._block = first, block
         self._begun = (0.0, 0)
@@ -79,7 +78,7 @@ class Interrupting:
         self.waits: list[float] = []
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes, and at the end of a block times bare steps."""
+        """Forwards the metrics, and at the end of a block times bare steps."""
         self._inner.write_scalars(step, scalars)
         if self.bare and "data_wait_fraction" in scalars:
             self.waits.append(scalars["data_wait_fraction"])
@@ -96,10 +95,11 @@ class Interrupting:
 
 
 def measure(config: Any, number: int) -> turns.Numbers:
-    """Seconds of a step of a training run and of a bare one, and the share of waiting for data."""
+    """Measures seconds per step of a training run and of bare steps, and the wait for data."""
     block = number // BLOCKS
     first = config.train.sample_every + config.train.log_every
-    config.train.steps = first + BLOCKS * block + 1  # the last step has samples out of turn
+    # One step more than is timed: the last one draws samples regardless of the interval.
+    config.train.steps = first + BLOCKS * block + 1
     bare = Bare(from_config(config))
     opened: list[Interrupting] = []
 
@@ -127,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="configs/sample.py")
     parser.add_argument("--archives", help="folder of the pix2pix archives; drawn ones if missing")
-    parser.add_argument("--steps", type=int, default=400, help="that are timed, in four blocks")
+    parser.add_argument("--steps", type=int, default=400, help="steps to time, in four blocks")
     parser.add_argument("--feeds", nargs="+", default=["tf", "device"], choices=("tf", "device"))
     parser.add_argument("--budget", type=float, default=800, help="seconds")
     parser.add_argument("--data_dir", help=argparse.SUPPRESS)
@@ -149,13 +149,13 @@ def main() -> None:
 
 
 def one_turn(args: argparse.Namespace) -> turns.Numbers:
-    """What the process of a turn does."""
+    """Performs one run in this process."""
     sys.path.insert(0, ".")
     config = runpy.run_path(args.config)["get_config"]()
     config.train.evaluate_every = 0
     config.data.data_dir, config.data.archives = args.data_dir, args.archives
     config.data.feed = args.turn.split()[0]
-    start_jax()
+    use_compile_cache()
     keep_freed_memory(config.data.batch_size * config.data.image_size**2)
     return measure(config, args.steps)
 

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and the matrix products that tell how fast that is."""
+"""Describes the machine of a benchmark, and measures its speed by matrix products."""
 
 import importlib.util
 import os
@@ -11,19 +11,18 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.harness import Side, Work
-from discogan_jax.host import usable_cores
-from discogan_jax.runs.run import versions
+from discogan_jax.host import usable_cores, versions
 
-MATRIX = {"cpu": 2048, "gpu": 8192}  # what fills the machine
+MATRIX = {"cpu": 2048, "gpu": 8192}  # large enough to occupy the machine
 
 
 def has_torch() -> bool:
-    """Whether PyTorch is installed."""
+    """Returns whether PyTorch is installed."""
     return importlib.util.find_spec("torch") is not None
 
 
 def torch_device() -> str | None:
-    """The device that PyTorch shares with JAX, or None."""
+    """Returns the device that PyTorch shares with JAX, or None."""
     if not has_torch():
         return None
     import torch
@@ -34,19 +33,19 @@ def torch_device() -> str | None:
 
 
 def load() -> float:
-    """Processes that wanted to run in the last minute, this one included."""
+    """Returns the load average of the last minute, including this process."""
     return os.getloadavg()[0]
 
 
 def cpu_model() -> str:
-    """The processor's name."""
+    """Returns the processor's name."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*:\s*(.*)", info.read_text()) if info.exists() else []
     return names[0] if names else "unknown processor"
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, GPU, packages."""
+    """Describes processor, cores, GPU and packages."""
     found = {"cpu": cpu_model(), "cores": usable_cores()}
     device = jax.devices()[0]
     if device.platform != "cpu":
@@ -63,21 +62,21 @@ def describe() -> dict[str, Any]:
 
 
 def slug() -> str:
-    """The machine's name as part of a file name."""
+    """Returns the machine's name in a form for file names."""
     gpu = describe().get("gpu")
     name = gpu or f"{cpu_model()} {usable_cores()} cores"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def torch_wait(device: str) -> Callable[[Any], Any]:
-    """Waits for PyTorch, whatever it computed."""
+    """Waits until PyTorch has finished, whatever the argument."""
     import torch
 
     return (lambda _: torch.cuda.synchronize()) if device == "cuda" else (lambda _: None)
 
 
 def matrix_work() -> Work:
-    """A product of two float32 matrices in each library: the machine's rate, as they reach it."""
+    """Returns the case of a float32 matrix product in each library, for the machine's peak rate."""
     n = MATRIX["cpu" if jax.default_backend() == "cpu" else "gpu"]
     x = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
     product = jax.jit(jnp.matmul).lower(x, x).compile()

@@ -1,10 +1,10 @@
-"""How much memory an update needs, by batch and image size.
+"""Measures the memory of an update, by batch and image size.
 
     python -m benchmarks.memory --recipe official
 
-Each row is a process of its own that makes one update of the generators, the larger of the two. It
-gives what the compiled program says that it holds besides parameters and batch, the peak of the
-process and, on a GPU, the peak of the device. ``--recipe book`` for the other networks.
+Each row is a separate process that performs one update of the generators, the larger of the two.
+It reports the compiled program's working memory (besides parameters and batch), the peak of the
+process and, on a GPU, the peak of the device. ``--recipe book`` selects the other networks.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SHAPES = {
 
 
 def one_turn(recipe: str, batch: int, size: int) -> turns.Numbers:
-    """Compiles an update, makes it, and says what it took, in MiB."""
+    """Compiles and performs an update, and returns the memory that it took in MiB."""
     gan = library(recipe, size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     state = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(0), gan, (size, size, 3))

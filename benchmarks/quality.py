@@ -1,15 +1,16 @@
-"""How good translations are after how long: `best` beside the two published recipes.
+"""Measures the quality of translations over training time: `best` and the published recipes.
 
     python -m benchmarks.quality --archives DIR --steps 1000 --seeds 0 1 2
 
-Each recipe is trained with each seed and measured on held-out images along the way; seeds come one
-after the other, recipes in turn. A measure is the mean of both directions. Time is a step's median
-time in all runs of the recipe, times the steps, so that what else the machine did moves it little;
-start-up and measuring are no part of it. Recipes keep their own losses, optimizers and networks;
-image size and batch are common, all widths are divided by the same `--narrow`, and the published
-curriculum keeps its share of the run. What is in the folder already is not trained again.
+Each recipe is trained with each seed and evaluated on held-out images during training; for each
+seed, the recipes are trained one after the other. A measure is the mean of both directions. Time
+is the median time of a step over all runs of the recipe, times the number of steps, so that other
+load on the machine has little influence; start-up and evaluation are excluded. Recipes keep their
+own losses, optimizers and networks; image size and batch size are common, all widths are divided
+by the same `--narrow`, and the published curriculum keeps its fraction of the run. Runs that are
+already in the folder are not repeated.
 
-Writes `results/quality-NAME.json` and, of the curves, `docs/quality-NAME.png`.
+Writes `results/quality-NAME.json` and the curves as `docs/quality-NAME.png`.
 """
 
 import argparse
@@ -24,14 +25,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks import report
-from configs import best, default, official
-from discogan_jax.config.schema import flat
+from discogan_jax.config.schema import flat, from_config, to_json
+from discogan_jax.configs import best, default, official
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.table import markdown
 from discogan_jax.files import read_lines, replacing
-from discogan_jax.runs import run
+from discogan_jax.host import use_compile_cache
 from discogan_jax.train import sweep
-from discogan_jax.train.launch import start_jax
 from discogan_jax.train.variants import Variant
 
 RECIPES = {"book": default, "official": official, "best": best}
@@ -40,14 +40,14 @@ PAGES = Path(__file__).parent.parent / "docs"
 
 @dataclass(frozen=True)
 class Measure:
-    """One of the numbers that decide.
+    """One of the decisive measures.
 
     Attributes:
-      row: its name among the rows of `evaluate`.
-      title: for people.
-      higher: whether more is better.
-      back: whether it is about the way there and back.
-      wide: whether it differs by orders of magnitude, and is drawn so.
+      row: its name in the rows of `evaluate`.
+      title: its name for people.
+      higher: whether higher values are better.
+      back: whether it measures the round trip.
+      wide: whether its values span orders of magnitude and need a logarithmic axis.
     """
 
     row: str
@@ -57,7 +57,7 @@ class Measure:
     wide: bool = False
 
     def of(self, numbers: Mapping[str, float]) -> float:
-        """The mean over directions; not a number where there is none."""
+        """Returns the mean over directions, or NaN if there is no value."""
         found = []
         for name, value in numbers.items():
             images, _, row = name.removeprefix("eval/").partition("/")
@@ -66,7 +66,7 @@ class Measure:
         return statistics.fmean(found) if found else math.nan
 
     def reaches(self, value: float, wanted: float) -> bool:
-        """Whether a value is as good as another one."""
+        """Returns whether a value is at least as good as another one."""
         return value >= wanted if self.higher else value <= wanted
 
 
@@ -85,12 +85,12 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Curves:
-    """A recipe's measures along its training.
+    """The measures of a recipe over its training.
 
     Attributes:
-      seconds_per_step: the median of all runs.
-      steps: at which it was measured.
-      values: per measure, per seed, a number for each of `steps`.
+      seconds_per_step: median over all runs.
+      steps: steps at which the recipe was measured.
+      values: one number for each of `steps`, by measure and seed.
     """
 
     seconds_per_step: float
@@ -99,22 +99,22 @@ class Curves:
 
     @property
     def seconds(self) -> list[float]:
-        """When it was measured."""
+        """The training time of each measurement."""
         return [step * self.seconds_per_step for step in self.steps]
 
     def at(self, measure: str, second: float) -> list[float]:
-        """Each seed's value at a time, on straight lines between those that were measured."""
+        """Returns each seed's value at a time, interpolated linearly between measurements."""
         return [float(np.interp(second, self.seconds, v)) for v in self.values[measure]]
 
     def reached(self, measure: Measure, wanted: float) -> float | None:
-        """The first measured time at which the mean over seeds is as good as a value, or None."""
+        """Returns the first measured time at which the mean over seeds is as good, or None."""
         means = map(statistics.fmean, zip(*self.values[measure.row], strict=True))
         times = zip(self.seconds, means, strict=True)
         return next((t for t, mean in times if measure.reaches(mean, wanted)), None)
 
 
 def variants(args: argparse.Namespace) -> list[Variant]:
-    """The recipes, made comparable."""
+    """Returns the recipes as variants of a sweep, adjusted to be comparable."""
     found = []
     for name in args.recipes:
         config = RECIPES[name].get_config()
@@ -129,19 +129,18 @@ def variants(args: argparse.Namespace) -> list[Variant]:
         every = args.steps // args.points
         train.steps, train.evaluate_every, train.log_every = args.steps, every, max(every // 5, 1)
         train.sample_every, train.checkpoint_every, train.keep_every = args.steps, args.steps, 0
-        found.append(
-            Variant(name, {k: v for k, v in flat(run.plain(config)).items() if k != "seed"})
-        )
+        fields = flat(to_json(from_config(config)))
+        found.append(Variant(name, {k: v for k, v in fields.items() if k != "seed"}))
     return found
 
 
 def curves(folder: Path, name: str, seeds: Sequence[int]) -> Curves:
-    """What the runs of a recipe wrote."""
+    """Reads the measures that the runs of a recipe wrote."""
     speeds: list[float] = []
     evaluated: list[dict[int, Mapping[str, float]]] = []
     for seed in seeds:
         lines = read_lines(folder / f"{name},seed={seed}" / "metrics.jsonl")
-        # The first interval has the compilation in it.
+        # The first interval includes compilation.
         speeds += [line["steps_per_second"] for line in lines if "steps_per_second" in line][1:]
         evaluated.append(
             {line["step"]: line for line in lines if any(key.startswith("eval/") for key in line)}
@@ -153,7 +152,7 @@ def curves(folder: Path, name: str, seeds: Sequence[int]) -> Curves:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation over seeds."""
+    """Formats mean ± standard deviation over seeds."""
     mean = statistics.fmean(values)
     digits = 0 if abs(mean) >= 100 else 1 if abs(mean) >= 10 else 3
     sd = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
@@ -161,7 +160,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def tables(found: Mapping[str, Curves]) -> Iterator[str]:
-    """Markdown: all recipes after equal updates, then after equal time, and who is there sooner."""
+    """Yields Markdown tables after equal steps and after equal time, and the speed-up of `best`."""
     end = min(c.seconds[-1] for c in found.values())
     yield f"After {min(c.steps[-1] for c in found.values()):,} steps:"
     yield ""
@@ -203,7 +202,7 @@ def _sooner(measure: Measure, found: Mapping[str, Curves]) -> str:
 
 
 def draw(found: Mapping[str, Curves], path: Path) -> None:
-    """The curves against time: means, and the range over seeds."""
+    """Draws the curves against time: means and the range over seeds."""
     shown = _common(found)
     columns = 3
     rows = math.ceil(len(shown) / columns)
@@ -234,7 +233,7 @@ def draw(found: Mapping[str, Curves], path: Path) -> None:
 
 
 def published_sources() -> list[str]:
-    """Where the default config's images come from."""
+    """Returns the sources of the default config."""
     data = default.get_config().data
     return [data.source_a, data.source_b]
 
@@ -242,17 +241,17 @@ def published_sources() -> list[str]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--name", default="bags-shoes", help="of the results")
+    parser.add_argument("--name", default="bags-shoes", help="name of the results")
     parser.add_argument("--recipes", nargs="+", default=[*RECIPES], choices=RECIPES)
-    parser.add_argument("--archives", help="folder of the pix2pix archives; none downloads them")
+    parser.add_argument("--archives", help="folder of the pix2pix archives; downloaded if missing")
     parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--sources", nargs=2, default=published_sources(), help="of both domains")
+    parser.add_argument("--sources", nargs=2, default=published_sources(), help="one per domain")
     parser.add_argument("--domains", nargs=2, default=["bags", "shoes"])
     parser.add_argument("--image_size", type=int, default=32, help="pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--narrow", type=int, default=1, help="divides each recipe's width")
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--points", type=int, default=10, help="how often it is measured")
+    parser.add_argument("--points", type=int, default=10, help="number of evaluations")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
     args = parser.parse_args()
@@ -261,7 +260,7 @@ def main() -> None:
             f"--steps {args.steps} is no multiple of --points {args.points}: it is "
             "measured so many times, the last time at the end"
         )
-    start_jax()
+    use_compile_cache()
     folder = args.folder / args.name
     places = ("archives", "data_dir", "sources", "folder")  # of this machine
     settings = {name: value for name, value in vars(args).items() if name not in places}

@@ -1,4 +1,4 @@
-"""Runs a benchmark and reports it: a table to read, a file to keep."""
+"""Runs a benchmark and reports the results as a printed table and a JSON file."""
 
 import math
 import time
@@ -14,13 +14,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def table(works: Mapping[str, Any]) -> str:
-    """What `harness.summarize` found, as text.
+    """Formats the result of `harness.summarize` as text.
 
     Args:
-      works: it; the first is the matrix product whose best rate the others' are a share of.
+      works: the result; its first case is the matrix product, whose best rate is 100%.
 
     Returns:
-      Lines: a work, its sides, the next work; the ratio is time by the reference's time.
+      A line per case, followed by its implementations; ratios are relative to the reference's time.
     """
     matrix = next(iter(works.values()))["sides"].values()
     full = max(r["gflops_per_second"] for r in matrix)
@@ -53,11 +53,11 @@ def _title(name: str, work: Mapping[str, Any]) -> str:
 
 
 class Clocked:
-    """Notes how long something took and how busy the machine was meanwhile.
+    """Records the duration of a block and the load of the machine before and after it.
 
     Attributes:
-      deadline: on ``time.perf_counter``, if there is a budget.
-      facts: what goes into the report.
+      deadline: time on ``time.perf_counter``; infinite without a budget.
+      facts: entries of the report.
     """
 
     def __init__(self, budget: float | None, settings: Mapping[str, Any]):
@@ -75,16 +75,16 @@ class Clocked:
 
 
 def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Prints what was found and writes ``results/NAME-MACHINE.json``.
+    """Prints the results and writes ``results/NAME-MACHINE.json``.
 
     Args:
-      name: of the benchmark.
-      clocked: what surrounded the measurement.
-      found: goes into the file.
-      text: the same, to read.
+      name: the benchmark's name.
+      clocked: the context manager of the measurement.
+      found: results for the file.
+      text: the same results as text.
 
     Returns:
-      What was written.
+      The content of the file.
     """
     about = machine.describe()
     report = {"benchmark": name, "machine": about, **clocked.facts, **found}
@@ -111,14 +111,14 @@ def run(
     """Measures, prints a table and writes ``results/NAME-MACHINE.json``.
 
     Args:
-      name: of the benchmark.
-      works: compiles what to measure; returns it, and reasons by side that is not there. The
+      name: the benchmark's name.
+      works: compiles and returns the cases, and the reasons why implementations are missing. The
         machine's matrix rate is measured in the same rounds.
-      budget: seconds, compilation included.
-      settings: of the benchmark, for the file.
+      budget: seconds, including compilation.
+      settings: the benchmark's settings, for the file.
 
     Returns:
-      What was written.
+      The content of the file.
     """
     with Clocked(budget, settings) as clocked:
         made, skipped = works()

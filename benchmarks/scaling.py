@@ -1,11 +1,11 @@
-"""What more devices bring: measured where there are several, projected everywhere.
+"""Projects the scaling efficiency on several devices, and measures it where there are several.
 
     python -m benchmarks.scaling --recipe official
 
-First it compiles a cycle for eight devices and counts, in the program, what they say to each other;
-with assumed speeds (`collectives`) that gives an expected efficiency. Then, if this machine has
-more than one accelerator, cycles on 1, 2, 4, ... of them take turns, each with the same batch a
-device; the time of one device by that of n is the efficiency of weak scaling.
+First it compiles a cycle for eight devices and counts the collectives in the program; with assumed
+bandwidths (`collectives`) these give an expected efficiency. Then, if this machine has more than
+one accelerator, cycles on 1, 2, 4, ... of them run alternately, with the same batch size per
+device; the time on one device divided by the time on n is the efficiency of weak scaling.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DEVICES = 8
 
 
 def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width: int | None) -> Any:
-    """Networks, shapes of state and batches on some devices, and the step that goes with them."""
+    """Returns networks, shapes of state and batches on some devices, and the matching step."""
     gan = train_step.library(recipe, size, width)
     mesh = sharding.data_mesh(devices)
     create = partial(create_state, gan=gan, image_shape=(size, size, 3))
@@ -45,14 +45,14 @@ def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width:
 
 
 def compiled_text(recipe: str, size: int, split: bool, width: int | None = None) -> str:
-    """A cycle for all devices, compiled; one image a device, which changes no collective."""
+    """Compiles a cycle for all devices with one image each, which does not change collectives."""
     devices = jax.devices()
     gan, state, batches, step = placed(recipe, size, len(devices), devices, split, width)
     return step.lower(gan, state, batches).compile().as_text()
 
 
 def counted(recipe: str, size: int) -> dict[str, dict[str, collectives.Traffic]]:
-    """Collectives of a cycle on eight devices, by whether the state is whole or split."""
+    """Counts the collectives of a cycle on eight devices, with a whole and with a split state."""
     forced = f"--xla_force_host_platform_device_count={DEVICES} --xla_backend_optimization_level=0"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": forced}
     arguments = ["--recipe", recipe, "--size", str(size), "--count"]
@@ -71,7 +71,7 @@ def counted(recipe: str, size: int) -> dict[str, dict[str, collectives.Traffic]]
 
 
 def projection(recipe: str, size: int, batch: int) -> str:
-    """Bytes and expected efficiencies, to read."""
+    """Formats bytes and expected efficiencies as text."""
     work = flops.updates(recipe, size, batch)["cycle"]
     networks = {"8 GPUs in one host": collectives.ONE_HOST, "64 hosts": collectives.MANY_HOSTS}
     lines = [f"{recipe}, {size} px, {batch} images of each domain a device, a cycle:"]
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", choices=("official", "book"), default="official")
     parser.add_argument("--size", type=int, default=64, help="pixels")
-    parser.add_argument("--batch", type=int, default=256, help="images of each domain a device")
+    parser.add_argument("--batch", type=int, default=256, help="images per domain and device")
     parser.add_argument("--budget", type=float, default=120, help="seconds")
     parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -1,14 +1,14 @@
-"""From the command to the first step, and what the time goes to.
+"""Times the start of training, from the command to the first step, and breaks the time down.
 
     python -m benchmarks.startup --config configs/default.py --archives DIR
 
-The sides: `first start` with nothing prepared and nothing compiled before; `second start` with
-pictures and programs cached, in an empty run directory; `resumed` the same from a checkpoint. All
-run the training command itself, at the batch size of the config, and stop when the first step is
-compiled and begun. Numbers are seconds since the process was started. Without archives drawn ones
-are used.
+The cases: `first start` with nothing prepared and nothing compiled; `second start` with images and
+compiled programs cached, in an empty run directory; `resumed` is the same from a checkpoint. All
+run the training command itself, at the batch size of the config, and stop when the first step has
+been compiled and started. Numbers are seconds since the start of the process. Without archives,
+drawn ones are used.
 
-`import discogan_jax.models`, what other JAX work begins with, is timed besides.
+`import discogan_jax.models`, the first step of other JAX work, is timed as well.
 """
 
 import argparse
@@ -44,20 +44,21 @@ def _marked(marks: dict[str, float], name: str, function: Callable[..., Any]) ->
 def start(arguments: list[str]) -> NoReturn:
     """Runs the training command until its first step has begun and prints when what was done."""
     marks = {"Python": since_start()}
-    from discogan_jax.train import launch
+    from discogan_jax import host
 
-    marks["JAX and the rest imported"] = since_start()
-    with mock.patch.object(launch, "_start", _told(marks, launch._start)):
+    kept = host.keep_freed_memory
+    with mock.patch.object(host, "keep_freed_memory", _told(marks, kept)):
         sys.argv = ["experiments.bags_shoes", *arguments]
         runpy.run_module("experiments.bags_shoes", run_name="__main__")
     raise AssertionError("the command ended before its first step")
 
 
 def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., Any]:
-    """Training, told to note its milestones; entered once the flags are read."""
+    """What the command calls once its config is right, and which then notes milestones."""
 
     def entered(*args: Any) -> Any:
-        marks["flags read"] = since_start()
+        marks["JAX imported, flags read"] = since_start()
+        result = inner(*args)
         from discogan_jax.config import build
         from discogan_jax.train import loop
 
@@ -78,22 +79,20 @@ def _told(marks: dict[str, float], inner: Callable[..., Any]) -> Callable[..., A
 
             return once, waiting
 
-        with (
-            mock.patch.object(build, "images", _marked(marks, "pictures", build.images)),
-            mock.patch.object(loop, "_make_advance", first_step),
-        ):
-            return inner(*args)
+        build.images = _marked(marks, "pictures", build.images)
+        loop._make_advance = first_step
+        return result
 
     return entered
 
 
 def take(side: str, command: list[str], folder: Path) -> turns.Numbers:
-    """One turn in a process of its own.
+    """Performs one run in a separate process.
 
     Args:
-      side: of `SIDES`.
-      command: the flags of the training command, without directories.
-      folder: with what was cached, and a run that has a checkpoint.
+      side: one of `SIDES`.
+      command: flags of the training command, without directories.
+      folder: folder with the caches and a run that has a checkpoint.
     """
     if side == "import":
         return turns.take("benchmarks.startup", side, [])

@@ -1,4 +1,4 @@
-"""The recipes' networks in PyTorch, to be compared with; tested against the golden numbers.
+"""Defines the recipes' networks in PyTorch for the comparisons; tested against golden numbers.
 
 Written from the papers' and the book's tables (docs/recipes.md), not from this library. Images are
 NCHW here; parameters of the official networks have the names of the published code.
@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
-# It copies the input for the book's even kernels, and says so once a process.
+# PyTorch copies the input for the book's even kernels, and warns about it once per process.
 warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserWarning)
 
 MAX_WIDTH = 512
 
 
 def widths(size: int, first: int) -> list[int]:
-    """Channels of the levels that halve an image down to 4×4."""
+    """Returns the channels of the levels that halve an image down to 4×4."""
     return [min(first * 2**i, MAX_WIDTH) for i in range(size.bit_length() - 3)]
 
 
 class OfficialGenerator(nn.Module):
-    """The published generator, with the bottleneck of the "extra layers" if asked for."""
+    """The published generator, optionally with the bottleneck of the "extra layers"."""
 
     def __init__(self, size: int = 64, width: int = 64, bottleneck: int | None = None):
         super().__init__()
@@ -79,21 +79,21 @@ class OfficialDiscriminator(nn.Module):
 
 
 def _offset_norm(norm: type[nn.Module], n: int) -> nn.Module:
-    """The book's batch norm: an offset and no scale."""
+    """Returns the book's batch norm: an offset and no scale."""
     layer = norm(n, eps=1e-3)
     layer.weight.requires_grad_(False)
     return layer
 
 
 def _draw(module: nn.Module) -> None:
-    """The book's initial weights."""
+    """Draws the book's initial weights."""
     for p in module.parameters():
         if p.ndim > 1:
             nn.init.trunc_normal_(p, std=0.02, a=-0.04, b=0.04)
 
 
 class BookGenerator(nn.Module):
-    """The book's generator, mended: sub-pixel up-sampling, a sigmoid at the end."""
+    """The book's generator, defects fixed: sub-pixel up-sampling, a sigmoid at the end."""
 
     def __init__(self, size: int = 64, width: int = 32):
         super().__init__()
@@ -121,7 +121,7 @@ class BookGenerator(nn.Module):
 
 
 class BookDiscriminator(nn.Module):
-    """The book's discriminator, mended: a logit per image, and the normalized activations."""
+    """The book's discriminator, defects fixed: a logit per image and the normalized activations."""
 
     def __init__(self, size: int = 64, width: int = 32):
         super().__init__()
@@ -143,13 +143,13 @@ class BookDiscriminator(nn.Module):
         for conv, norm in zip(self.down[1:], self.down_norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), 0.2)
             activations.append(x)
-        # Height, width, channels, which costs nothing where channels stand last in memory.
+        # Height, width, channels: free of cost if the memory format is channels-last.
         x = self.hidden(x.permute(0, 2, 3, 1).flatten(1))
         return self.out(F.leaky_relu(self.hidden_norm(x), 0.2)).flatten(), activations
 
 
 def networks(recipe: str, size: int, width: int | None = None, **fields: int) -> nn.ModuleDict:
-    """Both generators (``ab``, ``ba``) and both discriminators (``a``, ``b``) of a recipe."""
+    """Builds both generators (``ab``, ``ba``) and discriminators (``a``, ``b``) of a recipe."""
     of = {
         "official": (OfficialGenerator, OfficialDiscriminator),
         "book": (BookGenerator, BookDiscriminator),
@@ -162,5 +162,5 @@ def networks(recipe: str, size: int, width: int | None = None, **fields: int) ->
 
 
 def trained(modules: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """The parameters that an optimizer moves."""
+    """Returns the parameters that an optimizer updates."""
     return [p for m in modules for p in m.parameters() if p.requires_grad]

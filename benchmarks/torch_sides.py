@@ -1,8 +1,8 @@
-"""The updates in PyTorch: as published, and without the work that no update needs.
+"""Implements the updates in PyTorch: as published, and without redundant work.
 
-`Published` has the structure of the authors' loop: every iteration runs the whole forward pass,
-translations, reconstructions and all judgements, computes both players' losses, and differentiates
-one of them with respect to everything. `Tuned` computes what the update in hand needs.
+`Published` has the structure of the authors' loop: every iteration runs the whole forward pass
+(translations, reconstructions and all discriminator passes), computes both players' losses, and
+differentiates one of them with respect to everything. `Tuned` computes only what an update needs.
 """
 
 from abc import ABC, abstractmethod
@@ -21,35 +21,35 @@ Terms = dict[str, Tensor]
 
 
 def unit(batch: Batch) -> dict[str, Tensor]:
-    """uint8 images as floats in [0, 1]; floats as they are."""
+    """Converts uint8 images to floats in [0, 1]; returns floats unchanged."""
     return {d: x.float() / 255 if x.dtype == torch.uint8 else x for d, x in batch.items()}
 
 
 def adversarial(logits: Tensor, real: bool) -> Tensor:
-    """Binary cross entropy against the label "real" or "fake"."""
+    """Computes the binary cross entropy against the label "real" or "fake"."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
 def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Squared distance of the batch means of activations, summed over the maps."""
+    """Computes the squared distance of the batch means of activations, summed over feature maps."""
     maps = zip(real, fake, strict=True)
     distances = [(r.float().mean(0) - f.float().mean(0)).square().mean() for r, f in maps]
     return torch.stack(distances).sum()
 
 
 def _only(total: str, terms: Terms) -> Terms:
-    """The terms, of which the total alone can be differentiated."""
+    """Detaches all terms except the total."""
     return {k: v if k == total else v.detach() for k, v in terms.items()}
 
 
 class Trainer(ABC):
-    """Four networks and two optimizers; its subclasses say how an update is computed.
+    """Four networks and two optimizers; subclasses define how an update is computed.
 
     Attributes:
       nets: the networks, see `torch_networks.networks`.
-      weights: of the losses.
-      updates: finished updates of either player.
-      terms: of the losses of the last update.
+      weights: weights of the losses.
+      updates: number of finished updates of both players.
+      terms: loss terms of the last update.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Trainer(ABC):
         self.terms: Terms = {}
 
     def rate(self) -> float | None:
-        """The reconstruction rate of the update to come."""
+        """Returns the reconstruction rate of the next update."""
         w = self.weights
         early = w.rate_start is not None and self.updates < w.rate_updates
         return w.rate_start if early else w.rate
 
     def generator_total(self, terms: Terms, rate: float | None) -> Tensor:
-        """The generators' loss from its terms."""
+        """Computes the generators' loss from its terms."""
         w = self.weights
         keep, match = (1.0, 1.0) if rate is None else (rate, 1 - rate)
         total = torch.zeros((), device=terms["gen_a_loss"].device)
@@ -89,17 +89,17 @@ class Trainer(ABC):
         """Updates the generators."""
 
     def cycle(self, batches: list[Batch]) -> Terms:
-        """One update of the discriminators, then two of the generators."""
+        """Performs one update of the discriminators, then two of the generators."""
         self.d_update(batches[0])
         self.g_update(batches[1])
         return self.g_update(batches[2])
 
 
 class Published(Trainer):
-    """The authors' loop: all of the forward pass in every update, then one step of two."""
+    """The authors' loop: the whole forward pass in every update, then one of the two optimizers."""
 
     def losses(self, batch: Batch) -> Terms:
-        """Both players' losses and all of their terms."""
+        """Computes both players' losses and all of their terms."""
         real, nets, w = unit(batch), self.nets, self.weights
         fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
         again = {"a": nets["ba"](fake["b"]), "b": nets["ab"](fake["a"])}
@@ -136,7 +136,7 @@ class Published(Trainer):
 
 
 class Tuned(Trainer):
-    """No reconstruction for the discriminators, no gradients that nobody uses, a fused Adam."""
+    """Without redundant work: no reconstructions for D, no unused gradients, a fused Adam."""
 
     def __init__(
         self,
@@ -147,15 +147,15 @@ class Tuned(Trainer):
         mode: str | None = None,
         bf16: bool = False,
     ):
-        """Makes the losses' functions.
+        """Builds the loss functions and optimizers.
 
         Args:
           nets: see `Trainer`.
           weights: see `Trainer`.
           adam: arguments of ``torch.optim.Adam``.
           device: ``"cpu"`` or ``"cuda"``.
-          mode: of ``torch.compile``, or None: nothing is compiled.
-          bf16: compute in bfloat16 where autocast does; parameters are float32.
+          mode: mode of ``torch.compile``; None compiles nothing.
+          bf16: whether to compute in bfloat16 under autocast; parameters stay float32.
         """
         super().__init__(nets, weights, {**adam, "fused": True}, device)
         self.device, self.bf16, self.graphs = device, bf16, mode is not None and device == "cuda"
@@ -166,7 +166,7 @@ class Tuned(Trainer):
         self._d_loss, self._g_loss = compiled(self.d_losses), compiled(self.g_losses)
 
     def d_losses(self, batch: Batch) -> Terms:
-        """The discriminators' loss and its terms."""
+        """Computes the discriminators' loss and its terms."""
         real, nets, terms = unit(batch), self.nets, {}
         with torch.no_grad():
             fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
@@ -178,7 +178,7 @@ class Tuned(Trainer):
         return _only("disc_loss", terms)
 
     def g_losses(self, batch: Batch, rate: float | None) -> Terms:
-        """The generators' loss and its terms."""
+        """Computes the generators' loss and its terms."""
         real, nets = unit(batch), self.nets
         terms: Terms = {}
         for source, target in ("ab", "ba"):

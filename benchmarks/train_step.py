@@ -1,17 +1,18 @@
-"""Training updates: this library, the same with Flax's own layers, and PyTorch.
+"""Times training updates: this library, the same with Flax's own layers, and PyTorch.
 
     python -m benchmarks.train_step --recipe official --batch 32 --size 64 --budget 360
 
-Timed are one update of the discriminators, one of the generators, and a cycle (one and two), each
-from uint8 images that lie on the device to updated parameters, without logging, reading images or
-copying anything to the host. Each side has its own state and goes on training it through all of the
-measurement; the images are noise, three batches of each domain. On a GPU both libraries multiply
-float32 as they do by default for convolutions (TF32), and cuDNN searches for the fastest algorithm.
+The cases are one update of the discriminators, one of the generators, and a cycle (one and two),
+each from uint8 images on the device to updated parameters, without logging, reading images or
+copying anything to the host. Each implementation trains its own state throughout the measurement;
+the images are noise, three batches of each domain. On a GPU both libraries multiply float32 with
+their default for convolutions (TF32), and cuDNN searches for the fastest algorithm.
 
-The sides: `jax` the library; `flax` the same with Flax's own convolutions; `torch published`
-the authors' loop, eager (see `torch_sides`); `torch tuned` no wasted work, eager; `torch compiled`
-the same through ``torch.compile``; on a GPU also bfloat16. GFLOP/s follow from the count in `flops`
-for all sides, whatever they really compute; the JSON has the compiled programs' own counts besides.
+The implementations: `jax` is the library; `flax` the same with Flax's own convolutions; `torch
+published` the authors' loop, eager (see `torch_sides`); `torch tuned` has no redundant work, eager;
+`torch compiled` is the same with ``torch.compile``; on a GPU also bfloat16. GFLOP/s are computed
+from the count in `flops` for all implementations, regardless of the operations that they actually
+perform; the JSON also contains the compiled programs' own counts.
 """
 
 import argparse
@@ -53,7 +54,7 @@ ADAM = {
 
 
 def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.float32) -> DiscoGAN:
-    """A recipe as this library has it."""
+    """Returns this library's implementation of a recipe."""
     generator, discriminator = {
         "official": (partial(models.official_generator, None), models.official_discriminator),
         "book": (models.book_generator, models.book_discriminator),
@@ -72,10 +73,10 @@ def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.f
 
 @contextmanager
 def flax_layers() -> Iterator[None]:
-    """Networks that are traced in here have Flax's convolutions, not the library's.
+    """Makes networks that are traced inside use Flax's convolutions instead of the library's.
 
-    `steps` keeps the trace of a network, and modules of other layers are equal to it: so what is
-    traced is forgotten, on the way in and on the way out.
+    `steps` caches the trace of a network, and modules with other layers compare equal to it;
+    therefore the cache is cleared on entry and on exit.
     """
 
     def conv_transpose(stride: int = 2, **fields: Any) -> nn.Module:
@@ -92,21 +93,21 @@ def flax_layers() -> Iterator[None]:
 def jax_calls(
     gan: DiscoGAN, images: dict[str, np.ndarray], only: Sequence[str] = WORKS
 ) -> tuple[Calls, dict[str, float]]:
-    """Compiles the updates.
+    """Compiles the updates of this library.
 
     Args:
-      gan: what is trained.
-      images: uint8, ``[3, B, H, W, 3]`` per domain.
-      only: the works that are asked for.
+      gan: the networks and optimizers to train.
+      images: uint8 images, ``[3, B, H, W, 3]`` per domain.
+      only: names of the requested cases.
 
     Returns:
-      Calls by work, which return what to wait for, and XLA's own count of their operations.
+      By case, the calls, whose results are to be waited for, and XLA's own count of their
+      operations.
     """
     batches = jax.tree.map(jnp.asarray, images)
     each = [jax.tree.map(lambda x, i=i: x[i], batches) for i in range(gan.updates)]
     given = {"D update": each[0], "G update": each[1], "cycle": batches}
-    # A function of its own for each call of this one: jit's cache must not hand out the programs
-    # of other layers.
+    # New functions for each call: jit's cache must not return programs compiled with other layers.
     functions = {
         "D update": lambda state, batch: steps.d_step(gan, state, batch),
         "G update": lambda state, batch: steps.g_step(gan, state, batch),
@@ -131,14 +132,14 @@ def jax_calls(
 def torch_calls(
     kind: str, recipe: str, images: dict[str, np.ndarray], device: str, **fields: Any
 ) -> Calls:
-    """Builds a PyTorch side and runs each of its updates, so that what fails fails here.
+    """Builds a PyTorch implementation and runs each update once, so that failures occur here.
 
     Args:
       kind: ``"Published"`` or ``"Tuned"``.
       recipe: ``"official"`` or ``"book"``.
-      images: as for `jax_calls`.
-      device: where.
-      **fields: of the class, and ``width`` of the networks.
+      images: uint8 images, as for `jax_calls`.
+      device: PyTorch's name of the device.
+      **fields: arguments of the class, and ``width`` of the networks.
     """
     import torch
 
@@ -168,7 +169,7 @@ def torch_calls(
 
 
 def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """PyTorch's sides: class and arguments."""
+    """Returns class and arguments of the PyTorch implementations."""
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "torch published": ("Published", {}),
         "torch tuned": ("Tuned", {}),
@@ -191,18 +192,18 @@ def works(
     sides: Sequence[str] | None = None,
     only: Sequence[str] = WORKS,
 ) -> tuple[list[Work], dict[str, str]]:
-    """Builds and compiles all sides.
+    """Builds and compiles all implementations.
 
     Args:
       recipe: ``"official"`` or ``"book"``.
       batch: images of each domain in an update.
-      size: of the images, in pixels.
-      width: channels of the first level, the recipe's if None.
-      sides: names of those that are asked for; None for all.
-      only: the works that are asked for.
+      size: image size in pixels.
+      width: channels of the first level; the recipe's if None.
+      sides: names of the requested implementations; None for all.
+      only: names of the requested cases.
 
     Returns:
-      The works, and the reasons of the sides that are not there.
+      The cases, and the reasons why implementations are missing.
     """
     rng = np.random.default_rng(0)
     shape = (3, batch, size, size, 3)
@@ -228,7 +229,7 @@ def works(
             counts[work][f"by XLA in {name}"] = count
 
     add_jax("jax")
-    with flax_layers():  # a cycle of these takes very long on a CPU, and tells nothing new
+    with flax_layers():  # a cycle of these takes very long on a CPU and adds no information
         add_jax("flax", only=[work for work in only if work != "cycle"])
     if jax.default_backend() != "cpu":
         add_jax("jax, bfloat16", jnp.bfloat16)
@@ -241,7 +242,7 @@ def works(
             continue
         try:
             calls = torch_calls(kind, recipe, images, device, width=width, **fields)
-        except Exception as error:  # a compiler that is missing or fails is no reason to stop
+        except Exception as error:  # a missing or failing compiler must not end the benchmark
             if "mode" not in fields:
                 raise
             skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -260,7 +261,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
     args = parser.parse_args()
-    keep_freed_memory(args.batch * args.size**2)  # as training does; PyTorch gets it, too
+    keep_freed_memory(args.batch * args.size**2)  # as training does; applies to PyTorch as well
     name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
     made = partial(works, args.recipe, args.batch, args.size)
     report.run(name, made, args.budget, vars(args))

@@ -1,8 +1,8 @@
-"""Measures what only a whole process shows: each turn of a side is a process of its own.
+"""Measures properties of whole processes: each run of an implementation is a separate process.
 
-A benchmark of this kind is a module that, called with ``--turn SIDE`` and its other arguments, does
-the work once and prints a JSON object of numbers as its last line. Sides take turns as in
-`harness`.
+A benchmark of this kind is a module that, called with ``--turn SIDE`` and its other arguments,
+does the work once and prints a JSON object of numbers as its last line. Implementations ("sides")
+run alternately, as in `harness`.
 """
 
 import json
@@ -19,22 +19,22 @@ from benchmarks import report
 from discogan_jax.evaluation.table import aligned
 
 Numbers = dict[str, float]
-STARTED = "BENCHMARK_TURN_STARTED"  # in the environment: when the turn's process was started
+STARTED = "BENCHMARK_TURN_STARTED"  # environment variable with the start time of the run's process
 
 
 def take(module: str, side: str, arguments: Sequence[str]) -> Numbers:
-    """Runs one turn.
+    """Runs one implementation in a process of its own.
 
     Args:
-      module: of the benchmark.
-      side: what the process is to do.
-      arguments: its other ones.
+      module: module name of the benchmark.
+      side: name of the implementation.
+      arguments: further arguments of the module.
 
     Returns:
-      What it printed last.
+      The numbers of the last line that the process printed.
 
     Raises:
-      RuntimeError: it failed; with what it wrote.
+      RuntimeError: if the process failed; the message has its error output.
     """
     done = subprocess.run(
         [sys.executable, "-m", module, "--turn", side, *arguments],
@@ -49,7 +49,7 @@ def take(module: str, side: str, arguments: Sequence[str]) -> Numbers:
 
 
 def since_start() -> float:
-    """Seconds since the process of this turn was started."""
+    """Returns the seconds since the process of this run was started."""
     return time.time() - float(os.environ[STARTED])
 
 
@@ -60,17 +60,17 @@ def measure(
     least_rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[Numbers]]:
-    """Lets the sides take turns; each round begins with another one.
+    """Runs the implementations alternately; each round starts with a different one.
 
     Args:
-      sides: names.
-      turn: runs one.
-      deadline: on the clock; no round begins that would not end by then, but for the first ones.
-      least_rounds: how many these are.
+      sides: names of the implementations.
+      turn: runs an implementation and returns its numbers.
+      deadline: time on the clock by which the last round should end.
+      least_rounds: number of rounds that run in any case.
       clock: returns seconds.
 
     Returns:
-      Numbers by side, one object a round.
+      The numbers by implementation, one object per round.
     """
     found: dict[str, list[Numbers]] = {side: [] for side in sides}
     done = 0
@@ -86,7 +86,7 @@ def measure(
 
 
 def summarize(found: Mapping[str, list[Numbers]]) -> dict[str, Any]:
-    """Per side and number the median, the extremes and the ratio to the first side."""
+    """Computes median, range and ratio to the first implementation, of each number."""
     first = next(iter(found))
     rows: dict[str, Any] = {}
     for side, turns in found.items():
@@ -128,15 +128,15 @@ def run(
     """Measures, prints a table and writes ``results/NAME-MACHINE.json``.
 
     Args:
-      name: of the benchmark.
-      sides: names; the first is the reference of the ratios.
-      turn: runs one.
+      name: the benchmark's name.
+      sides: names of the implementations; the first is the reference of the ratios.
+      turn: runs an implementation and returns its numbers.
       budget: seconds.
-      settings: of the benchmark, for the file.
-      least_rounds: so many, whatever the budget.
+      settings: the benchmark's settings, for the file.
+      least_rounds: number of rounds that run regardless of the budget.
 
     Returns:
-      What was written.
+      The content of the file.
     """
     with report.Clocked(budget, settings) as clocked:
         found = measure(sides, turn, clocked.deadline, least_rounds)

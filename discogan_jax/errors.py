@@ -1,12 +1,14 @@
-"""How things end that are nobody's bug: a mistake in the input, a divergence, a signal."""
+"""Expected failures (invalid input, divergence, interruption), their exit statuses and messages."""
 
-from collections.abc import Iterator
+import difflib
+import signal
+from collections.abc import Collection, Iterator
 
 EXIT_INPUT = 2
-"""Exit status of every command after a mistake in its input."""
+"""Exit status of every command after invalid input."""
 
 EXIT_SKIPPED = 1
-"""Exit status after some inputs of many could not be read and were passed over."""
+"""Exit status after some inputs of many could not be read and were skipped."""
 
 EXIT_DIVERGED = 1
 """Exit status after a loss that was not finite."""
@@ -14,23 +16,32 @@ EXIT_DIVERGED = 1
 EXIT_DAMAGED = 1
 """Exit status of `discogan verify` and `discogan runs` after they found damage."""
 
-EXIT_STOPPED = 130
-"""Exit status of `discogan` after Ctrl-C."""
+EXIT_BUG = 1
+"""Exit status after an error that nobody foresaw."""
 
 EXIT_CUT_OFF = 141
-"""Exit status of `discogan` after what it writes to was closed, as of a program in C."""
+"""Exit status of `discogan` after the reader of its output has closed it, as of programs in C."""
+
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that ask a process to stop."""
+
+
+MAX_CHOICES = 20
+"""The number of choices that a message about an unknown one lists."""
 
 
 class InputError(ValueError):
     """What the user gave (a file, a config field, a flag) cannot be used.
 
-    The message is one or two sentences that name the thing, say what was found and what to do.
-    Command-line entry points print it without a traceback and exit with status 2.
+    The message says in one or two sentences what failed, why, and what to do. Commands print it
+    without a traceback and exit with status 2.
     """
 
 
 class DivergedError(RuntimeError):
-    """A loss is not finite: the run has stopped, its checkpoints are good."""
+    """A loss is not finite: the run has stopped, and its checkpoints are intact."""
 
 
 class InterruptedRunError(RuntimeError):
@@ -46,7 +57,37 @@ class InterruptedRunError(RuntimeError):
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it came from, the first one first."""
+    """Yields an error and its causes, the first cause first."""
     if error is not None:
         yield from causes(error.__cause__ or error.__context__)
         yield error
+
+
+def printable(text: str) -> str:
+    """Escapes whatever a terminal would obey instead of showing it, but line breaks and tabs.
+
+    Names of files and domains come from outside: they may hold control characters.
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def choose(value: str, choices: Collection[str], what: str) -> str:
+    """Returns a word if it is one of the choices.
+
+    Args:
+      value: the word.
+      choices: the words that are allowed.
+      what: the kind of thing that the word names, for the message.
+
+    Raises:
+      InputError: the word is not allowed; the message suggests the nearest choice and lists them.
+    """
+    if value in choices:
+        return value
+    found = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+    hint = f"did you mean {found[0]!r}? There" if found else "there"
+    shown = sorted(difflib.get_close_matches(value, choices, n=MAX_CHOICES, cutoff=0.0))
+    more = f" and {len(choices) - len(shown):,} more" if len(shown) < len(choices) else ""
+    raise InputError(f"there is no {what} {value!r}; {hint} are {', '.join(shown)}{more}.")

@@ -1,4 +1,4 @@
-"""Files that are at all times either the old one or the new one, never a part."""
+"""Atomic writes, JSON, locks, and full disks."""
 
 import contextlib
 import errno
@@ -8,23 +8,28 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from absl import logging
+from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError, causes
 
+_MIB = 1 << 20
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+
+
+# Atomic writes: readers see the old file or the new one, never a partial one.
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lets a file appear complete or not at all.
+    """Replaces a file, or creates it, once it is complete.
 
     Args:
-      path: the file; one that is there is replaced.
+      path: the file.
 
     Yields:
       A hidden name beside it to write to; renamed once the body has ended without an error.
@@ -38,27 +43,61 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Lets a folder appear complete or not at all.
+def replacing_folder(path: Path, keep: Callable[[], bool] | None = None) -> Iterator[Path]:
+    """Replaces a folder, or creates it, once it is complete.
 
     Args:
-      path: the folder; one that is there is replaced.
+      path: the folder.
+      keep: asked at the end whether to leave the folder that is there as it is.
 
     Yields:
-      A hidden name beside it, to make; renamed once the body has ended without an error.
+      A hidden name beside it, to create; renamed once the body has ended without an error.
     """
     temporary = _temporary(path)
     try:
         yield temporary
-        if path.exists():
-            remove_folder(path)
-        temporary.rename(path)
+        if keep is None or not keep():
+            if path.exists():
+                remove_folder(path)
+            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Removes a folder; others see all of it, or nothing."""
+    shutil.rmtree(path.rename(_temporary(path)))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files and folders that killed processes have left in a folder.
+
+    Args:
+      folder: the folder, which need not exist; no other process may be writing there.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+# JSON
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """Reads a JSON file that holds an object.
 
     Raises:
       OSError: the file cannot be read.
@@ -73,12 +112,23 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def find_json(path: Path) -> dict[str, Any] | None:
+    """Reads a JSON file; returns None if it does not exist or, with a warning, is damaged."""
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logging.warning("%s cannot be read (%s): ignored", path, error)
+        return None
+
+
 def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines, which may not exist.
+    """Reads the whole lines of a file of JSON lines; none if the file does not exist.
 
     Args:
       path: the file.
-      tail: read so many bytes from the end of the file; all if None.
+      tail: number of bytes to read, from the end of the file; all if None.
     """
     try:
         with path.open("rb") as file:
@@ -98,50 +148,17 @@ def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
     return lines
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file that is at all times either the old one or the new one."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def remove_folder(path: Path) -> None:
-    """Lets a folder disappear as a whole or not at all."""
-    shutil.rmtree(path.rename(_temporary(path)))
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Removes what processes that were killed have left of the above, in a folder or none.
-
-    Nobody else may be writing there.
-    """
-    for path in folder.glob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-
-
-try:
-    import fcntl
-except ImportError:  # Windows: processes then do the same work side by side
-    fcntl = None  # type: ignore[assignment]
-
-_MIB = 1 << 20
+# Paths and locks
 
 
 def expanded(path: str | Path) -> Path:
-    """A path with the home folder filled in.
+    """Fills the home folder in.
 
     Raises:
-      InputError: there is no such user, or the text can be no path.
+      InputError: there is no such user, or the text cannot be a path.
     """
     if "\0" in str(path):
-        raise InputError(f"{str(path)!r} can be no path: it holds a zero character.")
+        raise InputError(f"{str(path)!r} cannot be a path: it contains a zero character.")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -149,7 +166,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """Tells a large gzip archive from another without reading all of it.
+    """Hashes the size, the first and the last MiB of a file, to tell large gzip archives apart.
 
     The end of a gzip file holds the CRC-32 and the length of its whole content.
 
@@ -157,10 +174,10 @@ def fingerprint(path: Path) -> str:
       path: the file.
 
     Returns:
-      16 hexadecimal digits of a hash over size, first and last MiB.
+      16 hexadecimal digits.
 
     Raises:
-      InputError: if the file cannot be read.
+      InputError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -175,72 +192,69 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def require_room(folder: Path, needed: int, name: str) -> None:
-    """Refuses to start what cannot end.
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Keeps other processes from working on `path` while the body runs; waits for its turn.
+
+    The lock is on the hidden file `.NAME.lock` beside it, and ends with its process. The file is
+    kept: deleting it would let two processes hold the lock.
 
     Args:
-      folder: a folder on the disk in question; it exists.
-      needed: bytes that must be free there.
-      name: what needs them, for the message.
+      path: the file or folder to work on; need not exist, its folder is created.
+
+    Yields:
+      Whether other processes are kept out: not every file system has locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("ab") as file:
+        try:
+            if not lock_descriptor(file.fileno(), blocking=False):
+                logging.warning("waiting for another process that works on %s", path)
+                lock_descriptor(file.fileno())
+            alone = True
+        except OSError as error:
+            logging.warning("%s: no locks on this file system (%s)", path, error)
+            alone = False
+        yield alone
+
+
+# Full disks
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def require_room(folder: Path, needed: int, name: str) -> None:
+    """Refuses work for which the disk has no room.
+
+    Args:
+      folder: a folder on the disk; it exists.
+      needed: bytes that must be free.
+      name: the work, for the message.
 
     Raises:
-      InputError: names the bytes needed and the bytes free.
+      InputError: there is less room; the message has the bytes needed and the bytes free.
     """
     if shutil.disk_usage(folder).free < needed:
         raise no_room(folder, f"{needed} bytes free", name)
 
 
 def no_room(folder: Path, wanted: str, name: str) -> InputError:
-    """The error for a disk that is, or would be, full."""
+    """Creates the error for a disk that is, or would be, full."""
     free = shutil.disk_usage(folder).free
     return InputError(
         f"{name} needs {wanted} in {folder}, which has {free}; make room or use another folder."
     )
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Keeps other processes out of the work on `path` while the body runs; waits its turn.
-
-    The lock is on the hidden file `.NAME.lock` beside it. It dies with its process; the empty
-    file stays, as removing it would let two in.
+def disk_full(error: BaseException) -> str | None:
+    """Returns the system's words for a disk that takes no more, if that caused an error.
 
     Args:
-      path: what is worked on; need not exist, its folder is made.
-
-    Yields:
-      Whether this process really is alone: not every file system and platform has locks.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("ab") as file:
-        yield _acquire(file.fileno(), path)
-
-
-def _acquire(descriptor: int, path: Path) -> bool:
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logging.warning("waiting for another process that works on %s", path)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        logging.warning("%s: no locks on this file system (%s)", path, error)
-        return False
-    return True
-
-
-_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
-def refusal(error: BaseException) -> str | None:
-    """What the disk said, if an error or what it came from is of a disk that takes no more.
-
-    Libraries in other languages tell it in their text alone.
+      error: the error. Libraries in other languages report the cause in its text alone.
     """
     for cause in causes(error):
-        for number in _NUMBERS:
-            said = os.strerror(number)
-            if (isinstance(cause, OSError) and cause.errno == number) or said in str(cause):
-                return said
+        for number in _DISK_FULL:
+            text = os.strerror(number)
+            if (isinstance(cause, OSError) and cause.errno == number) or text in str(cause):
+                return text
     return None

@@ -1,21 +1,48 @@
-"""TensorFlow for decoding, feeding and writing events, kept off the accelerators."""
+"""The machine: cores, memory that is kept, versions, compiled programs, TensorFlow on the CPU."""
 
 import contextlib
 import ctypes
+import importlib.metadata
 import os
+import platform
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
+
+# Those whose version may change what a run computes, reads or writes.
+_PACKAGES = """
+discogan_jax jax jaxlib flax optax orbax-checkpoint numpy pillow clu tensorflow tensorflow-cpu
+tensorflow-datasets onnx onnxruntime
+"""
+
+
+def versions() -> dict[str, Any]:
+    """Returns the versions of packages and Python, the machine and its devices."""
+    import jax  # `files` and commands without networks start without it
+
+    found: dict[str, str] = {}
+    for package in _PACKAGES.split():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    devices = jax.devices()
+    return {
+        "packages": found,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "cpus": os.cpu_count(),
+        "devices": f"{len(devices)} × {devices[0].device_kind}",
+    }
 
 
 def tensorflow() -> Any:
-    """Imports TensorFlow so that it never takes an accelerator's memory from JAX.
+    """Imports TensorFlow and keeps it from taking an accelerator's memory from JAX.
 
     Returns:
       The module.
     """
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # in use already: whatever it took is taken
+    with contextlib.suppress(RuntimeError):  # already initialized: its memory is taken
         tf.config.set_visible_devices([], "GPU")
     return tf
 
@@ -23,26 +50,25 @@ def tensorflow() -> Any:
 # Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 
-# What the updates of either recipe were seen to keep, at most, per pixel of a batch.
+# The most that an update of any recipe was measured to keep, per pixel of a batch.
 _BYTES_PER_PIXEL = 16_000
 
 
 def keep_freed_memory(pixels: int) -> bool:
-    """Lets the process keep memory that it frees, if JAX is to compute on the CPU.
+    """Lets the process keep the memory that it frees, if JAX will compute on the CPU.
 
-    XLA on CPU asks for the memory of an update's intermediate results, hundreds of megabytes, anew
-    each time. glibc gets pieces of that size from the kernel, which fills every page with zeros
-    first, and returns them afterwards. Kept, they save a fifth of the time and take twice the
-    memory (docs/performance.md). Must come before JAX is first used, since each of its threads
-    would have memory of its own.
+    XLA on CPU allocates the intermediate results of each update anew, hundreds of megabytes. glibc
+    maps pieces of that size from the kernel, which fills every page with zeros first, and unmaps
+    them afterwards. Keeping them saves a fifth of the time and takes twice the memory
+    (docs/performance.md). Must be called before JAX is first used, since each of its threads would
+    get an arena of its own.
 
     Args:
-      pixels: of the images of one domain in a batch; says how much memory that will be.
+      pixels: number of pixels of one domain in a batch, from which the memory is estimated.
 
     Returns:
-      Whether it was done: not where that would be more than half of the machine's memory, not where
-      an accelerator's plugin is installed that ``JAX_PLATFORMS`` does not rule out, and not without
-      glibc.
+      Whether memory is kept: not if that would take more than half of the machine's memory, nor
+      with the plugin of an accelerator that ``JAX_PLATFORMS`` does not rule out, nor without glibc.
     """
     platforms = os.environ.get("JAX_PLATFORMS")
     on_cpu = platforms == "cpu" if platforms else not entry_points(group="jax_plugins")
@@ -58,12 +84,21 @@ def keep_freed_memory(pixels: int) -> bool:
 def _physical_memory() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # no POSIX
+    except (AttributeError, ValueError):  # not POSIX
         return 0
 
 
+def use_compile_cache() -> None:
+    """Lets JAX keep compiled programs on the disk; `JAX_COMPILATION_CACHE_DIR` moves them."""
+    import jax
+
+    cache = Path.home() / ".cache" / "discogan_jax" / "xla"
+    place = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache))
+    jax.config.update("jax_compilation_cache_dir", place)
+
+
 def usable_cores() -> int:
-    """Those that this process may run on, where the system tells; else all."""
+    """Returns the number of cores that this process may use; all where the system has no limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -18,13 +18,16 @@ Read in it:
 """
 
 import itertools
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_collections import ConfigDict
+from discogan_jax.commands import frame, train
 
-from discogan_jax.train import launch
-from discogan_jax.train.variants import Variant
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from discogan_jax.train.variants import Variant
 
 SEEDS = (0, 1, 2)
 STEPS = 300
@@ -53,8 +56,10 @@ MEASURES = [
 ] + ["bags_to_shoes_to_bags/psnr"]
 
 
-def variants() -> list[Variant]:
+def variants() -> "list[Variant]":
     """The variants, named after what they have."""
+    from discogan_jax.train.variants import Variant  # late: imports JAX
+
     found = []
     for objective, feature, curriculum, identity in itertools.product(
         ("discogan", "recongan", "gan"), (True, False), (False, True), (True, False)
@@ -77,12 +82,17 @@ def variants() -> list[Variant]:
     return found
 
 
-def shorten(config: ConfigDict) -> None:
-    """Makes the runs comparable in minutes; pictures and checkpoints are of no use here."""
+def study() -> train.Study:
+    """The study: all variants with all seeds."""
+    return train.Study("ablation", variants(), SEEDS, MEASURES)
+
+
+def shorten(config: "ConfigDict") -> None:
+    """Makes the runs short, without sample pictures and checkpoints on the way."""
     config.train.steps = STEPS
     config.train.sample_every = 0
     config.train.checkpoint_every = STEPS
 
 
 if __name__ == "__main__":
-    launch.run("sample.py", shorten, launch.Study("ablation", variants(), SEEDS, MEASURES))
+    sys.exit(frame.main(train.experiment(__doc__, "sample", adapt=shorten, study=study)))

@@ -7,7 +7,9 @@ and 2 GB). The run directory is `runs/default`; `samples/` there shows held-out 
 back, from step 0 on. The same command resumes.
 """
 
-from discogan_jax.train import launch
+import sys
+
+from discogan_jax.commands import frame, train
 
 if __name__ == "__main__":
-    launch.run("default.py")
+    sys.exit(frame.main(train.experiment(__doc__, "default")))

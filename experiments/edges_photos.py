@@ -9,7 +9,9 @@ Another archive: `--config.data.source_a=archive:edges2shoes/edges/first
 --config.data.source_b=archive:edges2shoes/photo/second`.
 """
 
-from discogan_jax.train import launch
+import sys
+
+from discogan_jax.commands import frame, train
 
 if __name__ == "__main__":
-    launch.run("edges_photos.py")
+    sys.exit(frame.main(train.experiment(__doc__, "edges_photos")))

@@ -1,4 +1,4 @@
-"""What every test relies on: strict shapes, strict dtypes, one quiet CPU."""
+"""Sets up all tests: strict shapes, strict dtypes, one CPU, few log messages."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Tests compile much and compute little: without LLVM's optimizations they take a fifth of the time.
-# What they start inherits it, so that programs are the same whichever process compiled them.
+# Child processes inherit this, so that programs are the same whichever process compiled them.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
@@ -16,8 +16,8 @@ from flax.linen import normalization
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# Shapes and types of arguments and results are checked in the rooms of arrays, all but `state`: JAX
-# fills its classes with shapes, shardings and other stand-ins for arrays.
+# Shapes and types of arguments and results are checked in the array modules, except `state`: JAX
+# fills its classes with shapes, shardings and other placeholders for arrays.
 _ROOMS = [
     "layers",
     "models",
@@ -33,7 +33,7 @@ _ROOMS = [
 ]
 _hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")
 
-# No array is widened, in type or in rank, but where the code says so.
+# No implicit promotion of dtypes or ranks.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -46,43 +46,43 @@ def _widening(function):
     return allowed
 
 
-# Others' code: Adam raises its decays to the power of an integer, a schedule divides one, and batch
-# norm in bfloat16 widens to the statistics' float32.
+# Third-party code: Adam raises its decays to an integer power, a schedule divides one, and batch
+# norm in bfloat16 promotes to the float32 of its statistics.
 _schedule = optax.cosine_decay_schedule
 optax.cosine_decay_schedule = lambda *args: _widening(_schedule(*args))
 optax.tree.bias_correction = _widening(optax.tree.bias_correction)
 for _name in ("_compute_stats", "_normalize"):
     setattr(normalization, _name, _widening(getattr(normalization, _name)))
 
-# The same examples every time and none kept on the disk: what fails fails everywhere.
+# The same examples in every run and none stored on disk, so that failures are reproducible.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.load_profile("suite")
 
 
 @pytest.fixture
 def no_nan():
-    """An error wherever a compiled function returns a NaN."""
+    """Raises an error wherever a compiled function returns a NaN."""
     with jax.debug_nans(True):
         yield
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Images of two domains, as arrays."""
-    import runs_here  # it imports what the hook above must see first
+    """Writes images of two domains as arrays."""
+    import runs_here  # imports modules that the hook above must see first
 
     return runs_here.write_arrays(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """For compiled programs, so that a module's processes compile nothing twice."""
+    """Creates a cache of compiled programs, so that a module's processes compile nothing twice."""
     return tmp_path_factory.mktemp("xla")
 
 
 @pytest.fixture(autouse=True)
 def _as_loud_as_before():
-    """Commands quieten others' logs for the rest of their process, which is a test's no longer."""
+    """Restores the log level, which commands raise for the rest of their process."""
     logger = logging.getLogger("absl")
     level = logger.level
     yield

@@ -24,13 +24,13 @@ from discogan_jax.runs import layout, lock, manifest
 from discogan_jax.train import writers
 
 QUIET = {"train__print_every": 0, "train__sample_every": 0, "train__keep_every": 0}
-# Long enough for a dozen faults, of which each lets some checkpoints pass.
+# Long enough for a dozen faults, with some checkpoints in between.
 EVERY = 8
 LONG = QUIET | {"train__steps": 240, "train__log_every": 2, "train__checkpoint_every": EVERY}
 LONG |= {"train__keep": 3}
 SHORT = QUIET | {"train__steps": 8, "train__log_every": 1, "train__checkpoint_every": 2}
 
-# Python's audit events tell what a process is about to do, whichever library does it.
+# Python's audit events announce what a process is about to do, whichever library does it.
 _AT = """
 import os, signal, sys, time
 seen = []
@@ -45,12 +45,12 @@ KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
 def at(event, part, action=KILL, count=1):
-    """Python that does something when the process is about to do something else."""
+    """Returns Python code that runs an action when an audit event occurs."""
     return _AT.format(event=event, part=part, action=action, count=count)
 
 
 def whole(workdir):
-    """The steps of sealed checkpoints; all of them have to be what was saved."""
+    """Returns the steps of the sealed checkpoints, all of which must be intact."""
     folder = workdir / layout.CHECKPOINTS
     sealed = [s for s in manifest.steps(folder) if manifest.is_sealed(folder / str(s))]
     assert [c for s in sealed for c in manifest.verify(folder / str(s))] == []
@@ -63,7 +63,7 @@ def temporary(workdir):
 
 @dataclass
 class Trial:
-    """A run directory, and the command that trains in it."""
+    """A run directory and the command that trains in it."""
 
     data: Path
     cache: Path
@@ -76,7 +76,7 @@ class Trial:
         return runs_here.start(arguments, self.cache, program=runs_here.bare(first))
 
     def let_train(self, process):
-        """Returns at a random moment, some steps further."""
+        """Waits until a random moment, some steps later."""
         numbers = self.workdir / "metrics.jsonl"
         done = runs_here.lines(numbers)[-1:] if numbers.exists() else []
         further = (done[0]["step"] if done else 0) + int(self.rng.integers(2, 20))
@@ -84,7 +84,7 @@ class Trial:
         time.sleep(self.rng.uniform(0, 0.1))
 
     def end(self, process, code):
-        """Waits for the end: standard error, which has no traceback."""
+        """Waits for the end and returns standard error, which must have no traceback."""
         _, err = process.communicate(timeout=300)
         assert process.returncode == code, err
         assert "Traceback" not in err
@@ -93,12 +93,12 @@ class Trial:
         return err
 
     def newest(self):
-        """The step that the run has to go on from."""
+        """Returns the step from which the run must resume."""
         steps_there = manifest.steps(self.workdir / layout.CHECKPOINTS)
         return max(whole(self.workdir), default=max(steps_there, default=0))
 
     def hit(self, fault):
-        """Injects a fault; nothing that was saved before may be lost by it."""
+        """Injects a fault; it must not lose anything that was saved before."""
         before, kept = self.newest(), len(whole(self.workdir))
         self.resumed_at = 0
         fault(self)
@@ -109,7 +109,7 @@ class Trial:
         assert [x["step"] for x in written] == sorted({x["step"] for x in written})
 
     def finish(self, undisturbed):
-        """Lets the run end; it has to be the one that nothing happened to."""
+        """Lets the run finish; it must equal the uninterrupted run."""
         before = self.newest()
         self.end(self.start(), 0)
         assert self.resumed_at == before or before == LONG["train__steps"]
@@ -118,7 +118,7 @@ class Trial:
 
 
 def assert_same_run(workdir, undisturbed, made):
-    """Parameters bit for bit, every step written once, every number that is no time."""
+    """Asserts equal parameters, bit for bit, and the same metrics of each step, except times."""
     runs_here.assert_same(*(runs_here.saved(w, made) for w in (workdir, undisturbed)))
     timed = {"steps_per_second", "data_wait_fraction"}
     written, expected = (
@@ -141,7 +141,7 @@ def sigkill(trial):
 
 
 def sigkill_anywhere(trial):
-    """In start-up, too."""
+    """Kills the process at any moment, including start-up."""
     process = trial.start()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(trial.rng.uniform(0, 12))
@@ -160,18 +160,18 @@ def sigterm(trial):
 
 def sigterm_in_start_up(trial):
     process = trial.start()
-    process.stdout.readline()  # the config: what follows takes seconds
+    process.stdout.readline()  # the config: the next phase takes seconds
     time.sleep(trial.rng.uniform(0, 0.5))
     process.terminate()
     err = trial.end(process, 128 + signal.SIGTERM)
     told = err.strip().splitlines()[-1]
-    assert re.match(r"Stopped at once: .*\.$|SIGTERM: saved step ", told), err
+    assert re.match(r"Stopped( at once: .*)?\.$|SIGTERM: saved step ", told), err
 
 
 _IN_A_CALLBACK = """
 import gc, os, signal
 def callback(*_):
-    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.launch":
+    if signal.getsignal(signal.SIGTERM).__module__ == "discogan_jax.commands.frame":
         gc.callbacks.remove(callback)
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(9):
@@ -181,16 +181,16 @@ gc.callbacks.append(callback)
 
 
 def sigterm_in_a_callback(trial):
-    """What is raised in a callback of the garbage collector is raised nowhere."""
+    """Sends SIGTERM during a garbage collector callback, where Python discards exceptions."""
     err = trial.end(trial.start(_IN_A_CALLBACK), 128 + signal.SIGTERM)
     assert "Exception ignored" not in err
 
 
 def sigterm_in_an_import(trial):
-    """numpy tells of an interrupted import by an error of its own."""
+    """Sends SIGTERM during an import; NumPy reports that with a different exception."""
     terminate = "os.kill(os.getpid(), signal.SIGTERM)"
     err = trial.end(trial.start(at("import", "numpy._core.umath", terminate)), 128 + signal.SIGTERM)
-    assert err == "Stopped at once: before training began.\n"
+    assert err == "Stopped.\n"
 
 
 def ctrl_c_twice(trial):
@@ -224,7 +224,7 @@ def killed_at(*where, count=1):
 
 
 def file_limit(trial):
-    """Any write beyond a size fails: that of the numbers, or of a checkpoint."""
+    """Makes writes beyond a file size fail: those of the metrics, or of a checkpoint."""
     size = int(trial.rng.integers(12_000, 40_000))
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     before = whole(trial.workdir)
@@ -250,12 +250,12 @@ PROCESS = {
 
 
 def mounted(*command):
-    """Whether this process may mount what it asks for."""
+    """Returns whether this process is allowed to mount the file system."""
     return not subprocess.run(command, check=False, capture_output=True).returncode
 
 
 def full_disk(trial, undisturbed):
-    """A small file system of its own; true if there may be one."""
+    """Fills a small separate file system; returns whether it could be mounted."""
     trial.workdir.mkdir()
     target = str(trial.workdir)
     mount = ["mount", "-t", "tmpfs", "tmpfs", target, "-o"]

@@ -1,8 +1,8 @@
-"""Hostile files by the thousand: archives and pictures, damaged at random, the same ones each time.
+"""Fuzzes the readers with archives and pictures that are damaged at random, but reproducibly.
 
-The suite tries a few (tests/test_hostile.py), `soak` tries many. Each must end in what it was read
-for or in an `InputError`; nothing may be written outside the target folder, no program started and
-nothing unpickled.
+The suite tries a few (tests/test_hostile.py), `soak` tries many. Reading must succeed or raise an
+`InputError`; nothing may be written outside the target folder, no program started and nothing
+unpickled.
 """
 
 import contextlib
@@ -23,12 +23,13 @@ import numpy as np
 from PIL import Image
 
 from discogan_jax import images
-from discogan_jax.data import decode
 from discogan_jax.data.pix2pix import archives
+from discogan_jax.data.pix2pix.source import ArchiveSide
+from discogan_jax.data.source import Places
 from discogan_jax.errors import InputError
 
 SEED = 20171
-ARCHIVE = archives.Archive("edges2shoes", "edges", "photo", width=32, height=16)
+ARCHIVE = archives.PublishedArchive("edges2shoes", "edges", "photo", width=32, height=16)
 MAX_GROWTH = 24 * images.MAX_PIXELS  # bytes by which the files may make the process grow
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -53,15 +54,15 @@ def _hook(event, arguments):
                 found.append(f"{event} {path}")
 
 
-sys.addaudithook(_hook)  # for good: there is no taking it away
+sys.addaudithook(_hook)  # permanent: audit hooks cannot be removed
 
 
 @contextlib.contextmanager
 def watched(folder):
-    """Lists what Python code does outside of a folder: files written or moved, programs, pickles.
+    """Records what Python code does outside a folder: files written or moved, programs, pickles.
 
     Yields:
-      The list, which grows while the body runs.
+      The list of events, which grows while the body runs.
     """
     found = []
     _watched.append((Path(folder).resolve(), found))
@@ -72,7 +73,7 @@ def watched(folder):
 
 
 def picture(kind="JPEG", mode="RGB", size=(32, 16), seed=0, **options):
-    """A picture file of noise, so that every byte of it matters."""
+    """Encodes a picture of noise, so that every byte of the file matters."""
     noise = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 4), np.uint8)
     if mode in ("I;16", "I", "F"):
         made = Image.fromarray(noise[..., 0].astype({"I;16": "<u2", "I": "<i4", "F": "<f4"}[mode]))
@@ -86,7 +87,7 @@ def picture(kind="JPEG", mode="RGB", size=(32, 16), seed=0, **options):
 
 
 def tar(members, form=tarfile.GNU_FORMAT):
-    """An uncompressed tar of pairs of a name, or a `TarInfo`, and the bytes that it holds."""
+    """Builds an uncompressed tar from pairs of a name or `TarInfo` and the member's bytes."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form, errors="surrogateescape") as file:
         for name, data in members:
@@ -97,7 +98,7 @@ def tar(members, form=tarfile.GNU_FORMAT):
 
 
 def sound_tars():
-    """Archives as they should be, in every dialect, with what may stand beside the pictures."""
+    """Builds valid archives in every tar format, with other files among the pictures."""
     pairs = [
         (f"edges2shoes/{split}/{i}_AB.jpg", picture(seed=i, quality=60))
         for split, count in (("train", 3), ("val", 2))
@@ -119,7 +120,7 @@ def sound_tars():
 
 
 def sound_pictures():
-    """Pictures of all formats and modes that are read, by a name of each."""
+    """Encodes pictures of all supported formats and modes, by file name."""
     frames = {"save_all": True, "append_images": [Image.new("RGB", (32, 16), "red")]}
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -141,10 +142,10 @@ def sound_pictures():
 
 
 def damaged(data, draw):
-    """A copy with some bytes flipped, overwritten, cut off, left out or repeated."""
+    """Returns a copy with some bytes flipped, overwritten, cut off, left out or repeated."""
     data = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 4, 16))):
-        at = int(len(data) * draw.random() ** 2)  # headers stand at the beginning
+        at = int(len(data) * draw.random() ** 2)  # headers are at the beginning
         length = draw.choice((1, 2, 4, 8, 64, 512))
         kind = draw.randrange(7)
         if kind == 0 and at < len(data):
@@ -167,7 +168,7 @@ def damaged(data, draw):
 
 
 def with_checksums(data):
-    """A tar whose headers are believed: damage beyond the checksum shows only then."""
+    """Corrects the checksums of a tar's headers, so that damage gets past the check."""
     data = bytearray(data)
     for at in range(0, len(data) - 511, 512):
         if data[at + 257 : at + 262] == b"ustar":
@@ -178,7 +179,7 @@ def with_checksums(data):
 
 
 def with_crcs(data):
-    """A PNG whose chunks are believed."""
+    """Corrects the CRCs of a PNG's chunks."""
     data, at = bytearray(data), 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4])
@@ -190,7 +191,7 @@ def with_crcs(data):
 
 
 def damaged_archives(count):
-    """So many tar.gz files; the first of them are the same for every count."""
+    """Yields damaged tar.gz files; a larger count only appends to them."""
     draw, sound = random.Random(SEED), sound_tars()
     for i in range(count):
         data = sound[i % len(sound)]
@@ -202,7 +203,7 @@ def damaged_archives(count):
 
 
 def damaged_pictures(count):
-    """So many pictures with what they were; the first of them are the same for every count."""
+    """Yields file names and damaged pictures; a larger count only appends to them."""
     draw, sound = random.Random(SEED), [*sound_pictures().items()]
     for i in range(count):
         name, data = sound[i % len(sound)]
@@ -214,15 +215,15 @@ def try_archive(data, folder):
     """Decodes an archive in a folder.
 
     Returns:
-      What went wrong, or "": it was decoded or refused.
+      What went wrong, or an empty string if the archive was decoded or refused.
     """
     path, target = Path(folder, "edges2shoes.tar.gz"), Path(folder, "target")
     path.write_bytes(data)
     target.mkdir(exist_ok=True)
-    options = {"image_size": 16, "right": True, "thicken": False, "half": None}
+    photos = ArchiveSide("edges2shoes/photo", ARCHIVE, "photo")
     with watched(target) as outside:
         try:
-            decode.write_archive(target, path, ARCHIVE, **options)
+            photos.write(target, 16, Places(target, path))
         except InputError as error:
             if str(path) not in str(error):
                 outside.append(f"the message does not name the file: {error}")
@@ -232,7 +233,7 @@ def try_archive(data, folder):
 
 
 def try_picture(data):
-    """Reads a picture; returns what went wrong, or ""."""
+    """Reads a picture; returns what went wrong, or an empty string."""
     with watched(os.devnull) as outside:
         try:
             found = images.read(data)
@@ -248,7 +249,7 @@ def try_picture(data):
 
 @contextlib.contextmanager
 def _silence():
-    """What decoders and logs say of damaged files, libtiff past Python's streams, is dropped."""
+    """Discards messages about damaged files, including those that libtiff writes directly."""
     sys.stderr.flush()
     whole, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -264,10 +265,10 @@ def _silence():
 
 
 def soak(count):
-    """Tries many damaged files, `count` of them, half archives and half pictures.
+    """Tries `count` damaged files, half archives and half pictures.
 
     Returns:
-      Rows of what was tried, how often, and how often it went wrong; details go to stderr.
+      Rows of what was tried, the number of tries and the number of failures; details go to stderr.
     """
     tried, faults = Counter(), []
     before = _peak()

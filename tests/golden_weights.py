@@ -1,4 +1,4 @@
-"""Weights and inputs of the golden numbers, drawn as `tests/golden/README.md` says."""
+"""Draws the weights and inputs of the golden numbers as described in `tests/golden/README.md`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ def nchw_to_nhwc(x):
 
 
 def summary(x):
-    """Eight numbers of a tensor: sum, L2 norm, first six elements (fewer if it has fewer)."""
+    """Summarizes a tensor: sum, L2 norm, first six elements (fewer if it has fewer)."""
     x = np.asarray(x, np.float64).ravel()
     return np.concatenate([[x.sum(), np.sqrt((x**2).sum())], x[:6]])
 
@@ -50,7 +50,7 @@ def official_tensors(seed, shapes):
 
 
 def official_generator_shapes(extra):
-    """Names and shapes in PyTorch's `named_parameters()` order; the indices count activations."""
+    """Returns shapes by name in PyTorch's `named_parameters()` order; indices count activations."""
     shapes, place = {}, 0
 
     def layer(kernel, norm):
@@ -112,7 +112,7 @@ _BOOK_LAYERS |= {"conv_out": "out", "fc1": "hidden", "fc2": "out"}
 
 
 def book_path(name):
-    """Where a tensor of the book stands among the parameters: (layer, parameter)."""
+    """Returns the (layer, parameter) of a tensor of the book."""
     layer, kind = name.split("/")
     ours = _BOOK_LAYERS[layer]
     return (f"{ours}_norm", "bias") if kind == "beta" else (ours, kind)
@@ -129,10 +129,10 @@ def book_variables(tensors):
 
 
 def in_float64(gan, state, batch):
-    """The same, computing in float64 (under ``jax.enable_x64``), with a state that is not shared.
+    """Returns the same system in float64 (under ``jax.enable_x64``), with a separate state.
 
-    Gradients are compared so: in float32 some activation near zero falls on the other side of it on
-    one CPU or another, and that one changes a gradient by 2e-3 of its norm.
+    Gradients are compared in float64, because in float32 an activation near zero may have either
+    sign, depending on the CPU, and a single one changes a gradient by 2e-3 of its norm.
     """
     networks = {
         name: getattr(gan, name).clone(dtype=jnp.float64) for name in ("generator", "discriminator")
@@ -147,9 +147,9 @@ def in_float64(gan, state, batch):
 def check_gradient(actual, expected, name, tolerance):
     """Compares a gradient with its golden summary.
 
-    The norm is compared relatively; single elements and the sum, which cancel, relative to what an
-    element (or a sum of that many) of this norm typically is. How far rounding takes the sum
-    depends on the CPU: 20 tolerances were seen.
+    The norm is compared relative to itself; single elements and the sum, which cancel, relative to
+    the typical size of an element (or of a sum of that many) for this norm. The effect of rounding
+    on the sum depends on the CPU: up to 20 tolerances were observed.
     """
     summed = summary(actual)
     assert summed.shape == expected.shape, name

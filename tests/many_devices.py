@@ -1,9 +1,9 @@
-"""Every way to use eight devices against one device: run in a process of its own.
+"""Compares every way to use eight devices with one device; run in a separate process.
 
 `test_devices` runs a few cases; ``python tests/many_devices.py --all`` runs every way with every
-recipe, objective and optimizer and prints a table. Everything is
-in float64, where rounding cannot be mistaken for an error. With SGD the parameters after a step
-show the gradients, which Adam would show divided by their size.
+recipe, objective and optimizer and prints a table. Everything is computed in float64, where
+rounding cannot be mistaken for an error. With SGD the parameters after a step reveal the
+gradients; Adam would divide these by their size.
 """
 
 import itertools
@@ -46,7 +46,7 @@ WAYS = (
     "device feed",
     "train_steps",
 )
-# Every way but one, which is the same on all devices, and each of recipe and optimizer.
+# All ways except `jit` and `train_steps`, and each recipe and optimizer.
 FEW = (
     ("official", "discogan", "sgd", ("device feed", *WAYS[3:5])),
     ("book", "recongan", "adam", ("split state", "pmap")),
@@ -78,7 +78,7 @@ def images():
 
 
 def spread(gan, state, batches, way):
-    """One step on all devices, in one of the ways: what `steps.train_step` returns."""
+    """Performs one step on all devices in one of the ways; returns what `train_step` does."""
     mesh = sharding.data_mesh()
     split, everywhere = sharding.split_batches(mesh), sharding.replicated(mesh)
     if way in ("pmap", "shard_map, check_vma=True", "shard_map, check_vma=False"):
@@ -112,7 +112,7 @@ def spread(gan, state, batches, way):
 
 
 def differences(recipe, objective, tx, ways):
-    """The largest difference from one device, per way and part of the result."""
+    """Computes the largest difference from one device, per way and part of the result."""
     one, mapped = (system(recipe, objective, tx, axis) for axis in (None, AXIS))
     fresh = doubled(tiny.state(tiny.gan(recipe, TX[tx], objective=objective, ema_decay=0.9)))
     order = Order((24, 29), BATCH, one.updates, flip=True)
@@ -149,7 +149,7 @@ def difference(one, other):
 
 
 def layer_differences():
-    """The same for the kernel gradients of single layers, in the forms that large layers take."""
+    """Computes the same for kernel gradients of single layers, in the forms of large layers."""
     convolution.WORTHWHILE = convolution.MANY_POSITIONS = 0
     mesh = sharding.data_mesh()
     x = jax.random.normal(jax.random.key(0), (8, 8, 8, 16), jnp.float64)
@@ -161,7 +161,7 @@ def layer_differences():
             return jax.grad(lambda k: jnp.sin(layer(x, k, stride, "SAME")).sum())(kernel)
 
         def checked(kernel, x, gradient=gradient):
-            return gradient(kernel, x)  # summed over the devices, since the kernel is on all
+            return gradient(kernel, x)  # summed over the devices, since the kernel is replicated
 
         def unchecked(kernel, x, gradient=gradient):
             return jax.lax.psum(gradient(kernel, x), AXIS)
@@ -182,7 +182,7 @@ def layer_differences():
 
 
 def restored():
-    """A checkpoint of four devices on one and on eight, whole and split: names of what differs."""
+    """Restores a checkpoint of four devices on one and on eight; returns names of differences."""
     gan = tiny.gan(ema_decay=0.9)
     state = tiny.state(gan)
     shapes = jax.eval_shape(lambda: state)

@@ -1,4 +1,4 @@
-"""The Python of the documentation, to be run as it stands."""
+"""Extracts and runs the Python code of the documentation."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def python(page: str) -> str:
-    """The blocks of a page, in their order, as one program; lines keep their numbers."""
+    """Joins the code blocks of a page into one program, keeping line numbers."""
     program, inside = [], False
     for line in (ROOT / page).read_text().splitlines():
         fence = re.match(r"```(\w*)$", line)
@@ -18,7 +18,7 @@ def python(page: str) -> str:
 
 
 def run(page: str) -> dict[str, object]:
-    """Runs them here; returns the names that they define."""
+    """Runs the code of a page in this process; returns the names that it defines."""
     code = python(page)
     assert code.strip(), f"{page} has no Python"
     names: dict[str, object] = {"__name__": "__main__"}

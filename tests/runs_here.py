@@ -1,4 +1,4 @@
-"""Training runs for tests: tiny images, tiny networks, in this process or in one of their own."""
+"""Training runs for tests: tiny images and networks, in this process or in a separate one."""
 
 import json
 import os
@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import tiny
 
-from configs import official
 from discogan_jax import runs, sharding
 from discogan_jax.config import build, schema
+from discogan_jax.configs import official
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.runs import run as runs_run
 
@@ -21,7 +21,7 @@ DOMAINS = ("bags", "shoes")
 
 
 def write_arrays(folder):
-    """`arrays:` sources: 24 images to train on and 8 held out, of each domain."""
+    """Writes `arrays:` sources: 24 training and 8 held-out images per domain."""
     rng = np.random.default_rng(0)
     for domain in DOMAINS:
         (folder / domain).mkdir(parents=True)
@@ -32,7 +32,7 @@ def write_arrays(folder):
 
 
 def fields(data, **changes):
-    """Config fields, by dotted name, of a run that compiles and trains in seconds."""
+    """Returns config fields, by dotted name, of a run that compiles and trains in seconds."""
     return {
         "data.source_a": f"arrays:{data / DOMAINS[0]}",
         "data.source_b": f"arrays:{data / DOMAINS[1]}",
@@ -54,7 +54,7 @@ def config(data, **changes):
 
 
 def command(data, workdir, **changes):
-    """The arguments of the experiment's command."""
+    """Returns the arguments of the experiment's command."""
     flags = [f"--config.{name}={value}" for name, value in fields(data, **changes).items()]
     return ["--config=configs/official.py", f"--workdir={workdir}", *flags]
 
@@ -76,12 +76,12 @@ runpy.run_module("experiments.bags_shoes", run_name="__main__")
 
 
 def bare(first=""):
-    """A program for `start`: the experiment without TensorFlow and CLU, after some Python."""
+    """Returns a program for `start`: code, then the experiment without TensorFlow and CLU."""
     return "-c", _BARE % first
 
 
 def environment(cache):
-    """Every process of the tests finds what another one compiled."""
+    """Returns an environment with a shared cache of compiled programs."""
     return os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -90,7 +90,7 @@ def environment(cache):
 
 
 def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
-    """Starts the experiment in a process of its own."""
+    """Starts the experiment in a separate process."""
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         env=environment(cache),
@@ -103,8 +103,9 @@ def start(arguments, cache, *, program=("-m", "experiments.bags_shoes"), **kw):
 
 def untrained(made, workdir, steps=(1,)):
     """A run that was never trained: checkpoints of random parameters, opened at the last one."""
-    gan = build.gan(schema.from_config(made))
-    runs_run.begin(workdir, made)
+    settings = schema.from_config(made)
+    gan = build.gan(settings)
+    runs_run.begin(workdir, settings)
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
             saved.save(step, tiny.state(gan, seed=step))
@@ -112,14 +113,14 @@ def untrained(made, workdir, steps=(1,)):
 
 
 def run(arguments, cache, **kw):
-    """Runs the experiment to its end: exit code, standard output, standard error."""
+    """Runs the experiment to its end; returns exit code, standard output, standard error."""
     process = start(arguments, cache, **kw)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
 def wait_for_line(path, step, process):
-    """Returns when the numbers of a step, or of a later one, stand in a file."""
+    """Waits until the metrics of a step, or of a later one, are in a file."""
     deadline = time.monotonic() + 300
     while not path.exists() or not any(line["step"] >= step for line in lines(path)):
         assert process.poll() is None, process.stderr.read()
@@ -128,7 +129,7 @@ def wait_for_line(path, step, process):
 
 
 def lines(path):
-    """The whole lines of `metrics.jsonl`."""
+    """Reads the complete lines of `metrics.jsonl`."""
     return [json.loads(line) for line in path.read_text().splitlines(True) if line[-1] == "\n"]
 
 
@@ -137,7 +138,7 @@ def steps_saved(workdir):
 
 
 def saved(workdir, made, step=None):
-    """The state of a checkpoint."""
+    """Reads the state of a checkpoint."""
     s = schema.from_config(made)
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
@@ -145,7 +146,7 @@ def saved(workdir, made, step=None):
 
 
 def assert_same(one, other):
-    """Bit for bit: parameters, statistics, optimizers, averages, counts."""
+    """Asserts bit-for-bit equal parameters, statistics, optimizers, averages and counts."""
     assert jax.tree.structure(one) == jax.tree.structure(other)
     for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
         assert a.dtype == b.dtype

@@ -1,11 +1,9 @@
-"""The page of `discogan serve` for tests: served in this process, and visited without a browser."""
+"""Serves the page of `discogan serve` in this process, and visits it without a browser."""
 
 import asyncio
+import base64
 import contextlib
 import io
-import json
-import os
-import queue
 import threading
 
 import jax
@@ -14,47 +12,41 @@ import requests
 import runs_here
 from PIL import Image
 
-from discogan_jax import images, runs, serve
+from discogan_jax import images, runs
 from discogan_jax.config import build, schema
-from discogan_jax.runs import checkpoint, run
+from discogan_jax.runs import checkpoint
+from discogan_jax.runs import run as running
 from discogan_jax.runs.layout import CHECKPOINTS
+from discogan_jax.serve import checkpoints, server
 from discogan_jax.state import create_state
-from discogan_jax.web import shelf
 
 SECONDS = 60
 
 
-def made(folder):
+def made(folder, **changes):
     """A run with checkpoints of steps 1 and 2, which nobody trained: that takes longer."""
     data = runs_here.write_arrays(folder / "data")
-    config = runs_here.config(data, train__steps=2)
-    run.begin(folder / "run", config)
+    config = runs_here.config(data, train__steps=2, **changes)
     s = schema.from_config(config)
+    running.begin(folder / "run", s)
     create = jax.jit(create_state, static_argnums=(1, 2))
-    with checkpoint.Checkpoints(folder / "run" / CHECKPOINTS, keep=9, keep_every=0) as checkpoints:
+    with checkpoint.Checkpoints(folder / "run" / CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in (1, 2):
-            checkpoints.save(step, create(jax.random.key(step), build.gan(s), build.image_shape(s)))
+            saved.save(step, create(jax.random.key(step), build.gan(s), build.image_shape(s)))
     return runs.open(folder / "run")
 
 
 @contextlib.contextmanager
-def served(path, password=None):
+def served(path, password=None, address="127.0.0.1"):
     """The page of a run at an address; the server runs in a thread."""
-    ready = queue.Queue()
-
-    async def main():
-        with serve.server(shelf.Shelf(path), password) as server:
-            ready.put(server)
-            await server.serve([place])
-
-    with serve.listen("127.0.0.1", 0) as place:
-        thread = threading.Thread(target=asyncio.run, args=[main()])
+    serving = server.server(checkpoints.CheckpointCache(path), address, password)
+    with server.listen(address, 0) as place:
+        thread = threading.Thread(target=asyncio.run, args=[serving.serve([place])])
         thread.start()
-        server = ready.get(timeout=SECONDS)
         try:
-            yield f"http://127.0.0.1:{place.getsockname()[1]}"
+            yield f"http://{address}:{place.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            serving.should_exit = True
             thread.join(SECONDS)
             assert not thread.is_alive()
 
@@ -63,46 +55,30 @@ class Visitor:
     """Does what the page does in a browser."""
 
     def __init__(self, url):
-        self.url, self.http, self.name = url, requests.Session(), os.urandom(5).hex()
+        self.url, self.http = url, requests.Session()
 
     def get(self, path, **kw):
         return self.http.get(f"{self.url}/{path}", timeout=SECONDS, **kw)
 
-    def post(self, path, **kw):
-        return self.http.post(f"{self.url}/gradio_api/{path}", timeout=SECONDS, **kw)
+    def post(self, path, data=None, **kw):
+        return self.http.post(f"{self.url}/{path}", data, timeout=SECONDS, **kw)
 
-    def upload(self, content, name="picture.png"):
-        return self.post("upload", files={"files": (name, content)})
+    def send(self, content, direction="ab", step=None, **kw):
+        query = {"direction": direction} | ({} if step is None else {"step": step})
+        return self.post("translate", content, params=query, **kw)
 
-    def join(self, picture, direction="ab", step=None):
-        (index,) = (
-            d["id"]
-            for d in self.get("config").json()["dependencies"]
-            if any(event == "input" for _, event in d["targets"])
-        )
-        data = {"data": [picture, direction, step], "fn_index": index, "session_hash": self.name}
-        return self.post("queue/join", json=data)
+    def translate(self, content, direction="ab", step=None):
+        """What the page shows: the step, and the pictures."""
+        answer = self.send(content, direction, step)
+        answer.raise_for_status()
+        found = answer.json()
+        return found["step"], [decoded(picture) for picture in found["pictures"]]
 
-    def translate(self, content, direction="ab", step=None, name="picture.png"):
-        """What the page shows: pictures, texts, and the messages on top of it."""
-        (path,) = self.upload(content, name).json()
-        picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        self.join(picture, direction, step).raise_for_status()
-        events = self.get(f"gradio_api/queue/data?session_hash={self.name}", stream=True)
-        messages = []
-        for line in events.iter_lines():
-            event = json.loads(line.removeprefix(b"data: ")) if line else {}
-            if event.get("msg") == "log":
-                messages.append(event["log"])
-            if event.get("msg") == "process_completed":
-                assert event["success"]
-                _, *pictures, said = event["output"]["data"]
-                return pictures, said, messages
-        raise AssertionError("the server said nothing")
 
-    def picture(self, update):
-        found = self.get(f"gradio_api/file={update['value']['path']}")
-        return images.read(found.content)
+def decoded(url):
+    kind, _, text = url.partition(",")
+    assert kind == "data:image/png;base64"
+    return images.read(base64.b64decode(text))
 
 
 def png(seed=0, size=(40, 24)):

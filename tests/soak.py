@@ -1,6 +1,6 @@
-"""The long form of everything that goes wrong: `make soak` prints one table of it.
+"""Runs the long form of all fault tests: `make soak` prints one table of the outcomes.
 
-Exit code 1 if anything was lost.
+The exit code is 1 if anything was lost.
 """
 
 import os
@@ -20,7 +20,7 @@ import numpy as np
 import runs_here
 
 from discogan_jax import train
-from discogan_jax.train.launch import start_jax
+from discogan_jax.host import use_compile_cache
 
 KILLS, TIMES, COPIES = 25, 3, 10
 DAMAGED_FILES = 4000
@@ -29,14 +29,14 @@ FAULTS_A_RUN = 6
 
 @dataclass
 class Row:
-    """What was tried, how often, and what was lost by it."""
+    """A kind of fault, how often it was tried, and what was lost."""
 
     what: str
     times: int = 0
     lost: list[str] = field(default_factory=list)
 
     def count(self, tried):
-        """Tries it; returns whether nothing was lost."""
+        """Tries the fault; returns whether nothing was lost."""
         self.times += 1
         try:
             tried()
@@ -47,7 +47,7 @@ class Row:
 
 
 class Soak:
-    """All rows, and the folder in which they come about."""
+    """All rows, and the folder of their runs."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -63,7 +63,7 @@ class Soak:
         return faults.Trial(self.data, self.cache, self.folder / name, np.random.default_rng(seed))
 
     def ends_of_processes(self):
-        """Runs that are ended several times each, by one fault after the other."""
+        """Interrupts runs several times each, by one fault after the other."""
         undisturbed = self.trial("undisturbed", 0)
         undisturbed.end(undisturbed.start(), 0)
         hits = [("SIGKILL at any moment", faults.sigkill_anywhere)] * KILLS
@@ -86,7 +86,7 @@ class Soak:
 
     def damage_and_faults_from_inside(self):
         """Short runs in this process."""
-        start_jax()
+        use_compile_cache()
         made = runs_here.config(self.data, **faults.SHORT)
         base, copy = self.folder / "base", self.folder / "copy"
         train.train_and_evaluate(made, base)
@@ -118,7 +118,7 @@ def _mounted(trial, undisturbed):
 
 
 def table(rows):
-    """Rows as text."""
+    """Formats rows as text."""
     cells = [("what was tried", "times", "what was lost")]
     cells += [(r.what, str(r.times), "; ".join(r.lost) or "nothing") for r in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -1,4 +1,4 @@
-"""Archives drawn here stand for the published ones: same layout, same sizes, a few images."""
+"""Reading and finding archives; drawn ones with few images replace the published ones."""
 
 import gzip
 import io
@@ -49,7 +49,7 @@ def files_of(archive, train=6, val=2, **more):
 
 
 def tar_of(files):
-    """Uncompressed tar; a value may be the bytes of a file or a TarInfo of anything."""
+    """Builds an uncompressed tar; a value is a file's bytes or any TarInfo."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in files.items():
@@ -131,7 +131,7 @@ def test_members_are_the_images_and_nothing_else(tmp_path, shoes):
         ("link", info(tarfile.SYMTYPE, link="/etc/hostname"), "link"),
         ("hard", info(tarfile.LNKTYPE, link="edges2shoes/train/1_AB.jpg"), "link"),
         ("device", info(tarfile.CHRTYPE), "device"),
-        ("edges2handbags/train/1.jpg", b"x", "stand under edges2shoes/"),
+        ("edges2handbags/train/1.jpg", b"x", "are under edges2shoes/"),
         ("edges2shoes/train/big.jpg", b"\0" * (pix2pix_tar.MAX_MEMBER_BYTES + 1), "at most"),
     ],
 )
@@ -165,7 +165,7 @@ def test_any_damage_is_noticed(path, shoes):
     half = whole[: len(whole) // 2]
     flipped = bytearray(whole)
     flipped[-6] ^= 1
-    # Cut where the second member begins: tarfile alone takes that for the end.
+    # Truncated where the second member begins: tarfile by itself takes that for the end.
     first = 512 + -(-len(next(iter(shoes.values()))) // 512) * 512
     packer = zlib.compressobj(wbits=31)
     boundary = packer.compress(plain[:first]) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -272,7 +272,7 @@ def test_what_is_stored_is_what_the_archive_holds(path, tmp_path, shoes, capfd, 
     order = [name for name, _ in stored(builder, "train")]
     assert order != sorted(order)
 
-    # The order hangs on the names alone, even where TFDS sorts in files as for large archives.
+    # The order depends only on the names, even if TFDS sorts on disk as for large archives.
     names = random.Random(0).sample(list(shoes), len(shoes))
     again = write(tmp_path / "other" / SHOES.file, {name: shoes[name] for name in names})
     with pytest.MonkeyPatch.context() as patch:
@@ -313,7 +313,7 @@ def test_a_run_that_dies_leaves_nothing_that_looks_whole(path, tmp_path, monkeyp
             prepare("edges2shoes", archives=path, data_dir=tmp_path)
     home = tmp_path / "archives" / fingerprint(path) / "pix2pix" / "edges2shoes"
     assert list(home.iterdir()) == []
-    # A killed process cannot tidy: its unfinished folder, and one emptied by other means.
+    # A killed process cannot clean up: its unfinished folder, and one that was emptied otherwise.
     for name in ("incomplete.ABCDEF_1.0.0", "1.0.0"):
         (home / name).mkdir()
         (home / name / "pix2pix-train.tfrecord-00000-of-00001").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say; nothing here depends on how fast the machine is."""
+"""The benchmarks measure what they claim; no test depends on the speed of the machine."""
 
 import json
 import math
@@ -32,7 +32,7 @@ from discogan_jax.data import catalogue
 
 
 class FakeClock:
-    """Time passes only in the sides."""
+    """A clock that advances only in the implementations."""
 
     def __init__(self):
         self.now, self.log = 0.0, []
@@ -45,7 +45,7 @@ class FakeClock:
             self.log.append(name)
             return seconds
 
-        def wait(took):  # what is begun ends here
+        def wait(took):  # where asynchronous work ends
             self.now += took
 
         return Side(name, call, wait, times)
@@ -56,7 +56,7 @@ def test_sides_take_turns():
     work = Work("w", [clock.side("a", 1.0), clock.side("b", 2.0), clock.side("c", 3.0)])
     seconds = harness.measure([work], 35.0, clock)
     assert "".join(clock.log[:3]) == "abc"
-    # 6 s of warming up, then rounds of 6 s: four fit into 35 s.
+    # 6 s of warm-up, then rounds of 6 s: four fit into 35 s.
     assert "".join(clock.log[3:]) == "abcbcacababc"
     assert seconds["w"] == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4}
 
@@ -73,7 +73,7 @@ def test_short_calls_are_repeated_and_loops_divided():
     seconds = harness.measure([work], 0.0, clock)
     assert clock.log.count("short") == 1 + 3 * 4
     assert clock.log.count("loop") == 1 + 3
-    # The clock moves in `wait`, once a turn of four.
+    # The clock advances in `wait`, once per run of four calls.
     np.testing.assert_allclose(seconds["w"]["short"], harness.TURN / 16)
     np.testing.assert_allclose(seconds["w"]["loop"], 0.2)
 
@@ -81,7 +81,7 @@ def test_short_calls_are_repeated_and_loops_divided():
 def test_ratio_is_of_medians_and_paired():
     reference = [1.0, 2.0, 3.0, 4.0, 50.0]
     ratio, low, high = harness.ratio([2 * x for x in reference], reference)
-    assert (ratio, low, high) == (2.0, 2.0, 2.0)  # noise that both share is none
+    assert (ratio, low, high) == (2.0, 2.0, 2.0)  # noise common to both cancels
     ratio, low, high = harness.ratio([3.0, 9.0, 6.0, 5.0, 7.0], reference)
     assert ratio == 2.0
     assert low < 2.0 < high
@@ -121,7 +121,7 @@ def test_a_run_is_stopped_for_bare_steps(monkeypatch):
             written.append(step)
 
     def bare():
-        clock.now += 1000.0  # not to be counted as the run's
+        clock.now += 1000.0  # must not be counted as the run's
         return 1.5
 
     stopped = loop.Interrupting(Inner(), bare, first=20, block=40)
@@ -167,7 +167,7 @@ def test_results_replace_results():
 
 
 def test_an_archive_is_repeated(tmp_path):
-    """Training pictures several times, the others once; as the benchmark's sides read them."""
+    """Training pictures are repeated, the others are not; both implementations can read them."""
     catalogue.write_archives(tmp_path, train=3, val=2)
     made = data.repeated(tmp_path / "edges2shoes.tar.gz", 4, tmp_path)
     for way in data.WAYS:
@@ -176,7 +176,7 @@ def test_an_archive_is_repeated(tmp_path):
 
 @pytest.mark.parametrize("recipe", ["official", "book"])
 def test_flops_agree_with_xla(recipe):
-    """XLA leaves out the products with padding and counts the rest of the program."""
+    """XLA omits the products with padding and also counts the rest of the program."""
     gan = train_step.library(recipe, 64, 16)
     generator, discriminator = (
         flops.official(64, 16) if recipe == "official" else flops.book(64, 16)
@@ -215,7 +215,7 @@ def test_flax_side_is_not_ours_although_networks_are_traced_once():
 
 @pytest.mark.long
 def test_jax_sides_go_on_training_and_agree(monkeypatch):
-    """Flax's own layers compute the same; both sides keep the state that they donate."""
+    """Flax's own layers compute the same; both implementations keep the state that they donate."""
     images = {
         d: np.random.RandomState(i).randint(256, size=(3, 2, 16, 16, 3), dtype=np.uint8)
         for i, d in enumerate("ab")
@@ -246,30 +246,30 @@ def test_layer_candidates_agree():
     assert works[0].flops == works[3].flops == 2 * 2 * 16 * 16 * 12
 
 
-# The PyTorch sides against the golden numbers. Tolerances are those of `test_golden_official` and
-# `test_golden_book`, which say where they come from.
+# PyTorch implementations against the golden numbers. `test_golden_official` and `test_golden_book`
+# explain the tolerances.
 KINDS = pytest.mark.parametrize("kind", ["Published", "Tuned"])
 DIS, GEN = "disc_loss", "gen_loss"
 WEIGHT = {"kernel": "weight"}
 
 
 def trainer(kind, recipe, tensors, weights, **fields):
-    """A PyTorch side with the golden weights, given by network."""
+    """Builds a PyTorch implementation with the golden weights, given by network."""
     torch = pytest.importorskip("torch")
     from benchmarks import torch_networks, torch_sides
 
-    torch.set_num_threads(1)  # other tests run beside this one
+    torch.set_num_threads(1)  # other tests run in parallel
     nets = torch_networks.networks(recipe, 64, **fields)
     for name, values in tensors.items():
         expected = {n for n, p in nets[name].named_parameters() if p.requires_grad}
         assert expected == set(values)
         found = {n: torch.tensor(x) for n, x in values.items()}
-        nets[name].load_state_dict(found, strict=False)  # it has no running statistics
+        nets[name].load_state_dict(found, strict=False)  # there are no running statistics
     return getattr(torch_sides, kind)(nets, weights, train_step.ADAM[recipe], "cpu")
 
 
 def official(kind, extra, weights):
-    """The side, the golden numbers, and batches by seed; `G_A` makes A, so it is `ba`."""
+    """Returns the implementation, the golden numbers, and a batch function; `G_A` is `ba`."""
     shapes = [gw.official_generator_shapes(extra)] * 2 + [gw.official_discriminator_shapes()] * 2
     base, nets = (2000 if extra else 1000), ("ba", "ab", "a", "b")
     tensors = {n: gw.official_tensors(base + i, shapes[i]) for i, n in enumerate(nets)}
@@ -280,7 +280,7 @@ def official(kind, extra, weights):
 
 
 def draw(base, shape, k=0):
-    """Batch `k`: NCHW with channels last in memory, whatever the order they were drawn in."""
+    """Returns batch `k` as NCHW with channels last in memory, whatever the order of drawing."""
     import torch
 
     rng = np.random.RandomState(base + k)
@@ -293,7 +293,7 @@ def draw(base, shape, k=0):
 
 
 def terms_and_gradients(side, batch):
-    """All terms; per total the gradients of each network's parameters."""
+    """Computes all terms and, for each total, the gradients of each network's parameters."""
     terms, gradients = {}, {}
     for total in (DIS, GEN):
         side.nets.zero_grad()
@@ -343,7 +343,7 @@ def test_torch_nine_iterations(kind):
         terms = (side.g_update if i % 3 else side.d_update)(batch(i))
         tolerance = [1e-4, 1e-3, 2e-2, *[5e-2] * 6][i]
         for name, expected in zip(columns, row, strict=True):
-            if kind == "Published" or name in terms:  # `Tuned` has what the update needs
+            if kind == "Published" or name in terms:  # `Tuned` computes only these
                 seen.add(name)
                 np.testing.assert_allclose(
                     terms[name].item(), expected, tolerance, tolerance, err_msg=f"{i} {name}"
@@ -352,13 +352,13 @@ def test_torch_nine_iterations(kind):
 
 
 def book_name(name):
-    """PyTorch's name of a tensor of the book, from this library's."""
+    """Returns PyTorch's name of a tensor of the book from this library's."""
     layer, kind = gw.book_path(name)
     norm, layer = layer.endswith("_norm"), layer.removesuffix("_norm")
     if not layer.startswith(("down", "up")):
         return f"{layer}_norm.bias" if norm else f"{layer}.{WEIGHT.get(kind, kind)}"
     group, i = layer.split("_")
-    # The first convolution has no norm; the first of those on the way up has one.
+    # The first convolution has no norm; the first up-sampling one has.
     return (
         f"{group}_norms.{int(i) - (group == 'down')}.bias"
         if norm
@@ -367,17 +367,17 @@ def book_name(name):
 
 
 def book_layout(name, value):
-    """A tensor of the book as PyTorch has it, whose `pixel_shuffle` orders channels otherwise."""
+    """Converts a tensor of the book to PyTorch's layout and its order of `pixel_shuffle`."""
     if name.startswith("deconv"):
         *rest, depth = value.shape
         value = value.reshape(*rest, 4, depth // 4).swapaxes(-1, -2).reshape(value.shape)
     return value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim])
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # it says it is slow
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # warns that it is slow
 @KINDS
 def test_torch_book_losses_and_gradients(kind):
-    """a is shoes, b is bags."""
+    """Domain a is shoes, domain b is bags."""
     networks = {"ab": "generator_sb", "ba": "generator_bs"}
     networks |= {"a": "discriminator_s", "b": "discriminator_b"}
     shapes = [gw.book_generator_shapes()] * 2 + [gw.book_discriminator_shapes()] * 2
@@ -403,7 +403,7 @@ def test_torch_book_losses_and_gradients(kind):
 
 
 class TestQuality:
-    """What is read from the runs' numbers; that they can be read is tested with a real run."""
+    """What is computed from the metrics of runs; another test reads those of a real run."""
 
     @staticmethod
     def found(seconds_per_step, psnr, steps=(10, 20, 30)):
@@ -413,7 +413,7 @@ class TestQuality:
         numbers = {
             "eval/a_to_b/coverage": 1.0,
             "eval/b_to_a/coverage": 2.0,
-            "eval/a_to_b/psnr": 50.0,  # to a true pair, say
+            "eval/a_to_b/psnr": 50.0,  # for example to a true pair
             "eval/a_to_b_to_a/psnr": 3.0,
             "eval/b_to_a_to_b/psnr": 4.0,
             "const_a_loss": 9.0,
@@ -427,7 +427,7 @@ class TestQuality:
         assert curves.at("psnr", 30.0) == [2.0, 0.0]
         assert curves.at("psnr", 50.0) == [3.5, 4.0]
         assert curves.at("psnr", 60.0) == [4.0, 8.0]
-        # Before the first and after the last measurement there is nothing to draw a line to.
+        # No interpolation before the first and after the last measurement.
         assert curves.at("psnr", 1.0) == [1.0, 0.0]
         assert curves.at("psnr", 99.0) == [4.0, 8.0]
 
@@ -442,7 +442,7 @@ class TestQuality:
         assert "After 15 seconds of training:" in text
         assert "| steps | 15 | 30 |" in text
         assert "| PSNR there and back in dB | 1.500 | 7.000 |" in text
-        # official's 6 dB of second 30 are there at second 10
+        # best reaches official's 6 dB of second 30 at second 10
         assert text.endswith("* PSNR there and back in dB: 3.0 times")
         reversed_ = {"official": found["best"], "best": found["official"]}
         assert "\n".join(quality.tables(reversed_)).endswith("dB: it is not")

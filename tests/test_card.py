@@ -1,4 +1,4 @@
-"""`discogan card`: a folder to hand on that opens on its own and claims what was measured."""
+"""`discogan card`: a folder to share that opens by itself and claims only what was measured."""
 
 import json
 import shutil
@@ -62,7 +62,7 @@ def test_a_card_opens_elsewhere_and_translates_the_same(run, tmp_path, capsys):
     assert capsys.readouterr().out.endswith("2: whole\n")
     names = {p.relative_to(folder).parts[0] for p in folder.rglob("*")}
     wanted = {"README.md", "config.json", "versions.json", "evaluation.json", "checkpoints"}
-    assert names == wanted  # no samples: these images may be anyone's
+    assert names == wanted  # no samples: the images may not be publishable
     for path in folder.rglob("*"):
         if path.is_file():
             assert b"pytest-of" not in path.read_bytes(), path
@@ -77,7 +77,7 @@ def test_what_a_card_says(run, tmp_path):
     (result,) = index["results"]
     assert index["name"] == "my run"
     assert result["dataset"] == {"type": "arrays", "name": "bags and shoes", "split": "held out"}
-    (metric,) = result["metrics"]  # the other one was not finite
+    (metric,) = result["metrics"]  # the other value was not finite
     assert (metric["type"], metric["value"]) == ("hue_error", 0.25)
     assert (
         "| bags_to_shoes/hue_error \\|of\\| images | 0.25 | 0.1 to 0.3 | 2 | chance | lower |"

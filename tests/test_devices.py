@@ -1,4 +1,4 @@
-"""A run on eight devices is the run on one: sharded jit, shard_map and pmap."""
+"""Eight devices give the result of one: sharded jit, shard_map and pmap."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the documentation shows runs as it stands; what it lists is there."""
+"""The code and commands in the documentation run as shown."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def test_the_extensions_train(tmp_path, monkeypatch):
     assert {"colour_a_loss", "colour_b_loss"} < set(names["metrics"])
     assert runs.open("runs/shapes").step == 2
     assert names["squares"].shape == (20, 16, 16, 3)
-    # The term is a part of what is minimized: its gradient is in the update.
+    # The term is part of the minimized loss: its gradient is in the update.
     loss, train_state, batch = (names[name] for name in ("loss", "train_state", "batch"))
     total, (metrics, _) = jax.jit(loss)(train_state.gen.params, train_state, batch)
     without = jax.jit(steps.generator_loss, static_argnums=0)

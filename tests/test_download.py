@@ -1,4 +1,4 @@
-"""fetch() against a loopback server that misbehaves in every way seen in the wild."""
+"""fetch() against a local server with the misbehaviours of real ones."""
 
 import collections
 import http.server
@@ -19,7 +19,7 @@ HALF = len(BODY) // 2
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Takes one instruction per request from `script`; the last one stays."""
+    """Takes one instruction per request from `script` and repeats the last one."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -214,7 +214,7 @@ def test_a_full_disk_is_named_before_anything_is_written(server, target, monkeyp
 
 
 def test_no_server_and_no_address(target):
-    with socket.socket() as taken:  # bound but not listening: refused at once
+    with socket.socket() as taken:  # bound but not listening: refused immediately
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/x"
         with pytest.raises(InputError, match="2 attempts"):
@@ -224,7 +224,7 @@ def test_no_server_and_no_address(target):
 
 
 def test_a_second_process_waits_and_finds_the_file(server, target):
-    # flock belongs to the open file, so a thread with its own stands for a process.
+    # flock belongs to the open file, so a thread with its own file can represent a process.
     done = []
     target.parent.mkdir()
     with files.locked(target):

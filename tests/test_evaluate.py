@@ -1,4 +1,4 @@
-"""`discogan evaluate`: what it measures of a run, and what it says of what is no run."""
+"""`discogan evaluate`: the measures of a run, and the errors for anything that is not a run."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The parts of an evaluation, on images whose truth is known."""
+"""The parts of an evaluation, on images with known attributes."""
 
 import numpy as np
 import pytest
@@ -142,13 +142,13 @@ def test_the_same_seed_gives_the_same_probe(shoes):
 def test_drawn_archives_are_described_and_others_are_not(tmp_path):
     paths = catalogue.write_archives(tmp_path, train=12, val=3)
     shoes = paths["edges2shoes"]
-    described = catalogue.described(shoes)
+    described = catalogue.recorded_items(shoes)
     assert [len(described[split]) for split in ("train", "val")] == [12, 3]
     assert described["train"][10] == items.describe("shoes", 10)  # by number, not by name
     assert described["val"][0] == items.describe("shoes", catalogue.VAL_START)
     shoes.write_bytes(shoes.read_bytes() + b" ")  # another archive now
-    assert catalogue.described(shoes) is None
-    assert catalogue.described(tmp_path / "nothing.tar.gz") is None
+    assert catalogue.recorded_items(shoes) is None
+    assert catalogue.recorded_items(tmp_path / "nothing.tar.gz") is None
 
 
 def test_table_shows_intervals_and_json_knows_no_infinity():

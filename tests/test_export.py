@@ -1,4 +1,4 @@
-"""Exports: in their own runtimes, over all networks, and what is refused."""
+"""Exports: all networks in the formats' own runtimes, and what is refused."""
 
 import functools
 import json
@@ -40,7 +40,7 @@ def pictures():
 
 
 def drawn_anew(data, path, **changes):
-    """A run of any network with random parameters and statistics, not trained."""
+    """Returns an untrained run of any network with random parameters and statistics."""
     settings = from_config(runs_here.config(data, **changes))
     gan = build.gan(settings)
     state = tiny.state(gan)
@@ -75,7 +75,7 @@ MANY = [(network, kind) for kind in ("onnx", "savedmodel") for network in NETWOR
 )
 def test_every_network_in_every_format(data, tmp_path, pictures, network, kind):
     made = drawn_anew(data, tmp_path / "run", **NETWORKS[network])
-    path, said = export.write(made, kind=kind)  # which compares them in the format's own runtime
+    path, said = export.write(made, kind=kind)  # compares them in the format's own runtime
     assert re.search(r"on held-out pictures: \d\.\de[-+]\d\d", said)
     opened = export.Exported.open(path)
     assert (opened.directions, opened.domains) == (made.directions, made.domains)
@@ -99,7 +99,7 @@ def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, 
     arguments = ["export", str(run.path), "--format", kind, "--out", str(place), "--batch", "3"]
     assert cli.main(arguments) == 0
     assert "largest difference to the run on held-out pictures" in capsys.readouterr().out
-    assert cli.main(arguments) == 0  # it is replaced
+    assert cli.main(arguments) == 0  # the existing file is replaced
     assert [p.name for p in tmp_path.iterdir()] == ["exported"]
     pixels = np.random.default_rng(0).integers(256, size=(SIZE, SIZE, 3), dtype=np.uint8)
     picture = tmp_path / "bag.png"

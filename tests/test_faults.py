@@ -1,4 +1,4 @@
-"""Everything that goes wrong with a run: it goes on, and becomes what it would have been.
+"""After any fault a run resumes and ends in the same state as an uninterrupted one.
 
 The short form of the faults; `make soak` has the long one.
 """
@@ -20,7 +20,7 @@ from discogan_jax.runs import manifest as runs_manifest
 
 @pytest.fixture(scope="module")
 def undisturbed(data, cache, tmp_path_factory):
-    """A run of the command that nothing happens to."""
+    """Trains an uninterrupted run with the command."""
     trial = faults.Trial(data, cache, tmp_path_factory.mktemp("runs") / "undisturbed", None)
     trial.end(trial.start(), 0)
     return trial.workdir
@@ -33,7 +33,7 @@ def made(data):
 
 @pytest.fixture(scope="module")
 def base(made, tmp_path_factory):
-    """A short run in this process, with checkpoints 2, 4, 6 and 8."""
+    """Trains a short run in this process, with checkpoints 2, 4, 6 and 8."""
     workdir = tmp_path_factory.mktemp("runs") / "base"
     train.train_and_evaluate(made, workdir)
     return workdir
@@ -55,12 +55,12 @@ def said(caplog):
 @pytest.mark.long
 def test_one_run_survives_every_kill(data, cache, undisturbed, tmp_path):
     trial = faults.Trial(data, cache, tmp_path / "run", np.random.default_rng(5))
-    # What a signal meets is up to chance: `make soak` has those, many times over.
+    # What a signal interrupts is random: `make soak` tries these many times.
     kills = [name for name in faults.PROCESS if name.startswith("SIGKILL")]
     for fault in (faults.sigkill, *map(faults.PROCESS.get, kills), faults.sigkill):
         trial.hit(fault)
     trial.finish(undisturbed)
-    # What was committed, but not sealed, is nobody's checkpoint.
+    # A checkpoint that was committed but not sealed does not count.
     assert list((trial.workdir / layout.CHECKPOINTS).glob("*.damaged"))
 
 
@@ -94,19 +94,19 @@ def test_damaged_checkpoint_is_set_aside_and_the_one_before_taken(
     assert good == ["2: whole", "4: whole", "6: whole"]
     assert bad.startswith("8: ")
     assert runs.open(copy).step == 6
-    assert newest(copy).exists()  # who only reads renames nothing
+    assert newest(copy).exists()  # readers do not rename anything
     caplog.clear()
     train.train_and_evaluate(made, copy)
     [message] = said(caplog)
     assert message.startswith(f"{newest(copy)} cannot be trusted: ")
-    assert message.endswith("It is called 8.damaged now; the run goes on from step 6.")
+    assert message.endswith("Renamed to 8.damaged; resuming from step 6.")
     faults.assert_same_run(copy, base, made)
     assert cli.main(["verify", str(copy)]) == 0
 
 
 def test_empty_folder_with_the_name_of_a_step_is_no_checkpoint(made, base, copy, caplog):
     newest(copy, 100).mkdir()
-    newest(copy, "100.damaged").mkdir()  # it happened before
+    newest(copy, "100.damaged").mkdir()  # after an earlier occurrence
     state = train.train_and_evaluate(made, copy)
     assert int(state.step) == 8
     [message] = said(caplog)
@@ -188,6 +188,6 @@ def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):
 
 
 def test_readers_do_not_wait_for_who_trains(copy):
-    with faults.claim.claimed(copy):
+    with faults.lock.claimed(copy):
         assert runs.open(copy).step == 8
         assert cli.main(["verify", str(copy)]) == 0

@@ -1,7 +1,7 @@
 """The book's networks and losses against an independent PyTorch run.
 
-That computed in float32. Values agree to 1e-5; gradients, computed in float64 here, pass ten
-layers and batch norms and agree to 3e-3 of their norm.
+The PyTorch run computed in float32. Values agree to 1e-5; gradients, computed in float64 here, pass
+through ten layers and batch norms and agree to 3e-3 of their norm.
 """
 
 import functools
@@ -20,7 +20,7 @@ SGD = optax.sgd(1.0)
 
 
 def setup(literal):
-    """a is shoes, b is bags: `ab` makes a bag from a shoe."""
+    """Domain a is shoes, domain b is bags: `ab` makes a bag from a shoe."""
     gan = DiscoGAN(
         models.book_generator(literal=literal), models.book_discriminator(literal=literal), SGD, SGD
     )
@@ -71,14 +71,14 @@ def test_images_and_judgements(case):
         for x, name in ((batch[d], "real"), (fake, "fake")):
             (logits, _), _ = gan.discriminator.apply(variables, x, True, mutable=["batch_stats"])
             check_close(logits, golden[f"disc/disc_{letter}_{name}"][:, 0], 1e-4)
-    # What the code did instead: through the same generator twice.
+    # What the book's code did instead: the same generator twice.
     for d, direction, letter, fake in (("a", "ab", "s", fake_b), ("b", "ba", "b", fake_a)):
         as_coded = losses.reconstruction(translate(fake, direction), batch[d])
         check_close(as_coded, golden[f"loss/const_loss_{letter}_as_coded"], 1e-4)
 
 
 def gradient(before, after, name):
-    """SGD with a learning rate of 1 subtracts the gradient itself."""
+    """Returns the gradient: SGD with a learning rate of 1 subtracts it."""
     layer, kind = gw.book_path(name)
     return np.asarray(before[layer][kind]) - np.asarray(after[layer][kind])
 

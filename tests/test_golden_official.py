@@ -1,13 +1,13 @@
 """The published networks, losses and loop against an independent PyTorch run.
 
-Both sides compute in float32 but sum in different orders, so nothing agrees to the last bit. What
-is to be expected was found by running the same in float64: the golden numbers themselves are that
-far from it, and so are ours. Values agree to 1e-5 and images, twice through a generator, to 1e-4.
-Gradients agree to 1e-4 of their size, but to 1e-2 with the bottleneck, where batch norm divides by
-the spread of only four numbers. In the run Adam divides by the square root of tiny second moments,
-which turns rounding into visible steps on weights whose gradient is nearly zero: the losses part
-by 1e-5, 1e-4 and 4e-3 in the first three iterations, later by up to 5e-2 (without the bottleneck
-2e-2).
+Both implementations compute in float32 but sum in different orders, so nothing agrees to the last
+bit. The tolerances were determined by running the same in float64: the golden numbers themselves
+differ from it by that much, and so do ours. Values agree to 1e-5 and images, after two generators,
+to 1e-4. Gradients agree to 1e-4 of their size, but to 1e-2 with the bottleneck, where batch norm
+divides by the standard deviation of only four numbers. In the run Adam divides by the square root
+of tiny second moments, which turns rounding into visible steps on weights whose gradient is nearly
+zero: the losses diverge by 1e-5, 1e-4 and 4e-3 in the first three iterations, later by up to 5e-2
+(without the bottleneck 2e-2).
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ def batch(seed):
 
 
 class Case:
-    """`G_A` makes A, so it is `ba` here; `G_B` is `ab`."""
+    """A golden file: its `G_A` makes A, so it is `ba` here; `G_B` is `ab`."""
 
     def __init__(self, name):
         extra = name == "official_extra"
@@ -76,14 +76,14 @@ class Case:
         return TrainState(step=step, updates=updates, gen=gen, dis=dis)
 
     def params(self, state, network):
-        """One network's parameters under the official names and layouts."""
+        """Returns one network's parameters under the official names and layouts."""
         if network[0] == "G":
             ours = state.gen.params["ba" if network == "G_A" else "ab"]
             to_ours = interop.generator_from_torch
         else:
             ours = state.dis.params["a" if network == "D_A" else "b"]
             to_ours = interop.discriminator_from_torch
-        # Every tensor is found by sending its own index through the mapping.
+        # Every tensor is found by mapping its own index.
         names = list(self.tensors[network])
         tagged = {n: np.full_like(t, i) for i, (n, t) in enumerate(self.tensors[network].items())}
         tags = jax.tree.map(lambda x: int(x.flat[0]), to_ours(tagged)["params"])
@@ -199,7 +199,7 @@ def test_nine_iterations(case):
 
 
 def trace_name(column):
-    """Our name of a column of the golden trace."""
+    """Returns our name of a column of the golden trace."""
     kind, what = column.rsplit("_", 1)
     kind = {"recon": "const", "dis": "disc"}.get(kind, kind)
     return f"{kind}_loss" if what == "total" else f"{kind}_{what.lower()}_loss"

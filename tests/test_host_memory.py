@@ -1,4 +1,4 @@
-"""Memory that is kept from step to step: in a process of its own, since it cannot be taken back."""
+"""Memory that is kept between steps: in a separate process, since the setting is permanent."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from discogan_jax import host
 
 PROGRAM = """
 import resource
-from discogan_jax.host_memory import keep_freed_memory
+from discogan_jax.host import keep_freed_memory
 print(keep_freed_memory({pixels}))
 import jax, jax.numpy as jnp
 big = jax.jit(lambda x: (jnp.cumsum(jnp.sin(x)) * jnp.cumsum(jnp.cos(x))).sum())

@@ -1,4 +1,4 @@
-"""Archives, pictures and folders made to do harm: refused in one line, and no harm done."""
+"""Malicious archives, pictures and folders: refused in one line, without harm."""
 
 import gzip
 import logging
@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs import official
 from discogan_jax import images, runs
-from discogan_jax.data import decode, sources
+from discogan_jax.config.schema import from_config
+from discogan_jax.data import sources
 from discogan_jax.data.pix2pix import tar
+from discogan_jax.data.pix2pix.source import ArchiveSide
+from discogan_jax.data.source import Places
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
-# Damaged files make Pillow warn before it gives up; to a user these are lines in a log.
+# Pillow warns about damaged files before it fails; to a user these are lines in a log.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 PARTS = [
@@ -88,12 +92,12 @@ def test_the_watch_sees_what_it_is_there_for(tmp_path):
 
 
 def written(tmp_path, members):
-    """An archive of such members, decoded: the numbers of train and val."""
+    """Decodes an archive of these members; returns the numbers of train and val."""
     path, target = tmp_path / "edges2shoes.tar.gz", tmp_path / "target"
     path.write_bytes(gzip.compress(fuzz.tar(members), 1))
     target.mkdir(exist_ok=True)
-    options = {"image_size": 16, "right": True, "thicken": False, "half": None}
-    decode.write_archive(target, path, fuzz.ARCHIVE, **options)
+    photos = ArchiveSide("edges2shoes/photo", fuzz.ARCHIVE, "photo")
+    photos.write(target, 16, Places(tmp_path, path))
     return [len(np.load(target / f"{split}.npy")) for split in ("train", "val")]
 
 
@@ -105,21 +109,20 @@ def test_an_archive_of_one_split_or_of_mixed_sizes_and_doubles(tmp_path, caplog)
     odd = [("edges2shoes/train/8_AB.jpg", fuzz.picture(size=(64, 16))), train[1], train[1]]
     with caplog.at_level(logging.WARNING, "absl"):
         assert written(tmp_path, [*train, *odd, *val]) == [3, 1]
-    assert (
-        "3 of 6 images left out (8_AB.jpg: 64x16, not 32x16; 1_AB.jpg: its name stands there"
-        in (caplog.text)
+    assert "3 of 6 images left out (8_AB.jpg: 64x16, not 32x16; 1_AB.jpg: duplicate name; " in (
+        caplog.text
     )
 
 
 def test_a_name_of_thousands_of_digits(tmp_path):
-    """Rows follow the numbers in the names; Python turns only 4,300 digits into one."""
+    """Rows are ordered by the numbers in the names; Python converts at most 4,300 digits."""
     long = ("edges2shoes/train/" + "9" * 5000 + ".jpg", fuzz.picture())
     with pytest.raises(InputError, match="a name of 5004 characters; at most 255 are read"):
         written(tmp_path, [long])
 
 
 def test_a_bomb_goes_off_in_a_small_room(tmp_path):
-    """Zeros without end, where tarfile has stopped reading and where it has not."""
+    """Endless zeros, after the end that tarfile sees and before it."""
     packer = zlib.compressobj(9, wbits=31)
     start = packer.compress(fuzz.sound_tars()[0]) + packer.flush(zlib.Z_FULL_FLUSH)
     many = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -145,7 +148,7 @@ def load(folder, tmp_path):
 
 
 def test_a_folder_of_everything_that_is_no_picture(tmp_path, caplog):
-    """Pipes, devices, links in a circle and to nowhere, text, nothing; names of any letters."""
+    """Pipes, devices, circular and dangling links, text, empty files; names of any characters."""
     folder = tmp_path / "a folder"
     deep = folder / "ümlaut und Leerzeichen" / "日本" / ("d" * 200)
     deep.mkdir(parents=True)
@@ -154,7 +157,7 @@ def test_a_folder_of_everything_that_is_no_picture(tmp_path, caplog):
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         (deep / name).write_bytes(fuzz.picture(kind, seed=i))
     (deep / os.fsdecode(b"\xff\xfe.png")).write_bytes(fuzz.picture("PNG", seed=99))
-    (deep / "again.png").write_bytes(fuzz.picture("PNG", seed=99))  # doubles are taken as they are
+    (deep / "again.png").write_bytes(fuzz.picture("PNG", seed=99))  # duplicates are kept
     (deep / "circle").symlink_to(folder)
     (folder / "self.png").symlink_to(folder / "self.png")
     (folder / "nowhere.png").symlink_to(folder / "moved.png")
@@ -228,7 +231,7 @@ def test_a_file_of_gigabytes_is_not_opened(tmp_path):
     path = tmp_path / "large.webp"
     with path.open("wb") as file:
         file.write(fuzz.picture("WEBP"))
-        file.truncate(images.MAX_BYTES + 1)  # takes no room on the disk
+        file.truncate(images.MAX_BYTES + 1)  # takes no space on the disk
     with pytest.raises(InputError, match=r"large\.webp is too large: 1,073,741,825 bytes"):
         images.read(path)
 
@@ -250,7 +253,7 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
 def test_a_config_that_is_none(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
-    for use in (runs.open, lambda path: run.begin(path, {"seed": 1})):
+    for use in (runs.open, lambda path: run.begin(path, from_config(official.get_config()))):
         with pytest.raises(InputError, match=r"config\.json") as raised:
             use(tmp_path)
         assert "\n" not in str(raised.value)

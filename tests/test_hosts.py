@@ -1,4 +1,4 @@
-"""One run on several processes: two of them, with two devices each, on this machine."""
+"""One run on several processes: two processes with two devices each, on this machine."""
 
 import shutil
 import signal
@@ -14,6 +14,7 @@ import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
 from discogan_jax import multihost
+from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -45,7 +46,7 @@ BOUND = 3 * multihost.HEARTBEAT_SECONDS
         (NOTHING, {}, None),
         (NOTHING, SLURM, multihost.Place(None, 16, 9, "slurm")),
         (NOTHING, SLURM | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
-        # `sbatch` and `salloc` without `srun`: no step, one process.
+        # `sbatch` and `salloc` without `srun`: no job step, one process.
         (NOTHING, {k: v for k, v in SLURM.items() if "STEP" not in k}, None),
         (
             NOTHING,
@@ -85,7 +86,7 @@ def test_half_given_flags_are_refused(flags, environment, named):
 
 
 def start(arguments, cache, devices, flags=(), program=None):
-    """Starts the experiment with some devices; TensorFlow stays away, which saves seconds."""
+    """Starts the experiment with some devices, and without TensorFlow, which saves seconds."""
     env = runs_here.environment(cache)
     env["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={devices}"
     return subprocess.Popen(
@@ -106,7 +107,7 @@ def start_two(arguments, cache, **kw):
 
 
 def end(processes, timeout=300):
-    """Exit code, standard output and standard error of each."""
+    """Waits for all processes; returns exit code, standard output and standard error of each."""
     ended = []
     for process in processes:
         out, err = process.communicate(timeout=timeout)
@@ -116,7 +117,7 @@ def end(processes, timeout=300):
 
 @pytest.fixture(scope="module")
 def of_one(data, cache, tmp_path_factory):
-    """A run of one process with four devices."""
+    """Trains a run with one process and four devices."""
     workdir = tmp_path_factory.mktemp("runs") / "one"
     [(code, _, err)] = end([start(runs_here.command(data, workdir, **FIELDS), cache, 4)])
     assert code == 0, err
@@ -125,7 +126,7 @@ def of_one(data, cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def of_two(data, cache, tmp_path_factory):
-    """The same of two processes with two devices each."""
+    """Trains the same run with two processes and two devices each."""
     workdir = tmp_path_factory.mktemp("runs") / "two"
     arguments = runs_here.command(data, workdir, **FIELDS, data__feed="tf")
     ended = end(start_two(arguments, cache, program=("-m", "experiments.bags_shoes")))
@@ -140,7 +141,7 @@ def test_two_processes_make_the_run_of_one(data, of_one, of_two):
     assert names == {p.name for p in of_one.iterdir()}
     assert len(list(workdir.glob("*tfevents*"))) == 1
     assert steps_saved(workdir) == [6, 12, 18, 24]
-    # One of them speaks.
+    # Only one process prints.
     assert "train.steps = 24\n" in ended[0][1]
     assert "Done. The run is in" in ended[0][1]
     assert "gen_loss" in ended[0][2]
@@ -150,8 +151,8 @@ def test_two_processes_make_the_run_of_one(data, of_one, of_two):
 
     one, two = (lines(w / "metrics.jsonl") for w in (of_one, workdir))
     assert [line["step"] for line in two] == list(range(2, 25, 2))
-    # Sums over processes are added up in another order: equal but for rounding, which Adam and the
-    # game make more of from step to step.
+    # Sums over processes are added in a different order: equal except for rounding, which Adam and
+    # the adversarial game amplify from step to step.
     for a, b in zip(one[:3], two[:3], strict=True):
         losses = [name for name in a if name.endswith("_loss")]
         assert [b[name] for name in losses] == pytest.approx([a[name] for name in losses], rel=1e-3)
@@ -165,7 +166,7 @@ def test_two_processes_make_the_run_of_one(data, of_one, of_two):
 
 @pytest.fixture(scope="module")
 def of_two_split(data, cache, tmp_path_factory):
-    """The same, each process having half of the state."""
+    """Trains the same run with half of the state in each process."""
     workdir = tmp_path_factory.mktemp("runs") / "split"
     arguments = runs_here.command(data, workdir, **FIELDS, train__shard_state=True)
     ended = end(start_two(arguments, cache))
@@ -232,7 +233,7 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
 
 def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
     """Process 0 alone looks at the directory."""
-    run.begin(tmp_path, config(data, **FIELDS))
+    run.begin(tmp_path, from_config(config(data, **FIELDS)))
     arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})
     ended = end(start_two(arguments, cache), timeout=BOUND)
     assert ended[0][0] == 2, ended

@@ -56,7 +56,7 @@ def test_a_dark_sixteen_bit_picture_stays_dark():
 
 
 def test_twelve_bits_use_their_full_scale():
-    """Pillow unpacks 12 bits to 16 without scaling them, and writes none: a TIFF by hand."""
+    """Pillow unpacks 12 bits to 16 without scaling, and cannot write 12 bits: a handmade TIFF."""
     entries = [(256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1)]
     directory = struct.pack("<H", len(entries) + 1)
     for tag, value in [*entries, (279, 6)]:
@@ -73,7 +73,7 @@ def test_nan_in_a_float_picture_is_refused():
         images.read(encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
 
 
-# Per mode: a colour, the same one not to be seen, and how a file says so.
+# Per mode: a colour, the same colour transparent, and how a file encodes transparency.
 CLEAR = {
     "RGBA": ((9, 9, 9, 255), (0, 0, 0, 0), None),
     "LA": ((9, 255), (0, 0), None),
@@ -214,7 +214,7 @@ def test_to_uint8_refuses_a_diverged_picture(bad):
 
 
 def test_to_uint8_refuses_bytes():
-    # TypeError where shapes and types are checked at run time, as in these tests.
+    # TypeError if shapes and types are checked at run time, as in these tests.
     with pytest.raises((ValueError, TypeError), match=r"uint8|u8"):
         images.to_uint8(np.zeros(3, np.uint8))
 
@@ -249,7 +249,7 @@ def test_grid_enlarges_whole_pixels_and_puts_each_in_its_place():
             cell = sheet[y : y + 64, x : x + 64]
             np.testing.assert_array_equal(cell[::2, ::2], picture)
             np.testing.assert_array_equal(cell[1::2, 1::2], picture)
-    assert sheet[: top - 4].min() < 100  # there is a header
+    assert sheet[: top - 4].min() < 100  # with a header
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The light rooms stay light: other JAX work can import them alone."""
+"""The core modules import quickly, so that other JAX work can use them by themselves."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ LIGHT = [
     "state",
     "steps",
     "sharding",
-    "layers",
+    "ops.layers",
     "interop",
     "data.feed",
     "data.order",

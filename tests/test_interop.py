@@ -1,4 +1,4 @@
-"""The official PyTorch weights: running statistics, and what is no official network."""
+"""The official PyTorch weights: running statistics, and errors for other networks."""
 
 import golden_weights as gw
 import jax

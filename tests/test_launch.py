@@ -1,10 +1,14 @@
-"""The command line as people mistype it: one clear message, exit code 2, never a traceback."""
+"""Mistyped command lines: one clear message, exit code 2, never a traceback."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import runs_here
+
+from discogan_jax import cli
+from discogan_jax.config import flags
 
 DEFAULT = "from configs import default\ndef get_config():\n    config = default.get_config()\n"
 FILES = {
@@ -17,7 +21,7 @@ FILES = {
     "nothing.py": DEFAULT,
 }
 
-# What is typed after the command, and what the message must say.
+# Arguments of the command, and what the message must contain.
 MISTAKES = {
     "unknown flag": ("--wrokdir=x", ["'wrokdir'", "workdir"]),
     "unknown section": (
@@ -44,7 +48,7 @@ MISTAKES = {
     ),
     "no number": (
         "--config.optim.learning_rate=nan --workdir={own}/run",
-        ["config.optim.learning_rate must be a finite number, not nan"],
+        ["config.optim.learning_rate must be of type float, not 'nan'"],
     ),
     "too many steps": (
         "--config.train.steps=99999999999 --workdir={own}/run",
@@ -60,8 +64,8 @@ MISTAKES = {
     ),
     "stray argument": ("train", ["unexpected argument 'train'"]),
     "field before its file": (
-        "--config.train.steps=3 --config=configs/sample.py",
-        ["--config.train.steps=3", "before"],
+        "--config.model.recipe=cook --config=configs/sample.py",
+        ["config.model.recipe", "book, official"],
     ),
     "no such config": ("--config=nosuch.py", ["--config=nosuch.py", "no such file", "sample.py"]),
     "own: unknown field": ("--config={own}/unknown.py", ["config.train.stpes", "'steps'"]),
@@ -80,7 +84,7 @@ MISTAKES = {
     "own: nothing returned": ("--config={own}/nothing.py", ["{own}/nothing.py", "get_config()"]),
 }
 
-# These come to light only when the data are looked at.
+# Errors that are found only when the data are read.
 SOURCES = {
     "unknown kind": (
         {"data.source_a": "archve:edges2shoes/photo"},
@@ -108,7 +112,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ended(own, data, tmp_path_factory):
-    """All of these commands, two at a time: exit code, standard output, standard error."""
+    """Runs commands, two at a time; returns exit code, standard output and standard error."""
     cache = tmp_path_factory.mktemp("xla")
     commands = {name: typed.format(own=own).split() for name, (typed, _) in MISTAKES.items()}
     for name, (changes, _) in SOURCES.items():
@@ -170,8 +174,46 @@ def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
     assert sorted(p.name for p in data.iterdir()) == ["bags", "shoes"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        (["sample"], flags.CONFIGS / "sample.py"),
+        (["sample.py"], flags.CONFIGS / "sample.py"),
+        (["--config=configs/sample.py"], flags.CONFIGS / "sample.py"),
+        (["mine.py"], Path("mine.py")),
+        (["best.py"], Path("best.py")),  # there is one here
+        (["elsewhere/sample.py"], Path("elsewhere/sample.py")),
+        (["mine.py:argument"], Path("mine.py:argument")),
+        (["--a=x", "--b=y"], flags.CONFIGS / "folders.py"),
+        (["--a=x", "gpu", "--b=y"], flags.CONFIGS / "gpu.py"),
+    ],
+)
+def test_a_config_is_a_name_or_a_file(typed, found, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.py", "best.py"):
+        (tmp_path / name).touch()
+    assert flags.find(cli.parser(["train"]).parse_args(["train", *typed])) == found
+
+
+@pytest.mark.parametrize(
+    ("typed", "domains"),
+    [
+        (["--a=x/cats", "--b=dogs/"], ("cats", "dogs")),
+        (["--a=x/cats", "--b=cats"], ("a", "b")),
+        (["--a=a\tb", "--b=cats"], ("a", "b")),
+        (["--config.domains=('c','d')", "--a=x/cats", "--b=dogs"], ("c", "d")),
+    ],
+)
+def test_folders_take_the_place_of_sources_and_name_the_domains(typed, domains):
+    for config in ("sample", "best", "folders"):
+        made = flags.read(cli.parser(["train"]).parse_args(["train", config, *typed]))
+        a, b = (word.partition("=")[2] for word in typed if not word.startswith("--config"))
+        assert (made.data.source_a, made.data.source_b) == (f"folder:{a}", f"folder:{b}")
+        assert tuple(made.domains) == domains
+
+
 def test_help_shows_the_experiment_and_its_flags(ended):
     code, out, err = ended["help"]
     assert (code, err) == (0, "")
-    for part in ("python -m experiments.bags_shoes", "--config", "--workdir", "--[no]dry_run"):
+    for part in ("python -m experiments.bags_shoes", "--config", "--workdir", "--dry_run"):
         assert part in out

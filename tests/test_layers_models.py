@@ -1,4 +1,4 @@
-"""The layers against plain ones, and the networks' sizes, depths, ranges and types."""
+"""The layers compared with plain ones; the networks' sizes, depths, ranges and types."""
 
 import re
 
@@ -28,8 +28,8 @@ PLAIN = {
         x, k, (stride, stride), padding, transpose_kernel=True
     ),
 }
-# Odd batches; strides and channels on either side of each choice of a form; sizes that do not
-# divide; a window that is no whole number of strides wide.
+# Odd batches; strides and channels on both sides of each selection threshold; indivisible sizes;
+# a kernel whose width is not a multiple of the stride.
 SHAPES = [  # size, channels, kernel, stride, padding
     (6, (3, 20), 4, 2, "SAME"),
     (5, (20, 3), 4, 2, "SAME"),
@@ -47,7 +47,7 @@ SHAPES = [  # size, channels, kernel, stride, padding
 
 @pytest.fixture
 def any_size(monkeypatch):
-    """Small layers take the forms of large ones, too."""
+    """Makes small layers take the forms of large ones, too."""
     monkeypatch.setattr(convolution, "WORTHWHILE", 0)
     monkeypatch.setattr(convolution, "MANY_POSITIONS", 0)
 
@@ -57,7 +57,7 @@ def kernel_shape(name, channels, k):
 
 
 def close(actual, expected, tolerance):
-    """Rounding differs with the order of sums."""
+    """Asserts closeness, as rounding depends on the order of summation."""
     scale = float(jnp.abs(expected).max()) + 1e-3
     np.testing.assert_allclose(
         np.asarray(actual, np.float64), np.asarray(expected, np.float64), atol=tolerance * scale
@@ -81,7 +81,7 @@ def test_convolutions_and_their_gradients_equal_the_plain_forms(
     y = jax.eval_shape(lambda x, k: PLAIN[name](x, k, stride, padding), x, kernel)
     cotangent = jax.random.normal(keys[2], y.shape, dtype)
     ours = jax.jit(with_gradients, static_argnums=0)(getattr(layers, name), x, kernel, cotangent)
-    # The plain form computes in float32, whatever was rounded before.
+    # The plain form computes in float32, from the rounded inputs.
     wide = [a.astype(jnp.float32) for a in (x, kernel, cotangent)]
     expected = jax.jit(with_gradients, static_argnums=0)(PLAIN[name], *wide)
     for a, e in zip(ours, expected, strict=True):
@@ -93,7 +93,7 @@ def test_convolutions_and_their_gradients_equal_the_plain_forms(
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize(("size", "stride"), [(4, 2), (12, 1)])
 def test_convolutions_have_second_derivatives(any_size, name, size, stride):
-    """A gradient penalty, differentiated with respect to the kernel, as R1 does."""
+    """A gradient penalty, differentiated with respect to the kernel, as in R1."""
     x = jax.random.normal(KEY, (2, size, size, 17))
     kernel = jax.random.normal(KEY, (4, 4, 17, 17))
 
@@ -265,7 +265,7 @@ def test_the_literal_generator_is_not_bounded_and_makes_stripes():
 
 @pytest.mark.parametrize("recipe", ["book", "official"])
 def test_after_thirty_batches_inference_is_what_training_saw(recipe):
-    """Averages over more lag behind weights that move: translations come out bleached or black."""
+    """Longer averages lag behind changing weights: translations become bleached or black."""
     make = models.book_generator if recipe == "book" else models.official_generator
     net = make(image_size=16, width=4, kernel_init=nn.initializers.normal(0.3))
     x = jax.random.uniform(KEY, (8, 16, 16, 3))

@@ -1,4 +1,4 @@
-"""What people install and cite: built, installed and used away from the source code."""
+"""The package and its metadata: built, installed and used outside the source tree."""
 
 import os
 import re
@@ -9,13 +9,16 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import discogan_jax
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("discogan_jax", "experiments", "configs", "benchmarks", "docs", "tests")
+EXPERIMENTS = ("bags_shoes", "edges_photos", "folders", "ablation")
+SOURCES = ("discogan_jax", "experiments", "benchmarks", "docs", "tests")
 
 
 def test_the_citation_has_what_the_format_requires():
@@ -35,13 +38,14 @@ def test_the_version_stands_in_one_place():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Source distribution and wheel, the latter made from the former."""
+    """Builds a source distribution, and a wheel from it."""
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for path in ROOT.iterdir():
         if path.is_file():
             shutil.copy(path, copy)
     for name in SOURCES:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "configs").symlink_to("discogan_jax/configs")
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", out, copy], copy)
     (source,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return source, wheel
@@ -49,7 +53,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(built, tmp_path_factory):
-    """Python of a new environment with the wheel; what it depends on is borrowed from ours."""
+    """Returns the Python of a new environment with the wheel, sharing our dependencies."""
     venv = tmp_path_factory.mktemp("venv")
     run([sys.executable, "-m", "venv", "--without-pip", venv], venv)
     made = venv / "bin" / "python"
@@ -81,7 +85,7 @@ def test_what_is_packed(built):
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
-        "configs/default.py",
+        "discogan_jax/configs/default.py",
         "experiments/bags_shoes.py",
         "tests/golden/official.npz",
         "docs/demo.png",
@@ -89,12 +93,17 @@ def test_what_is_packed(built):
         "CHANGELOG.md",
         "Makefile",
     } <= names
-    assert not [name for name in names if name.startswith(("runs", "data", ".")) or ".pyc" in name]
+    strange = ("runs", "data", "configs", ".")  # the configs are there once
+    assert not [name for name in names if name.startswith(strange) or ".pyc" in name]
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (path,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         about = archive.read(path).decode()
-    assert {"discogan_jax/py.typed", "discogan_jax/report_page/page.html"} <= names
+    assert {
+        "discogan_jax/py.typed",
+        "discogan_jax/runs/report_page/page.html",
+        "discogan_jax/configs/default.py",
+    } <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"discogan_jax"}
     assert f"\nVersion: {discogan_jax.__version__}\n" in about
     assert "\nDescription-Content-Type: text/markdown\n" in about
@@ -110,9 +119,9 @@ def test_an_installed_package_is_whole(python, tmp_path):
     assert f"ok      discogan_jax {discogan_jax.__version__}" in found
     here = run([python, "-c", "import discogan_jax.models as m; print(m.__file__)"], tmp_path)
     assert Path(here.strip()).is_relative_to(python.parent.parent)
-    # Types are seen, so a mistake with them is found.
+    # Type annotations are visible, so a type error is found.
     (tmp_path / "mine.py").write_text(
-        "from discogan_jax.integrity import steps\nfrom pathlib import Path\n"
+        "from discogan_jax.runs.manifest import steps\nfrom pathlib import Path\n"
         "found: list[int] = steps(Path())\nwrong: list[str] = steps(Path())\n"
     )
     mypy = [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache"]
@@ -121,8 +130,55 @@ def test_an_installed_package_is_whole(python, tmp_path):
 
 
 @pytest.mark.long
-def test_training_without_the_source_code_says_what_is_missing(python, tmp_path):
-    launch = "from discogan_jax import launch; launch.run('default.py')"
-    assert run([python, "-c", launch], tmp_path, code=2) == (
-        "--config=FILE is missing; the source code comes with some, in configs/\n"
+def test_an_installed_package_prepares_and_trains(python, tmp_path):
+    """In an empty folder, with a config by its name, by a file's, and with folders of pictures."""
+    discogan = python.with_name("discogan")
+    said = run([discogan, "train"], tmp_path, code=2)
+    assert said.startswith("CONFIG is missing: a config file, or one of best, default, ")
+    small = [f"--config.{field}" for field in ("data.image_size=16", "data.batch_size=4")]
+    small += [f"--config.model.{field}" for field in ("width=4", "recipe=official")]
+    for i in range(2):
+        for j in range(30):
+            noise = np.random.default_rng(30 * i + j).integers(256, size=(9, 9, 3), dtype=np.uint8)
+            (tmp_path / "ab"[i]).mkdir(exist_ok=True)
+            Image.fromarray(noise).save(tmp_path / "ab"[i] / f"{j}.png")
+    folders = ["--a=a", "--b=b"]
+    said = run([discogan, "prepare", *small, *folders], tmp_path)
+    assert re.match(r"a: \d+ to train on, .*\nb: \d+ to train on", said), said
+    # Flags come in any order; what was prepared is found.
+    said = run([discogan, "train", *folders, "--dry_run", "best", *small], tmp_path)
+    assert re.search(r"^data a +\d+ to train on", said, re.MULTILINE), said
+    (tmp_path / "mine.py").write_text(
+        "from discogan_jax.configs import sample\n"
+        "def get_config():\n    config = sample.get_config()\n"
+        "    config.train.steps = 2\n    return config\n"
     )
+    said = run([discogan, "train", "mine.py", *small, *folders], tmp_path)
+    assert "Done. The run is in runs/mine, its page is runs/mine/report.html" in said
+    said = run(
+        [discogan, "train", "configs/sample.py", "--sweep=seed=1,2", "--dry_run", *small, *folders],
+        tmp_path,
+    )
+    assert "run 2 of 2: seed=2" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "code", "said"),
+    [
+        *((name, ["--help"], 0, "--config.FIELD") for name in EXPERIMENTS),
+        ("bags_shoes", ["--config=configs/sample.py", "--config.train.stpes=3"], 2, "'steps'?"),
+        ("ablation", [f"--config={ROOT}/configs/gpu.py", "--config.x=3"], 2, "config.x"),
+        ("folders", ["--a=x"], 2, "required: --b"),
+    ],
+)
+def test_experiments_start_as_files_and_from_other_folders(name, typed, code, said, tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "experiments" / f"{name}.py", *typed],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""`discogan prepare`: what it leaves is what training takes."""
+"""`discogan prepare`: training uses what it prepared."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SIZE = runs_here.SIZE
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Two folders of pictures, one of them with a file that is none."""
+    """Writes two folders of pictures, one with a file that is not a picture."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for name in ("cats", "dogs"):
@@ -58,7 +58,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
         raise AssertionError("decoded once more")
 
     monkeypatch.setattr(decode, "write_pictures", refuse)
-    config = flags.read(typed(folders, tmp_path)[0].partition("=")[2], typed(folders, tmp_path)[1:])
+    config = flags.load("configs/folders.py", typed(folders, tmp_path)[1:])
     loaded = build.images(schema.from_config(config))
     again = list(prepare.prepare(config))
     for p, d in zip(again, "ab", strict=True):
@@ -80,10 +80,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
         ({"data__source_b": "archive:edges2shoes/photo", "data__archives": "nowhere"}, "nowhere"),
     ],
 )
-def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "discogan_jax.log.show_news", lambda: None
-    )  # the suite's log stays as it is
+def test_what_training_would_refuse(folders, tmp_path, changes, said, capsys):
     assert cli.main(["prepare", *typed(folders, tmp_path, **changes)]) == 2
     err = capsys.readouterr().err
     assert said in err
@@ -99,7 +96,7 @@ def test_an_archive_that_is_not_there_is_downloaded(folders, tmp_path, monkeypat
 
     monkeypatch.setattr(download, "fetch", fetch)
     arguments = typed(folders, tmp_path, data__source_a="archive:edges2shoes/photo")
-    config = flags.read("configs/folders.py", arguments[1:])
+    config = flags.load("configs/folders.py", arguments[1:])
     with pytest.raises(InputError, match=r"Fetch http.*edges2shoes.tar.gz by hand"):
         list(prepare.prepare(config))
     ((url, target),) = asked

@@ -1,4 +1,4 @@
-"""`discogan report`: one page that tells of runs and loads nothing."""
+"""`discogan report`: one page about runs that loads nothing from elsewhere."""
 
 import json
 import math
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import official
 from discogan_jax import cli
+from discogan_jax.configs import official
 from discogan_jax.errors import InputError
 from discogan_jax.runs import report
 
 
 def write_run(path, steps=2500, domains=("bags", "shoes"), samples=30):
-    """A run directory as training leaves it, without a network in it."""
+    """Writes a run directory as training leaves it, but without checkpoints."""
     (path / "samples").mkdir(parents=True)
     config = official.get_config()
     config.domains = domains
@@ -51,7 +51,7 @@ def test_a_page_tells_of_a_run(tmp_path, capsys):
     (found,) = data_of(text)
     assert len(found["steps"]) <= report.MAX_POINTS
     assert found["steps"][-1] == 2500
-    # Averages of neighbours; numbers that are rare stay numbers, and NaN is none.
+    # Averages of neighbours; sparse values stay numbers, and NaN becomes None.
     assert found["series"]["gen_loss"][0] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 1e-4)
     rare = [x for x in found["series"]["val_const_bags_loss"] if x is not None]
     assert rare == [500, 1000, 1500, 2000, 2500]

@@ -1,4 +1,4 @@
-"""The rotation study: short, but from drawings to table and figure; and where points are drawn."""
+"""A short rotation study, from drawings to table and figure; and where points are drawn."""
 
 import json
 import subprocess
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import official, rotation
 from discogan_jax.config.schema import from_config
+from discogan_jax.configs import official, rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from experiments import plots
-from experiments.rotation import __main__ as experiment
 from experiments.rotation import figure
+from experiments.rotation import study as experiment
 
 CONFIG = rotation.get_config
 
@@ -28,7 +28,7 @@ def smaller(config):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """What a short study leaves and says; and the study, to be done again."""
+    """Runs a short study; returns its files, its output, and a function that repeats it."""
     folder = tmp_path_factory.mktemp("study")
     fit, fitted = experiment.evaluate.fit_references, []
 
@@ -59,7 +59,7 @@ def test_the_study_in_short(study):
     assert heads.split()[:2] == ["angle", "by"]
     assert parts.split()[:4] == ["variant", "n", "correlation", "correlation"]
     assert [line.split()[0] for line in lines] == names
-    assert len(lines[0].split()) == len(lines[1].split()) - 1  # gan has no way back
+    assert len(lines[0].split()) == len(lines[1].split()) - 1  # gan has no reconstruction
     with Image.open(folder / "run" / "rotation.png") as picture:
         width = plots.LEFT + plots.SIDE + plots.RIGHT
         assert picture.size == (3 * width, plots.TOP + plots.SIDE + plots.BOTTOM)
@@ -68,7 +68,7 @@ def test_the_study_in_short(study):
 @pytest.mark.long
 def test_drawings_are_turned_widely_and_the_table_has_what_was_measured(study):
     folder, said, _ = study
-    items = catalogue.described(folder / "data" / "rotation" / "edges2shoes.tar.gz")
+    items = catalogue.recorded_items(folder / "data" / "rotation" / "edges2shoes.tar.gz")
     tilts = [item.tilt for item in items["train"]]
     assert (len(tilts), len(items["val"])) == (24, 8)
     assert -75 <= min(tilts) < -50 < 50 < max(tilts) <= 75
@@ -113,7 +113,7 @@ def test_the_loss_is_that_of_the_published_rotation_tasks():
 
 
 def pixel(panel, x, y):
-    """The colour at angles in degrees."""
+    """Returns the colour at angles in degrees."""
     scale = plots.SIDE / (2 * figure.EXTENT)
     right, down = (figure.EXTENT + x) * scale, (figure.EXTENT - y) * scale
     return tuple(panel[plots.TOP + round(down), plots.LEFT + round(right)])
@@ -132,7 +132,10 @@ def test_points_lie_at_their_angles_and_those_far_off_at_the_border():
 
 @pytest.mark.parametrize(
     ("flag", "words"),
-    [("--steps=0", "--steps=0: at least 1"), ("--steps=many", "--steps=many")],
+    [
+        ("--steps=0", "--steps=0: at least 1"),
+        ("--steps=many", "--steps: invalid int"),
+    ],
 )
 def test_bad_flags_give_one_line(flag, words, tmp_path):
     folders = [f"--workdir={tmp_path}/x", f"--data_dir={tmp_path}/x"]

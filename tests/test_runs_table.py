@@ -1,4 +1,4 @@
-"""`discogan runs`: what the files of runs say, whatever state they are in."""
+"""`discogan runs`: the status of runs from their files, in every state."""
 
 import json
 import os
@@ -6,16 +6,16 @@ import time
 
 import pytest
 
-from configs import official
 from discogan_jax import cli
 from discogan_jax.commands import runs
+from discogan_jax.configs import official
 from discogan_jax.runs import lock, manifest, overview
 
 STEPS = 2000
 
 
 def write_run(path, *checkpoints, step=None, more=(), evaluation=None):
-    """A run directory as training leaves it, without a network in it."""
+    """Writes a run directory as training leaves it, but without checkpoints."""
     path.mkdir(parents=True)
     config = official.get_config()
     config.train.steps = STEPS
@@ -37,7 +37,7 @@ def write_run(path, *checkpoints, step=None, more=(), evaluation=None):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Runs in every state, beside what is no run."""
+    """Writes runs in every state, and folders that are not runs."""
     top = tmp_path / "runs"
     measured = {
         "bags_to_shoes/hue_error": 5.0,
@@ -60,7 +60,7 @@ def folder(tmp_path):
 
 
 def told(folder):
-    return {run.name: run for run in overview.find(folder)}
+    return {run.name: run for run in overview.find_runs(folder)}
 
 
 def test_states(folder):
@@ -86,16 +86,16 @@ def test_states(folder):
     assert "99 bytes, 100 were written" in found["cut"].remarks[0]
     assert "config.json is damaged" in found["bent"].remarks[0]
     assert found["lost"].losses == {"gen_loss": 0.5, "disc_loss": 1.25}
-    assert told(folder)["live"].state == "stopped"  # nobody holds it any more
+    assert told(folder)["live"].state == "stopped"  # the lock is no longer held
 
 
 def test_looking_keeps_nobody_from_training(folder, monkeypatch):
-    """Training may begin at the very moment at which somebody asks who trains."""
+    """Training may start at the same moment as a check of whether a run is training."""
     monkeypatch.setattr(lock.time, "sleep", lambda seconds: asking.close())
     with lock.claimed(folder / "done"):
         pass
     asking = (folder / "done" / lock.LOCK_FILE).open()
-    lock.fcntl.flock(asking, lock.fcntl.LOCK_SH)
+    assert lock.lock_descriptor(asking.fileno(), blocking=False)
     with lock.claimed(folder / "done"):
         assert lock.holder(folder / "done") == f"process {os.getpid()} on {os.uname().nodename}"
     assert asking.closed
@@ -103,24 +103,24 @@ def test_looking_keeps_nobody_from_training(folder, monkeypatch):
 
 @pytest.mark.parametrize("width", [40, 80, 120, 1000])
 def test_the_table_fits(folder, width):
-    found = [run for run in overview.find(folder) if run.state != "no run"]
+    found = [run for run in overview.find_runs(folder) if run.state != "no run"]
     table = runs.lines(found, width, time.time())[: len(found) + 1]
     assert max(map(len, table)) <= width
     rows = [line.split() for line in table]
     assert rows[0][:3] == ["run", "state", "step"]
     assert [row[1] for row in rows[1:]] == [run.state for run in found]
-    assert len({row[0] for row in rows}) == len(rows)  # names that are cut stay different
+    assert len({row[0] for row in rows}) == len(rows)  # truncated names stay distinct
     done = dict(zip(rows[0], next(row for row in rows if row[0] == "done"), strict=False))
     assert done["step"] == "2,000/2,000"
     if width >= 80:
         assert (done["steps/s"], done["gen_loss"], done["disc_loss"]) == ("4", "0.5", "1.25")
-        assert done["written"] == "0"  # and its unit
+        assert done["written"] == "0"  # its unit is split off
     if width >= 120:
         assert (done["hue_error"], done["diversity"]) == ("7.5", "0.9")  # the worse direction
 
 
 def test_for_programs_and_exit_codes(folder, capsys):
-    assert cli.main(["runs", str(folder), "--json"]) == 1  # for what is damaged
+    assert cli.main(["runs", str(folder), "--json"]) == 1  # for a damaged run
     found = {run["name"]: run for run in json.loads(capsys.readouterr().out)}
     assert found["done"]["evaluation"]["bags_to_shoes/hue_error"] == 5.0
     assert "shoes_to_bags/diversity" not in found["done"]["evaluation"]

@@ -1,4 +1,4 @@
-"""The examples of docs/scaling.md run as they stand; collectives are counted right."""
+"""The examples of docs/scaling.md run as shown; collectives are counted correctly."""
 
 import os
 import subprocess

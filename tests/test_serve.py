@@ -1,8 +1,13 @@
-"""`discogan serve`: the page's server, by what a browser sends it and by what it must refuse."""
+"""`discogan serve`: the server's answers to a browser, and the requests that it must refuse."""
 
+import concurrent.futures
 import io
+import re
+import socket
+import tempfile
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +16,15 @@ import runs_here
 from PIL import Image
 
 from discogan_jax import cli, export, images, runs
-from discogan_jax.cli import serve as command
+from discogan_jax.commands import serve as command
 from discogan_jax.errors import InputError
 
-pytest.importorskip("gradio", reason="the page needs the extra 'serve'")
+pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
+pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
 
 from served_here import SECONDS, Visitor, encoded, made, png, served
 
-from discogan_jax import serve
-from discogan_jax.web import page, shelf
+from discogan_jax.serve import access, checkpoints, page, server
 
 SIZE = runs_here.SIZE
 LIMIT = 300_000
@@ -41,57 +46,160 @@ def site(run):
 @pytest.mark.parametrize(("direction", "step"), [("ab", None), ("ba", 1)])
 def test_a_picture_becomes_what_the_run_makes_of_it(run, site, direction, step):
     run = runs.open(run.path, step)
-    visitor = Visitor(site)
-    shown, said, messages = visitor.translate(png(), direction, step)
+    by, shown = Visitor(site).translate(png(), direction, step)
     taken = images.fit(images.read(png()), SIZE)[None]
     there = images.to_uint8(run.apply(taken, direction, 1))
     back = images.to_uint8(run.apply(there, direction[::-1], 1))
-    for update, expected in zip(shown, (taken, there, back), strict=True):
-        np.testing.assert_array_equal(visitor.picture(update), expected[0])
+    for picture, expected in zip(shown, (taken, there, back), strict=True):
+        np.testing.assert_array_equal(picture, expected[0])
+    assert by == run.step
     source, to = ("bags", "shoes") if direction == "ab" else ("shoes", "bags")
-    assert [x["label"] for x in shown[1:]] == [f"{source} → {to}", f"{source} → {to} → {source}"]
-    assert f"step {run.step}." in said
-    assert messages == []
+    labels = Visitor(site).get("about").json()["directions"][direction]
+    assert labels == [source, f"{source} → {to}", f"{source} → {to} → {source}"]
+
+
+def test_a_run_of_one_direction_has_no_way_back(tmp_path):
+    run = made(tmp_path, loss__objective="gan")
+    with served(run.path) as url:
+        visitor = Visitor(url)
+        about = visitor.get("about").json()
+        assert about["directions"] == {"ab": ["bags", "bags → shoes"]}
+        assert {name[0] for name in about["examples"]} == {"a"}
+        assert len(visitor.translate(png())[1]) == 2
+        assert visitor.send(png(), "ba").status_code == 400
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("content", "said"),
     [
-        ("<b>broken.png", b"no picture", "cannot be read as a picture"),
-        ("bomb.png", encoded(Image.new("1", (20_000, 5_000))), "is too large: "),
+        (b"no picture", "cannot be read as a picture"),
+        (b"", "cannot be read as a picture"),
+        (png()[:-40], "cannot be read as a picture"),
+        (encoded(Image.new("1", (20_000, 5_000))), "is too large: "),
     ],
 )
-def test_what_is_no_picture_gets_one_sentence(site, capfd, name, content, said):
-    shown, _, (message,) = Visitor(site).translate(content, name=name)
-    assert said in message
-    assert "<" not in message
-    assert "/" not in message  # no folder of this machine
-    assert [update["value"] for update in shown] == [None] * 3
+def test_what_is_no_picture_gets_one_sentence(site, capfd, content, said):
+    answer = Visitor(site).send(content)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert said in answer.text
+    assert "<" not in answer.text
+    assert "/" not in answer.text  # no folder of this machine
     assert capfd.readouterr().err == ""
 
 
-def test_what_no_page_sends_is_harmless(site, capfd):
-    for direction, step in (("ac", None), (["ab"], None), ("ab", "x"), ("ab", 1e6)):
-        _, said, _ = Visitor(site).translate(png(), direction, step)
-        assert "step 2." in said
+def test_the_nearest_checkpoint_translates(site):
+    for step, found in ((None, 2), (10**6, 2), (-(10**6), 1)):
+        assert Visitor(site).translate(png(), "ab", step)[0] == found
+
+
+def test_a_checkpoint_without_numbers_is_a_mistake_not_a_failure(site, capfd, monkeypatch):
+    nan = np.full((1, SIZE, SIZE, 3), np.nan, np.float32)
+    monkeypatch.setattr(runs.Run, "apply", lambda *_: nan)
+    answer = Visitor(site).send(png())
+    assert answer.status_code == 422
+    assert "choose another step" in answer.text
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("direction", "step"),
+    [
+        *((direction, None) for direction in ("", "ac", "a", "abab", "\0", "ab ", "é")),
+        *(("ab", step) for step in ("x", "1.5", "nan", "inf", "1;2", "9" * 5000, "[1]")),
+    ],
+)
+def test_what_no_page_sends_is_harmless(site, capfd, direction, step):
+    assert Visitor(site).send(png(), direction, step).status_code == 400
+    assert capfd.readouterr().err == ""
+
+
+NAMED = b"Host: localhost\r\n"
+POST = b"POST /translate?direction=ab HTTP/1.1\r\n" + NAMED
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # TLS
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost:port\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + 2 * NAMED + b"\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n" + NAMED + b"\r\n",
+        b"GET /example/" + b"9" * 5000 + b" HTTP/1.1\r\n" + NAMED + b"\r\n",
+        b"GET /example/%ff%00/0 HTTP/1.1\r\n" + NAMED + b"\r\n",
+        b"GET /translate HTTP/1.1\r\n" + NAMED + b"\r\n",
+        b"BREW / HTTP/1.1\r\n" + NAMED + b"\r\n",
+        b"POST /about HTTP/1.1\r\n" + NAMED + b"Content-Length: 0\r\n\r\n",
+        b"POST /translate?direction=%ff HTTP/1.1\r\n" + NAMED + b"Content-Length: 0\r\n\r\n",
+        POST + b"\r\n",
+        POST + b"Content-Length: many\r\n\r\n",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Content-Length: " + b"9" * 19 + b"\r\n\r\n",
+        POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n",
+        POST + b"Content-Type: multipart/form-data\r\nContent-Length: 2\r\n\r\n--",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: gzip\r\n\r\n",
+    ],
+)
+def test_malformed_requests_are_the_senders_mistake(site, capfd, request_):
+    assert 400 <= status(site, request_) < 500
+    assert capfd.readouterr().err == ""
+
+
+def status(site, request_):
+    """What the server answers to some bytes."""
+    port = int(site.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+        connection.sendall(request_)
+        return int(connection.recv(100).split()[1])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        POST + b"Content-Length: 1000\r\n\r\nonly this",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnot a length",
+    ],
+)
+def test_who_hangs_up_leaves_no_trace(site, capfd, start):
+    port = int(site.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+        connection.sendall(start)
+    assert Visitor(site).get("about").status_code == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_who_sends_too_slowly_is_not_waited_for(site, monkeypatch):
+    monkeypatch.setattr(access, "BODY_SECONDS", 0.1)
+    assert status(site, POST + b"Content-Length: 1000\r\n\r\nonly this") == 408
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "gradio_api/file=/etc/passwd",
-        "gradio_api/file=../../../etc/passwd",
-        "gradio_api/file=%2Fetc%2Fpasswd",
-        "gradio_api/file={run}/config.json",
-        "gradio_api/file=http://localhost/x.png",
-        "gradio_api/proxy=https://x.hf.space/x.png",
-        "gradio_api/info",
-        "gradio_api/openapi.json",
-        "gradio_api/call/translate",
-        "monitoring",
-        "docs",
+        "etc/passwd",
+        "../../../../../../etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "//etc/passwd",
+        "{run}/config.json",
+        "config.json",
+        "static/page.js",
         "static/../../../../../../etc/passwd",
+        "example/a/8",
+        "example/c/0",
+        "example/../../../../../etc/passwd",
+        "example/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "example//etc/passwd",
+        "example/{run}/config.json",
+        "example/http://localhost/x.png",
+        "docs",
+        "openapi.json",
+        "login",
+        "logout",
     ],
 )
 def test_nothing_else_is_served(site, run, path):
@@ -99,73 +207,172 @@ def test_nothing_else_is_served(site, run, path):
     answer.url = f"{site}/{path.format(run=run.path)}"  # as it is: no .. resolved
     with requests.Session() as session:
         found = session.send(answer, timeout=SECONDS)
-    assert found.status_code in {403, 404}, found.text
+    assert found.status_code == 404, found.text
     assert "root:" not in found.text
 
 
 def test_no_file_but_an_uploaded_one_is_translated(site, tmp_path, monkeypatch):
     (tmp_path / "private.png").write_bytes(png())
     monkeypatch.chdir(tmp_path)
-    meta = {"_type": "gradio.FileData"}
-    for path in (tmp_path / "private.png", "private.png", "http://localhost/x.png", None, 7):
-        named = path if path is None or path == 7 else str(path)
-        for picture in ({"path": named}, {"path": named, "meta": meta}, [{"x": {"path": named}}]):
-            assert Visitor(site).join(picture).status_code == 403, picture
-    assert Visitor(site).post("queue/join", data=b"{").status_code == 400
-    assert Visitor(site).post("queue/join", data=b"[" * 50_000).status_code == 400
+    for path in (str(tmp_path / "private.png"), "private.png", "http://localhost/x.png"):
+        for body in (path, f'{{"path": "{path}"}}', f"file://{path}"):
+            assert Visitor(site).send(body.encode()).status_code == 422, body
+    multipart = Visitor(site).post("translate?direction=ab", files={"file": ("x.png", png())})
+    assert multipart.status_code == 422  # the picture itself is the body
 
 
 def test_large_files_are_refused(site):
     visitor = Visitor(site)
-    assert visitor.upload(bytes(LIMIT)).status_code == 200
-    assert visitor.upload(bytes(LIMIT + 1)).status_code == 413  # by Gradio
-    assert visitor.upload(bytes(2 * LIMIT)).status_code == 413  # by its length
-    parts = iter([b"--x\r\n", *[bytes(LIMIT)] * 2])  # a length is not given
-    kind = {"Content-Type": "multipart/form-data; boundary=x"}
-    assert visitor.post("upload", data=parts, headers=kind).status_code in {400, 413}
-    assert visitor.post("cancel", data=bytes(100_000)).status_code == 413
+    assert visitor.send(bytes(LIMIT)).status_code == 422  # read, and no picture
+    assert visitor.send(bytes(LIMIT + 1)).status_code == 413
+    assert visitor.send(bytes(2 * LIMIT)).status_code == 413
+    parts = [bytes(LIMIT), b"x"]  # a length is not given
+    assert visitor.send(iter(parts[:1])).status_code == 422
+    assert visitor.send(iter(parts)).status_code == 413
+
+
+def test_what_does_not_fit_in_is_told_so(run, monkeypatch):
+    """Two pictures at once, one more waits, and the next one is sent away."""
+    monkeypatch.setattr(page, "MAX_WAITING", 1)
+    going, lock, most = [], threading.Lock(), []
+    two, free = threading.Event(), threading.Event()
+    show = checkpoints.CheckpointCache.show
+
+    def slowly(*args):
+        with lock:
+            going.append(1)
+            most.append(len(going))
+            if len(going) == page.AT_ONCE:
+                two.set()
+        assert free.wait(SECONDS)
+        with lock:
+            going.pop()
+        return show(*args)
+
+    with served(run.path) as url, ThreadPoolExecutor(4) as pool:
+        monkeypatch.setattr(checkpoints.CheckpointCache, "show", slowly)
+        first = [pool.submit(Visitor(url).send, png()) for _ in range(2)]
+        assert two.wait(SECONDS)
+        more = [pool.submit(Visitor(url).send, png()) for _ in range(2)]
+        done, _ = concurrent.futures.wait(more, SECONDS, concurrent.futures.FIRST_COMPLETED)
+        refused = done.pop().result()
+        assert Visitor(url).send(bytes(page.MAX_UPLOAD)).status_code == 503  # and is told so
+        assert refused.status_code == 503
+        assert "busy" in refused.text
+        free.set()
+        assert [x.result().status_code for x in first] == [200, 200]
+        assert sorted(x.result().status_code for x in more) == [200, 503]
+        assert max(most) == 2
+        assert Visitor(url).translate(png())[0] == 2  # nobody is inside any more
 
 
 def test_another_name_of_this_machine_is_not_answered(site):
     """A page elsewhere could lead its own name to 127.0.0.1 and read from there."""
-    for host, status in (("evil.example", 400), ("localhost", 200)):
-        port = site.rpartition(":")[2]
-        assert Visitor(site).get("", headers={"Host": f"{host}:{port}"}).status_code == status
+    port = site.rpartition(":")[2]
+    names = ("localhost", "LocalHost", "[::1]", "127.0.0.1")
+    for host in (*names, "evil.example", "localhost.evil.example", "[::2]"):
+        for path in ("", "about", "example/a/0"):
+            found = Visitor(site).get(path, headers={"Host": f"{host}:{port}"}).status_code
+            assert found == (200 if host in names else 400), host
+
+
+def test_any_loopback_address_is_answered_by_its_own_name(run):
+    with served(run.path, address="127.0.0.2") as url:
+        assert Visitor(url).get("about").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),  # no browser
+        ({"Origin": "{site}"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "{site}"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "{site}"}, 403),
+    ],
+)
+def test_pages_of_others_cannot_send_anything(site, headers, status):
+    headers = {name: value.format(site=site) for name, value in headers.items()}
+    answer = Visitor(site).send(png(), headers=headers)
+    assert answer.status_code == status
+    assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_the_page_names_nobody_else(site):
-    found = Visitor(site).get("")
-    assert "default-src 'self'" in found.headers["Content-Security-Policy"]
-    config = Visitor(site).get("config").json()
-    assert not config["analytics_enabled"]
-    assert config["stylesheets"] == []
-    assert "googleapis" not in found.text
-    (gallery,) = (c for c in config["components"] if c["type"] == "gallery")
-    assert len(gallery["props"]["value"]) == 16  # all that are held out
+    visitor = Visitor(site)
+    found = visitor.get("")
+    for answer in (found, visitor.get("about"), visitor.get("nothing"), visitor.send(b"")):
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert not re.search(r"https?:|//\w|@import|url\(|src=", found.text)
+    examples = visitor.get("about").json()["examples"]
+    assert len(examples) == 16  # all that are held out
+    for name in examples:
+        picture = images.read(visitor.get(f"example/{name}").content)
+        assert picture.shape == (SIZE, SIZE, 3)
 
 
 def test_a_password_is_asked_for(run, monkeypatch):
-    monkeypatch.setattr(serve, "GUESS_SECONDS", 0.0)
-    with served(run.path, "correct horse") as url:
+    monkeypatch.setattr(access, "GUESS_SECONDS", 0.0)
+    with served(run.path, "correct horsé") as url:
         visitor = Visitor(url)
-        assert visitor.get("config").status_code == 401
-        assert visitor.upload(png()).status_code == 401
-        for password, status in (("wrong", 400), ("correct horse", 200)):
-            form = {"username": "anybody", "password": password}
-            assert (
-                visitor.http.post(f"{url}/login", data=form, timeout=SECONDS).status_code == status
-            )
-        assert "step 2." in visitor.translate(png())[1]
+        for path in ("about", "example/a/0", "nothing"):
+            assert visitor.get(path).status_code == 401
+        for content in (png(), bytes(20 << 20)):  # what is not read must not break the connection
+            assert visitor.send(content).status_code == 401
+        asked = visitor.get("")
+        assert asked.status_code == 401
+        assert 'type="password"' in asked.text
+        assert "<script" not in asked.text
+
+        for form in ({"password": "wrong"}, {}, b"password=%ff", b"\xff", b"password=" * 999):
+            refused = visitor.post("login", form)
+            assert refused.status_code == 401, form
+            assert "That is not the password" in refused.text
+        assert visitor.post("login", bytes(100_000)).status_code == 413
+        assert visitor.get("about").status_code == 401
+        evil = {"Origin": "https://evil.example"}
+        right = {"password": "correct horsé"}
+        assert visitor.post("login", right, headers=evil).status_code == 403
+
+        entered = visitor.post("login", right, allow_redirects=False)
+        assert (entered.status_code, entered.headers["Location"]) == (303, "./")
+        assert {"HttpOnly", "SameSite=lax"} <= set(entered.headers["Set-Cookie"].split("; "))
+        assert visitor.get("about").json()["has_login"]
+        assert visitor.translate(png())[0] == 2
+        assert visitor.send(png(), headers=evil).status_code == 403
+
+        visitor.post("logout")
+        assert visitor.get("about").status_code == 401
+        visitor.http.cookies.set(f"discogan-{url.rpartition(':')[2]}", "guessed")
+        assert visitor.get("about").status_code == 401
 
 
-def test_uploads_are_gone_when_the_server_is(run):
+def test_wrong_passwords_wait_for_each_other(run, monkeypatch):
+    monkeypatch.setattr(access, "GUESS_SECONDS", 0.4)
+    with served(run.path, "correct horse") as url, ThreadPoolExecutor(3) as pool:
+        start = time.monotonic()
+        guesses = [pool.submit(Visitor(url).post, "login", {"password": "x"}) for _ in range(3)]
+        assert {guess.result().status_code for guess in guesses} == {401}
+        assert time.monotonic() - start >= 1.2
+
+
+def test_no_upload_is_written_to_a_disk(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MAX_UPLOAD", 32 << 20)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = sorted(run.path.parent.rglob("*"))
     with served(run.path) as url:
-        (path,) = Visitor(url).upload(png()).json()
-        folder = Path(path).parent
-        assert Path(path).read_bytes() == png()
-        assert folder.stat()
-    assert not folder.exists()
-    assert not folder.parent.exists()
+        assert Visitor(url).translate(png(size=(900, 900)))[0] == 2  # more than a spool holds
+        assert [x.name for x in tmp_path.rglob("*")] == ["temporary"]
+    assert sorted(run.path.parent.rglob("*")) == before
 
 
 def test_checkpoints_are_opened_once_and_few_are_kept(run, monkeypatch):
@@ -177,47 +384,46 @@ def test_checkpoints_are_opened_once_and_few_are_kept(run, monkeypatch):
 
     translators_open = export.open_translator
     monkeypatch.setattr(export, "open_translator", open_slowly)
-    monkeypatch.setattr(shelf, "KEPT", 1)
-    found = shelf.Shelf(run.path)
+    monkeypatch.setattr(checkpoints, "KEPT", 1)
+    found = checkpoints.CheckpointCache(run.path)
     assert found.steps() == [1, 2]
     with ThreadPoolExecutor(8) as pool:
-        assert {x.step for x in pool.map(found.at, [1.4] * 8)} == {1}
+        assert {x.step for x in pool.map(found.at, [0] * 8)} == {1}
     assert opened == [None, 1]
     assert found.at(99) is found.at(None) is found.newest
 
 
 def test_an_exported_file_and_a_single_checkpoint_have_no_slider(run, tmp_path):
     file, _ = export.write(run, tmp_path / "run.discogan")
-    (tmp_path / "picture.png").write_bytes(png())
     for path, step in ((file, None), (run.path / "checkpoints" / "1", 1)):
-        found = shelf.Shelf(path)
+        found = checkpoints.CheckpointCache(path)
         assert found.steps() == []
-        assert found.show(tmp_path / "picture.png", "ab", 2).step == step
+        assert found.show(png(), "ab", 2).step == step
         assert bool(found.examples()) == (path != file)
 
 
 def test_a_taken_port_is_passed_over():
-    with serve.listen("127.0.0.1", None) as one, serve.listen("127.0.0.1", None) as other:
-        assert serve.PORT <= one.getsockname()[1] < other.getsockname()[1]
+    with server.listen("127.0.0.1", None) as one, server.listen("127.0.0.1", None) as other:
+        assert server.PORT <= one.getsockname()[1] < other.getsockname()[1]
 
 
 def test_mistakes(run, monkeypatch, capsys):
-    monkeypatch.delenv(serve.PASSWORD, raising=False)
+    monkeypatch.delenv(server.PASSWORD, raising=False)
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    with serve.listen("127.0.0.1", 0) as place:
+    with server.listen("127.0.0.1", 0) as place:
         port = place.getsockname()[1]
         for arguments, said in (
             (["nowhere"], "nowhere is no run directory"),
             ([str(run.path), "--port", str(port)], f"port {port} is taken"),
             ([str(run.path), "--port", "99999"], "cannot be had"),
-            ([str(run.path), "--host", "0.0.0.0"], f"needs a password; set {serve.PASSWORD}"),
+            ([str(run.path), "--host", "0.0.0.0"], f"needs a password; set {server.PASSWORD}"),
             ([str(run.path), "--host", "no.such.host.invalid"], "is no address of this machine"),
         ):
             assert cli.main(["serve", *arguments]) == 2
             assert said in capsys.readouterr().err
-    monkeypatch.setenv(serve.PASSWORD, "short")
+    monkeypatch.setenv(server.PASSWORD, "short")
     with pytest.raises(InputError, match="must have 8 characters"):
-        serve.find_password("0.0.0.0")
+        server.find_password("0.0.0.0")
     monkeypatch.setattr(command, "find_spec", lambda name: None)
     assert cli.main(["serve", str(run.path)]) == 2
     assert "pip install 'discogan_jax[serve]'" in capsys.readouterr().err

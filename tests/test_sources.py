@@ -1,7 +1,9 @@
-"""Every kind of source, from files made here, and the cache that they share."""
+"""Every kind of source, on generated files, and the cache that they share."""
 
+import errno
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from discogan_jax.data import cache, sources
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
 
-# In an archive every picture tells its number: by where its line is, and by its grey.
+# Every picture of an archive encodes its number: in the position of its line, and in its grey.
 TRAIN, VAL = (3, 10, 1, 2, 7, 11, 4), (12, 2, 9)
 
 
@@ -129,7 +131,7 @@ def test_an_archive_needs_no_tensorflow_and_once_cached_not_what_it_came_from(tm
 
 
 def test_bad_pictures_of_an_archive_are_left_out_and_named(tmp_path, caplog):
-    """As many as an archive may have; one more and it is refused, and nothing is cached."""
+    """As many as are tolerated; with one more the archive is refused, and nothing is cached."""
     path = write_archive(tmp_path / "edges2shoes.tar.gz")
     options = {"image_size": 64, "data_dir": tmp_path / "data", "archives": path}
     with tarfile.open(path) as tar:
@@ -187,7 +189,7 @@ def test_folder_holds_out_by_name_and_passes_over_what_it_cannot_read(tmp_path, 
 
 
 def test_held_out_part_is_bounded():
-    from discogan_jax.data.kinds import _held_out
+    from discogan_jax.data.folder import _held_out
 
     names = [f"{number}.jpg" for number in range(20_000)]
     assert len(_held_out(names[:2])) == 1
@@ -256,12 +258,10 @@ def test_tfds_by_splits(tmp_path):
 
 
 def test_catalogue_is_its_archives(tmp_path, made, monkeypatch):
-    from discogan_jax.data.catalogue import archive as catalogue_archive
-
     monkeypatch.setattr(
-        catalogue_archive,
+        sources.catalogue,
         "write_archives",
-        lambda folder: write_archive(folder / "edges2shoes.tar.gz"),
+        lambda folder: {"edges2shoes": write_archive(folder / "edges2shoes.tar.gz")},
     )
     drawn = sources.load("catalogue:shoes", image_size=64, data_dir=tmp_path)
     same = sources.load("archive:edges2shoes/photo", image_size=64, **made)
@@ -327,7 +327,10 @@ def test_two_processes_share_one_cache_and_the_dead_leave_nothing(tmp_path):
 
 
 def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    def refuse(*_, **__):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files, "lock_descriptor", refuse)
     folder = tmp_path / "arrays" / "name-key"
 
     def write(to, shade=1, meanwhile=False):
@@ -400,3 +403,52 @@ def test_the_key_is_made_of_all_that_shapes_the_arrays(tmp_path):
     keys.append(key(f"folder:{picture.parent}"))
     assert len(set(keys)) == len(keys)
     assert keys[0].startswith("archive-edges2shoes-photo-64-")
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "public", "licence", "drawn", "dataset"),
+    [
+        ("archive:edges2shoes/photo/first", "archive", None, "Zappos50K", False, "edges2shoes"),
+        ("archive:maps/map", "archive", None, "^of a pix2pix archive", False, "maps"),
+        ("folder:/home/me/cats", "folder", "folder:cats", "whoever trained this", False, None),
+        ("tfds:horse/a:1.0.0:train[:9%]:test", "tfds", None, "TensorFlow", False, "horse/a"),
+        ("catalogue:bags", "catalogue", None, "drawn by discogan_jax itself", True, None),
+        ("arrays:~/secret/bags", "arrays", "arrays:bags", "whoever trained this", False, None),
+    ],
+)
+def test_a_source_knows_its_own_facts(source, kind, public, licence, drawn, dataset):
+    assert sources.kind(source) == kind
+    assert sources.public_name(source) == (public or source)
+    assert re.search(licence, sources.licence(source))
+    assert sources.is_drawn(source) == drawn
+    assert sources.dataset(source) == dataset
+
+
+def test_every_kind_of_source_is_tried_above():
+    assert set(sources.KINDS) == {"archive", "folder", "tfds", "catalogue", "arrays"}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "pairs"),
+    [
+        ("archive:edges2shoes/edges/first", "archive:edges2shoes/photo/second", True),
+        ("archive:edges2shoes/photo/first", "archive:edges2shoes/photo/second", False),
+        ("archive:edges2shoes/edges", "archive:edges2handbags/photo", False),
+        ("archive:edges2shoes/edges", "folder:edges2shoes/photo", False),
+        ("folder:edges2shoes/photo", "archive:edges2shoes/edges", False),
+        ("catalogue:bags", "catalogue:shoes", False),
+    ],
+)
+def test_pairs_are_the_two_sides_of_one_archive(a, b, pairs):
+    assert sources.are_pairs(a, b) == pairs
+
+
+def test_a_drawn_source_is_identified_without_drawing_it(tmp_path):
+    options = {"image_size": 16, "data_dir": tmp_path / "data"}
+    folder = sources.identify("catalogue:bags", **options)
+    assert folder.name.startswith("catalogue-bags-16-")
+    assert folder != sources.identify("catalogue:shoes", **options)
+    assert sources.prepared("catalogue:bags", **options) is None
+    shown = sources.items("catalogue:bags", data_dir=tmp_path / "data")
+    assert [len(shown[split]) for split in ("train", "val")] == [2000, 100]
+    assert not list(tmp_path.iterdir())

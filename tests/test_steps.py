@@ -1,4 +1,4 @@
-"""Properties of the losses and the updates that hold whatever the weights are."""
+"""Properties of the losses and the updates that hold for any weights."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def differs(a, b):
 
 
 def swapped(tree):
-    """The same with the roles of the domains exchanged."""
+    """Returns the same with the roles of the domains exchanged."""
     names = {"a": "b", "b": "a", "ab": "ba", "ba": "ab"}
     if isinstance(tree, TrainState):
         gen, dis = (

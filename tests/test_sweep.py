@@ -1,19 +1,19 @@
-"""Sweeps: what `--sweep` means, what is done again and what is not, and the table at the end."""
+"""Sweeps: the meaning of `--sweep`, what is repeated and what is not, and the final table."""
 
 import json
 import math
 import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import runs_here
 
-from configs import official
+from discogan_jax.configs import official
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout
-from discogan_jax.runs import run as runs_run
 from discogan_jax.train import sweep, variants
 from discogan_jax.train.variants import Variant
 
@@ -47,7 +47,7 @@ def test_texts_become_all_combinations_of_typed_values(texts, changes, seeds):
     for variant, expected in zip(found, changes, strict=True):
         assert [type(x) for x in variant.changes.values()] == [type(x) for x in expected.values()]
         again, _ = variants.product(variant.name.split(", ")) if expected else ([variant], None)
-        assert again == [variant]  # a name says what `--sweep` would
+        assert again == [variant]  # `--sweep` accepts the parts of a name
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_mistakes_name_the_text(texts, message):
 
 
 class Fake:
-    """Trains and measures nothing, and leaves the files that tell that it did."""
+    """A fake training that only writes the files that mark a run as trained and measured."""
 
     def __init__(self):
         self.trained, self.measured, self.said = [], [], []
-        self.ends = {}  # directory: the error that its training ends with
-        self.values = {}  # directory: measures
+        self.ends = {}  # by directory: the error that its training raises
+        self.values = {}  # by directory: measures
 
     def train(self, config, directory):
         self.trained.append(directory.name)
@@ -135,7 +135,7 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     assert sweep.table(again) == sweep.table(first)
     assert [o.seconds for o in again] == [o.seconds for o in first]
 
-    # More steps, a measurement of something else: what is missing is done, and no more.
+    # More steps, or an evaluation of something else: only what is missing is done.
     (tmp_path / NAMES[0] / "evaluation.json").unlink()
     report = json.loads((tmp_path / NAMES[1] / "evaluation.json").read_text())
     write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"step": 2})
@@ -194,7 +194,7 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
 
 def outcome(name, changes, seed, why="", **measures):
     named = {k.replace("__", "/"): v for k, v in measures.items()}
-    return sweep.Outcome(Variant(name, changes), seed, runs_run.Path(name), named, why)
+    return sweep.Outcome(Variant(name, changes), seed, Path(name), named, why)
 
 
 def test_seeds_become_one_line():

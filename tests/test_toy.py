@@ -1,4 +1,4 @@
-"""The toy experiment: counting is exact, and training goes through the library's steps."""
+"""The toy experiment: counting is exact, and training uses the library's steps."""
 
 import json
 import subprocess
@@ -13,12 +13,12 @@ from PIL import Image
 
 from discogan_jax import steps
 from discogan_jax.errors import InputError
-from experiments.toy import __main__ as experiment
+from experiments.toy import study as experiment
 from experiments.toy import system
 
 
 def at(*modes):
-    """Translations that sit on the centres of modes of B; None is a place between modes."""
+    """Returns translations at the centres of modes of B; None is a point between modes."""
     return np.stack([system.MODES_B[m] if m is not None else np.zeros(2) for m in modes])
 
 
@@ -68,7 +68,7 @@ def test_thresholds_are_exact():
     others = [[m] * 20 for m in (2, 3, 4, 5)]
     assert counted(five, *others).covered == 0.6
     assert counted(four, *others).covered == 0.5
-    # A meeting takes a tenth of the points of either mode of A: 2 of 20.
+    # Two modes of A meet if a tenth of the points of each does: 2 of 20.
     two, one = [0] * 2 + [1] * 18, [0] * 1 + [1] * 19
     others = [[0] * 20, *[[m] * 20 for m in (2, 3, 4)]]
     assert counted(two, *others).shared == 1

@@ -1,4 +1,4 @@
-"""Training as a whole: what a run writes, and that it survives whatever ends it early."""
+"""Training as a whole: the files of a run, and resuming after every kind of interruption."""
 
 import errno
 import json
@@ -19,11 +19,12 @@ import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
 from discogan_jax import images, steps, train
+from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError
-from discogan_jax.runs import manifest, run
+from discogan_jax.runs import manifest
 from discogan_jax.train import loop
 
-# Enough steps for a signal to come in between, on a busy machine too: some seconds.
+# Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
     "train__checkpoint_every": 240
 }
@@ -40,7 +41,7 @@ HELD_OUT = CONST | ONE_WAY | {"diversity_bags"}
 
 @pytest.fixture(scope="module")
 def undisturbed(data, cache, tmp_path_factory):
-    """A run by the command, from its start to its end."""
+    """Trains an uninterrupted run with the command."""
     workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
     code, out, err = runs_here.run(runs_here.command(data, workdir, **LONG), cache)
     assert code == 0, err
@@ -49,13 +50,13 @@ def undisturbed(data, cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def short(data, tmp_path_factory):
-    """Six steps in this process."""
+    """Trains six steps in this process."""
     workdir = tmp_path_factory.mktemp("runs") / "short"
     return workdir, train.train_and_evaluate(config(data, **SHORT), workdir)
 
 
 class Silent:
-    """A writer that remembers which steps were written."""
+    """A writer that records which steps were written."""
 
     def __init__(self):
         self.steps = []
@@ -86,7 +87,8 @@ def test_run_directory(data, undisturbed):
         ".lock", "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
         "report.html",
     }  # fmt: skip
-    assert json.loads((workdir / "config.json").read_text()) == run.plain(config(data, **LONG))
+    settings = from_config(config(data, **LONG))
+    assert json.loads((workdir / "config.json").read_text()) == to_json(settings)
     versions = json.loads((workdir / "versions.json").read_text())
     assert {"jax", "flax", "numpy"} <= versions["packages"].keys()
     assert steps_saved(workdir) == [240, 480, 720]
@@ -94,7 +96,7 @@ def test_run_directory(data, undisturbed):
     assert grids == ["00000000.png", "00000240.png", "00000480.png", "00000720.png"]
     sizes = {images.read(workdir / "samples" / name).shape[1::-1] for name in grids}
     assert len(sizes) == 1
-    # Resolved config, a line each 120 steps, where it all is.
+    # Resolved config, a line every 120 steps, the paths of the results.
     assert "train.steps = 720\n" in out
     assert "data.batch_size = 4\n" in out
     page = workdir / "report.html"
@@ -210,7 +212,7 @@ def test_what_follows_the_last_checkpoint_of_a_killed_run_is_done_again(data, sh
     workdir = tmp_path / "run"
     shutil.copytree(short[0], workdir)
     shutil.rmtree(workdir / "checkpoints" / "6")
-    (workdir / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir()  # a save that was cut off
+    (workdir / "checkpoints" / "6.orbax-checkpoint-tmp-1").mkdir()  # an interrupted save
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "gen_lo')
     state = train.train_and_evaluate(config(data, **SHORT), workdir)
@@ -253,7 +255,7 @@ def test_divergence_ends_with_code_1(data, cache, tmp_path):
 
 
 def spoil(monkeypatch, at, change):
-    """Changes what comes out of one step."""
+    """Alters the result of one step."""
     step_before = steps.train_step_jit
 
     def spoilt(gan, state, batches):
@@ -412,7 +414,7 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     with caplog.at_level(logging.WARNING, "absl"):
         train.train_and_evaluate(config(data, **gan), tmp_path)
     said = [r.getMessage() for r in caplog.records if "hardly differ" in r.getMessage()]
-    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # two were patient
+    assert [message.split(":")[0] for message in said] == ["step 6", "step 8"]  # from the third on
     assert all("translations to shoes" in message for message in said)
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}

@@ -1,4 +1,4 @@
-"""`discogan translate`: people's own pictures through a trained run."""
+"""`discogan translate`: translates users' pictures with a trained run."""
 
 import io
 import sys
@@ -33,7 +33,7 @@ def picture(path, size=(40, 20), mode="RGB", seed=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Sizes, modes and depths of all kinds, and one file that is no picture."""
+    """Writes pictures of all sizes, modes and depths, and one file that is not a picture."""
     root = tmp_path / "my pictures"
     picture(root / "a.jpg", seed=1)
     picture(root / "a.png", (20, 60), seed=2)
@@ -46,14 +46,14 @@ def folder(tmp_path):
 def test_a_folder_becomes_a_folder(run, folder, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["translate", str(run.path), str(folder), "--to", "shoes", "--out", str(out)]
-    assert cli.main([*arguments, "--grid"]) == 1  # for the broken one
+    assert cli.main([*arguments, "--grid"]) == 1  # for the broken file
     captured = capsys.readouterr()
     assert f"skipped: {folder / 'broken.jpg'} cannot be read as a picture" in captured.err
     assert f"4 translated into {out}" in captured.out
     assert f"{SIZE}×{SIZE} px" in captured.out
     names = {p.relative_to(out).as_posix() for p in out.rglob("*.*")}
     assert names == {"a.png", "a-png.png", "deep/é ü.png", "deep/grey.png", "sheet-001.png"}
-    # What comes out is what the run makes of the same picture fitted as in training.
+    # The result equals the run's translation of the same picture, fitted as in training.
     fitted = images.fit(images.read(folder / "a.jpg"), SIZE)
     expected = images.to_uint8(run.translate(fitted[None], "shoes"))[0]
     np.testing.assert_array_equal(images.read(out / "a.png"), expected)

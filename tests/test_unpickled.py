@@ -1,4 +1,4 @@
-"""Nothing that comes from elsewhere is unpickled: a pickle runs whatever its author likes."""
+"""Files from elsewhere are never unpickled, since a pickle can run any code."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ from discogan_jax.runs import manifest as runs_manifest
 
 
 class Payload:
-    """Unpickled, it makes a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -33,7 +33,7 @@ class Payload:
 
 @pytest.fixture
 def mark(tmp_path):
-    """Where the payload leaves its mark; none is there when the test has ended."""
+    """The folder that the payload would create; it must not exist at the end of the test."""
     yield tmp_path / "mark"
     assert not (tmp_path / "mark").exists()
 
@@ -82,7 +82,7 @@ def test_inception(tmp_path, mark, payload):
             inception.load(path)
 
 
-# Orbax's threads outlive a restore that fails, and then find their event loop closed.
+# Orbax's threads outlive a failed restore, and then find their event loop closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_checkpoints(tmp_path, mark, payload):
     """A pickle in place of any file of a checkpoint, with a manifest that vouches for it."""
@@ -102,9 +102,9 @@ def test_checkpoints(tmp_path, mark, payload):
         path.write_bytes(payload)
         manifest.unlink()
         runs_manifest.seal(step, tree)
-        # Suppressed: it raises, unless it is a file that nobody reads.
+        # Suppressed: it raises, unless the file is never read.
         with fuzz.watched(tmp_path) as found, contextlib.suppress(Exception):
             checkpoint.read(folder, shapes, where, 1)
         assert not [event for event in found if event.startswith("pickle")]
         path.write_bytes(before)
-    gc.collect()  # what Orbax left half done is warned of when it is collected: here, not elsewhere
+    gc.collect()  # collects what Orbax left unfinished, so that its warnings appear here

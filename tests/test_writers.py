@@ -1,4 +1,4 @@
-"""A run's numbers: each step once, whatever happened to the process before."""
+"""A run's metrics: each step once, whatever happened to earlier processes."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The smallest system that has everything: 16 px, a few channels, random weights."""
+"""The smallest complete system: 16 px, a few channels, random weights."""
 
 import functools
 from dataclasses import replace
@@ -18,7 +18,7 @@ WEIGHTS = LossWeights(
     rate_updates=4,
 )  # fmt: skip
 
-# Compiled, without donation, so that a test can look at the state before and after.
+# Compiled without donation, so that a test can compare the state before and after.
 d_step, g_step, train_step, eval_step = (
     jax.jit(step, static_argnums=0)
     for step in (steps.d_step, steps.g_step, steps.train_step, steps.eval_step)
@@ -48,7 +48,7 @@ def gan(recipe="official", tx=None, **fields):
 
 
 def state(gan, seed=0):
-    """Every parameter drawn anew: what starts at 0 or 1 would hide errors behind it."""
+    """Redraws every parameter: parameters initialized to 0 or 1 would hide errors."""
     fresh = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(seed), gan, (SIZE, SIZE, 3))
     leaves, tree = jax.tree.flatten((fresh.gen.params, fresh.dis.params))
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))

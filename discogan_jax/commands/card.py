@@ -1,25 +1,48 @@
-"""A model card in a folder that can be handed on: it is a small run directory, too."""
+"""Writes a folder with a model card, config, versions, evaluation and one checkpoint of a run.
 
+The card is README.md, with the head that a model hub reads. The folder is a run directory itself:
+'discogan translate FOLDER' works wherever it is copied. The card has what was measured ('discogan
+evaluate RUN' first) and nothing else. Paths of this machine stay out of it.
+"""
+
+import argparse
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from discogan_jax.commands import card_text
+from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, replacing_folder, write_json
-from discogan_jax.runs import Run, manifest
-from discogan_jax.runs.layout import (
-    CHECKPOINTS,
-    CONFIG_FILE,
-    EVALUATION_FILE,
-    SAMPLES,
-    VERSIONS_FILE,
-)
+
+if TYPE_CHECKING:
+    from discogan_jax.runs import Run
 
 CARD_FILE = "README.md"
 
 
-def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run()
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
+    )
+    parser.add_argument(
+        "--samples",
+        action="store_true",
+        help="add the sample grid: only if you may publish its pictures (drawn ones always are)",
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax import runs
+
+    opened = runs.open(arguments.run, arguments.step)
+    frame.say(str(write(opened, arguments.out, samples=arguments.samples)))
+    return 0
+
+
+def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path:
     """Writes the card, and what it takes to use the checkpoint that the run was opened at.
 
     The folder holds `README.md`, `config.json` (without this machine's paths), `versions.json`, the
@@ -38,6 +61,10 @@ def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
     Raises:
       InputError: it holds something already, cannot be written, or the run's files are damaged.
     """
+    from discogan_jax.commands import card_text
+    from discogan_jax.files import read_json, replacing_folder, write_json
+    from discogan_jax.runs import layout
+
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -46,17 +73,20 @@ def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
         picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing_folder(out) as folder:
-            checkpoint = Path(CHECKPOINTS) / str(run.step)
+            checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint)
             _without_places(folder / checkpoint)
-            write_json(folder / CONFIG_FILE, card_text.public(read_json(run.path / CONFIG_FILE)))
-            if (run.path / VERSIONS_FILE).is_file():
-                shutil.copy(run.path / VERSIONS_FILE, folder)
+            write_json(
+                folder / layout.CONFIG_FILE,
+                card_text.public(read_json(run.path / layout.CONFIG_FILE)),
+            )
+            if (run.path / layout.VERSIONS_FILE).is_file():
+                shutil.copy(run.path / layout.VERSIONS_FILE, folder)
             if evaluation:
-                write_json(folder / EVALUATION_FILE, evaluation)
+                write_json(folder / layout.EVALUATION_FILE, evaluation)
             if picture:
-                (folder / SAMPLES).mkdir()
-                shutil.copy(picture, folder / SAMPLES)
+                (folder / layout.SAMPLES).mkdir()
+                shutil.copy(picture, folder / layout.SAMPLES)
             (folder / CARD_FILE).write_text(
                 card_text.text(run, evaluation, picture), encoding="utf-8"
             )
@@ -67,6 +97,8 @@ def write(run: Run, out: Path | None = None, *, samples: bool = False) -> Path:
 
 def _without_places(checkpoint: Path) -> None:
     """Removes what Orbax notes of where a checkpoint was written, and seals it anew."""
+    from discogan_jax.runs import manifest
+
     sealed = manifest.is_sealed(checkpoint)
     if sealed and (complaints := manifest.verify(checkpoint)):
         raise InputError(f"The checkpoint was not copied whole: {'; '.join(complaints[:3])}")
@@ -78,9 +110,12 @@ def _without_places(checkpoint: Path) -> None:
         manifest.seal(checkpoint, tree)
 
 
-def _evaluation(run: Run) -> dict[str, Any] | None:
+def _evaluation(run: "Run") -> dict[str, Any] | None:
     """What was measured of this very state, if anything was."""
-    path = run.path / EVALUATION_FILE
+    from discogan_jax.files import read_json
+    from discogan_jax.runs import layout
+
+    path = run.path / layout.EVALUATION_FILE
     try:
         found = read_json(path)
         used = "raw" if run.state.ema is None else "averaged"
@@ -95,7 +130,9 @@ def _evaluation(run: Run) -> dict[str, Any] | None:
     return found
 
 
-def _grid(run: Run) -> Path | None:
+def _grid(run: "Run") -> Path | None:
     """The last grid up to this step."""
-    grids = [p for p in (run.path / SAMPLES).glob("*.png") if p.stem.isdecimal()]
+    from discogan_jax.runs import layout
+
+    grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

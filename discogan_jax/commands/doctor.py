@@ -1,5 +1,9 @@
-"""What is there to train with, what is missing, and how to mend it."""
+"""Checks packages, devices, data and disk, and says how to mend what is missing.
 
+The exit code is 1 if training cannot work.
+"""
+
+import argparse
 import importlib.metadata
 import os
 import platform
@@ -9,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from discogan_jax.commands import frame
+
 GIB = 2**30
 ROOM = 20 * GIB
 """The two published archives take 10 GB, their images at 64 px 3 GB, checkpoints some more."""
 
+_REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
 _OPTIONAL = {
     "tensorflow": "reads data sets of TFDS, feeds images that are larger than the device's memory, "
     "writes TensorBoard's files",
@@ -25,11 +32,11 @@ _ALSO = {"tensorflow": ("tensorflow-cpu", "tensorflow-intel", "tf-nightly")}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-      verdict: ``ok``, ``note`` (something less works) or ``problem`` (training cannot).
-      what: was found.
+      verdict: ``ok``, ``note`` (something works less well) or ``problem`` (training does not work).
+      what: description of what was found.
       advice: how to mend it.
     """
 
@@ -41,24 +48,42 @@ class Finding:
         return f"{self.verdict:8}{self.what}" + (f"\n{'':8}→ {self.advice}" if self.advice else "")
 
 
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument(
+        "--data_dir", type=Path, default="data", help="config.data.data_dir; data if not given"
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    code = 0
+    for finding in examine(arguments.data_dir):
+        frame.say(str(finding))
+        code = max(code, int(finding.verdict == "problem"))
+    return code
+
+
 def examine(data_dir: Path) -> Iterator[Finding]:
-    """Looks at packages, devices, data and disk.
+    """Checks packages, devices, data and disk.
 
     Args:
-      data_dir: where `config.data.data_dir` keeps downloads and decoded images.
+      data_dir: folder of downloads and decoded images, `config.data.data_dir`.
 
     Yields:
-      What was found, as soon as it is known.
+      Findings, each as soon as it is known.
     """
     yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
-    for requirement in ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow"):
-        yield _required(requirement)
-    for name, use in _OPTIONAL.items():
+    for name, use in (dict.fromkeys(_REQUIRED, "") | _OPTIONAL).items():
         version = next(filter(None, map(_version, (name, *_ALSO.get(name, ())))), None)
+        missing = f"{name} is not installed"
         if version:
             yield Finding("ok", f"{name} {version}")
+        elif use:
+            yield Finding("note", f"{missing}; it {use}", f"pip install {name}")
         else:
-            yield Finding("note", f"{name} is not installed; it {use}", f"pip install {name}")
+            yield Finding("problem", missing, "pip install -c constraints.txt -e .")
     yield from _devices()
     yield from _data(data_dir)
 
@@ -68,13 +93,6 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _required(name: str) -> Finding:
-    version = _version(name)
-    if version:
-        return Finding("ok", f"{name} {version}")
-    return Finding("problem", f"{name} is not installed", "pip install -c constraints.txt -e .")
 
 
 def _devices() -> Iterator[Finding]:
@@ -122,9 +140,10 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         advice = "name another one: --config.data.data_dir=DIR"
         yield Finding("problem", f"{there} cannot be written", advice)
     free = shutil.disk_usage(there).free
-    said = f"{free / GIB:,.0f} GiB free in {there}"
-    if free < ROOM:
-        advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
-        yield Finding("note", said, advice)
-    else:
-        yield Finding("ok", said)
+    advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
+    enough = free >= ROOM
+    yield Finding(
+        "ok" if enough else "note",
+        f"{free / GIB:,.0f} GiB free in {there}",
+        "" if enough else advice,
+    )

@@ -1,14 +1,22 @@
-"""Prepares the data of a run ahead of it, where there is a network and no accelerator."""
+"""Does what training would do first, for instance where there is a network and no accelerator.
 
+Downloads archives that are not there, draws those of the sample, and decodes all images to arrays
+below config.data.data_dir. Training with the same settings starts from these at once. Takes CONFIG,
+--a, --b and --config.FIELD=VALUE as 'discogan train' does.
+"""
+
+import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from discogan_jax.config import build
-from discogan_jax.config.schema import from_config
-from discogan_jax.data import sources
+from discogan_jax.commands import frame
+from discogan_jax.config import flags
+
+if TYPE_CHECKING:
+    from discogan_jax.data import sources
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Prepared:
     domain: str
     source: str
     folder: Path
-    images: sources.Images
+    images: "sources.Splits"
     seconds: float | None
 
     def __str__(self) -> str:
@@ -37,6 +45,19 @@ class Prepared:
             f"{self.domain}: {len(train):,} to train on, {len(val):,} held out, "
             f"{train.shape[1]} px, {size:,.0f} MiB, {made}: {self.folder}"
         )
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    flags.add_arguments(parser)
+    parser.add_work(run, verbose=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    for prepared in prepare(flags.read(arguments)):
+        frame.say(str(prepared))
+    return 0
 
 
 def prepare(
@@ -54,6 +75,10 @@ def prepare(
     Raises:
       InputError: as the run itself would.
     """
+    from discogan_jax.config import build
+    from discogan_jax.config.schema import from_config
+    from discogan_jax.data import sources
+
     s = from_config(config)
     loaded = {}
     for d, source in build.sources_of(s).items():
@@ -62,5 +87,5 @@ def prepare(
         there = folder.is_dir()
         loaded[d] = sources.load(**source)
         seconds = None if there else clock() - began
-        yield Prepared(s.domains["ab".index(d)], source["source"], folder, loaded[d], seconds)
+        yield Prepared(s.domains.name(d), source["source"], folder, loaded[d], seconds)
     build.order(s, loaded)

@@ -1,11 +1,25 @@
-"""Runs as a table for people and as JSON for programs."""
+"""Lists the runs in folders, those of sweeps included.
 
+Shown are state, step, steps a second, losses, evaluation (hue error, sliced Wasserstein distance,
+diversity; the worse of both directions), and the time since something was written. A narrow
+terminal shows less. The exit code is 1 if any run is damaged.
+"""
+
+import argparse
+import json
+import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from discogan_jax.runs.overview import Overview
+from discogan_jax.commands import frame
+from discogan_jax.errors import EXIT_DAMAGED
+
+if TYPE_CHECKING:
+    from discogan_jax.runs.overview import RunStatus
 
 GAP = "  "
 LEAST_NAME = 12  # characters of it that are shown, however narrow the terminal
@@ -17,6 +31,35 @@ _WORSE: Mapping[str, tuple[str, Callable[[Iterable[float]], float]]] = {
     "sliced_wasserstein": ("SWD", max),
     "diversity": ("diversity", min),
 }
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument(
+        "folders",
+        metavar="DIR",
+        nargs="*",
+        type=Path,
+        default=[Path("runs")],
+        help="folders with run directories, or one of these; runs if not given",
+    )
+    parser.add_argument("--json", action="store_true", help="everything, for programs")
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax.runs import overview
+
+    found = [run for folder in arguments.folders for run in overview.find_runs(folder)]
+    if arguments.json:
+        print(json.dumps([plain(run) for run in found], indent=2))
+    else:
+        # What is no terminal, a file or a program, gets all columns.
+        width = shutil.get_terminal_size((10**6, 24)).columns
+        for line in lines(found, width, time.time()):
+            frame.say(line)
+    return EXIT_DAMAGED if any(run.state == "damaged" for run in found) else 0
 
 
 @dataclass(frozen=True)
@@ -39,7 +82,7 @@ class Column:
         return max(map(len, (self.head, *self.cells)))
 
 
-def lines(found: Sequence[Overview], width: int, now: float) -> list[str]:
+def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
     """The table, and a line for each remark.
 
     Args:
@@ -64,14 +107,14 @@ def lines(found: Sequence[Overview], width: int, now: float) -> list[str]:
     return (table if runs else ["no runs"]) + ([""] if remarks else []) + remarks
 
 
-def _columns(runs: Sequence[Overview], now: float) -> list[Column]:
-    def column(head: str, rank: int, cell: Callable[[Overview], str]) -> Column:
+def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
+    def column(head: str, rank: int, cell: Callable[["RunStatus"], str]) -> Column:
         return Column(head, rank, [cell(run) for run in runs])
 
-    def measure(name: str) -> Callable[[Overview], str]:
+    def measure(name: str) -> Callable[["RunStatus"], str]:
         worse = _WORSE[name][1]
 
-        def cell(run: Overview) -> str:
+        def cell(run: "RunStatus") -> str:
             values = [v for k, v in run.evaluation.items() if k.rpartition("/")[2] == name]
             return _short(worse(values) if values else None)
 
@@ -134,7 +177,7 @@ def _ago(then: float | None, now: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plain(run: Overview) -> dict[str, Any]:
+def plain(run: "RunStatus") -> dict[str, Any]:
     """A run as JSON knows it."""
     written = run.written and datetime.fromtimestamp(run.written, UTC).isoformat(timespec="seconds")
     return asdict(run) | {"path": str(run.path), "written": written}

@@ -1,35 +1,94 @@
-"""Pictures of people's own, translated by a trained run: files in, files out."""
+"""Translates image files with a trained run and writes the results as PNG.
 
+Each picture is cut to its largest centred square and scaled, as in training. Files that cannot be
+read are reported and skipped; the exit code is 1 then.
+"""
+
+import argparse
 import glob
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
-from tqdm import tqdm
+from discogan_jax.commands import frame
+from discogan_jax.errors import EXIT_SKIPPED, InputError
 
-from discogan_jax import images
-from discogan_jax.data.kinds import pictures_below
-from discogan_jax.errors import InputError
-from discogan_jax.runs import Translator
-from discogan_jax.runs import run as runs_run
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
+
+    from discogan_jax.runs import Translator
+
+    Picture = UInt8[np.ndarray, "H W 3"]
 
 STDIN = "-"
 SHEET_ROWS = 16
 
 Half = Literal["left", "right"]
-Picture = UInt8[np.ndarray, "H W 3"]
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Input:
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run("run directory, one of its checkpoints, or an export")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="files, folders (with all below them), glob patterns, or - for standard input",
+    )
+    parser.add_argument("--to", required=True, metavar="DOMAIN", help="what they become: shoes")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where to")
+    parser.add_argument(
+        "--pairs",
+        choices=("left", "right"),
+        help="inputs show two pictures side by side, as the pix2pix archives do: take this one",
+    )
+    parser.add_argument(
+        "--keep_aspect",
+        "--keep-aspect",
+        action="store_true",
+        help="translate the whole picture, squeezed into a square, and give the result its shape",
+    )
+    parser.add_argument(
+        "--grid",
+        action="store_true",
+        help="also write contact sheets: input, translation, the way back",
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax.export import open_translator
+
+    translator = open_translator(arguments.run, arguments.step)
+    outcome = translate(
+        translator,
+        find(arguments.inputs),
+        arguments.to,
+        arguments.out,
+        half=arguments.pairs,
+        keep_aspect=arguments.keep_aspect,
+        sheet=arguments.grid,
+        say=partial(frame.say, file=sys.stderr),
+    )
+    size = f"{translator.image_size}×{translator.image_size} px, as trained"
+    way = "squeezed" if arguments.keep_aspect else "cut to the largest centred square, scaled"
+    frame.say(f"{len(outcome.written)} translated into {arguments.out} ({way} to {size})")
+    for sheet in outcome.sheets:
+        frame.say(f"contact sheet: {sheet}")
+    if outcome.bad:
+        frame.say(f"{len(outcome.bad)} skipped, see above")
+    return EXIT_SKIPPED if outcome.bad else 0
+
+
+class Input(NamedTuple):
     """A picture to translate.
 
     Attributes:
@@ -41,12 +100,24 @@ class Input:
     name: Path
 
 
-@dataclass
+class Fitted(NamedTuple):
+    """A picture that is fitted to a run.
+
+    Attributes:
+      square: ``[S, S, 3]``.
+      shape: width and height of the picture itself, the longer one being S.
+    """
+
+    square: "Picture"
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of the inputs.
 
     Attributes:
-      written: the results.
+      written: results.
       sheets: contact sheets.
       bad: a message for every input that could not be read.
     """
@@ -57,10 +128,10 @@ class Outcome:
 
 
 def find(given: Sequence[str]) -> list[Input]:
-    """Files, folders (searched at any depth), glob patterns, or ``-`` for standard input.
+    """Finds pictures: files, those in folders at any depth, those that match glob patterns.
 
     Args:
-      given: as on a command line.
+      given: paths and patterns, or ``-`` for standard input.
 
     Returns:
       Every picture once. Those of a folder keep their place below it.
@@ -68,60 +139,46 @@ def find(given: Sequence[str]) -> list[Input]:
     Raises:
       InputError: nothing is there, or a folder or pattern has no pictures.
     """
+    from discogan_jax import images
+    from discogan_jax.data.folder import pictures_below
+
     found: dict[Path | None, Input] = {}
     for word in given:
+        path = Path(word).expanduser()
         if word == STDIN:
             found[None] = Input(sys.stdin.buffer.read(), Path("stdin.png"))
             continue
-        path = Path(word).expanduser()
         if path.is_dir():
-            files = [(file, file.relative_to(path)) for file in pictures_below(path)]
+            files = [Input(file, file.relative_to(path)) for file in pictures_below(path)]
         elif path.exists() or not glob.has_magic(word):
-            files = [(path, Path(path.name))]
+            files = [Input(path, Path(path.name))]
         else:
             matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (absolute, too)
-            files = [(file, Path(file.name)) for file in matched if file.is_file()]
+            files = [Input(file, Path(file.name)) for file in matched if file.is_file()]
         if not files:
             kinds = ", ".join(sorted(images.EXTENSIONS))
-            raise InputError(f"{word}: no pictures ({kinds}) are there; check the path.")
-        for file, name in files:
-            found.setdefault(file.resolve(), Input(file, name))
+            raise InputError(f"{word}: there are no pictures ({kinds}); check the path.")
+        for file in files:
+            found.setdefault(Path(str(file.source)).resolve(), file)
     return list(found.values())
 
 
 def destinations(inputs: Sequence[Input], folder: Path) -> list[Path]:
-    """Where the results go: names stay, the kind becomes PNG, no two are the same.
+    """Names the result of each input: names are kept, the suffix becomes .png, none is taken twice.
 
     Raises:
       InputError: a result would be written over an input.
     """
     sources = {i.source.resolve() for i in inputs if isinstance(i.source, Path)}
-    taken: set[Path] = set()
-    places = []
-    for i in inputs:
-        stem, suffix = i.name.stem, i.name.suffix.lstrip(".")
-        endings = chain(["", f"-{suffix}"], (f"-{n}" for n in count(2)))
-        names = (i.name.with_name(f"{stem}{ending}.png") for ending in endings)
-        name = next(name for name in names if name not in taken)
-        taken.add(name)
-        place = folder / name
+    places: dict[Path, None] = {}
+    for _, name in inputs:
+        endings = chain(["", f"-{name.suffix[1:]}"], (f"-{n}" for n in count(2)))
+        names = (folder / name.with_name(f"{name.stem}{ending}.png") for ending in endings)
+        place = next(place for place in names if place not in places)
         if place.resolve() in sources:
             raise InputError(f"{place} is an input: name another folder for the results.")
-        places.append(place)
-    return places
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A picture as a run takes it.
-
-    Attributes:
-      square: ``[S, S, 3]``.
-      shape: width and height of the picture itself, the longer one being S.
-    """
-
-    square: Picture
-    shape: tuple[int, int]
+        places[place] = None
+    return list(places)
 
 
 def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> Fitted:
@@ -130,12 +187,18 @@ def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> F
     Args:
       source: what is read.
       size: side of the square.
-      half: of a picture that shows two side by side, as the pix2pix archives do; None takes all.
-      squeeze: takes the whole picture, whatever its aspect, and not its largest centred square.
+      half: half to take of a picture that shows two side by side, as the pix2pix archives do.
+      squeeze: whether the whole picture is taken, whatever its aspect, and not its largest centred
+        square.
 
     Raises:
       InputError: it cannot be read.
     """
+    import numpy as np
+    from PIL import Image
+
+    from discogan_jax import images
+
     picture = images.read(source)
     if half:
         middle = picture.shape[1] // 2
@@ -153,7 +216,7 @@ def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> F
 
 
 def translate(
-    run: Translator,
+    translator: "Translator",
     inputs: Sequence[Input],
     to: str,
     folder: Path,
@@ -162,29 +225,35 @@ def translate(
     keep_aspect: bool = False,
     sheet: bool = False,
     batch_size: int = 64,
-    say: Say = print,
+    say: Say = frame.say,
 ) -> Outcome:
     """Translates pictures and writes the results as PNG.
 
     Args:
-      run: from `translators.open`.
-      inputs: from `find`; those that cannot be read are named and passed over.
-      to: name of the domain that they become.
-      folder: where to; made if need be.
-      half: the inputs are pairs side by side: which one is taken.
-      keep_aspect: results have their input's aspect ratio: the whole of it is squeezed for the
-        translation, and stretched back.
-      sheet: also writes contact sheets of input, translation and the way back.
+      translator: run or export, from `export.open_translator`.
+      inputs: pictures from `find`; those that cannot be read are reported and skipped.
+      to: name of the domain to translate to.
+      folder: folder of the results; made if it is not there.
+      half: see `read`.
+      keep_aspect: whether results have the aspect ratio of their input: the whole of it is squeezed
+        for the translation, and the result stretched.
+      sheet: whether contact sheets of input, translation and the way back are written, too.
       batch_size: pictures at a time.
-      say: is told what was passed over.
+      say: takes messages about skipped inputs.
 
     Raises:
       InputError: the run has no such domain, or the results cannot be written.
     """
-    direction = runs_run.direction(run, to)
-    names = [run.domains["ab".index(d)] for d in direction]
-    size, back = run.image_size, direction[::-1]
-    places = iter(zip(inputs, destinations(inputs, folder), strict=True))
+    import numpy as np
+    from tqdm import tqdm
+
+    from discogan_jax import images
+    from discogan_jax.runs import run as runs_run
+
+    direction = runs_run.direction(translator, to)
+    names = [translator.domains.name(d) for d in direction]
+    size, back = translator.image_size, direction[::-1]
+    jobs = iter(zip(inputs, destinations(inputs, folder), strict=True))
     outcome = Outcome()
     rows: list[tuple[np.ndarray, ...]] = []
 
@@ -198,58 +267,61 @@ def translate(
         tqdm(total=len(inputs), unit=" pictures", delay=1.0, disable=None) as bar,
         ThreadPoolExecutor() as pool,
     ):
-        while few := list(islice(places, batch_size)):
-            good: list[tuple[Path, Fitted]] = []
-            for (_, place), loaded in zip(few, pool.map(load, few), strict=True):
-                if isinstance(loaded, InputError):
-                    outcome.bad.append(str(loaded))
-                    say(f"skipped: {loaded}")
-                else:
-                    good.append((place, loaded))
+        while few := list(islice(jobs, batch_size)):
+            loaded = [(p, x) for (_, p), x in zip(few, pool.map(load, few), strict=True)]
+            for error in (x for _, x in loaded if isinstance(x, InputError)):
+                outcome.bad.append(str(error))
+                say(f"skipped: {error}")
+            good = [(place, x) for place, x in loaded if isinstance(x, Fitted)]
             if good:
                 batch = np.stack([fitted.square for _, fitted in good])
-                made = images.to_uint8(run.apply(batch, direction, batch_size))
+                made = images.to_uint8(translator.apply(batch, direction, batch_size))
                 for (place, fitted), picture in zip(good, made, strict=True):
-                    images.save(place, _stretched(picture, fitted.shape, keep_aspect))
+                    images.save(place, _scaled(picture, fitted.shape) if keep_aspect else picture)
                     outcome.written.append(place)
                 if sheet:
                     columns = [batch, made]
-                    if back in run.directions:
-                        columns.append(images.to_uint8(run.apply(made, back, batch_size)))
+                    if back in translator.directions:
+                        columns.append(images.to_uint8(translator.apply(made, back, batch_size)))
                     rows += zip(*columns, strict=True)
+                    _write_sheets(rows, outcome.sheets, folder, names, least=SHEET_ROWS)
             bar.update(len(few))
-            while len(rows) >= SHEET_ROWS:
-                outcome.sheets.append(_sheet(folder, len(outcome.sheets), rows, names))
-                del rows[:SHEET_ROWS]
-    if rows:
-        outcome.sheets.append(_sheet(folder, len(outcome.sheets), rows, names))
+    _write_sheets(rows, outcome.sheets, folder, names, least=1)
     return outcome
 
 
-def _stretched(picture: Picture, shape: tuple[int, int], keep_aspect: bool) -> Picture:
-    if not keep_aspect:
-        return picture
+def _scaled(picture: "Picture", shape: tuple[int, int]) -> "Picture":
+    import numpy as np
+    from PIL import Image
+
     return np.array(Image.fromarray(picture).resize(shape, Image.Resampling.BICUBIC), np.uint8)
 
 
-def _sheet(
-    folder: Path, number: int, rows: list[tuple[np.ndarray, ...]], names: Sequence[str]
-) -> Path:
-    """Writes a contact sheet of the first rows: input, translation, the way back."""
+def _write_sheets(
+    rows: "list[tuple[np.ndarray, ...]]",
+    sheets: list[Path],
+    folder: Path,
+    names: Sequence[str],
+    *,
+    least: int,
+) -> None:
+    """Writes contact sheets of input, translation and the way back.
+
+    Args:
+      rows: pictures; those that are written are removed.
+      sheets: takes the paths.
+      folder: folder of the sheets.
+      names: domains of input and translation.
+      least: rows that make a sheet.
+    """
+    import numpy as np
+
+    from discogan_jax import images
+
     source, to = names
     labels = (source, f"{source} → {to}", f"{source} → {to} → {source}")
-    columns = [np.stack(column) for column in zip(*rows[:SHEET_ROWS], strict=True)]
-    place = folder / f"sheet-{number + 1:03d}.png"
-    images.save(place, images.grid(list(zip(labels, columns, strict=False))))
-    return place
-
-
-def lines(outcome: Outcome, folder: Path, run: Translator, keep_aspect: bool) -> Iterator[str]:
-    """What is said at the end."""
-    size = run.image_size
-    fitted = "squeezed into" if keep_aspect else "cut to the largest centred square, scaled to"
-    yield f"{len(outcome.written)} translated into {folder} ({fitted} {size}×{size} px, as trained)"
-    for sheet in outcome.sheets:
-        yield f"contact sheet: {sheet}"
-    if outcome.bad:
-        yield f"{len(outcome.bad)} could not be read, see above"
+    while len(rows) >= least:
+        columns = [np.stack(column) for column in zip(*rows[:SHEET_ROWS], strict=True)]
+        del rows[:SHEET_ROWS]
+        sheets.append(folder / f"sheet-{len(sheets) + 1:03d}.png")
+        images.save(sheets[-1], images.grid(list(zip(labels, columns, strict=False))))

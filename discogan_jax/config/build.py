@@ -1,4 +1,4 @@
-"""What the settings describe, built: networks, images, order, the state's shapes."""
+"""Builds what the settings describe: networks, images, their order, the shapes of the state."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -14,11 +14,11 @@ from discogan_jax.data import sources
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DiscoGAN, TrainState, adam, create_state
+from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, adam, create_state
 
 
 def gan(s: Settings) -> DiscoGAN:
-    """The networks, optimizers and losses."""
+    """Builds the networks, optimizers and losses."""
     common: dict[str, Any] = {
         "image_size": s.data.image_size,
         "width": s.model.width,
@@ -35,12 +35,13 @@ def gan(s: Settings) -> DiscoGAN:
         discriminator = models.official_discriminator(**common)
     rate = s.optim.learning_rate
     d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
+    weights = LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)})
     return DiscoGAN(
         generator=generator,
         discriminator=discriminator,
         gen_tx=adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
         dis_tx=adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
-        weights=LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)}),
+        weights=weights,
         objective=s.loss.objective,
         d_updates=s.train.d_updates,
         g_updates=s.train.g_updates,
@@ -49,39 +50,34 @@ def gan(s: Settings) -> DiscoGAN:
 
 
 def sources_of(s: Settings) -> dict[str, dict[str, Any]]:
-    """Per domain, the arguments of `sources.load` and `sources.identify`."""
+    """Returns, by domain, the arguments of the functions of `data.sources`."""
     common = {"image_size": s.data.image_size, "data_dir": s.data_dir, "archives": s.archives}
-    named = {"a": s.data.source_a, "b": s.data.source_b}
-    return {d: {"source": source, **common} for d, source in named.items()}
+    named = zip(DOMAINS, (s.data.source_a, s.data.source_b), strict=True)
+    return {d: {"source": source, **common} for d, source in named}
 
 
-def images(s: Settings) -> dict[str, sources.Images]:
-    """Both domains' images, from their sources or from the cache."""
+def images(s: Settings) -> dict[str, sources.Splits]:
+    """Opens both domains' images, from their sources or from the cache."""
     return {d: sources.load(**source) for d, source in sources_of(s).items()}
 
 
-def prepared_images(s: Settings) -> dict[str, sources.Images]:
-    """The domains' images that are in the cache; unlike `images`, this waits for nothing."""
-    named = {"a": s.data.source_a, "b": s.data.source_b}
-    find = partial(
-        sources.prepared, image_size=s.data.image_size, data_dir=s.data_dir, archives=s.archives
-    )
-    found = {d: find(source) for d, source in named.items()}
+def prepared_images(s: Settings) -> dict[str, sources.Splits]:
+    """Opens the domains' images that are in the cache; unlike `images`, this waits for nothing."""
+    found = {d: sources.prepared(**source) for d, source in sources_of(s).items()}
     return {d: x for d, x in found.items() if x is not None}
 
 
 def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
-    """Per domain and split, what its images are known to show: drawn ones alone have that."""
-    named = {"a": s.data.source_a, "b": s.data.source_b}
-    found = {
-        d: sources.described(source, data_dir=s.data_dir, archives=s.archives)
-        for d, source in named.items()
-    }
+    """Returns, by domain and split, the known contents of images: only drawn ones have that."""
+    found = {}
+    for d, source in sources_of(s).items():
+        del source["image_size"]  # the contents are those of any size
+        found[d] = sources.items(**source)
     return {d: items for d, items in found.items() if items is not None}
 
 
-def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
-    """The order in which a run sees its training images.
+def order(s: Settings, loaded: Mapping[str, sources.Splits]) -> Order:
+    """Returns the order in which a run sees its training images.
 
     Raises:
       InputError: the batch is larger than a domain.
@@ -95,11 +91,11 @@ def order(s: Settings, loaded: Mapping[str, sources.Images]) -> Order:
 
 
 def image_shape(s: Settings) -> tuple[int, int, int]:
-    """Height, width and channels of one image."""
+    """Returns height, width and channels of one image."""
     return s.data.image_size, s.data.image_size, 3
 
 
 def state_shapes(s: Settings, gan: DiscoGAN) -> TrainState:
-    """The state's shapes; nothing is allocated."""
+    """Returns the shapes of the state; nothing is allocated."""
     create = partial(create_state, gan=gan, image_shape=image_shape(s))
     return jax.eval_shape(create, jax.random.key(s.seed))

@@ -1,148 +1,169 @@
-"""The config file and the fields that a command line names, and what is wrong with them."""
+"""The arguments of a command that name a config, and the config that they describe."""
 
+import argparse
+import ast
+import os
+import runpy
 import traceback
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from discogan_jax.errors import InputError
 
-from discogan_jax.errors import InputError, causes
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-"""Those of the source code; an installed package comes without."""
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+"""The configs that come with the package."""
+
+_OF_FOLDERS = "folders"  # the config for `--a` and `--b` if none is named
 
 
-def define(default: Path | None, values: flags.FlagValues, argv: Sequence[str]) -> None:
-    """Defines ``--config`` and the fields that are named on the command line.
+def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Adds the arguments that name a config.
 
     Args:
-      default: the config file if none is named; None, or one that is not there, for none.
-      values: takes the flags.
-      argv: the command line, program first.
-
-    Raises:
-      InputError: the file cannot be read, or a field is not in it.
+      parser: takes the arguments.
+      default: name of a shipped config. None makes the config a positional argument, which may be
+        missing only beside ``--a`` and ``--b``; these must be given beside "folders".
     """
-    try:
-        config_flags.DEFINE_config_file(
-            "config",
-            str(default) if default and default.is_file() else None,
-            "Config file; fields: --config.train.steps=100",
-            flag_values=values,
-            sys_argv=list(argv),
+    names = ", ".join(shipped())
+    if default is None:
+        parser.add_argument(
+            "name", metavar="CONFIG", nargs="?", help=f"config file, or one of {names}"
         )
-    except Exception as error:  # the fields on the command line are looked up here, too
-        raise InputError(_mistake(error, argv)) from error
-
-
-def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses a command line.
-
-    Args:
-      values: has the flags.
-      argv: the command line, program first.
-
-    Returns:
-      The program.
-
-    Raises:
-      InputError: a flag, the config file or one of its fields is wrong.
-      SystemExit: help was asked for, and printed.
-    """
-    try:
-        rest = values(list(argv))
-        config = values.config
-        if config is None:
-            raise InputError(f"--config=FILE is missing; {_there()}")
-        # A file that could not be read shows at the first look inside.
-        if not (hasattr(config, "items") and isinstance(config, ConfigDict)):
-            raise TypeError("get_config() returns no ConfigDict")
-    except InputError:
-        raise
-    except Exception as error:  # anything, since the user's config file is run here
-        raise InputError(_mistake(error, argv)) from error
-    if len(rest) > 1:
-        raise InputError(
-            f"unexpected argument {rest[1]!r}: settings look like --config.train.steps=100"
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"config file; {default} if not given" if default else "the same as CONFIG",
+    )
+    # `parse_args` of the frame collects these; the entry is for --help.
+    parser.add_argument(
+        "--config.FIELD",
+        metavar="VALUE",
+        dest="fields",
+        default=[],
+        help="value of a config field: --config.train.steps=100",
+    )
+    for letter in "ab":
+        parser.add_argument(
+            f"--{letter}",
+            metavar="FOLDER",
+            required=default == _OF_FOLDERS,
+            help=f"folder of images of domain {letter}, instead of config.data.source_{letter}",
         )
-    return rest
+    parser.set_defaults(default_config=default)
 
 
-def read(file: str, fields: Sequence[str]) -> ConfigDict:
-    """The config that a training command would use.
+def shipped() -> list[str]:
+    """The names of the configs that come with the package."""
+    return sorted(path.stem for path in CONFIGS.glob("[!_]*.py"))
 
-    Args:
-      file: its ``--config``.
-      fields: its ``--config.FIELD=VALUE``.
+
+def find(arguments: argparse.Namespace) -> Path:
+    """Finds the config file that the arguments name, which may be missing.
 
     Raises:
-      InputError: see `parse`.
+      InputError: none is named, or two are.
     """
-    values, argv = flags.FlagValues(), ["", f"--config={file}", *fields]
-    define(None, values, argv)
-    parse(values, argv)
-    return values.config
+    named = [name for name in (getattr(arguments, "name", None), arguments.config) if name]
+    if len(named) == 2:
+        raise InputError(f"CONFIG is given twice: {named[0]} and --config={named[1]}")
+    of_folders = _OF_FOLDERS if arguments.a or arguments.b else None
+    name = next(iter(named), arguments.default_config or of_folders)
+    if name is None:
+        raise InputError(f"CONFIG is missing: a config file, or one of {', '.join(shipped())}")
+    file = Path(name)
+    ours = CONFIGS / f"{file.stem}.py"
+    # `configs/sample.py` works outside of a checkout, too.
+    elsewhere = file.suffix == ".py" and not file.exists() and str(file.parent) in (".", "configs")
+    return ours if ours.is_file() and (name == file.stem or elsewhere) else file
 
 
-def _mistake(error: Exception, argv: Sequence[str]) -> str:
-    """What was wrong with the flags or the config file, for the one who wrote them."""
-    path = _named(argv)
-    if place := _place_in_config_file(error):
-        return f"--config={path}: {place}"
-    if path is not None and not Path(path).is_file():
-        return f"--config={path}: there is no such file; {_there()}"
-    text = _text(error)
-    if "get_config" in text:
-        return f"--config={path} needs a function get_config() that returns a ConfigDict"
-    return f"{_unknown_field(argv) or text}\nSee --help and the fields in the config file."
+def read(arguments: argparse.Namespace) -> "ConfigDict":
+    """Reads the config that the arguments describe: its file, then folders, then fields.
+
+    Args:
+      arguments: from a parser with `add_arguments`.
+
+    Raises:
+      InputError: an argument, the config file or one of its fields is wrong.
+    """
+    config = load(find(arguments), arguments.fields)
+    if arguments.a or arguments.b:
+        _use_folders(config, arguments)
+    return config
 
 
-def _there() -> str:
-    """Which config files there are."""
-    names = ", ".join(sorted(p.name for p in CONFIGS.glob("[!_]*.py")))
-    return f"{CONFIGS} has {names}" if names else "the source code comes with some, in configs/"
+def load(file: Path | str, fields: Sequence[str] = ()) -> "ConfigDict":
+    """Runs a config file and changes fields of its config.
+
+    Args:
+      file: config file; what follows a colon is passed to its `get_config`.
+      fields: ``--config.FIELD=VALUE`` each.
+
+    Raises:
+      InputError: the config file or one of the fields is wrong.
+    """
+    from ml_collections import ConfigDict
+
+    path, *argument = str(file).split(":", 1)
+    if not Path(path).is_file():
+        names = ", ".join(f"{name}.py" for name in shipped())
+        raise InputError(f"--config={path}: there is no such file; this package has {names}")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+        config = get_config(*argument) if get_config else None
+    except Exception as error:  # anything, since the user's file is run here
+        raise InputError(f"--config={path}: {_mistake(error, path)}") from error
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"--config={path} needs a function get_config() that returns a ConfigDict")
+    for field in fields:
+        _set(config, field)
+    return config
 
 
-def _named(argv: Sequence[str]) -> str | None:
-    """The value of ``--config``, which its flag does not tell before all was well."""
-    for argument, after in pairwise([*argv[1:], ""]):
-        name, equals, value = argument.partition("=")
-        if name in ("--config", "-config"):
-            return value.split(":")[0] if equals else after
-    return None
+def _mistake(error: Exception, path: str) -> str:
+    """Describes an error in a config file to whoever wrote it."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next(frame.lineno for frame in reversed(frames) if frame.filename == path)
+    return f"line {line}: {type(error).__name__}: {error}"
 
 
-def _place_in_config_file(error: Exception) -> str | None:
-    """Line and kind of an error in the config file, if it comes from there."""
-    for cause in causes(error):
-        if isinstance(cause, SyntaxError):
-            return f"{cause.filename}, line {cause.lineno}: {cause.msg}"
-        # ml_collections names the module of the file so.
-        lines = [
-            line
-            for frame, line in traceback.walk_tb(cause.__traceback__)
-            if frame.f_globals.get("__name__") == "config_config"
-        ]
-        if lines:
-            return f"line {lines[-1]}: {type(cause).__name__}: {_text(cause)}"
-    return None
+def _set(config: "ConfigDict", argument: str) -> None:
+    """Changes the field of a config that an argument names."""
+    from discogan_jax.config import validate  # imports JAX: seconds
+    from discogan_jax.config.schema import Domains, Settings
+
+    name, equals, text = argument.removeprefix("--config.").partition("=")
+    if not argument.startswith("--"):
+        raise InputError(f"unexpected argument {name!r}: fields look like --config.train.steps=100")
+    try:
+        field = validate.find(Settings, name)
+        if not equals:
+            raise InputError(f"a value is missing: --config.{name}=VALUE")
+        if field.type is Domains:
+            value = ast.literal_eval(text)
+        else:
+            # Python's words are understood, too: True, None.
+            words = field.type is bool or text == "None"
+            value = validate.parse(field, text.lower() if words else text)
+    except (InputError, ValueError, SyntaxError) as error:
+        raise InputError(f"{argument}: {error}") from error
+    config.update_from_flattened_dict({name: value})
 
 
-def _unknown_field(argv: Sequence[str]) -> str | None:
-    from discogan_jax.config.schema import check_name  # imports JAX: seconds
-
-    for argument in argv[1:]:
-        name, _, field = argument.partition("=")[0].lstrip("-").partition(".")
-        if field and name in ("config", "noconfig"):
-            try:
-                check_name(field)
-            except InputError as error:
-                return f"{argument}: {error}"
-    return None
-
-
-def _text(error: BaseException) -> str:
-    """An error's message: that of a KeyError is quoted as a whole, that of an OSError is not."""
-    return str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip()
+def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
+    """Puts two folders, and their names as those of the domains, into a config."""
+    folders = arguments.a, arguments.b
+    if missing := [f"--{d}=FOLDER" for d, folder in zip("ab", folders, strict=True) if not folder]:
+        raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")
+    config.data.source_a, config.data.source_b = (f"folder:{folder}" for folder in folders)
+    if not any(field.startswith("--config.domains") for field in arguments.fields):
+        # `Path.resolve` raises at links in a circle, which the source itself reports better.
+        names = tuple(Path(os.path.realpath(folder)).name for folder in folders)
+        usable = names[0] != names[1] and all(name and name.isprintable() for name in names)
+        config.domains = names if usable else ("a", "b")

@@ -1,13 +1,13 @@
-"""A run's settings: what a config file says, checked once and typed from there on."""
+"""A run's settings: each field with its type, range and default, and the rules that join fields."""
 
-import dataclasses
-import typing
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from discogan_jax.config.validate import check_known, fill
+from discogan_jax.config import validate
+from discogan_jax.config.validate import MayChangeOnResume, Range
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.losses import LossWeights
@@ -18,7 +18,12 @@ MAX_IMAGE_SIZE = 4096
 MAX_BOTTLENECK = 4096
 MAX_UPDATES = 100  # each of a step's updates is a part of the compiled program
 MAX_COUNT = 2**31 - 1  # steps and updates are counted in 32 bits
-BELOW_ONE = 1 - 2**-24  # the last before 1 in float32
+
+_DOMAINS = Domains("bags", "shoes")
+
+Period = Annotated[int, Range(0), MayChangeOnResume]
+Decay = Annotated[float, Range(0, below=1)]
+Rate = Annotated[float | None, Range(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,21 @@ class Data:
       source_a: source of domain a, as `data.sources` names them.
       source_b: source of domain b.
       archives: folder of archives that are already there, or None to download them.
-      data_dir: where downloads, prepared data and cached arrays are kept.
-      image_size: pixels, both ways.
+      data_dir: folder of downloads, prepared data and cached arrays.
+      image_size: pixels, both ways; a power of two.
       batch_size: images per domain in the batch of one update, over all devices.
       flip: mirror every other training image, at random.
       feed: ``tf`` (tf.data), ``device`` (arrays on the accelerator) or ``auto``.
     """
 
-    source_a: str
-    source_b: str
-    archives: str | None
-    data_dir: str
-    image_size: int
-    batch_size: int
-    flip: bool
-    feed: Literal["auto", "tf", "device"]
+    source_a: str = "archive:edges2handbags/photo"
+    source_b: str = "archive:edges2shoes/photo"
+    archives: Annotated[str | None, MayChangeOnResume] = None
+    data_dir: Annotated[str, MayChangeOnResume] = "data"
+    image_size: int = 64
+    batch_size: Annotated[int, Range(above=0)] = 256
+    flip: bool = False
+    feed: Annotated[Literal["auto", "tf", "device"], MayChangeOnResume] = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,24 @@ class Model:
       literal: the book's code with its defects, for comparison only.
     """
 
-    recipe: Literal["book", "official", "best"]
-    width: int
-    bottleneck: int
-    literal: bool
+    recipe: Literal["book", "official", "best"] = "book"
+    width: Annotated[int, Range(above=0, high=MAX_FEATURES)] = 32
+    bottleneck: Annotated[int, Range(0, MAX_BOTTLENECK)] = 0
+    literal: bool = False
 
 
 @dataclass(frozen=True)
 class Loss(LossWeights):
-    """`losses.LossWeights`, and the objective of `state.DiscoGAN`."""
+    """`losses.LossWeights` with their ranges, and the objective of `state.DiscoGAN`."""
 
+    adversarial: Annotated[float, Range(0)] = LossWeights.adversarial
+    feature: Annotated[float, Range(0)] = LossWeights.feature
+    reconstruction: Annotated[float, Range(0)] = LossWeights.reconstruction
+    identity: Annotated[float, Range(0)] = LossWeights.identity
+    discriminator: Annotated[float, Range(above=0)] = LossWeights.discriminator
+    rate_start: Rate = LossWeights.rate_start
+    rate: Rate = LossWeights.rate
+    rate_updates: Annotated[int, Range(0, MAX_COUNT)] = LossWeights.rate_updates
     objective: Objective = "discogan"
 
 
@@ -80,57 +93,57 @@ class Optim:
         1706.08500), or None.
       b1: decay of the mean of gradients.
       b2: decay of the mean of their squares.
-      l2: times the parameters, added to the gradients.
-      ema_decay: of the averaged parameters of the generators; 0 keeps no averages.
+      l2: factor of the parameters that are added to the gradients.
+      ema_decay: decay of the averaged parameters of the generators; 0 keeps no averages.
     """
 
-    learning_rate: float
-    d_learning_rate: float | None
-    b1: float
-    b2: float
-    l2: float
-    ema_decay: float
+    learning_rate: Annotated[float, Range(above=0)] = 2e-4
+    d_learning_rate: Annotated[float | None, Range(above=0)] = None
+    b1: Decay = 0.9
+    b2: Decay = 0.999
+    l2: Annotated[float, Range(0)] = 0.0
+    ema_decay: Decay = 0.0
 
 
 @dataclass(frozen=True)
 class Train:
-    """How long, and how often what; all in steps (cycles). A period of 0 means never.
+    """How long to train, and how often to do what, in steps (cycles). A period of 0 means never.
 
     Attributes:
       steps: cycles to train.
       d_updates: discriminator updates in a cycle.
       g_updates: generator updates in a cycle.
-      precision: what the networks compute in.
+      precision: type that the networks compute in.
       shard_state: cut the state into parts, one a device, instead of keeping it whole on each.
-      log_every: scalars.
-      print_every: a printed line.
-      sample_every: sample images, histograms and held-out reconstruction.
-      evaluate_every: an evaluation on held-out images, as `discogan evaluate` does it.
-      checkpoint_every: a checkpoint.
+      log_every: period of the scalars.
+      print_every: period of the printed lines.
+      sample_every: period of sample images, histograms and held-out reconstruction.
+      evaluate_every: period of evaluations on held-out images, as of `discogan evaluate`.
+      checkpoint_every: period of checkpoints.
       keep: how many of the last checkpoints are kept; two at least.
-      keep_every: every so-many-th step's checkpoint is kept for good.
+      keep_every: period of checkpoints that are kept for good.
     """
 
-    steps: int
-    d_updates: int
-    g_updates: int
-    precision: Literal["float32", "bfloat16"]
-    shard_state: bool
-    log_every: int
-    print_every: int
-    sample_every: int
-    evaluate_every: int
-    checkpoint_every: int
-    keep: int
-    keep_every: int
+    steps: Annotated[int, Range(above=0, high=MAX_COUNT), MayChangeOnResume] = 100_000
+    d_updates: Annotated[int, Range(above=0, high=MAX_UPDATES)] = 1
+    g_updates: Annotated[int, Range(above=0, high=MAX_UPDATES)] = 2
+    precision: Literal["float32", "bfloat16"] = "float32"
+    shard_state: Annotated[bool, MayChangeOnResume] = False
+    log_every: Period = 10
+    print_every: Period = 100
+    sample_every: Period = 1000
+    evaluate_every: Period = 10_000
+    checkpoint_every: Period = 1000
+    keep: Annotated[int, Range(above=0), MayChangeOnResume] = 3
+    keep_every: Period = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a config says.
+    """Everything that a config says. A config may lack any field, but no section.
 
     Attributes:
-      seed: of the initial weights and of the order of the images.
+      seed: seed of the initial weights and of the order of the images.
       domains: names of a and b, for people.
       data: images.
       model: networks.
@@ -139,8 +152,8 @@ class Settings:
       train: schedule.
     """
 
-    seed: int
-    domains: Domains
+    seed: Annotated[int, Range(0)] = 0
+    domains: Domains = _DOMAINS
     data: Data
     model: Model
     loss: Loss
@@ -158,112 +171,62 @@ class Settings:
         return None if self.data.archives is None else expanded(self.data.archives)
 
 
-def from_config(config: Mapping[str, Any]) -> Settings:
+def from_config(config: Mapping[str, Any] | Settings) -> Settings:
     """Checks a config and types it.
 
     Args:
-      config: nested mapping, an ``ml_collections.ConfigDict`` for instance.
+      config: nested mapping, an ``ml_collections.ConfigDict`` for instance; settings are returned
+        as they are.
 
     Raises:
-      InputError: an unknown or missing field, a value of the wrong type or out of range.
+      InputError: an unknown field, a missing section, a value of the wrong type or out of range.
     """
-    settings = fill(Settings, config)
-    _check(settings)
+    if isinstance(config, Settings):
+        return config
+    settings: Settings = validate.fill(Settings, config)
+    problems = [*validate.out_of_range(settings), *_contradictions(settings)]
+    if problems:
+        raise InputError("\n".join(f"config.{problem}" for problem in problems))
     return settings
+
+
+def to_json(settings: Settings) -> dict[str, Any]:
+    """Converts settings to what JSON can hold; `from_config` is the way back."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return plain
 
 
 def check_name(name: str) -> None:
     """Refuses a dotted name that is no field of a config.
 
     Raises:
-      InputError: names the nearest field beside it.
+      InputError: there is no such field; the message suggests the nearest name.
     """
-    hint: Any = Settings
-    prefix = ""
-    for part in name.split("."):
-        if not dataclasses.is_dataclass(hint):
-            raise InputError(f"config.{prefix.rstrip('.')} is a value, it has no fields")
-        hints = typing.get_type_hints(hint)
-        check_known(part, hints, prefix)
-        hint, prefix = hints[part], f"{prefix}{part}."
+    validate.find(Settings, name)
 
 
-def _check(s: Settings) -> None:
-    """Ranges; types are right by now."""
-    size = s.data.image_size
-    not_negative = {
-        "seed": s.seed,
-        "model.bottleneck": s.model.bottleneck,
-        "loss.adversarial": s.loss.adversarial,
-        "loss.feature": s.loss.feature,
-        "loss.reconstruction": s.loss.reconstruction,
-        "loss.identity": s.loss.identity,
-        "loss.rate_updates": s.loss.rate_updates,
-        "optim.l2": s.optim.l2,
-        "train.log_every": s.train.log_every,
-        "train.print_every": s.train.print_every,
-        "train.sample_every": s.train.sample_every,
-        "train.evaluate_every": s.train.evaluate_every,
-        "train.checkpoint_every": s.train.checkpoint_every,
-        "train.keep_every": s.train.keep_every,
-    }
-    positive = {
-        "data.batch_size": s.data.batch_size,
-        "model.width": s.model.width,
-        "loss.discriminator": s.loss.discriminator,
-        "optim.learning_rate": s.optim.learning_rate,
-        "train.steps": s.train.steps,
-        "train.d_updates": s.train.d_updates,
-        "train.g_updates": s.train.g_updates,
-        "train.keep": s.train.keep,
-    }
-    at_most = {
-        "model.width": (s.model.width, MAX_FEATURES),
-        "model.bottleneck": (s.model.bottleneck, MAX_BOTTLENECK),
-        "loss.rate_updates": (s.loss.rate_updates, MAX_COUNT),
-        "train.d_updates": (s.train.d_updates, MAX_UPDATES),
-        "train.g_updates": (s.train.g_updates, MAX_UPDATES),
-    }
-    if s.optim.d_learning_rate is not None:
-        positive["optim.d_learning_rate"] = s.optim.d_learning_rate
-    rates = {"loss.rate_start": s.loss.rate_start, "loss.rate": s.loss.rate}
-    decays = {"b1": s.optim.b1, "b2": s.optim.b2, "ema_decay": s.optim.ema_decay}
-    problems = [f"{n} must not be negative, it is {v}" for n, v in not_negative.items() if v < 0]
-    problems += [f"{n} must be above 0, it is {v}" for n, v in positive.items() if v <= 0]
-    problems += [f"{n} must be at most {m}, it is {v}" for n, (v, m) in at_most.items() if v > m]
-    problems += [
-        f"{n} must lie in [0, 1], it is {r}" for n, r in rates.items() if r and not 0 <= r <= 1
-    ]
-    problems += [
-        f"optim.{n} must lie in [0, 1), it is {d}"
-        for n, d in decays.items()
-        if not 0 <= d <= BELOW_ONE
-    ]
+def _contradictions(s: Settings) -> Iterator[str]:
+    """Yields what is wrong although each field by itself is in its range."""
+    size, t = s.data.image_size, s.train
     if not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE or size & (size - 1):
         sizes = f"16, 32, 64, 128, 256, ..., {MAX_IMAGE_SIZE}"
-        problems.append(f"data.image_size must be {sizes}, it is {size}")
-    if len(set(s.domains)) == 1:
-        problems.append(f"domains must have two different names, both are {s.domains[0]!r}")
+        yield f"data.image_size must be {sizes}, it is {size}"
+    if s.domains.a == s.domains.b:
+        yield f"domains must have two different names, both are {s.domains.a!r}"
     if s.loss.rate_start is not None and s.loss.rate is None:
-        problems.append("loss.rate_start without loss.rate has no effect: set both or neither")
+        yield "loss.rate_start without loss.rate has no effect: set both or neither"
     if s.model.literal and s.model.recipe != "book":
-        problems.append("model.literal is the book's code: it needs model.recipe='book'")
+        yield "model.literal is the book's code: it needs model.recipe='book'"
     if s.model.bottleneck and s.model.recipe != "official":
-        problems.append("model.bottleneck needs model.recipe='official'")
-    problems += _impossible_schedule(s.train)
-    if problems:
-        raise InputError("\n".join(f"config.{problem}" for problem in problems))
-
-
-def _impossible_schedule(t: Train) -> Iterator[str]:
+        yield "model.bottleneck needs model.recipe='official'"
     updates = t.steps * (t.d_updates + t.g_updates)
     if updates > MAX_COUNT:
         yield (
             f"train.steps times the updates of a step must be at most {MAX_COUNT}, it is {updates}"
         )
-    # Beyond the last step it is no promise that would be broken.
+    # A checkpoint beyond the last step is never due, so it cannot be missed.
     if 0 < t.keep_every <= t.steps and (
-        not t.checkpoint_every or (t.checkpoint_every > 0 and t.keep_every % t.checkpoint_every)
+        t.checkpoint_every == 0 or (t.checkpoint_every > 0 and t.keep_every % t.checkpoint_every)
     ):
         yield (
             f"train.keep_every must be a multiple of train.checkpoint_every "
@@ -271,27 +234,8 @@ def _impossible_schedule(t: Train) -> Iterator[str]:
         )
 
 
-# What may differ when a run is continued: it shapes neither the state nor what it is trained on.
-CONTINUABLE = frozenset(
-    {
-        "data.archives",
-        "data.data_dir",
-        "data.feed",
-        "train.steps",
-        "train.shard_state",
-        "train.log_every",
-        "train.print_every",
-        "train.sample_every",
-        "train.evaluate_every",
-        "train.checkpoint_every",
-        "train.keep",
-        "train.keep_every",
-    }
-)
-
-
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as one level of dotted names."""
+    """Flattens a nested config to one level of dotted names."""
     fields: dict[str, Any] = {}
     for name, value in config.items():
         nested = isinstance(value, Mapping)
@@ -299,11 +243,8 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return fields
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Fields in which two configs differ so much that one cannot continue the other's run."""
-    a, b = flat(old), flat(new)
-    return [
-        f"{name}: {a.get(name)!r} there, {b.get(name)!r} now"
-        for name in sorted({*a, *b} - CONTINUABLE)
-        if a.get(name) != b.get(name)
-    ]
+def differences(old: Settings, new: Settings) -> list[str]:
+    """Lists the fields that keep a run of one config from being resumed with another."""
+    a, b = flat(to_json(old)), flat(to_json(new))
+    fixed = sorted(f.name for f in validate.leaves(Settings) if not f.may_change)
+    return [f"{name}: {a[name]!r} there, {b[name]!r} now" for name in fixed if a[name] != b[name]]

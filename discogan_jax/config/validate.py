@@ -1,11 +1,16 @@
-"""Nested mappings, of whatever objects, as nested dataclasses whose types are right."""
+"""Converts untrusted nested mappings to nested dataclasses, checking types and ranges."""
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import numpy as np
 
 from discogan_jax.errors import InputError
 from discogan_jax.state import Domains
@@ -14,45 +19,200 @@ MAX_FLOAT = 3.4028234663852886e38  # of float32
 MAX_SHOWN = 80  # characters of a value in a message
 
 
-def check_known(name: Any, hints: Mapping[str, Any], prefix: str) -> None:
-    """Refuses a name that is not among a section's.
+class MayChangeOnResume:
+    """Marks a field that a resumed run may change: it shapes neither the state nor its training."""
 
-    Raises:
-      InputError: names the nearest one.
+
+@dataclass(frozen=True)
+class Range:
+    """Marks the numbers that a field accepts; as text, the end of "must ...".
+
+    Attributes:
+      low: the smallest number.
+      high: the largest number.
+      above: a number that all accepted ones exceed, in place of `low`.
+      below: a number that all accepted ones stay below in float32, in place of `high`.
     """
-    if name not in hints:
-        plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
-        raise InputError(
-            f"there is no field config.{prefix}{plain}: {_suggest(str(plain), [*hints])}"
+
+    low: float = 0
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (value >= self.low if self.above is None else value > self.above)
+            and (self.high is None or value <= self.high)
+            and (self.below is None or bool(np.float32(value) < self.below))
         )
 
+    def __str__(self) -> str:
+        if self.above is not None:
+            end = "" if self.high is None else f" and at most {self.high}"
+            return f"be above {self.above}{end}"
+        if self.below is not None:
+            return f"lie in [{self.low}, {self.below})"
+        return "not be negative" if self.high is None else f"lie in [{self.low}, {self.high}]"
 
-def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
-    """A mapping as a dataclass, and the mappings in it as those that are its fields.
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a config: what the annotation in its dataclass says.
+
+    Attributes:
+      name: dotted name.
+      type: type of its values; a dataclass for a section.
+      optional: whether it may be None.
+      default: value where a config lacks the field; `dataclasses.MISSING` if it may not.
+      range: accepted numbers, or None for all.
+      may_change: whether a resumed run may change it.
+    """
+
+    name: str
+    type: Any
+    optional: bool
+    default: Any
+    range: Range | None
+    may_change: bool
+
+
+@cache
+def fields_of(cls: type, prefix: str = "") -> dict[str, Field]:
+    """Returns the fields of a dataclass by their own names.
 
     Args:
       cls: the dataclass; its fields are numbers, strings, choices, pairs of names, dataclasses.
-      values: what a config says; any objects.
-      prefix: of the names in messages: sections with a dot at the end.
+      prefix: the section that it is, with a dot at the end.
+    """
+    defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+    found = {}
+    for name, annotated in typing.get_type_hints(cls, include_extras=True).items():
+        has_markers = typing.get_origin(annotated) is Annotated
+        hint, *markers = typing.get_args(annotated) if has_markers else (annotated,)
+        optional = types.NoneType in typing.get_args(hint)
+        found[name] = Field(
+            prefix + name,
+            typing.get_args(hint)[0] if optional else hint,
+            optional,
+            defaults[name],
+            next((m for m in markers if isinstance(m, Range)), None),
+            MayChangeOnResume in markers,
+        )
+    return found
+
+
+def leaves(cls: type, prefix: str = "") -> Iterator[Field]:
+    """Yields the fields of a dataclass and of its sections, but not the sections."""
+    for field in fields_of(cls, prefix).values():
+        if dataclasses.is_dataclass(field.type):
+            yield from leaves(typing.cast(type, field.type), f"{field.name}.")
+        else:
+            yield field
+
+
+def find(cls: type, name: str) -> Field:
+    """Finds a field or section by its dotted name.
 
     Raises:
-      InputError: an unknown field, a missing one that may not be None, or a value of the wrong
+      InputError: there is none; the message suggests the nearest name.
+    """
+    section, prefix = cls, ""
+    for part in name.split("."):
+        if not dataclasses.is_dataclass(section):
+            raise InputError(f"config.{prefix.rstrip('.')} is a value, it has no fields")
+        known = fields_of(section, prefix)
+        _check_known(part, known, prefix)
+        section, prefix = known[part].type, f"{prefix}{part}."
+    return known[part]
+
+
+def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """Converts a mapping to a dataclass, and the mappings in it to its sections.
+
+    Ranges are not checked: see `out_of_range`.
+
+    Args:
+      cls: the dataclass, see `fields_of`.
+      values: the config, with any objects as keys and values.
+      prefix: the section that it is, with a dot at the end.
+
+    Raises:
+      InputError: an unknown field, a missing one that has no default, or a value of the wrong
         type; nothing else is raised, whatever the values are.
     """
     if isinstance(values, type) or not hasattr(values, "items"):
         where = f"config.{prefix}".rstrip(".")
         raise InputError(f"{where} must hold fields, not {_shown(values)}")
-    hints = typing.get_type_hints(cls)
+    # Unknown names first, as they are most often misspelt known ones.
+    known = fields_of(cls, prefix)
     for name in values:
-        check_known(name, hints, prefix)
-    # What may be None may be missing: a run of an older version lacks what has come since.
-    absent = {name for name in hints if name not in values}
-    optional = {name for name in absent if types.NoneType in typing.get_args(hints[name])}
-    missing = [f"{prefix}{name}" for name in hints if name in absent - optional]
+        _check_known(name, known, prefix)
+    # A run of an older version lacks the fields that were added since: they have defaults.
+    given = {name: field for name, field in known.items() if name in values}
+    missing = [
+        field.name
+        for name, field in known.items()
+        if name not in given and field.default is dataclasses.MISSING
+    ]
     if missing:
         raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
-    given = {n: _get(values, n, prefix) for n in hints if n not in absent}
-    return cls(**{n: _value(hint, given.get(n), prefix + n) for n, hint in hints.items()})
+    return cls(**{n: _value(field, _get(values, n, prefix)) for n, field in given.items()})
+
+
+def out_of_range(section: Any, prefix: str = "") -> Iterator[str]:
+    """Yields a message for each field whose value is outside its range.
+
+    Args:
+      section: a dataclass that `fill` made.
+      prefix: the section that it is, with a dot at the end.
+    """
+    for name, field in fields_of(section.__class__, prefix).items():
+        value = getattr(section, name)
+        if dataclasses.is_dataclass(value):
+            yield from out_of_range(value, f"{field.name}.")
+        elif field.range and value is not None and value not in field.range:
+            yield f"{field.name} must {field.range}, it is {value}"
+
+
+def parse(field: Field, text: str) -> Any:
+    """Converts a text, such as a part of a command line, to a value of a field.
+
+    Args:
+      field: the field; not a section, nor a pair of names.
+      text: JSON without quotes, or ``none``.
+
+    Raises:
+      InputError: the text is empty or is no value of the field's type.
+    """
+    value: Any = text
+    # Words: none, true, false.
+    if not text:
+        raise InputError("a value is empty: there is a comma too many")
+    if field.optional and text == "none":
+        return None
+    if field.type is bool:
+        choices = {"true": True, "false": False}
+        if text not in choices:
+            raise InputError(f"config.{field.name} must be one of true, false, not {text!r}")
+        return choices[text]
+    # Numbers; what is none, or not finite, is refused below by its type.
+    if field.type in (int, float):
+        try:
+            number = field.type(text)
+            value = number if math.isfinite(number) else text
+        except (ValueError, OverflowError):  # OverflowError: an integer beyond all floats
+            pass
+    elif field.type is not str and typing.get_origin(field.type) is not Literal:
+        raise InputError(f"config.{field.name} is no single value: it cannot be swept")
+    return _value(field, value)
+
+
+def _check_known(name: Any, known: Mapping[str, Field], prefix: str) -> None:
+    if name not in known:
+        plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
+        raise InputError(
+            f"there is no field config.{prefix}{plain}: {_suggest(str(plain), [*known])}"
+        )
 
 
 def _get(values: Mapping[str, Any], name: str, prefix: str) -> Any:
@@ -62,36 +222,41 @@ def _get(values: Mapping[str, Any], name: str, prefix: str) -> Any:
         raise InputError(f"config.{prefix}{name} has no value: {_shown(error)}") from error
 
 
-def _value(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return fill(typing.cast(type, hint), value, f"{name}.")
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if types.NoneType in args:
-        return None if value is None else _value(args[0], value, name)
-    if origin is Literal:
-        if not isinstance(value, str) or value not in args:
-            raise InputError(f"config.{name} must be one of {', '.join(args)}, not {_shown(value)}")
+def _value(field: Field, value: Any) -> Any:
+    """Checks the type of a value; a section is filled."""
+    name, kind = field.name, field.type
+    if field.optional and value is None:
+        return None
+    if dataclasses.is_dataclass(kind):
+        return fill(typing.cast(type, kind), value, f"{name}.")
+    if typing.get_origin(kind) is Literal:
+        choices = typing.get_args(kind)
+        if not isinstance(value, str) or value not in choices:
+            raise InputError(
+                f"config.{name} must be one of {', '.join(choices)}, not {_shown(value)}"
+            )
         return value
-    if hint is Domains:
+    if kind is Domains:
         names = tuple(value) if isinstance(value, list | tuple) else ()
         good = [n for n in names if isinstance(n, str) and n and n.isprintable()]
         if len(good) != 2 or len(names) != 2:
             raise InputError(f"config.{name} must be 2 names, not {_shown(value)}")
         return Domains(*names)
-    accepted = (int, float) if hint is float else hint
-    if not isinstance(value, accepted) or (hint is not bool and isinstance(value, bool)):
-        raise InputError(f"config.{name} must be of type {hint.__name__}, not {_shown(value)}")
-    if hint is float and not abs(value) <= MAX_FLOAT:  # nor is NaN
+    # What is left are numbers, strings and switches; a bool is an int in Python, but not here.
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+        raise InputError(f"config.{name} must be of type {kind.__name__}, not {_shown(value)}")
+    if kind is float and not abs(value) <= MAX_FLOAT:  # nor is NaN
         raise InputError(f"config.{name} must be a finite number, not {_shown(value)}")
-    if hint is int and abs(value) >= 2**32:
+    if kind is int and abs(value) >= 2**32:
         raise InputError(f"config.{name} must be below 2^32, it is {_shown(value)}")
     if isinstance(value, str) and "\0" in value:
-        raise InputError(f"config.{name} must hold no zero character, it is {_shown(value)}")
-    return float(value) if hint is float else value
+        raise InputError(f"config.{name} must not contain a zero character, it is {_shown(value)}")
+    return float(value) if kind is float else value
 
 
 def _shown(value: Any) -> str:
-    """A value in a message: one line, however long or odd it is."""
+    """Formats a value for a message: in one line, however long or odd it is."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # such as an integer of thousands of digits
@@ -100,6 +265,6 @@ def _shown(value: Any) -> str:
 
 
 def _suggest(name: str, known: list[str]) -> str:
-    """The nearest of the known names, as the end of an error message."""
+    """Returns the nearest of the known names, as the end of an error message."""
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"

@@ -1,14 +1,10 @@
-"""Decoded pictures as two NumPy files in a folder, written once and mapped into memory after that.
-
-Nothing here imports more than NumPy: a training run whose arrays are cached needs no decoder.
-"""
+"""Decoded pictures as two NumPy files in a folder: written once, then mapped into memory."""
 
 import hashlib
 import json
 import re
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +17,17 @@ from jaxtyping import UInt8
 from discogan_jax import files
 from discogan_jax.errors import InputError
 
-_ABOUT = "about.json"
+SPLITS = ("train", "val")
+_ABOUT = "about.json"  # written last: a folder that has it is complete
 
 
 @dataclass(frozen=True)
-class Images:
+class Splits:
     """The pictures of one domain.
 
     Attributes:
-      train: what is learnt from.
-      val: what is held out, never trained on.
+      train: pictures to train on.
+      val: held-out pictures, never trained on.
     """
 
     train: UInt8[np.ndarray, "N S S 3"]
@@ -38,38 +35,38 @@ class Images:
 
 
 def folder_name(label: str, facts: Mapping[str, Any]) -> str:
-    """Names a cache folder: a part to read, and a key of everything that shaped the arrays.
+    """Names a cache folder by a readable part and a key of everything that determines the arrays.
 
     Args:
-      label: what a person calls it.
-      facts: what the key is made of; anything that JSON can hold.
+      label: the readable part.
+      facts: the content of the key; anything that JSON can hold.
 
     Returns:
-      Such as `archive-edges2shoes-photo-64-0f3c…`.
+      A name such as `archive-edges2shoes-photo-64-0f3c…`.
     """
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.")[-80:].strip("-.")
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     return f"{slug}-{key}"
 
 
-def open_arrays(folder: Path, image_size: int) -> Images:
+def open_arrays(folder: Path, image_size: int) -> Splits:
     """Maps `train.npy` and `val.npy` of a folder into memory.
 
     Args:
-      folder: where they are.
+      folder: the folder.
       image_size: side that the pictures must have.
 
     Returns:
       The pictures; read from disk as they are used.
 
     Raises:
-      InputError: if a file is missing or is no uint8 array of that shape.
+      InputError: a file is missing or is not a uint8 array of that shape.
     """
-    return Images(*(_open(folder / f"{split}.npy", image_size) for split in ("train", "val")))
+    return Splits(*(_open(folder / f"{split}.npy", image_size) for split in SPLITS))
 
 
-def create(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N S S 3"]:
-    """Makes a `.npy` file to be filled, so that no more memory is needed than a few pictures.
+def create_array(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N S S 3"]:
+    """Creates a `.npy` file to be filled through a mapping, so that few pictures are in memory.
 
     Args:
       path: the file.
@@ -80,39 +77,35 @@ def create(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N S S 3
       The array; its rows are zero until they are written.
 
     Raises:
-      InputError: if the disk has no room for it.
+      InputError: the disk has no room for it.
     """
     shape = (count, image_size, image_size, 3)
-    # The file is sparse: a disk that fills up later would kill the process with no message.
-    # The folder it is in is a temporary one, which no message should name.
+    # The file is sparse: a disk that fills up later would kill the process without a message.
+    # The parent's parent, since the folder itself is a temporary one, which no message should name.
     files.require_room(path.parent.parent, int(np.prod(shape)), path.name)
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
-def gather(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: Path) -> None:
+def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: Path) -> None:
     """Writes chosen rows of an array, in the order given, to a file.
 
     Args:
-      array: where they are taken from.
-      rows: which ones, at least one.
+      array: the array.
+      rows: numbers of the rows, at least one.
       path: the `.npy` file.
     """
-    out = create(path, len(rows), array.shape[1])
-    for start in range(0, len(rows), 1024):
-        out[start : start + 1024] = array[np.asarray(rows[start : start + 1024])]
+    out = create_array(path, len(rows), array.shape[1])
+    np.take(array, rows, axis=0, out=out, mode="clip")  # any other mode would copy all of it
     out.flush()
 
 
 def cached(
-    folder: Path,
-    image_size: int,
-    write: Callable[[Path], None],
-    about: Mapping[str, Any],
-) -> Images:
-    """Opens a cache folder, and has it written first if it is not there.
+    folder: Path, image_size: int, write: Callable[[Path], None], about: Mapping[str, Any]
+) -> Splits:
+    """Opens a cache folder; has it written first if it does not exist.
 
-    The folder appears complete or not at all. Of several processes that want it at the same
-    time one writes, the others wait for it.
+    The folder appears complete or not at all. Of several processes that need it at the same time
+    one writes, the others wait for it.
 
     Args:
       folder: the cache folder.
@@ -124,14 +117,19 @@ def cached(
       The pictures.
 
     Raises:
-      InputError: if the folder cannot be written; whatever `write` raises.
+      InputError: the folder cannot be written; whatever `write` raises.
     """
-    if not (folder / _ABOUT).is_file():
+
+    def complete() -> bool:
+        return (folder / _ABOUT).is_file()
+
+    if not complete():
         try:
             with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
-                if not (folder / _ABOUT).is_file():
-                    _write(folder, write, about, alone)
+                if not complete():
+                    # Without locks another one may still finish first, and map what it has written.
+                    _write(folder, write, about, keep=None if alone else complete)
         except OSError as error:
             raise InputError(
                 f"{folder} could not be made: {error}. Is the disk full, or data_dir not writable?"
@@ -140,47 +138,30 @@ def cached(
 
 
 def _write(
-    folder: Path, write: Callable[[Path], None], about: Mapping[str, Any], alone: bool
+    folder: Path,
+    write: Callable[[Path], None],
+    about: Mapping[str, Any],
+    keep: Callable[[], bool] | None,
 ) -> None:
-    if alone:  # so these can only be of processes that died
+    if keep is None:  # this process is alone: any leftovers are of killed ones
         for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
-        if folder.exists():  # somebody deleted a part of it
-            shutil.rmtree(folder)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir()
     start = time.monotonic()
-    try:
+    with files.replacing_folder(folder, keep) as temporary:
+        temporary.mkdir()
         write(temporary)
-        counts = {
-            split: len(np.load(temporary / f"{split}.npy", mmap_mode="r"))
-            for split in ("train", "val")
-        }
-        record = json.dumps({**about, **counts}, indent=2) + "\n"
-        (temporary / _ABOUT).write_text(record, encoding="utf-8")
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not (folder / _ABOUT).is_file():
-                raise
-            return  # without locks, another process was first; its arrays are the same
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    took = time.monotonic() - start
-    logging.info(
-        "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second).",
-        about.get("source", folder.name),
-        counts["train"],
-        counts["val"],
-        folder,
-        took,
-        sum(counts.values()) / max(took, 1e-9),
-    )
+        counts = {split: len(_map(temporary / f"{split}.npy")) for split in SPLITS}
+        files.write_json(temporary / _ABOUT, {**about, **counts})
+    seconds = time.monotonic() - start
+    text = "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second)."
+    rate = sum(counts.values()) / max(seconds, 1e-9)
+    name = about.get("source", folder.name)
+    logging.info(text, name, counts["train"], counts["val"], folder, seconds, rate)
 
 
 def _open(path: Path, image_size: int) -> UInt8[np.ndarray, "N S S 3"]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = _map(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; a folder of arrays has it.") from None
     except (OSError, ValueError, EOFError) as error:
@@ -195,3 +176,7 @@ def _open(path: Path, image_size: int) -> UInt8[np.ndarray, "N S S 3"]:
             f"uint8 [N, {image_size}, {image_size}, 3] with N at least 1."
         )
     return array
+
+
+def _map(path: Path) -> Any:
+    return np.load(path, mmap_mode="r", allow_pickle=False)

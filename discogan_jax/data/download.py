@@ -1,32 +1,34 @@
-"""Fetches one large file over HTTP so that what stands at its name is always whole."""
+"""Downloads one large file over HTTP, resuming where earlier attempts and processes stopped."""
 
-from __future__ import annotations
-
-import contextlib
 import errno
-import json
 import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import requests
 from absl import logging
-from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from discogan_jax import files
+from discogan_jax.data.decode import progress_bar
 from discogan_jax.errors import InputError
 
 CHUNK = 1 << 20
+TIMEOUTS = 10.0, 60.0  # seconds to connect, and of silence while reading
 LONGEST_WAIT = 60.0  # seconds between two attempts
-PROGRESS = 1 << 20  # an attempt that brought this much more does not use up the others
+PROGRESS = 1 << 20  # an attempt that added this many bytes starts the count of failures anew
 SPARE = 16 << 20  # bytes that a download leaves free on the disk
-PASSING = frozenset({408, 425, 429})  # HTTP statuses worth another try, beside every 5xx
+TRANSIENT = frozenset({408, 425, 429})  # HTTP statuses worth another attempt, beside every 5xx
 
 
-class _AgainError(Exception):
+class _FinalError(Exception):
+    """The download failed; the message says how, with the address as its subject."""
+
+
+class _TransientError(Exception):
     """An attempt failed in a way that the next one may not."""
 
     def __init__(self, message: str, wait: float = 0.0):
@@ -40,46 +42,39 @@ def fetch(
     *,
     expected_bytes: int | None = None,
     attempts: int = 5,
-    session: requests.Session | None = None,
     sleep: Callable[[float], object] = time.sleep,
-    timeout: tuple[float, float] = (10.0, 60.0),
     magic: bytes = b"",
     by_hand: str = "",
 ) -> Path:
-    """Downloads `url` to `target`, resuming what an earlier process left.
+    """Downloads `url` to `target`.
 
-    The bytes gather in `target.part`, with a note of the server's version of the file in
-    `target.part.json`; only a whole file of the right size is renamed to `target`. A `target`
-    that is already there (with `expected_bytes`, if given) is left alone.
+    The bytes are collected in `target.part`, beside `target.part.json` with the server's version of
+    the file; only a complete file of the right size is renamed to `target`. A `target` that exists
+    (with `expected_bytes`, if given) is left alone.
 
     Args:
-        url: what to fetch.
-        target: where the whole file shall stand; its folder is made.
-        expected_bytes: the size that the file must have, where it is known beforehand.
-        attempts: failures in a row, without a mebibyte of progress between them, before giving up.
-        session: asks the server; a fresh one if None.
-        sleep: waits that many seconds (tests pass their own).
-        timeout: seconds to connect, and seconds of silence while reading.
-        magic: what the file must begin with; catches log-in pages that answer for the server.
-        by_hand: ends the message of a failure; a generic sentence if empty.
+      url: the address.
+      target: path of the complete file; its folder is created.
+      expected_bytes: size of the file, where it is known beforehand.
+      attempts: number of failures in a row, without a mebibyte of progress between them, to give
+        up after.
+      sleep: waits for some seconds.
+      magic: the bytes that the file begins with; they tell it from a log-in page.
+      by_hand: the end of the message of a failure: how to get the file otherwise.
 
     Returns:
-        `target`.
+      `target`.
 
     Raises:
-        InputError: no network, a refusal, a wrong file or no room on the disk, and what to do.
+      InputError: no network, a refusal, a wrong file or a full disk; the message says what to do.
     """
-    target = Path(target)
     by_hand = by_hand or f"Fetch {url} by hand and save it as {target}."
     try:
-        with files.locked(target), contextlib.ExitStack() as stack:
-            if target.is_file() and expected_bytes in (None, target.stat().st_size):
-                return target
-            session = session or stack.enter_context(requests.Session())
-            part = _Part(url, target, expected_bytes, magic, by_hand)
-            _persist(lambda: part.attempt(session, timeout), part, attempts, sleep)
-            part.path.replace(target)
-            part.note.unlink(missing_ok=True)
+        with files.locked(target):
+            if not target.is_file() or expected_bytes not in (None, target.stat().st_size):
+                _persist(_Download(url, target, expected_bytes, magic), attempts, sleep)
+    except _FinalError as error:
+        raise InputError(f"{url} {error}. {by_hand}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise files.no_room(target.parent, "more room", target.name) from error
@@ -87,42 +82,33 @@ def fetch(
     return target
 
 
-def _persist(
-    attempt: Callable[[], None],
-    part: _Part,
-    attempts: int,
-    sleep: Callable[[float], object],
-) -> None:
-    """Repeats `attempt`, waiting twice as long each time, until it returns or none is left."""
-    failures, best = 0, part.have()
+def _persist(download: "_Download", attempts: int, sleep: Callable[[float], object]) -> None:
+    """Repeats attempts, each after twice the wait of the one before, until one succeeds."""
+    failures, best = 0, download.size
     while True:
         try:
-            return attempt()
-        # ValueError: requests' word for an address that no attempt can make right.
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{part.url} is no usable address: {error}. {part.by_hand}") from error
-        except (_AgainError, requests.RequestException, HTTPError) as error:
+            return download.attempt()
+        except (_TransientError, requests.RequestException, HTTPError) as error:
+            if isinstance(error, ValueError):  # how requests refuses an address
+                raise _FinalError(f"is no usable address: {error}") from error
             failures += 1
-            # High-water mark, not the last size: a server that always starts anew must run out.
-            if part.have() >= best + PROGRESS:
-                failures, best = 1, part.have()
+            # Against the best size, not the last: a server that always starts anew must run out.
+            if download.size >= best + PROGRESS:
+                failures, best = 1, download.size
+            reason = _reason(error)
             if failures >= attempts:
-                raise InputError(
-                    f"{part.url} could not be fetched ({failures} attempts; the last: "
-                    f"{_brief(error)}). {part.by_hand}"
-                ) from error
+                message = f"could not be fetched ({failures} attempts; the last: {reason})"
+                raise _FinalError(message) from error
             wait = min(max(2.0 ** (failures - 1), getattr(error, "wait", 0.0)), LONGEST_WAIT)
-            logging.warning("%s: %s; trying again in %.0f s", part.url, _brief(error), wait)
+            logging.warning("%s: %s; trying again in %.0f s", download.url, reason, wait)
             sleep(wait)
 
 
-def _brief(error: Exception) -> str:
-    """What went wrong, for people: requests nests the cause in its own machinery."""
+def _reason(error: Exception) -> str:
+    """Returns the cause, which requests nests in messages of its own machinery."""
+    text = str(error)
     if isinstance(error, requests.Timeout):
         return "the server did not answer in time"
-    text = str(error)
     if "NameResolutionError" in text or "Failed to resolve" in text:
         return "the server's name could not be resolved: is there a network?"
     if isinstance(error, requests.ConnectionError) and "Max retries" in text:
@@ -130,122 +116,111 @@ def _brief(error: Exception) -> str:
     return text
 
 
-class _Part:
+class _Download:
     """The unfinished file, what is known of its origin, and one attempt to finish it."""
 
-    def __init__(self, url: str, target: Path, expected: int | None, magic: bytes, by_hand: str):
-        self.url, self.name, self.expected = url, target.name, expected
-        self.magic, self.by_hand = magic, by_hand
-        self.path = target.with_name(target.name + ".part")
+    def __init__(self, url: str, target: Path, expected: int | None, magic: bytes):
+        self.url, self.target, self.expected, self.magic = url, target, expected, magic
+        self.part = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
 
-    def have(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+    @property
+    def size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
     def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
-    def _origin(self) -> dict[str, object]:
-        """The note, or {} where none can be trusted for a resume."""
+    def attempt(self) -> None:
+        """Makes one request, for what is missing; returns only when the target is complete."""
+        origin = self._origin()
+        if not origin:  # without the server's version, a resume could mix two files
+            self.drop()
+        size = self.size
+        if size and size == origin.get("bytes"):  # stopped between the last byte and the rename
+            return self._finish(size)
+        headers = {"Accept-Encoding": "identity"}
+        if size:
+            headers |= {"Range": f"bytes={size}-", "If-Range": str(origin["validator"])}
+        with requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUTS) as reply:
+            size = self._resumed(reply, size, origin)
+            length = reply.headers.get("Content-Length", "")
+            total = size + int(length) if length.isdigit() else self.expected
+            if self.expected not in (None, total):
+                raise _FinalError(f"has {total} bytes instead of {self.expected}: another file")
+            if total is not None:
+                files.require_room(self.part.parent, total - size + SPARE, self.target.name)
+            if not size:
+                self.drop()
+                origin = {"url": self.url, "validator": _validator(reply), "bytes": total}
+                files.write_json(self.note, origin)
+            received = self._receive(reply, size, total)
+        return self._finish(received if total is None else total)
+
+    def _origin(self) -> dict[str, Any]:
+        """Reads the note; returns {} if it does not allow a resume."""
         try:
-            origin = json.loads(self.note.read_text())
+            origin = files.read_json(self.note)
         except (OSError, ValueError):
             return {}
-        whole = isinstance(origin, dict) and origin.get("url") == self.url
-        return origin if whole and origin.get("validator") else {}
+        return origin if origin.get("url") == self.url and origin.get("validator") else {}
 
-    def attempt(self, session: requests.Session, timeout: tuple[float, float]) -> None:
-        """One request; returns only when the part file is whole and on the disk."""
-        origin, have = self._origin(), self.have()
-        if have and not origin:  # without the server's version, a resume could mix two files
-            self.drop()
-            have = 0
-        if have and have == origin.get("bytes"):  # cut off between the last byte and the rename
-            return self._finish(have)
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers |= {"Range": f"bytes={have}-", "If-Range": str(origin["validator"])}
-        with session.get(self.url, headers=headers, stream=True, timeout=timeout) as reply:
-            have = self._check(reply, have, origin)
-            length = reply.headers.get("Content-Length", "")
-            total = have + int(length) if length.isdigit() else None
-            if total is not None and self.expected not in (None, total):
-                raise InputError(
-                    f"{self.url} is {total} bytes there, but {self.expected} are expected: it is"
-                    f" another file. {self.by_hand}"
-                )
-            self._receive(reply, have, total if total is not None else self.expected)
-        return None
-
-    def _check(self, reply: requests.Response, have: int, origin: dict[str, object]) -> int:
-        """Judges status and headers; returns how many of the bytes at hand go on being used."""
+    def _resumed(self, reply: requests.Response, size: int, origin: dict[str, Any]) -> int:
+        """Checks status and headers; returns how many of the bytes at hand the reply continues."""
         status = reply.status_code
-        if status in PASSING or status >= 500:
+        if status in TRANSIENT or status >= 500:
             after = reply.headers.get("Retry-After", "")
-            raise _AgainError(f"status {status}", float(after) if after.isdigit() else 0.0)
-        if status == 416 and have:
+            raise _TransientError(f"status {status}", float(after) if after.isdigit() else 0.0)
+        if status == 416 and size:
             self.drop()
-            raise _AgainError("the server has no more of this file than the part at hand")
-        if status == 206 and have:
+            raise _TransientError("the server has no more of this file than the part at hand")
+        if status == 206 and size:
             span = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)$", reply.headers.get("Content-Range", ""))
             total = origin.get("bytes")
-            same = span and int(span[1]) == have and (not total or span[3] in ("*", str(total)))
-            # A server may ignore If-Range; its own tag then tells that the file is another.
+            same = span and int(span[1]) == size and (not total or span[3] in ("*", str(total)))
+            # A server may ignore If-Range; its own tag then shows that the file is another.
             if not same or _validator(reply) not in ("", origin["validator"]):
                 self.drop()
-                raise _AgainError("the server resumed with another part or version of the file")
-            return have
+                raise _TransientError("the server resumed with another part or version of the file")
+            return size
         if status != 200:
-            raise InputError(f"{self.url} answered status {status}. {self.by_hand}")
+            raise _FinalError(f"answered status {status}")
         return 0
 
-    def _receive(self, reply: requests.Response, have: int, total: int | None) -> None:
-        if total is not None:
-            files.require_room(self.path.parent, total - have + SPARE, self.name)
-        if not have:
-            self.drop()
-            origin = {"url": self.url, "validator": _validator(reply), "bytes": total}
-            self.note.write_text(json.dumps(origin))
+    def _receive(self, reply: requests.Response, size: int, total: int | None) -> int:
+        """Appends the body to the part, at most a chunk beyond the total; returns the new size."""
+        logging.info("fetching %s (%s bytes, %d at hand)", self.url, total, size)
         with (
-            self.path.open("ab") as file,
-            tqdm(
-                desc=self.name,
-                total=total,
-                initial=have,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                disable=None,  # no bar where the output is no terminal
-            ) as bar,
+            self.part.open("ab") as file,
+            progress_bar(self.target.name, total, initial=size) as bar,
         ):
-            logging.info("fetching %s (%s bytes, %d at hand)", self.url, total, have)
             # Undecoded: some servers declare a .gz file as an encoding of its content.
             for chunk in reply.raw.stream(CHUNK, decode_content=False):
-                if not have and not self.magic.startswith(chunk[: len(self.magic)]):
-                    raise InputError(
-                        f"{self.url} answered with something else (it begins {chunk[:16]!r})."
-                        f" {self.by_hand}"
-                    )
+                if not size and not self.magic.startswith(chunk[: len(self.magic)]):
+                    raise _FinalError(f"answered with something else (it begins {chunk[:16]!r})")
                 file.write(chunk)
-                have += len(chunk)
+                size += len(chunk)
                 bar.update(len(chunk))
-                if total is not None and have > total:
+                if total is not None and size > total:
                     break
             file.flush()
             os.fsync(file.fileno())
-        self._finish(have if total is None else total)
+        return size
 
     def _finish(self, total: int) -> None:
-        have = self.have()
-        if have == total and self.expected in (None, have):
+        """Renames the part if it is complete."""
+        size = self.size
+        if size == total and self.expected in (None, size):
+            self.part.replace(self.target)
+            self.note.unlink(missing_ok=True)
             return
-        if have > total or have == total:  # no byte of it can be trusted
+        if size >= total:  # no byte of it can be trusted
             self.drop()
-        raise _AgainError(f"{have} bytes came instead of {self.expected or total}")
+        raise _TransientError(f"{size} bytes came instead of {self.expected or total}")
 
 
 def _validator(reply: requests.Response) -> str:
-    """What names this version of the file in If-Range, which takes no weak tags; or ''."""
+    """Returns the tag of this version of the file for If-Range, which takes no weak tags; or ''."""
     tag = reply.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else reply.headers.get("Last-Modified", "")

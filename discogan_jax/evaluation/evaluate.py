@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from discogan_jax import host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
@@ -15,10 +16,8 @@ from discogan_jax.evaluation import attributes, scores, table
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
-from discogan_jax.files import write_json
 from discogan_jax.images import to_unit
 from discogan_jax.runs import Run, layout
-from discogan_jax.runs.run import versions
 from discogan_jax.state import generators_only
 
 MAX_IMAGES = 500
@@ -42,7 +41,7 @@ class References:
     probes: dict[str, attributes.AttributeProbe]
 
 
-def fit_references(s: Settings, loaded: Mapping[str, sources.Images]) -> References:
+def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> References:
     """Trains classifier and probes: seconds, on one device.
 
     Args:
@@ -102,15 +101,13 @@ def measure(
 
 def write(run: Run, rows: Sequence[Row]) -> Path:
     """Writes what `measure` found into the run directory, as `evaluation.json`."""
-    path = run.path / layout.EVALUATION_FILE
     report = {
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
         "rows": table.as_json(rows),
-        "versions": versions(),
+        "versions": host.versions(),
     }
-    write_json(path, report)
-    return path
+    return layout.write_evaluation(run.path, report)
 
 
 def _measure_references(references: References, run: Run) -> list[Row]:

@@ -12,8 +12,8 @@ import numpy as np
 from jax import export
 from jaxtyping import Float
 
+from discogan_jax.host import versions
 from discogan_jax.runs import Run
-from discogan_jax.runs.run import versions
 
 METADATA_FILE = "about.json"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")

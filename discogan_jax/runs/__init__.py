@@ -1,4 +1,4 @@
-"""Run directories: what lies where in one, its lock, checkpoints, state and report."""
+"""Run directories: files, lock, checkpoints, status and report; `open` opens a trained run."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,10 +7,12 @@ if TYPE_CHECKING:
     from discogan_jax.runs.run import Translator as Translator
     from discogan_jax.runs.run import open as open
 
+__all__ = ["Run", "Translator", "open"]
 
-def __getattr__(name: str) -> Any:  # loads JAX only when it is asked for
-    if name not in ("Run", "Translator", "open"):
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from discogan_jax.runs import run
+    from discogan_jax.runs import run  # imports JAX and Orbax, which `overview` does without
 
     return getattr(run, name)

@@ -1,23 +1,24 @@
 """Checkpoints of the state, and nothing but the state: Orbax's format, and a manifest on top.
 
-Orbax restores damaged files without a word, and takes any folder with a number for its name as a
+Orbax restores damaged files without an error, and takes any folder whose name is a number for a
 checkpoint. So each checkpoint is sealed with a manifest once it is written, and verified before it
 is read.
 """
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from absl import logging
+from jaxtyping import Array, Bool
 
 from discogan_jax import multihost
 from discogan_jax.errors import InputError
@@ -26,22 +27,27 @@ from discogan_jax.runs import manifest
 from discogan_jax.state import TrainState
 
 LEAST_KEPT = 2
-"""So many sealed checkpoints stay whatever a config says: one of them may get damaged."""
+"""The number of sealed checkpoints that are kept whatever a config says: one may get damaged."""
+
+Shardings = Any
+"""A `jax.sharding.Sharding` for all arrays of a state, or a tree of them."""
+
+T = TypeVar("T")
 
 
 class Checkpoints:
-    """The checkpoints ``STEP/`` of the one run that trains; a context that ends with all sealed.
+    """The checkpoints ``STEP/`` of a run in training; a context that ends with all of them sealed.
 
     Where several processes train one run, all of them make the same calls.
     """
 
     def __init__(self, directory: Path, *, keep: int, keep_every: int):
-        """Opens a folder; what a dead process was writing there is removed.
+        """Opens a folder; leftovers of killed processes are removed.
 
         Args:
-          directory: an absolute path; made by the first save.
-          keep: how many of the last checkpoints stay; two at least.
-          keep_every: every so-many-th step's checkpoint stays for good; 0 for none.
+          directory: an absolute path; created by the first save.
+          keep: number of the last checkpoints that are kept; two at least.
+          keep_every: period of the steps whose checkpoints are kept for good; 0 for none.
         """
         self._directory = directory
         self._keep, self._keep_every = max(keep, LEAST_KEPT), keep_every
@@ -51,15 +57,15 @@ class Checkpoints:
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
-        # Made after `restore` has set aside what Orbax would take for a checkpoint.
+        # Created after `restore` has renamed what Orbax would take for a checkpoint.
         return ocp.CheckpointManager(self._directory, options=ocp.CheckpointManagerOptions())
 
     def last(self) -> int | None:
-        """Step of the newest checkpoint."""
+        """Returns the step of the newest checkpoint, or None if there is none."""
         return max(manifest.steps(self._directory), default=None)
 
     def save(self, step: int, state: TrainState) -> None:
-        """Starts to save in the background; the state may be donated as soon as this returns.
+        """Starts to save in the background; the state may be donated once this returns.
 
         Raises:
           Exception: an earlier save failed in the background.
@@ -70,12 +76,12 @@ class Checkpoints:
             self._sealing = self._thread.submit(self._seal, step, _tree(state))
 
     def check_for_errors(self) -> None:
-        """Raises what went wrong in the background, once."""
+        """Raises the error of a save that has failed in the background, once."""
         if self._sealing is not None and self._sealing.done():
             self.wait()
 
     def wait(self) -> None:
-        """Returns when what was saved is sealed, and old checkpoints are gone.
+        """Waits until the last save is sealed and old checkpoints are removed.
 
         Raises:
           Exception: saving failed.
@@ -85,71 +91,65 @@ class Checkpoints:
             sealing.result()
             self._prune()
 
-    def restore(self, shapes: TrainState, sharding: Any) -> TrainState | None:
-        """Reads the newest whole checkpoint onto the devices.
+    def restore(self, shapes: TrainState, sharding: Shardings) -> TrainState | None:
+        """Reads the newest intact checkpoint onto the devices.
 
-        Damaged ones, and one whose save was cut off, get the name ``STEP.damaged``, so that the
+        Damaged ones, and one whose save was cut off, are renamed to ``STEP.damaged``, so that the
         run can save those steps again.
 
         Args:
-          shapes: the state's shapes, from ``jax.eval_shape``.
-          sharding: where the arrays go.
+          shapes: shapes of the state, from ``jax.eval_shape``.
+          sharding: placement of the arrays.
 
         Returns:
           The state, or None if there is no checkpoint yet.
 
         Raises:
-          InputError: there are checkpoints, but no whole one, or they are of another state.
+          InputError: all checkpoints are damaged, or they hold another state.
         """
-        if jax.process_count() > 1:
-            step_of_all = multihost.of_chief(multihost.chief_first(self._decide))
-            if step_of_all is None:
-                return None
-            return _load(self._directory / str(step_of_all), shapes, sharding)
+        load = partial(_load, shapes=shapes, sharding=sharding)
+        if jax.process_count() == 1:
+            found = self._choose(load)
+            return None if found is None else found[1]
+
+        # Process 0 chooses among the sealed ones, which it can verify alone; then all of them read.
+        def choose() -> int | None:
+            found = self._choose(_verify) if multihost.is_chief() else None
+            return None if found is None else found[0]
+
+        step = multihost.of_chief(multihost.chief_first(choose))
+        return None if step is None else load(self._directory / str(step))
+
+    def _choose(self, load: Callable[[Path], T]) -> tuple[int, T] | None:
+        """Loads the newest intact checkpoint, and renames the newer and the damaged ones."""
         steps = manifest.steps(self._directory)
         if not steps:
             return None
-        step, state, wrong = _newest_whole(self._directory, shapes, sharding)
-        wrong |= {
-            s: "; ".join(manifest.verify(self._directory / str(s)))
-            for s in steps
-            if s > step and s not in wrong
-        }
-        for s, why in wrong.items():
-            self._set_aside(s, why, step)
-        return state
-
-    def _decide(self) -> int | None:
-        """Which checkpoint all processes read: process 0 says; it takes sealed ones alone."""
-        if not multihost.is_chief():
-            return None
-        steps = manifest.steps(self._directory)
-        wrong = {s: "; ".join(manifest.verify(self._directory / str(s))[:3]) for s in steps}
-        if steps and all(wrong.values()):
-            raise _none_is_whole(self._directory, wrong)
-        step = max((s for s in steps if not wrong[s]), default=None)
+        step, loaded, damaged = _newest_intact(self._directory, load)
         for s in steps:
-            if wrong[s] and step is not None and s > step:
-                self._set_aside(s, wrong[s], step)
-        return step
+            if s > step and s not in damaged:  # unsealed, so it was not tried
+                damaged[s] = "; ".join(manifest.verify(self._directory / str(s)))
+        for s, problem in damaged.items():
+            self._set_aside(s, problem, step)
+        return step, loaded
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, Exception):
-            self._thread.shutdown(wait=False)  # a second Ctrl-C: no waiting
+            self._thread.shutdown(wait=False)  # a second Ctrl-C: do not wait
             return
         try:
             self.wait()
         except Exception as error:
             if kind is None:
                 raise
-            logging.error("The last save failed, too: %s", error)
+            logging.error("The last save failed as well: %s", error)
         finally:
             self._thread.shutdown()
             if "_manager" in self.__dict__:
-                with suppress(Exception):  # which `wait` has raised before
+                with suppress(Exception):  # `wait` has raised it already
                     self._manager.close()
             self._remove_leftovers()
 
@@ -159,32 +159,29 @@ class Checkpoints:
             manifest.seal(self._directory / str(step), tree)
 
     def _prune(self) -> None:
-        steps = manifest.steps(self._directory)
-        sealed = [s for s in steps if manifest.is_sealed(self._directory / str(s))]
+        # Not Orbax's preservation policy: it counts the checkpoint that is being saved before its
+        # manifest vouches for it, and removes folders file by file, so that a killed process would
+        # leave parts of them.
+        sealed = manifest.sealed_steps(self._directory)
         if len(sealed) < self._keep or not multihost.is_chief():
             return
-        for s in steps:
+        for s in manifest.steps(self._directory):
             for_good = self._keep_every and s % self._keep_every == 0
             if s < sealed[-self._keep] and not for_good:
                 remove_folder(self._directory / str(s))
 
-    def _set_aside(self, step: int, why: str, instead: int) -> None:
+    def _set_aside(self, step: int, problem: str, resume: int) -> None:
         folder = self._directory / str(step)
         names = (f"{step}.damaged{i or ''}" for i in range(1000))
         new = next(p for p in map(folder.with_name, names) if not p.exists())
         folder.rename(new)
-        logging.error(
-            "%s cannot be trusted: %s. It is called %s now; the run goes on from step %d.",
-            folder,
-            why,
-            new.name,
-            instead,
-        )
+        renamed = f"Renamed to {new.name}; resuming from step {resume}."
+        logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
 
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
             return
-        # After a save that failed, TensorStore's threads write on for a moment.
+        # After a failed save, TensorStore's threads go on writing for a moment.
         for _ in range(20):
             unfinished = list(self._directory.glob("*.orbax-checkpoint-tmp*"))
             if not unfinished:
@@ -198,42 +195,38 @@ class Checkpoints:
 
 
 @jax.jit
-def _is_finite(state: TrainState) -> jax.Array:
+def is_finite(state: TrainState) -> Bool[Array, ""]:
+    """Returns whether every number of a state is finite; other states are not worth saving."""
     return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]))
 
 
-def is_finite(state: TrainState) -> bool:
-    """Whether every number of a state is finite: no other state is worth saving."""
-    return bool(_is_finite(state))
-
-
 def read(
-    directory: Path, shapes: TrainState, sharding: Any, step: int | None = None
+    directory: Path, shapes: TrainState, sharding: Shardings, step: int | None = None
 ) -> tuple[int, TrainState]:
-    """Reads a checkpoint and leaves its folder as it is; another process may be saving there.
+    """Reads a checkpoint and changes nothing in its folder; another process may be saving there.
 
     Args:
-      directory: has checkpoints.
-      shapes: the state's shapes, from ``jax.eval_shape``.
-      sharding: where the arrays go, one for all or a tree of them.
-      step: which one; the newest whole one if None.
+      directory: folder of the checkpoints.
+      shapes: shapes of the state, from ``jax.eval_shape``.
+      sharding: placement of the arrays.
+      step: step of the checkpoint; the newest intact one if None.
 
     Returns:
       Its step and state.
 
     Raises:
-      InputError: it is damaged, or of another state.
+      InputError: it is damaged, or holds another state.
     """
+    load = partial(_load, shapes=shapes, sharding=sharding)
     if step is not None:
         try:
-            return step, _load(directory / str(step), shapes, sharding)
+            return step, load(directory / str(step))
         except _DamagedError as error:
             raise InputError(f"{directory / str(step)} cannot be trusted: {error}") from error
-    step, state, wrong = _newest_whole(directory, shapes, sharding)
-    for s, why in wrong.items():
-        logging.error(
-            "%s cannot be trusted: %s. Step %d is taken instead.", directory / str(s), why, step
-        )
+    step, state, damaged = _newest_intact(directory, load)
+    for s, problem in damaged.items():
+        instead = f"Using step {step} instead."
+        logging.error("%s cannot be trusted: %s. %s", directory / str(s), problem, instead)
     return step, state
 
 
@@ -241,55 +234,58 @@ class _DamagedError(Exception):
     """A checkpoint is not what was saved."""
 
 
-def _newest_whole(
-    directory: Path, shapes: TrainState, sharding: Any
-) -> tuple[int, TrainState, dict[int, str]]:
-    """Step and state of the newest whole checkpoint, and what is wrong with those tried before.
+def _newest_intact(directory: Path, load: Callable[[Path], T]) -> tuple[int, T, dict[int, str]]:
+    """Loads the newest checkpoint that is intact.
 
-    One without a manifest is only taken where no sealed one is whole.
+    Args:
+      directory: folder of the checkpoints; it has one at least.
+      load: loads a checkpoint, or raises `_DamagedError`.
+
+    Returns:
+      Its step, what `load` returned, and the problems of the damaged ones that were tried before.
     """
-    steps = manifest.steps(directory)
-    wrong: dict[int, str] = {}
-    for step in sorted(
-        steps, key=lambda s: (manifest.is_sealed(directory / str(s)), s), reverse=True
-    ):
+    damaged: dict[int, str] = {}
+    # Sealed ones come first: others are of earlier versions, or their save was cut off.
+    sealed = manifest.sealed_steps(directory)
+    others = [s for s in manifest.steps(directory) if s not in sealed]
+    for step in reversed(others + sealed):
         try:
-            return step, _load(directory / str(step), shapes, sharding), wrong
+            return step, load(directory / str(step)), damaged
         except _DamagedError as error:
-            wrong[step] = str(error)
-    raise _none_is_whole(directory, wrong)
-
-
-def _none_is_whole(directory: Path, wrong: Mapping[int, str]) -> InputError:
-    found = "".join(f"\n  {step}: {why}" for step, why in wrong.items())
-    return InputError(
+            damaged[step] = str(error)
+    found = "".join(f"\n  {step}: {problem}" for step, problem in damaged.items())
+    raise InputError(
         f"{directory} has no checkpoint that is whole. Put back a copy, or name another run "
         f"directory to start anew:{found}"
     )
 
 
-def _load(folder: Path, shapes: TrainState, sharding: Any) -> TrainState:
-    """Verifies a checkpoint and reads it."""
-    complaints = manifest.verify(folder)
-    if sealed := manifest.is_sealed(folder):
-        if complaints:
-            raise _DamagedError("; ".join(complaints[:3]))
+def _verify(folder: Path) -> None:
+    if problems := manifest.verify(folder):
+        raise _DamagedError("; ".join(problems[:3]))
+
+
+def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
+    """Verifies a checkpoint and reads it; one without a manifest is read unverified."""
+    sealed = manifest.is_sealed(folder)
+    unsealed = "" if sealed else manifest.verify(folder)[0]
+    if sealed:
+        _verify(folder)
         if different := manifest.differences(manifest.tree(folder), _tree(shapes)):
             raise InputError(
                 f"{folder} holds another state than this config makes ({len(different)} arrays "
                 "differ):\n  " + "\n  ".join(different[:5])
             )
-    placed = _placed(shapes, sharding)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", placed)
+            state = checkpointer.restore(folder / "default", _placed(shapes, sharding))
     except Exception as error:
         if sealed:
             raise
-        said = str(error).strip().partition("\n")[0]
-        raise _DamagedError(f"{complaints[0]}; {said}") from error
+        first = str(error).strip().partition("\n")[0]
+        raise _DamagedError(f"{unsealed}; {first}") from error
     if not sealed:
-        logging.error("%s is taken as it is, unverified: %s", folder, complaints[0])
+        logging.error("%s is taken as it is, unverified: %s", folder, unsealed)
     return state
 
 
@@ -300,7 +296,7 @@ def _tree(state: TrainState) -> manifest.Tree:
     }
 
 
-def _placed(shapes: TrainState, sharding: Any) -> TrainState:
+def _placed(shapes: TrainState, sharding: Shardings) -> TrainState:
     return jax.tree.map(
         lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
         shapes,

@@ -1,4 +1,14 @@
-"""What lies where in a run directory."""
+"""File names of a run directory, and its small files read and written; imports no JAX by itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discogan_jax.errors import InputError
+from discogan_jax.files import find_json, read_json, write_json
+
+if TYPE_CHECKING:
+    from discogan_jax.config.schema import Settings
 
 CONFIG_FILE = "config.json"
 VERSIONS_FILE = "versions.json"
@@ -7,3 +17,38 @@ EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+
+
+def read_settings(run: Path) -> "Settings":
+    """Reads the settings of a run.
+
+    Raises:
+      InputError: there is no run, or its config is damaged.
+    """
+    from discogan_jax.config import schema  # imports JAX
+
+    path = run / CONFIG_FILE
+    try:
+        return schema.from_config(read_json(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{run} is no run directory: it has no {CONFIG_FILE}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from error
+
+
+def read_versions(run: Path) -> dict[str, Any]:
+    """Reads what a run ran on, see `host.versions`; empty if that is unknown."""
+    return find_json(run / VERSIONS_FILE) or {}
+
+
+def read_evaluation(run: Path) -> dict[str, Any] | None:
+    """Reads the last evaluation of a run; None if there is none, or it is damaged."""
+    return find_json(run / EVALUATION_FILE)
+
+
+def write_evaluation(run: Path, report: Mapping[str, Any]) -> Path:
+    """Writes the evaluation of a run in place of an earlier one, and returns the file."""
+    write_json(run / EVALUATION_FILE, report)
+    return run / EVALUATION_FILE

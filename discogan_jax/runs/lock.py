@@ -1,4 +1,4 @@
-"""One process at a time trains in a run directory."""
+"""The lock of a run directory: one process at a time trains in it."""
 
 import contextlib
 import os
@@ -6,16 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from absl import logging
+from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError
-
-try:
-    import fcntl
-except ImportError:  # Windows: nobody is kept out
-    fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = ".lock"
 
@@ -24,14 +20,14 @@ LOCK_FILE = ".lock"
 def claimed(directory: Path) -> Iterator[None]:
     """Keeps other processes from training in a directory while the body runs.
 
-    The lock dies with its process, whatever ends it; the file stays, as removing it would let two
-    in. Where the file system has no locks, that is said and nobody is kept out.
+    The lock ends with its process, however that ends. The file is kept: deleting it would let two
+    processes hold the lock. A file system without locks keeps nobody out; a warning says so.
 
     Args:
-      directory: made if it is not there.
+      directory: the run directory, created if it does not exist.
 
     Raises:
-      InputError: another process has it, or it cannot be written.
+      InputError: another process trains there, or the directory cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -42,12 +38,11 @@ def claimed(directory: Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            _lock(file)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{directory} is in use: {_named(file)} trains there. Wait for it, stop it, or "
-                "name another --workdir"
-            ) from error
+            if not _acquired(file):
+                raise InputError(
+                    f"{directory} is in use: {_name_in(file)} trains there. Wait for it, stop it, "
+                    "or name another --workdir"
+                )
         except OSError as error:
             logging.warning("%s: no locks on this file system (%s)", directory, error)
         with contextlib.suppress(OSError):  # a full disk has no room for a name
@@ -57,29 +52,22 @@ def claimed(directory: Path) -> Iterator[None]:
 
 
 def holder(directory: Path) -> str | None:
-    """Who trains in a directory now; None if nobody does, or it cannot be told."""
-    try:
-        with (directory / LOCK_FILE).open() as file:
-            try:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _named(file)
-    except OSError:  # no lock file, or a file system without locks
-        pass
+    """Returns who trains in a directory now; None if nobody does, or it cannot be found out."""
+    path = directory / LOCK_FILE
+    # NFS locks what is open for writing alone, but a lock that is only readable can be tried, too.
+    mode = "r+" if os.access(path, os.W_OK) else "r"
+    with contextlib.suppress(OSError), path.open(mode) as file:
+        return None if _acquired(file) else _name_in(file)
     return None
 
 
-def _lock(file: TextIO) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(0.1)  # `holder` has it for a moment, to ask who does
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _acquired(file: IO[str]) -> bool:
+    if lock_descriptor(file.fileno(), blocking=False):
+        return True
+    time.sleep(0.1)  # `holder` has it for a moment in another process
+    return lock_descriptor(file.fileno(), blocking=False)
 
 
-def _named(file: TextIO) -> str:
+def _name_in(file: IO[str]) -> str:
     file.seek(0)
     return file.read().strip() or "another process"

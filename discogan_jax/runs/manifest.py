@@ -1,4 +1,4 @@
-"""Manifests: what a checkpoint's files were when it was saved, so that damage shows."""
+"""Manifests: size and digest of a checkpoint's files when it was saved, which reveal damage."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from discogan_jax.files import replacing
 MANIFEST_FILE = "manifest.json"
 
 Tree = Mapping[str, tuple[tuple[int, ...], str]]
-"""Of each array of a state, by path: shape and type."""
+"""Shape and type of each array of a state, by path."""
 
 
 def steps(checkpoints: Path) -> list[int]:
-    """Steps that a folder has checkpoints of, whole or not, in order; none if it is not there."""
+    """Lists the steps of a folder's checkpoints, intact or not, in order; none without a folder."""
     if not checkpoints.is_dir():
         return []
     folders = (p.name for p in checkpoints.iterdir() if p.is_dir())
@@ -23,11 +23,11 @@ def steps(checkpoints: Path) -> list[int]:
 
 
 def seal(step: Path, tree: Tree) -> None:
-    """Writes the manifest of a checkpoint; nothing may change in its folder any more.
+    """Writes the manifest of a checkpoint; nothing in its folder may change after that.
 
     Args:
-      step: the checkpoint's folder.
-      tree: of the state in it.
+      step: folder of the checkpoint.
+      tree: tree of the state in it.
     """
     names = sorted(p.relative_to(step).as_posix() for p in step.rglob("*") if p.is_file())
     files = {n: _measured(step / n) for n in names if not Path(n).name.startswith(".")}
@@ -37,12 +37,17 @@ def seal(step: Path, tree: Tree) -> None:
 
 
 def is_sealed(step: Path) -> bool:
-    """Whether a checkpoint has a manifest, which is the last thing that a save writes."""
+    """Returns whether a checkpoint has a manifest, the last file that a save writes."""
     return (step / MANIFEST_FILE).is_file()
 
 
+def sealed_steps(checkpoints: Path) -> list[int]:
+    """Lists the steps of a folder's checkpoints that have a manifest, in order."""
+    return [step for step in steps(checkpoints) if is_sealed(checkpoints / str(step))]
+
+
 def tree(step: Path) -> Tree:
-    """The tree of the state in a checkpoint that `verify` has nothing to say against."""
+    """Reads the tree of the state in a checkpoint in which `verify` found no problem."""
     stored = json.loads((step / MANIFEST_FILE).read_text())["tree"]
     return {path: (tuple(shape), dtype) for path, (shape, dtype) in stored.items()}
 
@@ -51,11 +56,11 @@ def verify(step: Path, contents: bool = True) -> list[str]:
     """Compares a checkpoint's files with its manifest, byte for byte.
 
     Args:
-      step: the checkpoint's folder.
-      contents: look into the files; their sizes alone tell in no time what is missing or cut off.
+      step: folder of the checkpoint.
+      contents: read the files; sizes alone are fast, and reveal missing and truncated files.
 
     Returns:
-      What is wrong, a file at a time; nothing if the checkpoint is whole.
+      The problems, one a file; none if the checkpoint is intact.
     """
     if not any(step.glob("*")):
         return ["an empty folder"]
@@ -68,20 +73,20 @@ def verify(step: Path, contents: bool = True) -> list[str]:
         files = body["files"].items()
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return [f"{MANIFEST_FILE} is damaged ({error})"]
-    found = ((name, _complaint(step / name, expected, contents)) for name, expected in files)
-    return [f"{name} {complaint}" for name, complaint in found if complaint]
+    found = ((name, _problem(step / name, expected, contents)) for name, expected in files)
+    return [f"{name} {problem}" for name, problem in found if problem]
 
 
 def differences(there: Tree, now: Tree) -> list[str]:
-    """How the trees of two states differ, array by array."""
+    """Lists the differences between the trees of two states, array by array."""
     return [
-        f"{path}: {_said(there.get(path))} there, {_said(now.get(path))} now"
+        f"{path}: {_shown(there.get(path))} there, {_shown(now.get(path))} now"
         for path in sorted(there.keys() | now.keys())
         if there.get(path) != now.get(path)
     ]
 
 
-def _complaint(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
+def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
     try:
         size = path.stat().st_size
         if size != expected["size"]:
@@ -107,5 +112,5 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _said(array: tuple[tuple[int, ...], str] | None) -> str:
+def _shown(array: tuple[tuple[int, ...], str] | None) -> str:
     return "none" if array is None else f"{array[1]}{list(array[0])}"

@@ -1,4 +1,4 @@
-"""One self-contained page about runs, `report.html`: no network, light and dark, any width."""
+"""The report of runs, one HTML page that loads nothing: light and dark, for any width."""
 
 import base64
 import html
@@ -14,41 +14,38 @@ from typing import Any
 
 from PIL import Image
 
-from discogan_jax.config.schema import flat
+from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, read_lines, replacing
-from discogan_jax.runs.layout import (
-    CHECKPOINTS,
-    CONFIG_FILE,
-    EVALUATION_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-    SAMPLES,
-    VERSIONS_FILE,
-)
+from discogan_jax.files import read_lines, replacing
+from discogan_jax.runs import layout
+from discogan_jax.state import Domains
 
 MAX_POINTS = 800
-"""Longer curves are averaged to so many points: no screen shows more."""
+"""Number of points that longer curves are averaged to: no screen shows more."""
 
 MAX_SAMPLES = 24
-"""So many grids at most, spread evenly over the run, with the first and the last."""
+"""Number of grids, at most: spread evenly over the run, with the first and the last."""
 
 MUCH_WAITING = 0.05
+"""Share of the time that training may wait for data without a warning."""
+
+Lines = Sequence[Mapping[str, float]]
+"""The lines of `metrics.jsonl`."""
 
 _FAMILIES = (
-    ("const", "Reconstruction", "there and back again against the original; val: held out"),
-    ("identity", "Identity", "change of what is of the domain already"),
-    ("gen", "Generators against discriminators", "what the verdict on translations costs"),
+    ("const", "Reconstruction", "error after both translations (A→B→A); val: held out"),
+    ("identity", "Identity", "error on inputs already in the target domain"),
+    ("gen", "Adversarial loss", "adversarial loss of the generators"),
     ("fm", "Feature matching", "distance of the discriminators' mean activations"),
-    ("disc", "Discriminators", "0.69 a verdict is guessing"),
+    ("disc", "Discriminators", "0.69 (ln 2) = chance"),
 )
 
 
 def write(directories: Sequence[str | Path], out: Path | None = None) -> Path:
-    """Writes the page about one run, or several side by side.
+    """Writes the report of one run, or of several side by side.
 
     Args:
-      directories: run directories; training may be going on there.
+      directories: run directories; other processes may be training there.
       out: the file; ``report.html`` in the first directory if None.
 
     Returns:
@@ -58,8 +55,8 @@ def write(directories: Sequence[str | Path], out: Path | None = None) -> Path:
       InputError: a directory has no run.
     """
     paths = [Path(directory) for directory in directories]
-    out = out or paths[0] / REPORT_FILE
-    text = page([about(path, name) for path, name in zip(paths, _names(paths), strict=True)])
+    out = out or paths[0] / layout.REPORT_FILE
+    text = page([read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)])
     try:
         with replacing(out) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -69,7 +66,7 @@ def write(directories: Sequence[str | Path], out: Path | None = None) -> Path:
 
 
 def page(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The page's text, from what `about` found."""
+    """Renders the page from what `read_run` returned."""
     assets = files("discogan_jax.runs") / "report_page"
 
     def read(name: str) -> str:
@@ -80,46 +77,44 @@ def page(runs: Sequence[Mapping[str, Any]]) -> str:
         title=html.escape(" · ".join(run["name"] for run in runs)),
         plot_style=read("uPlot.min.css"),
         style=read("page.css"),
-        data=data.replace("<", "\\u003c"),  # no text of a config can end the script
+        data=data.replace("<", "\\u003c"),  # so no text of a config ends the script
         plot_script=read("uPlot.iife.min.js"),
         script=read("page.js"),
     )
 
 
-def about(directory: Path, name: str) -> dict[str, Any]:
-    """What the page tells of a run, as JSON knows it.
+def read_run(directory: Path, name: str) -> dict[str, Any]:
+    """Reads what the page shows of a run, as JSON knows it.
 
     Raises:
       InputError: there is no run.
     """
-    config = _json(directory / CONFIG_FILE)
-    if config is None:
-        raise InputError(f"{directory} is no run directory: it has no {CONFIG_FILE}")
-    fields = flat(config)
-    lines = read_lines(directory / METRICS_FILE)
+    settings = layout.read_settings(directory)
+    lines = read_lines(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
-    versions = _json(directory / VERSIONS_FILE) or {}
+    versions = layout.read_versions(directory)
     packages = versions.pop("packages", {})
     return {
         "name": name,
-        "facts": _facts(fields, lines, versions),
+        "facts": _facts(settings, lines, versions),
         "warnings": _warnings(directory, lines),
-        "config": fields,
+        "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
         "series": series,
-        "families": families(series, config["domains"]),
-        "samples": _samples(directory / SAMPLES),
-        "evaluation": _finite(_json(directory / EVALUATION_FILE)),
+        "families": families(series, settings.domains),
+        "samples": _samples(directory / layout.SAMPLES),
+        "evaluation": _finite(layout.read_evaluation(directory)),
     }
 
 
-def curves(lines: Sequence[Mapping[str, float]]) -> tuple[list[int], dict[str, list[float | None]]]:
-    """The numbers of `metrics.jsonl` as columns, averaged where there are too many to draw.
+def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
+    """Turns the lines of `metrics.jsonl` into columns, averaged where there are too many to draw.
 
     Returns:
-      Steps, and values by name; None where a step has none.
+      The steps, and the values by name; None where a step has none.
     """
+    # Neighbouring lines become one point.
     width = max(1, math.ceil(len(lines) / MAX_POINTS))
     chunks = [lines[i : i + width] for i in range(0, len(lines), width)]
     names = sorted({name for line in lines for name in line} - {"step"})
@@ -133,51 +128,55 @@ def curves(lines: Sequence[Mapping[str, float]]) -> tuple[list[int], dict[str, l
     }
 
 
-def families(series: Mapping[str, Any], domains: Sequence[str]) -> list[dict[str, Any]]:
-    """Which curves share a chart."""
+def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
+    """Groups the curves into charts."""
     charts = []
 
     def add(
-        title: str, said: str, names: Mapping[str, str], *, log: bool = False, more: bool = False
+        title: str, about: str, names: Mapping[str, str], *, log: bool = False, more: bool = False
     ) -> None:
         if names := {name: text for name, text in names.items() if name in series}:
-            smooth = not more
-            about = {"title": title, "about": said, "names": names}
-            charts.append(about | {"log": log, "more": more, "smooth": smooth})
+            chart = {"title": title, "about": about, "names": names}
+            charts.append(chart | {"log": log, "more": more, "smooth": not more})
 
+    # Losses: the training curve and the held-out one of a term share a chart.
     total = {"gen_loss": "generators", "disc_loss": "discriminators"}
     add("Losses", "weighted sums", total, log=True)
-    for kind, title, said in _FAMILIES:
+    for kind, title, about in _FAMILIES:
         names = {f"{kind}_{d}_loss": d for d in domains}
         names |= {f"val_{kind}_{d}_loss": f"val {d}" for d in domains}
-        add(title, said, names, log=True)
-    kept = {f"diversity_{d}": f"to {d}" for d in domains}
-    add("Diversity", "translations among each other, real ones are 1; near 0: collapse", kept)
-    add("Speed", "steps a second", {"steps_per_second": "steps/s"})
+        add(title, about, names, log=True)
+
+    # The health of the run.
+    diversity = {f"diversity_{d}": f"to {d}" for d in domains}
+    about = "mean pairwise distance relative to real images; near 0 means collapse"
+    add("Diversity", about, diversity)
+    add("Speed", "steps per second", {"steps_per_second": "steps/s"})
     add("Waiting for data", "share of the time", {"data_wait_fraction": "share"})
+
+    # Evaluations: "eval/bags_to_shoes/psnr" and the like.
     for name in series:
         if name.startswith("eval/"):
-            path, _, what = name.removeprefix("eval/").rpartition("/")
-            title = f"{path.replace('_to_', ' → ').replace('_', ' ')}: {what.replace('_', ' ')}"
-            add(title, "", {name: what.replace("_", " ")}, more=True)
+            route, _, metric = name.removeprefix("eval/").rpartition("/")
+            route, metric = route.replace("_to_", " → "), metric.replace("_", " ")
+            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True)
     return charts
 
 
-def _facts(
-    fields: Mapping[str, Any], lines: Sequence[Mapping[str, float]], versions: Mapping[str, Any]
-) -> str:
-    step, last = (lines[-1]["step"] if lines else 0), fields["train.steps"]
-    found = [f"step {step:,} of {last:,}"]
-    found.append(f"{fields['data.image_size']} px, batch {fields['data.batch_size']}")
+def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str:
+    step, last = (lines[-1]["step"] if lines else 0), settings.train.steps
+    facts = [f"step {step:,} of {last:,}"]
+    facts.append(f"{settings.data.image_size} px, batch {settings.data.batch_size}")
     if speeds := [line["steps_per_second"] for line in lines if "steps_per_second" in line]:
-        found.append(f"{statistics.median(speeds):.3g} steps/s")
+        facts.append(f"{statistics.median(speeds):.3g} steps/s")
     if "devices" in versions:
-        found.append(str(versions["devices"]))
-    return ", ".join(found)
+        facts.append(str(versions["devices"]))
+    return ", ".join(facts)
 
 
-def _warnings(directory: Path, lines: Sequence[Mapping[str, float]]) -> list[str]:
+def _warnings(directory: Path, lines: Lines) -> list[str]:
     found = []
+    # Collapse, waiting, divergence, damage: what did not end the run, or ended it with a message.
     if alarms := [int(line["step"]) for line in lines if line.get("collapse_alarm")]:
         found.append(
             "Translations hardly differed from each other, "
@@ -191,7 +190,7 @@ def _warnings(directory: Path, lines: Sequence[Mapping[str, float]]) -> list[str
         found.append(
             f"A loss was not finite at step {lines[-1]['step']:,}: training stopped there."
         )
-    if bad := sorted(p.name for p in (directory / CHECKPOINTS).glob("*.damaged*")):
+    if bad := sorted(p.name for p in (directory / layout.CHECKPOINTS).glob("*.damaged*")):
         found.append(f"Damaged checkpoints were set aside: {', '.join(bad)}.")
     return found
 
@@ -210,13 +209,13 @@ def _embedded(path: Path) -> str | None:
     try:
         with Image.open(path) as picture:
             picture.convert("RGB").save(file, "WEBP", quality=85)
-    except OSError:  # damaged, or gone meanwhile: the page does without it
+    except OSError:  # damaged, or removed meanwhile: the page omits it
         return None
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart."""
+    """Returns the shortest ends of the paths that differ from one another."""
     parts = [path.absolute().parts for path in paths]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(p[-count:]) for p in parts]
@@ -226,19 +225,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for NaN and infinity, which JSON has not."""
+    """Replaces NaN and infinity, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    """What a file holds; None if it is not there."""
-    try:
-        return read_json(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error

@@ -1,166 +1,82 @@
-"""The run directory: what lies where, whether a config may continue it, and its trained state."""
+"""Run directories: starting or resuming one, and opening its trained state."""
 
-import importlib.metadata
-import json
-import os
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax import files, sharding, steps
-from discogan_jax.config import build
-from discogan_jax.config.schema import Settings, differences, from_config
+from discogan_jax import files, host, sharding, steps
+from discogan_jax.config import build, schema
+from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, remove_leftovers, write_json
 from discogan_jax.images import in_batches
-from discogan_jax.runs import checkpoint, manifest
-from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, SAMPLES, VERSIONS_FILE
+from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
 
-_PACKAGES = (
-    "discogan_jax",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "numpy",
-    "pillow",
-    "clu",
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-datasets",
-    "onnx",
-    "onnxruntime",
-)
+Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+"""Images of a run's size: bytes, or numbers in [0, 1]."""
+
+Translations = Float[np.ndarray, "N S S 3"]
+"""Images in [0, 1]."""
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config, ``ConfigDict`` or not, as JSON knows it."""
-    to_dict = getattr(config, "to_dict", None)
-    return json.loads(json.dumps(to_dict() if to_dict else dict(config)))
+def begin(directory: Path, settings: Settings) -> None:
+    """Creates a run directory, or checks that the settings may resume the run that is there.
 
-
-def begin(directory: Path, config: Mapping[str, Any]) -> None:
-    """Makes a run directory, or checks that the config may continue the run that is there.
-
-    What a dead process was writing there is removed: the directory has to be claimed.
+    Leftovers of killed processes are removed, so this process has to hold the directory's lock.
 
     Args:
-      directory: of the run.
-      config: resolved; written as ``config.json``.
+      directory: the run directory.
+      settings: written as ``config.json``.
 
     Raises:
-      InputError: another config's run is there, or the directory cannot be written.
-      OSError: the disk is full or read-only, see `disk.refusal`.
+      InputError: a run of other settings is there, or the directory cannot be written.
+      OSError: the disk is full or read-only, see `files.disk_full`.
     """
-    path, new = directory / CONFIG_FILE, plain(config)
+    samples = directory / layout.SAMPLES
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / SAMPLES).mkdir(exist_ok=True)
-        if path.exists():
-            _check_same(path, new)
-        write_json(path, new)
-        write_json(directory / VERSIONS_FILE, versions())
-        for folder in (directory, directory / SAMPLES):
-            remove_leftovers(folder)
+        samples.mkdir(exist_ok=True)
+        # Nothing is written before it is clear that the run is ours.
+        check_resumable(directory, settings)
+        files.write_json(directory / layout.CONFIG_FILE, schema.to_json(settings))
+        files.write_json(directory / layout.VERSIONS_FILE, host.versions())
+        for folder in (directory, samples):
+            files.remove_leftovers(folder)
     except OSError as error:
-        if files.refusal(error):
+        if files.disk_full(error):
             raise
         raise InputError(
             f"--workdir={directory} cannot be written ({error.strerror}): name another one"
         ) from error
 
 
-def _check_same(path: Path, new: dict[str, Any]) -> None:
+def check_resumable(directory: Path, settings: Settings) -> None:
+    """Checks that a directory has no run, or one that the settings may resume.
+
+    Raises:
+      InputError: a run of other settings is there, or its config is damaged.
+    """
+    if not (directory / layout.CONFIG_FILE).exists():
+        return
     try:
-        old = read_json(path)
-    except ValueError as error:
+        before = layout.read_settings(directory)
+    except InputError as error:
         raise InputError(
-            f"{path} is damaged ({error}): name another --workdir, or remove that file to go on "
-            "with this config"
+            f"{error}: name another --workdir, or remove that file to resume with this config"
         ) from error
-    if different := differences(old, new):
+    if different := schema.differences(before, settings):
         raise InputError(
-            f"{path.parent} holds the run of another config; name another --workdir, or use the "
+            f"{directory} holds the run of another config; name another --workdir, or use the "
             "same values:\n  " + "\n  ".join(different)
         )
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run, finished or going on, as one of its checkpoints has it.
-
-    Attributes:
-      path: the run directory.
-      settings: its config.
-      gan: what is trained.
-      step: of the checkpoint.
-      state: of the checkpoint.
-    """
-
-    path: Path
-    settings: Settings
-    gan: DiscoGAN
-    step: int
-    state: TrainState
-
-    @property
-    def domains(self) -> Domains:
-        """Names of a and b."""
-        return self.settings.domains
-
-    @property
-    def raw(self) -> "Run":
-        """The same run with its parameters themselves in place of their averages."""
-        return replace(self, state=replace(self.state, ema=None))
-
-    def translate(
-        self, images: UInt8[np.ndarray, "N S S 3"], to: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
-        """Translates images as training does it for held-out ones.
-
-        Args:
-          images: of the run's size; `images.read` and `images.fit` make them so.
-          to: name of the domain that they become.
-          batch_size: images at a time; it changes nothing but memory.
-
-        Returns:
-          Images in [0, 1].
-
-        Raises:
-          InputError: the run has no such domain.
-        """
-        return self.apply(images, direction(self, to), batch_size)
-
-    @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
-        return self.settings.data.image_size
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The translations that the objective trains: all but ``gan`` train the way back, too."""
-        return ("ab",) if self.gan.objective == "gan" else DIRECTIONS
-
-    def apply(
-        self,
-        images: UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"],
-        direction: str,
-        batch_size: int = 64,
-    ) -> Float[np.ndarray, "N S S 3"]:
-        """Translates images by one of `directions`, in batches."""
-        return translate(self.gan, self.state, images, direction, batch_size)
-
-
 class Translator(Protocol):
-    """What translates images: a run, or what was exported from one."""
+    """What translates images: a run, or an export of one."""
 
     @property
     def path(self) -> Path:
@@ -176,80 +92,111 @@ class Translator(Protocol):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """What it can do: ``"ab"`` makes b from a."""
+        """The directions that it translates in: ``"ab"`` makes b from a."""
 
-    def apply(
-        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
-        """Translates images by one of `directions`."""
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates images in one of the `directions`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run at one of its checkpoints; its training may have ended or not.
+
+    Attributes:
+      path: the run directory.
+      settings: its settings.
+      gan: its networks, optimizers and losses.
+      step: step of the checkpoint.
+      state: state in the checkpoint.
+    """
+
+    path: Path
+    settings: Settings
+    gan: DiscoGAN
+    step: int
+    state: TrainState
+
+    @property
+    def domains(self) -> Domains:
+        """Names of a and b."""
+        return self.settings.domains
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return self.settings.data.image_size
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that are trained: that of B→A is by way of cycles alone."""
+        return DIRECTIONS if self.gan.cycles else DIRECTIONS[:1]
+
+    @property
+    def raw(self) -> "Run":
+        """The same run with the parameters themselves in place of their averages."""
+        return replace(self, state=replace(self.state, ema=None))
+
+    def translate(self, images: Images, to: str, batch_size: int = 64) -> Translations:
+        """Translates images, with the running batch-norm statistics and averaged parameters.
+
+        Args:
+          images: images of the run's size; `images.read` and `images.fit` make them so.
+          to: name of the domain to translate to.
+          batch_size: images at a time; changes nothing but the memory in use.
+
+        Returns:
+          Images in [0, 1].
+
+        Raises:
+          InputError: the run has no such domain.
+        """
+        return self.apply(images, direction(self, to), batch_size)
+
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates images in one of the `directions`; see `translate`."""
+
+        def translate(batch: Images) -> jax.Array:
+            return steps.translate_jit(self.gan, self.state, batch, direction)
+
+        return in_batches(translate, images, batch_size)
 
 
 def direction(translator: Translator, to: str) -> str:
-    """The way to a domain: ``"ab"`` or ``"ba"``.
+    """Finds the direction that leads to a domain: ``"ab"`` or ``"ba"``.
 
     Raises:
-      InputError: there is no such domain, or no way to it.
+      InputError: there is no such domain, or no direction to it.
     """
-    ways = {translator.domains["ab".index(d[1])]: d for d in translator.directions}
-    if to not in ways:
-        names = " and ".join(sorted(ways))
+    targets = {translator.domains.name(d[1]): d for d in translator.directions}
+    if to not in targets:
+        names = " and ".join(sorted(targets))
         raise InputError(f"{translator.path} translates to {names}, not {to!r}")
-    return ways[to]
-
-
-def translate(
-    gan: DiscoGAN,
-    state: TrainState,
-    images: UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"],
-    direction: str,
-    batch_size: int = 64,
-) -> Float[np.ndarray, "N S S 3"]:
-    """Translates any number of images on the device, in batches of one shape."""
-    return in_batches(lambda x: steps.translate_jit(gan, state, x, direction), images, batch_size)
+    return targets[to]
 
 
 def open(path: str | Path, step: int | None = None) -> Run:
-    """Opens a run directory; training may be going on in it.
+    """Opens a run directory; another process may be training in it.
 
     Args:
-      path: of the directory, or of one of its checkpoints.
-      step: of the checkpoint; the last whole one if None.
+      path: the directory, or one of its checkpoints.
+      step: step of the checkpoint; the newest intact one if None.
 
     Raises:
       InputError: no run is there, or no such checkpoint, or it is damaged.
     """
     path = Path(path).absolute()
-    if step is None and path.parent.name == CHECKPOINTS and path.name.isdecimal():
+    if step is None and path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
         path, step = path.parent.parent, int(path.name)
-    try:
-        config = read_json(path / CONFIG_FILE)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no run directory: {CONFIG_FILE} in it: {error}") from error
-    settings = from_config(config)
-    gan = build.gan(settings)
-    saved = manifest.steps(path / CHECKPOINTS)
+    settings = layout.read_settings(path)
+
+    checkpoints = path / layout.CHECKPOINTS
+    saved = manifest.steps(checkpoints)
     if not saved or (step is not None and step not in saved):
         there = ", ".join(map(str, saved)) or "none yet"
         raise InputError(f"{path} has no checkpoint {'' if step is None else step}; it has {there}")
+
+    # One device is enough to translate; the state is read onto it.
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
-    shapes = build.state_shapes(settings, gan)
-    step, state = checkpoint.read(path / CHECKPOINTS, shapes, where, step)
+    gan = build.gan(settings)
+    step, state = checkpoint.read(checkpoints, build.state_shapes(settings, gan), where, step)
     return Run(path, settings, gan, step, state)
-
-
-def versions() -> dict[str, Any]:
-    """What a run ran on: packages, Python, machine and devices."""
-    found: dict[str, Any] = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    devices = jax.devices()
-    return {
-        "packages": found,
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "cpus": os.cpu_count(),
-        "devices": f"{len(devices)} × {devices[0].device_kind}",
-    }

@@ -5,7 +5,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from discogan_jax.errors import STOP_SIGNALS
 
 
 class Interrupts:
@@ -22,7 +22,9 @@ class Interrupts:
     def __enter__(self) -> Self:
         # Python allows handlers in the main thread alone; elsewhere whoever owns it must ask.
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._note) for s in SIGNALS}
+            # Under nohup, SIGHUP is ignored, and must stay so.
+            heeded = [s for s in STOP_SIGNALS if signal.getsignal(s) is not signal.SIG_IGN]
+            self._before = {s: signal.signal(s, self._note) for s in heeded}
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -87,7 +87,7 @@ def train_and_evaluate(
         def begin() -> None:
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
-                run.begin(workdir, config)
+                run.begin(workdir, s)
 
         multihost.chief_first(begin)
         stack.enter_context(_early_ends_told(workdir))
@@ -134,7 +134,7 @@ def _early_ends_told(workdir: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = files.refusal(error)
+        why = files.disk_full(error)
         if why is None or isinstance(error, InputError):
             raise
         raise InputError(
@@ -147,8 +147,7 @@ def _early_ends_told(workdir: Path) -> Iterator[None]:
 
 
 def _kept(workdir: Path) -> str:
-    saved = manifest.steps(workdir / layout.CHECKPOINTS)
-    sealed = [s for s in saved if manifest.is_sealed(workdir / layout.CHECKPOINTS / str(s))]
+    sealed = manifest.sealed_steps(workdir / layout.CHECKPOINTS)
     if not sealed:
         return f"{workdir} has no checkpoint yet"
     return f"the last checkpoint in {workdir} is {sealed[-1]}"
@@ -157,7 +156,7 @@ def _kept(workdir: Path) -> str:
 def _make_advance(
     s: Settings,
     gan: DiscoGAN,
-    loaded: Mapping[str, sources.Images],
+    loaded: Mapping[str, sources.Splits],
     mesh: Mesh,
     step_jit: Any,
     *,

@@ -102,7 +102,7 @@ class Recorder:
     s: Settings
     gan: DiscoGAN
     workdir: Path
-    loaded: Mapping[str, sources.Images]
+    loaded: Mapping[str, sources.Splits]
     checkpoints: checkpoint.Checkpoints
     writer: writers.Writer
     progress: Progress

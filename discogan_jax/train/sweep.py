@@ -20,7 +20,7 @@ from discogan_jax.config import build
 from discogan_jax.config.schema import Data, Settings, from_config
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.files import read_json, replacing, write_json
+from discogan_jax.files import find_json, replacing, write_json
 from discogan_jax.runs import layout, manifest
 from discogan_jax.train import train_and_evaluate, writers
 from discogan_jax.train.variants import Job, Variant, described, plan, said
@@ -124,7 +124,7 @@ def run(
         raise InputError(
             f"--workdir={folder} cannot be written ({error.strerror}): name another one"
         ) from error
-    earlier = {r["directory"]: r for r in _json(folder / RESULTS_FILE).get("runs", [])}
+    earlier = {r["directory"]: r for r in (find_json(folder / RESULTS_FILE) or {}).get("runs", [])}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
     _write(folder, outcomes)
     try:
@@ -238,7 +238,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
 
 def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | None:
     """The measures of a run's evaluation, if it is of this step and of what translates."""
-    report = _json(directory / layout.EVALUATION_FILE)
+    report = layout.read_evaluation(directory) or {}
     rows = report.get("rows", [])
     parameters = "averaged" if s.optim.ema_decay else "raw"
     if (report.get("step"), report.get("parameters")) != (step, parameters):
@@ -290,11 +290,3 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for o in outcomes
     ]
     write_json(folder / RESULTS_FILE, {"runs": records})
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON file; one that is not there, or is damaged, is as good as an empty one."""
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return {}

@@ -2,18 +2,15 @@
 
 import itertools
 import json
-import math
-import types
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from discogan_jax.config.schema import Settings, check_name, differences, from_config
+from discogan_jax.config import validate
+from discogan_jax.config.schema import Settings, check_name, from_config, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json
-from discogan_jax.runs import layout, run
+from discogan_jax.runs import run
 
 
 @dataclass(frozen=True)
@@ -87,39 +84,11 @@ def said(value: Any) -> str:
 def _values(name: str, texts: str) -> list[Any]:
     if not name or not texts:
         raise InputError("a field and its values look like --sweep=optim.learning_rate=1e-4,2e-4")
-    check_name(name)
-    hint: Any = Settings
-    for part in name.split("."):
-        hint = typing.get_type_hints(hint)[part]
-    values = [_value(hint, text.strip(), name) for text in texts.split(",")]
+    field = validate.find(Settings, name)
+    values = [validate.parse(field, text.strip()) for text in texts.split(",")]
     if len(set(values)) < len(values):
         raise InputError("a value is given twice")
     return values
-
-
-def _value(hint: Any, text: str, name: str) -> Any:
-    args = typing.get_args(hint)
-    if not text:
-        raise InputError("a value is empty: there is a comma too many")
-    if types.NoneType in args:
-        return None if text == "none" else _value(args[0], text, name)
-    choices: Any = {bool: {"true": True, "false": False}, str: {text: text}}.get(hint)
-    if typing.get_origin(hint) is Literal:
-        choices = {choice: choice for choice in args}
-    if choices is not None:
-        if text not in choices:
-            raise InputError(f"config.{name} must be one of {', '.join(choices)}, not {text!r}")
-        return choices[text]
-    if hint not in (int, float):
-        raise InputError(f"config.{name} is no single value: it cannot be swept")
-    try:
-        value = hint(text)
-        finite = math.isfinite(value)
-    except (ValueError, OverflowError):  # OverflowError: an integer beyond all floats
-        finite = False
-    if not finite:
-        raise InputError(f"config.{name} must be of type {hint.__name__}, not {text!r}")
-    return value
 
 
 def plan(
@@ -150,16 +119,16 @@ def plan(
             raise InputError(f"two runs of the sweep would lie in {directory}: name them apart")
         try:
             changed = _changed(config, {**variant.changes, **named})
-            from_config(changed)
+            settings = from_config(changed)
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
-        _check_same(directory, changed)
+        run.check_resumable(directory, settings)
         jobs[directory] = Job(label, variant, seed, directory, changed)
     return list(jobs.values())
 
 
 def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    new = run.plain(config)
+    new = to_json(from_config(config))
     for field, value in changes.items():
         check_name(field)
         *sections, name = field.split(".")
@@ -167,17 +136,4 @@ def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         for section in sections:
             place = place.setdefault(section, {})
         place[name] = value
-    return run.plain(new)
-
-
-def _check_same(directory: Path, config: Mapping[str, Any]) -> None:
-    """As `runs.begin` does it, before anything is trained."""
-    try:
-        before = read_json(directory / layout.CONFIG_FILE)
-    except (OSError, ValueError):
-        return
-    if different := differences(before, config):
-        raise InputError(
-            f"{directory} holds the run of another config; name another --workdir, or use the "
-            "same values:\n  " + "\n  ".join(different)
-        )
+    return new

@@ -2,5 +2,5 @@
 
 from discogan_jax.data.catalogue.archive import ARCHIVES as ARCHIVES
 from discogan_jax.data.catalogue.archive import VAL_START as VAL_START
-from discogan_jax.data.catalogue.archive import described as described
+from discogan_jax.data.catalogue.archive import recorded_items as recorded_items
 from discogan_jax.data.catalogue.archive import write_archives as write_archives

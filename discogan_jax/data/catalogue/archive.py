@@ -1,13 +1,10 @@
 """Draws the sample archives: handbags and shoes in the layout of pix2pix's edges2* data sets.
 
-    python -m discogan_jax.data.catalogue DIR --train 2000 --val 100 --seed 0
-
 Each archive holds 512×256 JPEGs, the edge map on the left, the drawing on the right. What each
-drawing shows (hue, tilt, style, ...) is known exactly and kept beside the archive as JSON, which
-no photographs could offer: a translation's hue or angle can be measured against it.
+drawing shows (hue, tilt, style, ...) is known exactly and recorded beside the archive as JSON, so
+that a translation's hue or angle can be measured against it.
 """
 
-import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -16,12 +13,12 @@ import hashlib
 import io
 import json
 import multiprocessing
-import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -32,81 +29,107 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import replacing
 from discogan_jax.host import usable_cores
 
+#: Name of the archive, and of the folder inside it, of each kind.
 ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
-"""Name of the archive, and of the folder inside it, of each kind."""
 
+#: Index of the first validation drawing: the same ones for any number of training drawings.
 VAL_START = 1_000_000
-"""Index of the first validation drawing: the same ones however many are drawn for training."""
 
-_VERSION = 1  # raise it when drawings change, so that old archives are drawn anew
-_CHUNK = 50
+_VERSION = 1  # raise it when drawings change, so that old archives are drawn again
+_CHUNK = 50  # drawings that a worker takes at once
+_MAX_WORKERS = 8
+
+Map: TypeAlias = Callable[..., Iterator[list[bytes]]]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What determines the bytes of the archives.
+
+    Attributes:
+      train: number of training drawings of each kind.
+      val: number of validation drawings of each kind.
+      seed: seed of the drawings.
+      tilt_range: least and greatest tilt in degrees.
+    """
+
+    train: int = 2000
+    val: int = 100
+    seed: int = 0
+    tilt_range: tuple[float, float] = TILT_RANGE
+
+    def check(self) -> None:
+        """Raises an `InputError` if a number is out of range."""
+        for name, number in (("train", self.train), ("val", self.val)):
+            if not 1 <= number <= VAL_START:
+                raise InputError(f"{name} is {number}; it must be 1 to {VAL_START:,}.")
+        describe("bags", 0, self.seed, tilt_range=self.tilt_range)
+
+    def record(self, kind: str) -> dict[str, Any]:
+        """Returns the parameters of one kind as JSON can hold them."""
+        tilts = [float(bound) for bound in self.tilt_range]
+        return {"version": _VERSION, **vars(self), "tilt_range": tilts, "kind": kind}
+
+    def items(self, kind: str) -> dict[str, Item]:
+        """Returns what every drawing of a kind shows, by the name of its file."""
+        indices = {f"train/{i + 1}_AB.jpg": i for i in range(self.train)}
+        indices |= {f"val/{i + 1}_AB.jpg": VAL_START + i for i in range(self.val)}
+        return {
+            name: describe(kind, index, self.seed, tilt_range=self.tilt_range)
+            for name, index in indices.items()
+        }
 
 
 def write_archives(
     directory: str | Path,
     *,
-    train: int = 2000,
-    val: int = 100,
-    seed: int = 0,
+    train: int = Parameters.train,
+    val: int = Parameters.val,
+    seed: int = Parameters.seed,
     workers: int | None = None,
     tilt_range: tuple[float, float] = TILT_RANGE,
 ) -> dict[str, Path]:
-    """Writes both archives, and beside each the JSON that tells what every drawing shows.
+    """Writes both archives, and beside each a JSON file that records what every drawing shows.
 
     An archive that is complete and was drawn with the same parameters is kept; one that was drawn
-    with others is drawn anew. The same parameters give the same bytes.
+    with others is drawn again. The same parameters give the same bytes.
 
     Args:
-      directory: where to; created if need be.
-      train: drawings of each kind for training.
-      val: drawings of each kind for validation; the same ones for every `train`.
-      seed: which catalogue.
-      workers: processes that draw; by default one per available core, and none but this one for
-        a few drawings. They are started afresh ('spawn'), so a script that calls this needs the
-        usual `if __name__ == "__main__":`.
+      directory: folder for the archives; created if need be.
+      train: number of training drawings of each kind.
+      val: number of validation drawings of each kind; the same ones for every `train`.
+      seed: seed of the drawings.
+      workers: number of processes that draw; by default one for each available core, and for a few
+        drawings none but this process. They are started afresh ('spawn'), so that a script that
+        calls this needs the usual `if __name__ == "__main__":`.
       tilt_range: least and greatest tilt in degrees.
 
     Returns:
       The path of each archive, by its name ('edges2handbags', 'edges2shoes').
 
     Raises:
-      InputError: if a number is out of range, the directory cannot be written, or it holds an
-        archive of that name which this function did not write (the published one, for instance).
+      InputError: a number is out of range, the directory cannot be written, or it holds an archive
+        of that name that this function did not write (the published one, for instance).
     """
     directory = Path(directory)
-    for name, number, most in (("train", train, VAL_START), ("val", val, VAL_START)):
-        if not 1 <= number <= most:
-            raise InputError(f"{name} is {number}; the catalogue draws 1 to {most:,} of each kind.")
+    parameters = Parameters(train, val, seed, tilt_range)
+    parameters.check()
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one process must draw.")
-    describe("bags", 0, seed, tilt_range=tilt_range)  # refuses a bad range before anything starts
-    parameters = {
-        "version": _VERSION,
-        "train": train,
-        "val": val,
-        "seed": seed,
-        "tilt_range": [float(bound) for bound in tilt_range],
-    }
-    paths: dict[str, Path] = {}
-    missing: list[str] = []
-    for kind, name in ARCHIVES.items():
-        paths[name] = directory / f"{name}.tar.gz"
-        if not _is_kept(paths[name], {**parameters, "kind": kind}):
-            missing.append(kind)
+
+    paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
+    current = {k: _is_current(paths[name], parameters.record(k)) for k, name in ARCHIVES.items()}
+    missing = [kind for kind in ARCHIVES if not current[kind]]
+    if not missing:
+        return paths
     if workers is None:
         few = len(missing) * (train + val) <= 4 * _CHUNK
-        workers = 1 if few else min(8, usable_cores())
+        workers = 1 if few else min(_MAX_WORKERS, usable_cores())
     try:
-        if missing:
-            directory.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:
-            pool = None
-            if workers > 1 and missing:
-                context = multiprocessing.get_context("spawn")
-                executor = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
-                pool = stack.enter_context(executor)
+        directory.mkdir(parents=True, exist_ok=True)
+        with _parallel_map(workers) as parallel_map:
             for kind in missing:
-                _write(paths[ARCHIVES[kind]], kind, parameters, pool)
+                _write(paths[ARCHIVES[kind]], kind, parameters, parallel_map)
     except BrokenProcessPool as error:
         raise InputError(
             "The processes that draw could not be started. Call write_archives under "
@@ -118,45 +141,50 @@ def write_archives(
 
 
 def record_path(archive: Path) -> Path:
-    """Where the attributes of an archive's drawings are: `edges2shoes.json` beside the archive."""
+    """Returns the path of an archive's record: `edges2shoes.json` beside the archive."""
     return archive.with_name(archive.name.removesuffix(".tar.gz") + ".json")
 
 
-def described(archive: Path) -> dict[str, list[Item]] | None:
-    """What the drawings of an archive show, if it was drawn here and not changed since.
+def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
+    """Reads what the drawings of an archive show, if it was drawn here and not changed since.
 
     Args:
-      archive: the `.tar.gz`.
+      archive: the `.tar.gz` file.
 
     Returns:
-      Per split ('train', 'val'), the items in the order of the numbers in their files' names; None
+      Per split ('train', 'val') the items, in the order of the numbers in their files' names; None
       for any other archive.
     """
     try:
         record = json.loads(record_path(archive).read_text())
         if record["sha256"] != _digest(archive):
             return None
-        images = record["images"]
-        return {
-            split: [Item(**item) for name, item in images.items() if name.startswith(f"{split}/")]
-            for split in ("train", "val")
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        return by_split({name: Item(**item) for name, item in record["images"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _is_kept(archive: Path, parameters: dict[str, Any]) -> bool:
+def by_split(items: Mapping[str, Item]) -> dict[str, list[Item]]:
+    """Groups items by the split in their files' names."""
+    return {
+        split: [item for name, item in items.items() if name.startswith(f"{split}/")]
+        for split in ("train", "val")
+    }
+
+
+def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
+    """Whether an archive is complete and was drawn with these parameters."""
     if not archive.exists():
         return False
     try:
         record = json.loads(record_path(archive).read_text())
-        written, digest = record["parameters"], record["sha256"]
+        recorded, digest = record["parameters"], record["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{archive} is there, but no record beside it says that it was drawn here. It may be "
-            "the published archive: choose another directory, or move it away."
+            f"{archive} exists, but no record beside it says that it was drawn by this library. It "
+            "may be the published archive: choose another directory, or move it away."
         ) from None
-    return bool(written == parameters and _digest(archive) == digest)
+    return bool(recorded == parameters and _digest(archive) == digest)
 
 
 def _digest(path: Path) -> str:
@@ -164,38 +192,51 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(
-    archive: Path,
-    kind: str,
-    parameters: dict[str, Any],
-    pool: concurrent.futures.Executor | None,
-) -> None:
-    top, seed, tilts = ARCHIVES[kind], parameters["seed"], tuple(parameters["tilt_range"])
-    members = {f"train/{i + 1}_AB.jpg": i for i in range(parameters["train"])}
-    members |= {f"val/{i + 1}_AB.jpg": VAL_START + i for i in range(parameters["val"])}
-    items = {name: describe(kind, index, seed, tilt_range=tilts) for name, index in members.items()}
+@contextlib.contextmanager
+def _parallel_map(workers: int) -> Iterator[Map]:
+    """Provides a `map` that runs in worker processes, or in this process if one is enough."""
+    if workers == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield pool.map
+
+
+def _write(archive: Path, kind: str, parameters: Parameters, parallel_map: Map) -> None:
+    """Writes the archive of one kind, and its record."""
+    items = parameters.items(kind)
     with replacing(archive) as temporary:
-        with (
-            temporary.open("wb") as file,
-            # No name and no time inside: the bytes depend on nothing but the drawings. Stored as
-            # they are, for JPEGs gain next to nothing and the time would be a tenth more.
-            gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as zipped,
-            tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-        ):
-            for folder in (top, f"{top}/train", f"{top}/val"):
-                tar.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
-            for name, data in zip(items, _encoded(list(items.values()), pool), strict=True):
-                member = _member(f"{top}/{name}", tarfile.REGTYPE, 0o644)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+        _write_tar(temporary, ARCHIVES[kind], items, parallel_map)
         content = {
-            "parameters": {**parameters, "kind": kind},
+            "parameters": parameters.record(kind),
             "sha256": _digest(temporary),
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
-        # The record first: cut off in between, the next call finds an archive that it may replace.
+        # The record first: after a crash in between, the next call finds an archive that it may
+        # replace.
         with replacing(record_path(archive)) as record:
             record.write_text(json.dumps(content, indent=0) + "\n")
+
+
+def _write_tar(path: Path, top: str, items: Mapping[str, Item], parallel_map: Map) -> None:
+    """Draws items into a tar.gz file whose bytes depend on the drawings alone."""
+    drawings = list(items.values())
+    chunks = [drawings[at : at + _CHUNK] for at in range(0, len(drawings), _CHUNK)]
+    encoded = (data for chunk in parallel_map(_encode, chunks) for data in chunk)
+    with (
+        path.open("wb") as file,
+        # No name and no time inside. Stored uncompressed: JPEGs would gain next to nothing, and it
+        # would take a tenth more time.
+        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for folder in (top, f"{top}/train", f"{top}/val"):
+            tar.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
+        for name, data in zip(items, encoded, strict=True):
+            member = _member(f"{top}/{name}", tarfile.REGTYPE, 0o644)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
 
 
 def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
@@ -204,13 +245,7 @@ def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     return member
 
 
-def _encoded(items: list[Item], pool: concurrent.futures.Executor | None) -> Iterator[bytes]:
-    chunks = [items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK)]
-    for chunk in map(_encode, chunks) if pool is None else pool.map(_encode, chunks):
-        yield from chunk
-
-
-def _encode(items: list[Item]) -> list[bytes]:
+def _encode(items: Sequence[Item]) -> list[bytes]:
     """Draws pairs of edges and picture, as the files of the archive. Runs in a worker."""
     encoded = []
     for item in items:
@@ -220,31 +255,3 @@ def _encode(items: list[Item]) -> list[bytes]:
         pair.save(file, format="JPEG", quality=90)
         encoded.append(file.getvalue())
     return encoded
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Writes the archives from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m discogan_jax.data.catalogue",
-        description="Draws the sample archives: handbags and shoes in pix2pix's layout.",
-    )
-    parser.add_argument("directory", type=Path, help="where the archives go")
-    parser.add_argument("--train", type=int, default=2000, help="training drawings of each kind")
-    parser.add_argument("--val", type=int, default=100, help="validation drawings of each kind")
-    parser.add_argument("--seed", type=int, default=0, help="which catalogue")
-    given = parser.parse_args(arguments)
-    try:
-        paths = write_archives(given.directory, train=given.train, val=given.val, seed=given.seed)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for path in paths.values():
-        print(
-            f"{path}: {given.train} train + {given.val} val, seed {given.seed}, "
-            f"{path.stat().st_size / 1e6:.1f} MB; attributes in {record_path(path).name}"
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

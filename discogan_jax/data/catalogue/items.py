@@ -1,4 +1,4 @@
-"""Handbags and shoes: what each drawing shows, chosen at random, and the drawing itself."""
+"""Handbags and shoes: chooses what each drawing shows, and draws it."""
 
 import colorsys
 import math
@@ -13,8 +13,6 @@ from discogan_jax.errors import InputError
 
 PATTERNS = ("plain", "stripes", "dots", "checks")
 TILT_RANGE = (-12.0, 12.0)
-STYLES = {"bags": outlines.BAGS, "shoes": outlines.SHOES}
-"""The outlines of every style of each kind."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +21,17 @@ class Item:
 
     Attributes:
       kind: 'bags' or 'shoes'.
-      style: 'tote', 'sneaker', ...: a key of `outlines.BAGS` or `outlines.SHOES`.
-      hue: of the main colour, degrees in [0, 360).
-      second_hue: of straps, trims and the pattern, degrees.
-      lightness: of the main colour, 0 to 1 (HLS).
-      saturation: of the main colour, 0 to 1 (HLS).
+      style: 'tote', 'sneaker', ...: a key of `outlines.styles(kind)`.
+      hue: hue of the main colour, degrees in [0, 360).
+      second_hue: hue of straps, trims and the pattern, degrees.
+      lightness: lightness of the main colour, 0 to 1 (HLS).
+      saturation: saturation of the main colour, 0 to 1 (HLS).
       pattern: one of `PATTERNS`.
-      tilt: rotation of the object, degrees, clockwise.
+      tilt: rotation of the object, degrees clockwise.
       size: scale; at 1 the object is about 200 pixels wide.
       stretch: width over height, relative to the style's own.
-      x: the centre's distance from the picture's, pixels to the right.
-      y: the same, downwards.
+      x: distance of the object's centre from the picture's, pixels to the right.
+      y: distance of the object's centre from the picture's, pixels downwards.
     """
 
     kind: str
@@ -59,26 +57,26 @@ def describe(
 
     Args:
       kind: 'bags' or 'shoes'.
-      index: which drawing.
-      seed: which catalogue.
+      index: number of the drawing.
+      seed: seed of the catalogue.
       tilt_range: least and greatest tilt in degrees; (-180, 180) for a rotation experiment.
 
     Returns:
       The description.
 
     Raises:
-      InputError: if there is no such kind, or the range is upside down.
+      InputError: there is no such kind, or the range is empty.
     """
-    if kind not in STYLES:
+    if kind not in outlines.KINDS:
         raise InputError(f"The catalogue draws 'bags' and 'shoes', not {kind!r}.")
     low, high = tilt_range
     if not low <= high:
         raise InputError(f"The tilt range {low} to {high} is empty; give the lower bound first.")
-    # Of Python's generators only random() is promised to give the same values in every version.
+    # Of Python's generators only random() is guaranteed to give the same values in every version.
     draw = random.Random(f"{seed}/{kind}/{index}").random
     hue = 360 * draw()
-    styles = tuple(STYLES[kind])
-    # Neighbouring hues to either side, or the opposite one.
+    styles = tuple(outlines.styles(kind))
+    # The second hue is a neighbour on either side, or the opposite one.
     turn = (35.0, -35.0, 180.0)[int(3 * draw())]
     return Item(
         kind=kind,
@@ -100,11 +98,12 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
     """Draws an item on white.
 
     Args:
-      item: what to draw.
+      item: description of the drawing.
 
     Returns:
       The picture; equal items give equal pictures.
     """
+    # Object units, stretched, turned and moved, as pixels.
     angle = math.radians(item.tilt)
     cos, sin = math.cos(angle), math.sin(angle)
     wide = 100 * item.size * math.sqrt(item.stretch)
@@ -115,6 +114,7 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
         x, y = wide * x, high * y
         return middle + item.x + cos * x - sin * y, middle + item.y + sin * x + cos * y
 
+    # Every role of a part has a colour that follows from the two hues.
     light, full = item.lightness, item.saturation
     second = 0.3 + 0.25 * light
     colours: dict[str, painting.Colour] = {
@@ -128,7 +128,7 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
         "rubber": (240, 238, 233),
         "metal": (222, 190, 120),
     }
-    return painting.paint(STYLES[item.kind][item.style], colours, item.pattern, place)
+    return painting.paint(outlines.styles(item.kind)[item.style], colours, item.pattern, place)
 
 
 def _rgb(hue: float, lightness: float, saturation: float) -> painting.Colour:

@@ -1,266 +1,121 @@
-"""Outlines of handbags and shoes, in the path language of `parts`."""
+"""The outlines of handbags and shoes, read from `outlines.txt`, and the language that they are in.
 
-from discogan_jax.data.catalogue.parts import Part, body, box, cord, disc, line, panel, stitch
+Outlines are in object units: x to the right, y down, about -1 to 1. As in SVG, `M x y` starts,
+`L x y` is a straight line, `Q` and `C` are quadratic and cubic Bézier curves; numbers are absolute.
+`O x y r` is a circle, `R x0 y0 x1 y1 r` a rectangle with rounded corners.
+"""
 
-BAGS: dict[str, tuple[Part, ...]] = {
-    "tote": (
-        cord("M -.38 -.2 C -.36 -1.02 .36 -1.02 .38 -.2", "deep", 0.085),
-        body("M -.74 -.3 L .74 -.3 L .86 .7 Q .87 .84 .74 .84 L -.74 .84 Q -.87 .84 -.86 .7"),
-        panel(
-            "M -.84 .54 L .84 .54 L .86 .7 Q .87 .84 .74 .84 L -.74 .84 Q -.87 .84 -.86 .7", "deep"
-        ),
-        panel("M -.76 -.33 L .76 -.33 L .77 -.17 L -.77 -.17", "second"),
-        stitch("M -.72 -.12 L .72 -.12"),
-        stitch("M -.8 .49 L .8 .49"),
-        cord("M -.44 .04 L -.42 -.22 C -.4 -1.14 .4 -1.14 .42 -.22 L .44 .04", "second", 0.095),
-        disc(-0.44, 0.03, 0.045),
-        disc(0.44, 0.03, 0.045),
-    ),
-    "satchel": (
-        cord("M -.32 -.46 C -.3 -.98 .3 -.98 .32 -.46", "deep", 0.11),
-        body(
-            "M -.78 -.46 Q -.9 -.46 -.9 -.3 L -.88 .62 Q -.88 .78 -.72 .78 L .72 .78 "
-            "Q .88 .78 .88 .62 L .9 -.3 Q .9 -.46 .78 -.46"
-        ),
-        box(-0.56, 0.34, 0.56, 0.7, "deep", r=0.08),
-        stitch("M -.51 .65 L .51 .65"),
-        Part(
-            "M -.8 -.5 Q -.93 -.5 -.93 -.36 L -.92 .04 C -.9 .32 -.6 .34 0 .34 "
-            "C .6 .34 .9 .32 .92 .04 L .93 -.36 Q .93 -.5 .8 -.5",
-            "main",
-            patterned=True,
-            relief=1.0,
-        ),
-        stitch(
-            "M -.86 -.36 L -.85 .02 C -.83 .25 -.56 .27 0 .27 C .56 .27 .83 .25 .85 .02 L .86 -.36"
-        ),
-        box(-0.57, -0.5, -0.4, 0.46, "second"),
-        box(0.4, -0.5, 0.57, 0.46, "second"),
-        box(-0.61, 0.16, -0.36, 0.33, "metal", r=0.03),
-        box(0.36, 0.16, 0.61, 0.33, "metal", r=0.03),
-        box(-0.55, 0.21, -0.42, 0.28, "second", r=0.01),
-        box(0.42, 0.21, 0.55, 0.28, "second", r=0.01),
-    ),
-    "clutch": (
-        cord("M .86 -.3 C 1.06 -.9 .46 -.98 .3 -.86 C .16 -.74 .5 -.6 .8 -.4", "second", 0.06),
-        body(
-            "M -.86 -.52 Q -.97 -.52 -.97 -.4 L -.97 .6 Q -.97 .72 -.86 .72 L .86 .72 "
-            "Q .97 .72 .97 .6 L .97 -.4 Q .97 -.52 .86 -.52"
-        ),
-        line("M -.94 .68 L -.3 .14"),
-        line("M .94 .68 L .3 .14"),
-        Part(
-            "M -.86 -.56 L .86 -.56 Q 1 -.56 .97 -.38 Q .95 -.32 .88 -.26 L .12 .3 Q 0 .38 -.12 .3 "
-            "L -.88 -.26 Q -.95 -.32 -.97 -.38 Q -1 -.56 -.86 -.56",
-            "pale",
-            patterned=True,
-            relief=1.0,
-        ),
-        stitch("M -.9 -.36 L -.1 .23 Q 0 .3 .1 .23 L .9 -.36"),
-        disc(0.0, 0.2, 0.12),
-        disc(0.0, 0.2, 0.06, "second"),
-        disc(0.86, -0.36, 0.05),
-    ),
-    "bucket": (
-        cord("M -.56 -.3 C -.7 -1.24 .7 -1.24 .56 -.3", "second", 0.08),
-        panel("M -.64 -.42 C -.4 -.56 .4 -.56 .64 -.42 C .4 -.28 -.4 -.28 -.64 -.42", "dark"),
-        body(
-            "M -.66 -.42 C -.4 -.28 .4 -.28 .66 -.42 L .8 .66 C .8 .86 .4 .9 0 .9 "
-            "C -.4 .9 -.8 .86 -.8 .66"
-        ),
-        panel(
-            "M -.76 .42 C -.4 .56 .4 .56 .76 .42 L .8 .66 C .8 .86 .4 .9 0 .9 "
-            "C -.4 .9 -.8 .86 -.8 .66",
-            "deep",
-        ),
-        stitch("M -.75 .36 C -.4 .5 .4 .5 .75 .36"),
-        line("M -.4 -.3 C -.36 -.1 -.42 .1 -.4 .3"),
-        line("M .36 -.3 C .32 -.1 .4 .1 .38 .24"),
-        cord("M -.68 -.16 C -.4 -.04 .4 -.04 .68 -.16", "second", 0.05),
-        cord("M -.04 -.08 C -.1 .1 -.16 .2 -.14 .34", "second", 0.04),
-        cord("M .04 -.08 C .1 .1 .16 .16 .12 .28", "second", 0.04),
-        disc(-0.14, 0.36, 0.055, "second"),
-        disc(0.12, 0.3, 0.055, "second"),
-        disc(0.0, -0.07, 0.065),
-    ),
-    "hobo": (
-        cord("M -.72 -.14 C -.62 -1.2 .62 -1.2 .72 -.14", "second", 0.1),
-        panel("M -.84 -.2 C -.5 .1 .5 .1 .84 -.2 C .5 -.08 -.5 -.08 -.84 -.2", "dark"),
-        body(
-            "M -.84 -.24 C -.7 -.02 -.3 .06 0 .06 C .3 .06 .7 -.02 .84 -.24 "
-            "C 1.02 -.02 1.02 .5 .72 .74 C .5 .9 -.5 .9 -.72 .74 C -1.02 .5 -1.02 -.02 -.84 -.24"
-        ),
-        stitch("M -.84 -.12 C -.66 .08 -.3 .14 0 .14 C .3 .14 .66 .08 .84 -.12"),
-        line("M -.78 -.06 C -.7 .2 -.52 .34 -.36 .4"),
-        line("M .78 -.06 C .7 .2 .52 .34 .36 .4"),
-        line("M -.62 .72 C -.3 .8 .3 .8 .62 .72"),
-        box(-0.2, 0.04, 0.2, 0.4, "second", r=0.1),
-        disc(0.0, 0.3, 0.055),
-        disc(-0.78, -0.2, 0.085),
-        disc(0.78, -0.2, 0.085),
-    ),
-    "bowler": (
-        cord("M -.34 -.3 C -.32 -.96 .32 -.96 .34 -.3", "deep", 0.085),
-        body(
-            "M -.9 .6 C -.9 -.06 -.72 -.5 -.4 -.5 L .4 -.5 C .72 -.5 .9 -.06 .9 .6 Q .9 .8 .72 .8 "
-            "L -.72 .8 Q -.9 .8 -.9 .6"
-        ),
-        line("M -.78 -.06 C -.6 -.42 -.4 -.4 0 -.4 C .4 -.4 .6 -.42 .78 -.06", "metal", 0.035),
-        panel(
-            "M -.9 .6 C -.9 .3 -.86 .1 -.8 -.06 C -.58 .1 -.52 .5 -.56 .8 L -.72 .8 "
-            "Q -.9 .8 -.9 .6",
-            "second",
-        ),
-        panel(
-            "M .9 .6 C .9 .3 .86 .1 .8 -.06 C .58 .1 .52 .5 .56 .8 L .72 .8 Q .9 .8 .9 .6", "second"
-        ),
-        stitch("M -.75 .02 C -.54 .16 -.47 .5 -.5 .78"),
-        stitch("M .75 .02 C .54 .16 .47 .5 .5 .78"),
-        cord("M -.36 .06 L -.36 -.24 C -.38 -1.06 .38 -1.06 .36 -.24 L .36 .06", "second", 0.095),
-        disc(-0.36, 0.05, 0.05),
-        disc(0.36, 0.05, 0.05),
-        line("M .0 -.38 L .03 -.24", "metal", 0.05),
-    ),
+import functools
+import itertools
+import re
+from importlib import resources
+from typing import NamedTuple
+
+Points = list[tuple[float, float]]
+KINDS = ("bags", "shoes")
+
+
+class Part(NamedTuple):
+    """One painted piece.
+
+    Attributes:
+      path: its outline, or the line that it follows.
+      role: key of the colour.
+      width: thickness of the line; 0 for a filled outline.
+      patterned: whether stripes, dots or checks go over it.
+      relief: how strongly light and shade model it.
+      dash: length of stitches and of the gaps between them; 0 for an unbroken line.
+    """
+
+    path: str = ""
+    role: str = ""
+    width: float = 0.0
+    patterned: bool = False
+    relief: float = 0.0
+    dash: float = 0.0
+
+
+_PARTS = {
+    "body": Part(role="main", patterned=True, relief=1.0),  # the largest surface
+    "panel": Part(relief=0.6),  # a smaller surface
+    "cord": Part(relief=0.5),  # a rounded strap, handle or lace
+    "stitch": Part(role="thread", width=0.018, dash=0.055),  # a line of thread
+    "line": Part(role="deep", width=0.022),  # a thin line: a fold, a seam
+    "disc": Part(role="metal", relief=0.4),  # a round button or ring
 }
 
-SHOES: dict[str, tuple[Part, ...]] = {
-    "sneaker": (
-        panel("M -.12 -.34 L -.02 -.76 Q .06 -.88 .2 -.8 L .34 -.46", "deep"),
-        panel("M .06 -.52 C .3 -.7 .6 -.7 .84 -.58 L .7 -.4 C .5 -.32 .3 -.4 .06 -.46", "dark"),
-        body(
-            "M -.97 .42 C -1 .16 -.86 .04 -.64 -.02 C -.44 -.08 -.3 -.2 -.16 -.38 L -.02 -.56 "
-            "Q .06 -.64 .18 -.58 C .34 -.48 .5 -.42 .66 -.54 C .74 -.62 .88 -.66 .91 -.5 "
-            "C .94 -.3 .96 0 .96 .42"
-        ),
-        panel("M -.97 .42 C -1 .16 -.86 .04 -.68 -.01 C -.54 .1 -.5 .26 -.52 .42", "pale"),
-        panel(
-            "M .72 -.58 C .8 -.64 .89 -.64 .91 -.5 C .94 -.3 .96 0 .96 .42 L .62 .42 "
-            "C .74 .1 .72 -.2 .66 -.52",
-            "second",
-        ),
-        stitch("M .02 -.44 C .1 -.1 -.1 .1 -.3 .16 C -.4 .2 -.44 .3 -.45 .4"),
-        cord("M -.26 .38 C .1 .34 .34 .2 .6 -.1", "second", 0.1),
-        *(
-            cord(f"M {x - 0.07} {y - 0.06} L {x + 0.14} {y + 0.1}", "rubber", 0.06)
-            for x, y in ((-0.42, -0.06), (-0.29, -0.18), (-0.18, -0.31), (-0.08, -0.44))
-        ),
-        panel(
-            "M -.99 .4 C -1.04 .62 -.98 .72 -.82 .72 L .84 .72 Q 1 .72 .99 .54 L .97 .36 "
-            "C .6 .42 -.6 .42 -.99 .4",
-            "rubber",
-        ),
-        line("M -.97 .57 L .97 .57", "second", 0.045),
-    ),
-    "pump": (
-        panel("M .96 -.2 C .9 .1 .88 .4 .88 .8 L .75 .8 C .75 .5 .7 .3 .54 .18", "deep"),
-        panel(
-            "M -.5 .2 C -.2 .12 .14 -.06 .38 -.3 C .56 -.48 .68 -.62 .86 -.6 L .5 -.06 "
-            "C .2 .28 -.1 .4 -.4 .28",
-            "dark",
-        ),
-        body(
-            "M -.99 .66 C -1 .48 -.86 .34 -.68 .24 C -.54 .16 -.44 .18 -.36 .26 "
-            "C -.1 .44 .2 .18 .42 -.1 C .58 -.32 .7 -.58 .84 -.62 C .98 -.64 1 -.4 .97 -.2 "
-            "C .94 .04 .86 .2 .74 .22 C .54 .26 .4 .4 .2 .58 C .04 .72 -.2 .78 -.4 .78 L -.86 .78 "
-            "C -.96 .78 -.99 .74 -.99 .66"
-        ),
-        line("M -.93 .8 L -.4 .8 C -.18 .8 .06 .74 .22 .6 C .42 .42 .56 .28 .74 .24", "dark", 0.05),
-        stitch("M -.3 .35 C -.08 .46 .2 .3 .46 -.04 C .62 -.28 .74 -.5 .84 -.55"),
-        panel(
-            "M -.72 .26 C -.8 .1 -.66 .04 -.52 .2 C -.42 .04 -.24 .1 -.34 .28 "
-            "C -.42 .36 -.62 .36 -.72 .26",
-            "second",
-        ),
-        disc(-0.53, 0.24, 0.055),
-    ),
-    "boot": (
-        panel("M -.02 -.9 C .1 -1.02 .58 -1.02 .7 -.9 C .58 -.8 .1 -.8 -.02 -.9", "dark"),
-        body(
-            "M -.02 -.9 C .2 -.82 .5 -.82 .7 -.9 C .72 -.5 .66 -.2 .69 .06 C .72 .3 .76 .5 .74 .74 "
-            "L -.86 .74 C -.96 .5 -.8 .34 -.6 .27 C -.36 .19 -.14 .12 -.06 -.08 "
-            "C .02 -.3 .0 -.6 -.02 -.9"
-        ),
-        panel("M -.86 .74 C -.96 .5 -.8 .34 -.62 .28 C -.46 .4 -.42 .58 -.44 .74", "deep"),
-        panel("M .74 .74 C .76 .5 .73 .36 .7 .18 C .5 .22 .38 .44 .36 .74", "deep"),
-        stitch("M -.54 .3 C -.38 .42 -.34 .58 -.36 .72"),
-        stitch("M .4 -.72 C .42 -.4 .34 -.2 .36 -.02"),
-        panel("M -.02 -.92 C .2 -.84 .5 -.84 .7 -.92 L .7 -.68 C .5 -.6 .2 -.6 .0 -.68", "second"),
-        panel("M -.05 -.1 C .15 .04 .45 .06 .68 -.04 L .7 .12 C .45 .22 .15 .2 -.12 .04", "second"),
-        box(0.2, -0.0, 0.4, 0.2, "metal", r=0.04),
-        box(0.25, 0.05, 0.35, 0.15, "second", r=0.01),
-        panel("M .3 .78 L .75 .78 L .72 .99 L .35 .99", "dark"),
-        panel(
-            "M -.88 .72 L .76 .72 L .76 .84 L .26 .84 Q .0 .82 -.2 .85 L -.78 .85 "
-            "Q -.9 .84 -.88 .72",
-            "dark",
-        ),
-    ),
-    "flat": (
-        panel("M -.6 .08 C -.3 -.06 .4 -.14 .86 -.32 L .74 .1 C .3 .36 -.2 .36 -.5 .2", "dark"),
-        body(
-            "M -.99 .54 C -1 .36 -.88 .2 -.7 .1 C -.58 .03 -.48 .04 -.38 .12 "
-            "C -.14 .3 .3 .3 .58 .02 "
-            "C .72 -.12 .8 -.34 .9 -.34 C 1.02 -.3 .99 .2 .98 .62 L -.92 .62 Q -.98 .62 -.99 .54"
-        ),
-        stitch("M -.44 .16 C -.16 .38 .34 .38 .64 .08 C .76 -.06 .82 -.22 .88 -.26"),
-        panel("M .98 .62 C .99 .4 .99 .1 .97 -.1 C .82 .04 .76 .3 .76 .62", "second"),
-        panel(
-            "M -.97 .6 L .98 .6 L .98 .78 L .6 .78 L .56 .71 L -.84 .71 Q -.97 .71 -.97 .6", "dark"
-        ),
-        panel("M -.6 .06 C -.7 -.16 -.94 -.16 -.9 .04 C -.88 .2 -.7 .18 -.6 .06", "second"),
-        panel("M -.56 .06 C -.46 -.18 -.22 -.14 -.26 .06 C -.3 .2 -.46 .18 -.56 .06", "second"),
-        disc(-0.58, 0.05, 0.075, "deep"),
-    ),
-    "sandal": (
-        cord("M .5 -.2 C .4 -.42 .64 -.6 .82 -.54", "deep", 0.09),
-        body(
-            "M -.98 .56 C -.8 .46 -.5 .5 -.3 .4 C .0 .26 .3 -.02 .6 -.1 "
-            "C .7 -.13 .84 -.15 .94 -.16 "
-            "C .99 .1 .97 .5 .94 .78 L .4 .78 C .2 .62 .0 .72 -.2 .78 L -.88 .78 "
-            "C -1 .78 -1.02 .62 -.98 .56"
-        ),
-        line(
-            "M -.97 .6 C -.8 .52 -.5 .56 -.3 .47 C .0 .32 .3 .05 .6 -.03 L .95 -.09", "pale", 0.06
-        ),
-        stitch("M -.9 .69 L -.3 .69 C .0 .62 .2 .54 .4 .64 L .92 .7"),
-        panel(
-            "M -.86 .52 C -.86 .22 -.66 .06 -.48 .08 C -.28 .1 -.16 .24 -.14 .36 "
-            "Q -.22 .42 -.34 .44 "
-            "C -.4 .34 -.5 .32 -.56 .36 C -.62 .4 -.64 .46 -.64 .51",
-            "main",
-            0.8,
-        ),
-        panel(
-            "M .8 -.14 C .78 -.36 .74 -.52 .8 -.62 C .86 -.68 .96 -.64 .97 -.5 "
-            "C .98 -.34 .98 -.26 .96 -.14",
-            "main",
-        ),
-        cord("M -.42 .12 C -.2 .0 .06 -.2 .24 -.44", "main", 0.11),
-        cord("M .84 -.54 C .66 -.38 .42 -.34 .22 -.46 C .34 -.66 .66 -.68 .84 -.56", "second", 0.1),
-        disc(0.5, -0.385, 0.065),
-        disc(-0.46, 0.18, 0.065, "second"),
-    ),
-    "loafer": (
-        panel("M -.06 -.26 C .2 -.5 .6 -.5 .9 -.36 L .76 -.16 C .5 -.04 .2 -.08 -.06 -.2", "dark"),
-        body(
-            "M -.98 .5 C -1.02 .24 -.86 .1 -.62 .0 C -.42 -.08 -.26 -.2 -.08 -.32 "
-            "C .04 -.38 .14 -.3 .24 -.24 C .46 -.12 .64 -.2 .8 -.36 Q .96 -.46 .98 -.26 L .98 .56 "
-            "L -.96 .56"
-        ),
-        line("M -.96 .3 C -.8 .16 -.5 .2 -.32 .1"),
-        stitch("M -.94 .37 C -.78 .23 -.5 .27 -.3 .17"),
-        panel(
-            "M -.48 -.05 C -.34 -.12 -.22 -.2 -.1 -.3 C .06 -.08 .16 .2 .18 .56 L -.26 .56 "
-            "C -.26 .32 -.34 .08 -.48 -.05",
-            "second",
-        ),
-        cord("M -.38 .1 C -.24 .06 -.1 -.02 .02 -.12", "metal", 0.07),
-        stitch("M .24 -.16 C .46 -.04 .66 -.12 .84 -.28"),
-        panel("M .98 .56 L .98 -.1 C .8 .04 .7 .3 .7 .56", "deep"),
-        panel(
-            "M -.99 .53 L .99 .53 L .99 .64 L .99 .82 L .5 .82 L .46 .66 L -.86 .66 "
-            "Q -1 .66 -.99 .53",
-            "dark",
-        ),
-    ),
-}
+
+@functools.cache
+def styles(kind: str) -> dict[str, tuple[Part, ...]]:
+    """Returns the parts of every style of a kind, from the hindmost to the foremost.
+
+    Args:
+      kind: one of `KINDS`.
+    """
+    text = resources.files(__package__).joinpath("outlines.txt").read_text(encoding="utf-8")
+    blocks = re.findall(rf"^\[{kind} (\w+)\]\n(.*?)(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    return {
+        style: tuple(_part(line) for line in re.split(r"\n(?! )", block.rstrip()))
+        for style, block in blocks
+    }
+
+
+def _part(line: str) -> Part:
+    """Reads a line such as `cord role=deep width=0.1 M 0 0 L 1 1`."""
+    words = line.split()
+    start = next(i for i, word in enumerate(words) if word in ("M", "O", "R"))
+    options = dict(word.split("=") for word in words[1:start])
+    part = _PARTS[words[0]]._replace(path=" ".join(words[start:]))
+    return part._replace(
+        role=options.get("role", part.role),
+        width=float(options.get("width", part.width)),
+        relief=float(options.get("relief", part.relief)),
+    )
+
+
+@functools.cache
+def sample(path: str) -> Points:
+    """Samples a path; each curve becomes a dozen and a half short lines."""
+    points: Points = []
+    words = _basic(path).split()
+    at = 0
+    while at < len(words):
+        count = {"M": 1, "L": 1, "Q": 2, "C": 3}[words[at]]
+        numbers = [float(word) for word in words[at + 1 : at + 1 + 2 * count]]
+        at += 1 + 2 * count
+        knots = list(zip(numbers[::2], numbers[1::2], strict=True))
+        if count == 1:
+            points += knots
+            continue
+        knots = [points[-1], *knots]
+        for step in range(1, 19):
+            t, line = step / 18, knots
+            while len(line) > 1:  # de Casteljau
+                line = [
+                    ((1 - t) * a + t * c, (1 - t) * b + t * d)
+                    for (a, b), (c, d) in itertools.pairwise(line)
+                ]
+            points += line
+    return points
+
+
+def _basic(path: str) -> str:
+    """Writes a circle or a rectangle as lines and curves."""
+    shape, *words = path.split()
+    if shape == "O":
+        x, y, r = map(float, words)
+        k = 0.5523 * r
+        return (
+            f"M {x - r} {y} C {x - r} {y - k} {x - k} {y - r} {x} {y - r} "
+            f"C {x + k} {y - r} {x + r} {y - k} {x + r} {y} "
+            f"C {x + r} {y + k} {x + k} {y + r} {x} {y + r} "
+            f"C {x - k} {y + r} {x - r} {y + k} {x - r} {y}"
+        )
+    if shape == "R":
+        x0, y0, x1, y1, r = map(float, words)
+        return (
+            f"M {x0 + r} {y0} L {x1 - r} {y0} Q {x1} {y0} {x1} {y0 + r} L {x1} {y1 - r} "
+            f"Q {x1} {y1} {x1 - r} {y1} L {x0 + r} {y1} Q {x0} {y1} {x0} {y1 - r} "
+            f"L {x0} {y0 + r} Q {x0} {y0} {x0 + r} {y0}"
+        )
+    return path

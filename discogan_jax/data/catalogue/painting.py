@@ -1,4 +1,4 @@
-"""Paints objects from their outlines, and finds the lines of a picture; pure functions."""
+"""Paints objects from their outlines, and finds the edges of a picture; pure functions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,15 +7,19 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from discogan_jax.data.catalogue.parts import Part, Points, sample
+from discogan_jax.data.catalogue.outlines import Part, Points, sample
 
 Colour = tuple[int, int, int]
 Place = Callable[[float, float], tuple[float, float]]
 
 SIDE = 256
-_FINE = 2 * SIDE  # painted at twice the size and averaged: smooth outlines
-_COARSE = SIDE // 4  # soft light needs no detail
-_FAINTEST = 36  # change of colour over two pixels that is still drawn as a line
+
+# Objects are painted at twice the size and averaged, for smooth outlines. Soft light needs no
+# detail: a quarter of the size is enough.
+_FINE, _COARSE = 2 * SIDE, SIDE // 4
+
+# The least change of colour over two pixels that is an edge.
+_FAINTEST = 36
 
 
 def paint(
@@ -24,10 +28,10 @@ def paint(
     """Paints one object on white, lit from the upper left, with a faint shadow.
 
     Args:
-      parts: pieces, the hindmost first.
-      colours: one for every role, and 'pattern'.
+      parts: parts of the object, the hindmost first.
+      colours: a colour for every role, and for 'pattern'.
       pattern: 'plain', 'stripes', 'dots' or 'checks'.
-      place: object units to pixels of the finished picture.
+      place: maps object units to pixels of the finished picture.
 
     Returns:
       The picture.
@@ -46,14 +50,16 @@ def paint(
     for part, points in zip(parts, drawn, strict=True):
         colour = colours[part.role]
         rim = _mix(colour, (20, 16, 24), 0.45)
+        # Stitches and thin lines are flat.
         if part.dash:
             _dashes(draw, points, colour, part, unit)
             continue
-        if part.width and part.relief:
-            _ink(draw, part, points, rim, unit, extra=3)
         if not part.relief:
             _ink(draw, part, points, colour, unit)
             continue
+        # All else is rounded. The rim of a cord is a wider line beneath it.
+        if part.width:
+            _ink(draw, part, points, rim, unit, extra=3)
         box = _window(points, part.width * unit)
         left, top = box[:2]
         mask = Image.new("L", (box[2] - left, box[3] - top))
@@ -64,17 +70,19 @@ def paint(
             canvas.paste(colours["pattern"], box, ImageChops.multiply(mask, over.crop(box)))
         if not part.width:
             draw.line([*points, points[0], points[1]], rim, 3, joint="curve")
+        # Light hides that of the parts behind.
         half = mask.reduce(2)
         light.paste(_relief(half, part, (left, top)), (left // 2, top // 2), half)
+    # Light is applied to the colours at the size of the finished picture.
     lit = ImageChops.hard_light(canvas.reduce(2), Image.merge("RGB", (light, light, light)))
     return np.array(lit, np.uint8)
 
 
 def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3"]:
-    """Finds the lines of a picture: dark and thin on white, as on the left of pix2pix's images.
+    """Finds the edges of a picture: dark and thin on white, as on the left of pix2pix's images.
 
-    A gradient over all three channels (so that lines between colours of equal brightness are
-    found), thinned to its ridges.
+    The gradient over all three channels, so that edges between colours of equal brightness are
+    found, is thinned to its ridges.
 
     Args:
       photo: the picture.
@@ -82,7 +90,7 @@ def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3
     Returns:
       The edge map; its three channels are equal.
     """
-    # Only where something is: the surroundings of an object are white.
+    # Only where the picture is not white, which saves most of the work.
     edge_map = np.full_like(photo, 255)
     if box := ImageChops.invert(Image.fromarray(photo)).getbbox():
         left, top, right, bottom = box
@@ -92,6 +100,7 @@ def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3
 
 
 def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
+    # The structure tensor of the smoothed picture, summed over the channels.
     smooth = Image.fromarray(photo).filter(ImageFilter.BoxBlur(1))
     xx, yy, xy = np.zeros((3, *photo.shape[:2]), np.float32)
     for channel in smooth.split():
@@ -101,6 +110,8 @@ def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
         xx += across * across
         yy += down * down
         xy += across * down
+
+    # A ridge is at least as strong as its neighbours on either side.
     strength = xx + yy
     around = np.pad(strength, 1)
     height, width = strength.shape
@@ -110,7 +121,7 @@ def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
         other = around[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
         return (strength >= one) & (strength > other)
 
-    # Compared along the gradient, whose direction is taken to the nearest of four.
+    # Neighbours are compared along the gradient, in the nearest of four directions.
     slanted = 2 * np.abs(xy) > np.abs(xx - yy)
     upright = np.where(xx >= yy, ridge(0, 1), ridge(1, 0))
     oblique = np.where(xy >= 0, ridge(1, 1), ridge(1, -1))
@@ -148,7 +159,7 @@ def _dashes(
 
 
 def _backdrop(parts: Sequence[Part], drawn: Sequence[Points], unit: float) -> Image.Image:
-    """White with the object's faint, soft shadow, a little to the lower right."""
+    """Paints the object's faint, soft shadow on white, a little to the lower right."""
     shape = Image.new("L", (_FINE, _FINE))
     draw = ImageDraw.Draw(shape)
     for part, points in zip(parts, drawn, strict=True):
@@ -159,7 +170,7 @@ def _backdrop(parts: Sequence[Part], drawn: Sequence[Points], unit: float) -> Im
 
 
 def _window(points: Points, width: float) -> tuple[int, int, int, int]:
-    """The part's surroundings, in whole steps of the coarse grid: work grows with its area."""
+    """Returns the part's surroundings in whole steps of the coarse grid, to work on no more."""
     step = _FINE // _COARSE
     sides = []
     for axis in (0, 1):
@@ -173,7 +184,7 @@ def _window(points: Points, width: float) -> tuple[int, int, int, int]:
 
 
 def _relief(mask: Image.Image, part: Part, corner: tuple[int, int]) -> Image.Image:
-    """Light on a rounded surface: bright where the outline faces the upper left, dark opposite."""
+    """Shades a rounded surface: light where its outline faces the upper left, dark opposite."""
     blur = ImageFilter.GaussianBlur(1.0 if part.width else 2.6)
     small = np.asarray(mask.reduce(4).filter(blur), np.float32) / 255
     rows, columns = np.ogrid[: small.shape[0], : small.shape[1]]

@@ -1,8 +1,8 @@
 """The pix2pix archives as a TFDS data set, prepared once.
 
-Images are read straight from the tar.gz; nothing is unpacked to the disk. This is for work that
-wants the pairs as they are, as a tf.data pipeline. Training decodes the tar.gz itself
-(`discogan_jax.data.decode`), which takes half the time and no second copy on the disk.
+Images are read from the tar.gz file; nothing is unpacked to the disk. The pairs stay as they are,
+for tf.data pipelines. Training decodes the tar.gz file itself (`data.pix2pix.source`), which takes
+half the time and no second copy on the disk.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
-from tqdm import tqdm
 
 from discogan_jax import files
+from discogan_jax.data.decode import progress_bar
 from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find, locate
 from discogan_jax.data.pix2pix.tar import images, members
 
@@ -38,7 +38,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         tfds.core.BuilderConfig(name=name, description=f"Pairs of {a.left} (left) and {a.right}.")
         for name, a in ARCHIVES.items()
     ]
-    archive_path: Path | None = None  # set: this file, whatever its name and folder
+    archive_path: Path | None = None  # the file, if it is not NAME.tar.gz in the manual_dir
 
     def _info(self) -> tfds.core.DatasetInfo:
         archive = ARCHIVES[self.builder_config.name]
@@ -52,7 +52,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
             citation="Isola et al.: Image-to-image translation with conditional adversarial"
             " networks. CVPR 2017.",
         )
-        # All it does is ask Google's storage whether it knows this data set.
+        # It would ask Google's storage whether it has this data set.
         info.initialize_from_bucket = lambda: None  # type: ignore[method-assign]
         return info
 
@@ -68,19 +68,12 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         archive = ARCHIVES[self.builder_config.name]
-        with tqdm(
-            desc=f"{archive.name} {split}",
-            total=path.stat().st_size,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            leave=False,
-            disable=None,  # no bar where the output is no terminal
-        ) as bar:
-            for member in images(path, archive, split, lambda read: bar.update(read - bar.n)):
+        with progress_bar(f"{archive.name} {split}", path.stat().st_size, leave=False) as bar:
+            for member in images(path, archive, split):
+                bar.update(member.end - bar.n)
                 yield member.name, {"image": member.jpeg, "name": member.name}
 
-    # TFDS prints these two lines to stdout, which belongs to the commands.
+    # TFDS prints what these two log to stdout, which belongs to the commands.
     def _log_download_bytes(self) -> None:
         logging.info("preparing %s in %s", self.info.full_name, self.data_dir)
 
@@ -89,23 +82,24 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
 
 def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.DatasetBuilder:
-    """The prepared data set of an archive; prepares it the first time.
+    """Prepares the data set of an archive, if that was never done, and returns it.
 
-    It stands under `data_dir/archives/KEY`: the key of a given file is its fingerprint; that of
-    the published archive is 'published', which stays usable after the tar.gz is deleted. TFDS
-    writes beside that place and renames at the end, so what is there is whole. Records are
-    sorted by a hash of their names: read them with `shuffle_files=False` for a fixed order.
+    It is kept under `data_dir/archives/KEY`: the key of a given file is its fingerprint; that of
+    the published archive is 'published', which stays usable after the tar.gz file is deleted. TFDS
+    writes into a folder beside it and renames that at the end, so that it is complete or absent.
+    Records are sorted by a hash of their names: read them with `shuffle_files=False` for a fixed
+    order.
 
     Args:
-        name: a key of `ARCHIVES`.
-        archives: as for `locate`.
-        data_dir: where prepared data are kept.
+      name: a key of `ARCHIVES`.
+      archives: as for `locate`.
+      data_dir: folder of the prepared data.
 
     Returns:
-        A builder that `as_dataset` can be called on.
+      A builder that `as_dataset` can be called on.
 
     Raises:
-        InputError: as `locate`, `members` and `images`, or too little room on the disk.
+      InputError: as for `locate`, `members` and `images`, or there is too little room on the disk.
     """
     path = None if archives is None else locate(name, archives, data_dir)
     key = "published" if path is None else files.fingerprint(path)
@@ -115,36 +109,39 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
         return builder
     path = path or locate(name, None, data_dir)
     with files.locked(home / name):
-        if _is_prepared(builder):  # by the process that held the lock
-            return Pix2pix(data_dir=home, config=name)
-        place = Path(builder.data_dir)
-        for leftover in (place, *place.parent.glob("*incomplete*")):  # of runs that died
-            shutil.rmtree(leftover, ignore_errors=True)
-        # TFDS sorts in files beside the records, deleted as they are used up.
-        files.require_room(home, int(1.2 * path.stat().st_size) + (64 << 20), f"preparing {name}")
-        builder.archive_path = path
-        config = tfds.download.DownloadConfig(
-            try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP
-        )
-        with tempfile.TemporaryDirectory() as unused, _tamed():
-            builder.download_and_prepare(download_dir=unused, download_config=config)
+        # Another process may have prepared it while this one waited.
+        builder = Pix2pix(data_dir=home, config=name)
+        if not _is_prepared(builder):
+            _build(builder, path, home)
     return builder
 
 
-def _is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+def _is_prepared(builder: Pix2pix) -> bool:
     # The file first: TFDS warns of its absence.
     return Path(builder.data_dir, "dataset_info.json").is_file() and builder.is_prepared()
 
 
+def _build(builder: Pix2pix, path: Path, home: Path) -> None:
+    folder = Path(builder.data_dir)
+    for leftover in (folder, *folder.parent.glob("*incomplete*")):  # of killed processes
+        shutil.rmtree(leftover, ignore_errors=True)
+    # TFDS sorts in files beside the records, deleted as they are used up.
+    needed = int(1.2 * path.stat().st_size) + (64 << 20)
+    files.require_room(home, needed, f"preparing {folder.parent.name}")
+    builder.archive_path = path
+    config = tfds.download.DownloadConfig(
+        try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP
+    )
+    with tempfile.TemporaryDirectory() as unused, _patched():
+        builder.download_and_prepare(download_dir=unused, download_config=config)
+
+
 @contextlib.contextmanager
-def _tamed() -> Iterator[None]:
-    """TFDS without its own bars (the builder shows one) and with a smaller sorting buffer."""
-    bars, buffer = getattr(tqdm_utils, "_active", True), shuffle.MAX_MEM_BUFFER_SIZE
-    tfds.disable_progress_bar()
-    shuffle.MAX_MEM_BUFFER_SIZE = SORT_BYTES
+def _patched() -> Iterator[None]:
+    """Gives TFDS a smaller buffer for sorting, and hides its progress bars beside the builder's."""
+    bars, buffer = tqdm_utils._active, shuffle.MAX_MEM_BUFFER_SIZE
+    tqdm_utils._active, shuffle.MAX_MEM_BUFFER_SIZE = False, SORT_BYTES
     try:
         yield
     finally:
-        shuffle.MAX_MEM_BUFFER_SIZE = buffer
-        if bars:
-            tfds.enable_progress_bar()
+        tqdm_utils._active, shuffle.MAX_MEM_BUFFER_SIZE = bars, buffer

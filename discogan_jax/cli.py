@@ -1,0 +1,68 @@
+"""The `discogan` command: a table of its subcommands, which are modules of `commands`."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+
+import discogan_jax
+from discogan_jax.commands import frame
+
+COMMANDS = {
+    "train": "train a run, or several to compare",
+    "translate": "translate pictures of your own",
+    "serve": "translate pictures on a web page",
+    "report": "write a page about a run, or several side by side",
+    "evaluate": "measure a run on its held-out images",
+    "export": "write a run for use without this code: StableHLO, ONNX or SavedModel",
+    "card": "write a folder to hand on: model card and checkpoint",
+    "runs": "list runs: state, step, speed, losses, evaluation",
+    "verify": "check the checkpoints of a run for damage",
+    "prepare": "download and decode the data of a run ahead of it",
+    "doctor": "check what there is to train with, and what is missing",
+    "completion": "print a script that completes commands, options and files",
+}
+"""Names and help, in the order of ``--help``. Each module has `add_arguments` and `run`."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command, see its ``--help``.
+
+    Args:
+      words: arguments; None for those of the process, see `frame.main`.
+
+    Returns:
+      The exit code.
+    """
+    typed = sys.argv[1:] if words is None else words
+    named = next((word for word in typed if not word.startswith("-")), "")
+    # Only the module of the command in question is imported.
+    return frame.main(parser([named] if named in COMMANDS else []), words)
+
+
+def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:
+    """The command line.
+
+    Args:
+      filled: subcommands that get their arguments; the others have only a name.
+    """
+    whole = frame.Parser(
+        prog="discogan",
+        description="Trains networks that translate between two kinds of images, and uses them.",
+        epilog=frame.EXIT_CODES,
+    )
+    version = f"discogan_jax {discogan_jax.__version__}"
+    whole.add_argument("-V", "--version", action="version", version=version)
+    whole.set_defaults(make_parser=parser)
+    subparsers = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, text in COMMANDS.items():
+        command = subparsers.add_parser(name, help=text)
+        if name in filled:
+            module = importlib.import_module(f"discogan_jax.commands.{name}")
+            command.description = inspect.getdoc(module)
+            module.add_arguments(command)
+    return whole
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Prints a script for a shell, which then completes without starting Python.
+
+bash: discogan completion bash > ~/.local/share/bash-completion/completions/discogan
+zsh: into the file _discogan of a folder in $fpath. tcsh: source it in ~/.tcshrc.
+"""
+
+import argparse
+from collections.abc import Iterator
+
+from discogan_jax.commands import frame
+
+_FILES = ("RUN", "INPUT", "FILE")  # a run may be an exported file
+_FOLDERS = ("DIR",)
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    import shtab
+
+    whole = arguments.make_parser()
+    for action in _actions(whole):
+        if action.metavar in _FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif action.metavar in _FOLDERS:
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    print(shtab.complete(whole, arguments.shell))
+    return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _actions(command)

@@ -1,0 +1,40 @@
+"""Measures a run on its held-out images, prints a table, and writes evaluation.json into the run.
+
+The run may still be training.
+"""
+
+import argparse
+
+from discogan_jax.commands import frame
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run()
+    parser.add_argument(
+        "--raw", action="store_true", help="measure the parameters themselves, not their averages"
+    )
+    parser.add_argument(
+        "--inception",
+        metavar="FILE",
+        help="add FID and KID, in features of this file "
+        "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax import runs
+    from discogan_jax.evaluation import evaluate
+    from discogan_jax.evaluation.metrics import inception
+    from discogan_jax.evaluation.table import as_text
+
+    opened = runs.open(arguments.run, arguments.step)
+    opened = opened.raw if arguments.raw else opened
+    extractor = inception.load(arguments.inception) if arguments.inception else None
+    rows = evaluate.measure(opened, extractor=extractor)
+    frame.say(as_text(rows))
+    path = evaluate.write(opened, rows)
+    frame.say(f"step {opened.step}; written to {path}")
+    return 0

@@ -1,0 +1,47 @@
+"""Writes the generators of a run, with all that is needed to use them without this code.
+
+Formats are a file that jax.export reads (stablehlo), a folder of ONNX files, one per direction
+(onnx), and a TensorFlow SavedModel (savedmodel). Nothing is written unless its own runtime
+translates held-out pictures as the run does. 'discogan translate' takes all three. JAX reads its
+files for six months: keep the run.
+"""
+
+import argparse
+from pathlib import Path
+
+from discogan_jax.commands import frame
+from discogan_jax.errors import InputError
+
+_FORMATS = ("stablehlo", "onnx", "savedmodel")
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_run()
+    parser.add_argument(
+        "--format", choices=_FORMATS, default=_FORMATS[0], help="%(default)s if not given"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="file or folder; RUN/NAME-STEP.discogan, -onnx or -savedmodel if not given",
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="fixed batch size; any if not given")
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    if arguments.batch is not None and arguments.batch < 1:
+        raise InputError(f"--batch is {arguments.batch}; it must be at least 1")
+    from discogan_jax import export, runs
+
+    opened = runs.open(arguments.run, arguments.step)
+    path, parity = export.write(
+        opened, arguments.out, kind=arguments.format, batch_size=arguments.batch
+    )
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    frame.say(parity)
+    frame.say(f"{path}, {sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB")
+    return 0

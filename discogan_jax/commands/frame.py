@@ -1,0 +1,265 @@
+"""The frame of every command: flags, exit codes, signals, the log, and messages about mistakes.
+
+A command is a parser and a function of the parsed arguments that does the work and returns the exit
+code. Nothing slow is imported before that function is called: ``--help`` must not wait for JAX.
+"""
+
+import argparse
+import difflib
+import io
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from _thread import interrupt_main
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Timer
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+from discogan_jax import errors
+from discogan_jax.errors import InputError, printable
+
+EXIT_CODES = """\
+exit codes:
+  0        done
+  1        something is damaged, was skipped or diverged, as reported; or a bug
+  2        a mistake in the arguments, the config or the data: one line says which
+  128 + n  stopped by signal n; 130 after Ctrl-C
+"""
+
+Run = Callable[[argparse.Namespace], int]
+
+# What fails in the threads of these is raised in the training loop, too.
+_RAISED_ANYWAY = {"orbax", "clu", "asyncio"}
+_MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own message
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes config fields and reports mistakes as `InputError`."""
+
+    def __init__(self, **fields: Any) -> None:
+        main = getattr(sys.modules["__main__"], "__spec__", None)
+        if main is not None and main.name.startswith("experiments."):
+            fields.setdefault("prog", f"python -m {main.name.removesuffix('.__main__')}")
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **fields)
+
+    def add_run(self, what: str = "run directory, or one of its checkpoints") -> None:
+        """Adds the argument ``RUN`` and the flag ``--step``, for `runs.open` and the like."""
+        self.add_argument("run", metavar="RUN", help=what)
+        self.add_argument("--step", type=int, help="checkpoint to use; the last one if not given")
+
+    def add_work(self, run: Run, *, verbose: bool = False) -> None:
+        """Completes the parser of a command.
+
+        Args:
+          run: function that does the work.
+          verbose: whether this package's log is shown, and not only errors.
+        """
+        self.add_argument("--debug", action="store_true", help="show where an unexpected error was")
+        self.set_defaults(work=run, verbose=verbose, parser=self)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses arguments; config fields among them become `fields` where a command takes them."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        takes_fields = hasattr(parsed, "fields")
+        for word in rest:
+            name = word.partition("=")[0]
+            if word.startswith("-") and not (takes_fields and word.startswith("--config.")):
+                known = [*parsed.parser._option_string_actions]
+                nearest = difflib.get_close_matches(name, known, n=1)
+                advice = f": did you mean {nearest[0]}?" if nearest else ""
+                parsed.parser.error(f"{word}: unknown flag {name.lstrip('-')!r}{advice}")
+            if not takes_fields:
+                parsed.parser.error(f"unexpected argument {word!r}")
+        parsed.fields = rest
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Raises an `InputError`."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def main(parser: Parser, words: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+      parser: parser of the command line.
+      words: arguments. None stands for those of the process, which then is the command's own:
+        signals are handled, the log is set up, and after a signal the process ends right here.
+
+    Returns:
+      The exit code, see `EXIT_CODES`.
+    """
+    signals = _Signals() if words is None else None
+    message, debug = "", False
+    try:
+        arguments = parser.parse_args(words)
+        debug = arguments.debug
+        if signals:
+            _set_up_process(arguments.verbose)
+        try:
+            code = arguments.work(arguments)
+        finally:
+            sys.stdout.flush()
+    except (KeyboardInterrupt, Exception) as error:
+        ending = _ending(error, signals.came if signals else [])
+        if ending is None and debug:
+            raise
+        message, code = ending or (_bug(error), errors.EXIT_BUG)
+    if message:
+        say(message, sys.stderr)
+    if code == errors.EXIT_CUT_OFF:
+        # What is left to write would raise the same error at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif signals and signals.came:
+        # Not `sys.exit`, which would wait for a checkpoint that is being saved.
+        os._exit(code)
+    return code
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Prints a text at once, with escapes for control characters in names that it holds.
+
+    Args:
+      text: one line or several.
+      file: standard output if None.
+    """
+    print(printable(text), file=file, flush=True)
+
+
+def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, int] | None:
+    """The message and the exit code of an error; None if nobody foresaw it."""
+    match error:
+        case InputError():
+            code = errors.EXIT_INPUT
+        case errors.DivergedError():
+            code = errors.EXIT_DIVERGED
+        case errors.InterruptedRunError():
+            code = 128 + error.signal
+        # Extension modules turn the exception of a signal into errors of their own.
+        case _ if came or isinstance(error, KeyboardInterrupt):
+            notes = "; ".join(getattr(error, "__notes__", []))
+            message = f"Stopped at once: {notes}." if notes else "Stopped."
+            return message, 128 + (came[-1] if came else signal.SIGINT)
+        case BrokenPipeError():  # `| head` has seen enough
+            return "", errors.EXIT_CUT_OFF
+        case OSError(filename=str() | Path() as name):
+            return f"{name}: {error.strerror}", errors.EXIT_INPUT
+        case _:
+            return None
+    return str(error), code
+
+
+def _bug(error: BaseException) -> str:
+    """One line about an error that nobody foresaw."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is `main`
+    here = str(Path(__file__).parents[1])
+    place = next((f for f in reversed(frames) if f.filename.startswith(here)), frames[-1])
+    text = " ".join(str(error).split())[:_MAX_MESSAGE]
+    return (
+        f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno}). "
+        "This is a bug; --debug shows where."
+    )
+
+
+class _Signals:
+    """Lets signals end the process by `KeyboardInterrupt`, but not in the middle of an import.
+
+    Attributes:
+      came: signals so far.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[signal.Signals] = []
+        self._repeated = False
+        for number in errors.STOP_SIGNALS:
+            # Under nohup, SIGHUP is ignored, and must stay so.
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._stop)
+        sys.unraisablehook = self._unraisable
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if not self._repeated:
+            self.came.append(signal.Signals(number))
+        self._repeated = False
+        # Extension modules that are interrupted while they start print errors of their own. A
+        # second signal does not wait.
+        if _importing(frame) and len(self.came) == 1:
+            self._repeat(number)
+        else:
+            raise KeyboardInterrupt(self.came[-1])
+
+    def _repeat(self, number: int) -> None:
+        """Sends a signal once more, a moment later."""
+
+        def send() -> None:
+            self._repeated = True
+            interrupt_main(signal.Signals(number))
+
+        Timer(0.05, send).start()
+
+    def _unraisable(self, unraisable: Any) -> None:
+        """Reports errors in callbacks that cannot raise, those of the garbage collector."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._repeat(self.came[-1] if self.came else signal.SIGINT)
+        # TensorStore raises this for every other file of a save that failed.
+        elif str(unraisable.exc_value) != "Event loop is closed":
+            sys.__unraisablehook__(unraisable)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _set_up_process(verbose: bool) -> None:
+    """Makes terminal and log those of a command.
+
+    Args:
+      verbose: whether this package's log and the warnings of others are shown, and not only errors.
+    """
+    # TensorFlow, which only decodes images here, greets with notes about its own building blocks.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # File names may hold bytes that are no text.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # Orbax leaves coroutines behind when a save fails; the error that it raises is enough.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    if verbose:
+        _show_log()
+    else:
+        logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _show_log() -> None:
+    """Shows this package's log, and of others' what is a warning and concerns the user."""
+    from absl import logging as absl_logging  # slow
+
+    here = str(Path(__file__).resolve().parents[1])
+
+    def concerns_user(record: logging.LogRecord) -> bool:
+        return record.pathname.startswith(here) or (
+            record.levelno >= logging.WARNING
+            and _RAISED_ANYWAY.isdisjoint(Path(record.pathname).parts)
+            and "is deprecated" not in record.getMessage()
+        )
+
+    handler = logging.StreamHandler()
+    handler.addFilter(concerns_user)
+    handler.setFormatter(_Line())
+    logging.getLogger().addHandler(handler)
+    absl_logging.set_verbosity(absl_logging.INFO)
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

@@ -1,0 +1,24 @@
+"""Writes report.html into the first run: settings, curves, samples, evaluation of all runs given.
+
+The page is one file that loads nothing from anywhere. The runs may still be training.
+"""
+
+import argparse
+from pathlib import Path
+
+from discogan_jax.commands import frame
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page, if not report.html")
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    from discogan_jax.runs import report
+
+    frame.say(str(report.write(arguments.runs, arguments.out)))
+    return 0

@@ -1,0 +1,40 @@
+"""Serves a web page where pictures are dropped and translated, until Ctrl-C.
+
+Needs the extra 'serve'. Only this machine sees the page unless --host is given; the page asks for a
+password then: the value of DISCOGAN_PASSWORD, or what is typed in at the start.
+"""
+
+import argparse
+from importlib.util import find_spec
+
+from discogan_jax.commands import frame
+from discogan_jax.errors import InputError
+
+
+def add_arguments(parser: frame.Parser) -> None:
+    """Adds the arguments of `run`."""
+    parser.add_argument(
+        "run", metavar="RUN", help="run directory, one of its checkpoints, or an exported file"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen; 0.0.0.0 is all networks of the machine",
+    )
+    parser.add_argument(
+        "--port", type=int, help="7860, or the next free one, if not given", metavar="N"
+    )
+    parser.add_work(run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    if not (find_spec("starlette") and find_spec("uvicorn")):
+        raise InputError(
+            "The page needs Starlette and uvicorn; do: pip install 'discogan_jax[serve]'"
+        )
+    from discogan_jax import serve
+
+    serve.serve(arguments.run, host=arguments.host, port=arguments.port)
+    return 0

@@ -1,0 +1,184 @@
+"""Trains a run, or several to compare, until all steps are done; the same command resumes.
+
+CONFIG is a file, or the name of a config that comes with this package: discogan train sample.
+With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discogan_jax import host
+from discogan_jax.commands import frame
+from discogan_jax.config import flags
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from discogan_jax.train.variants import Job, Variant
+
+Say = Callable[[str], None]
+Adapt = Callable[["ConfigDict"], None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several runs to compare.
+
+    Attributes:
+      name: name of the folder in `runs/`.
+      variants: changes of the config.
+      seeds: seeds that each variant is trained with; None for the config's own.
+      measures: rows of the evaluation that the printed table shows; None for a few.
+    """
+
+    name: str
+    variants: "Sequence[Variant]"
+    seeds: Sequence[int] | None
+    measures: Sequence[str] | None = None
+
+
+def add_arguments(
+    parser: frame.Parser,
+    default: str | None = None,
+    *,
+    adapt: Adapt | None = None,
+    study: Callable[[], Study] | None = None,
+) -> None:
+    """Adds the arguments of `run`.
+
+    Args:
+      parser: takes the arguments.
+      default: see `flags.add_arguments`.
+      adapt: changes the config before it is checked.
+      study: makes what is compared, instead of one run or what ``--sweep`` names.
+    """
+    flags.add_arguments(parser, default)
+    parser.add_argument(
+        "--workdir", type=Path, metavar="DIR", help="run directory; runs/NAME if not given"
+    )
+    if study is None:
+        parser.add_argument(
+            "--sweep",
+            action="append",
+            default=[],
+            metavar="FIELD=VALUES",
+            help="values to compare: --sweep=optim.learning_rate=1e-4,2e-4. All combinations are "
+            "trained and measured in runs/NAME_sweep; may be given more than once",
+        )
+    parser.add_argument(
+        "--dry_run",
+        action="store_true",
+        help="print devices, data, counts and memory; do not train",
+    )
+    parser.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="process 0, where several train one run"
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
+    parser.add_argument("--process", type=int, metavar="I", help="number of this one, from 0")
+    parser.set_defaults(adapt=adapt, study=study)
+    parser.add_work(run, verbose=True)
+
+
+def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
+    """Makes the parser of a module in `experiments/`.
+
+    Args:
+      doc: docstring of the module, for ``--help``.
+      default: name of the shipped config that is trained if none is named.
+      **changes: see `add_arguments`.
+    """
+    parser = frame.Parser(description=doc, epilog=frame.EXIT_CODES)
+    add_arguments(parser, default, **changes)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the work of the command."""
+    config = flags.read(arguments)
+    if arguments.adapt:
+        arguments.adapt(config)
+
+    # Imports take seconds: JAX comes with its settings made, the loop once the config is right.
+    host.use_compile_cache()
+    from discogan_jax import multihost
+    from discogan_jax.config.schema import flat, from_config, to_json
+
+    settings = from_config(config)
+    host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
+    from discogan_jax.train import train_and_evaluate, variants
+
+    # What is trained: one run, a study of an experiment, or what --sweep asks for.
+    name = flags.find(arguments).stem
+    study = arguments.study() if arguments.study else None
+    if study is None and arguments.sweep:
+        study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
+    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
+    jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
+
+    # Where: on this process, or on several.
+    here = multihost.place(
+        arguments.coordinator, arguments.processes, arguments.process, os.environ
+    )
+    if here is not None and study is not None:
+        raise InputError("several processes train one run, not one run after another: no sweep")
+    with multihost.joined(here):
+        say = frame.say if multihost.is_chief() else _say_nothing
+        for field, value in flat(to_json(settings)).items():
+            say(f"{field} = {json.dumps(value)}")
+        if arguments.dry_run:
+            _describe(config, jobs, say)
+        elif study is not None:
+            _compare(config, study, workdir)
+        else:
+            with _page(workdir, say):
+                train_and_evaluate(config, workdir)
+    return 0
+
+
+def _say_nothing(text: str) -> None:
+    """Takes the place of `frame.say` on all processes but one."""
+
+
+def _describe(config: "ConfigDict", jobs: "Sequence[Job]", say: Say) -> None:
+    """Says what would be trained."""
+    from discogan_jax.train.dry_run import describe
+
+    for i, job in enumerate(jobs):
+        say(f"run {i + 1} of {len(jobs)}: {job.label}")
+    say(describe(jobs[0].config if jobs else config))
+
+
+@contextlib.contextmanager
+def _page(workdir: Path, say: Say) -> Iterator[None]:
+    """Writes the page of a run once it has ended, one way or another."""
+    from discogan_jax.multihost import is_chief
+    from discogan_jax.runs import report
+
+    try:
+        yield
+    except (DivergedError, InterruptedRunError) as error:
+        if is_chief():
+            report.write([workdir])
+        else:
+            error.args = ("",)  # all processes end so; one of them says it
+        raise
+    if is_chief():
+        say(f"Done. The run is in {workdir}, its page is {report.write([workdir])}")
+
+
+def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:
+    """Trains and measures the runs of a study, and prints the table."""
+    from discogan_jax.train import sweep
+
+    outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=frame.say)
+    frame.say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
+    frame.say(f"Done. All measures are in {workdir / sweep.TABLE_FILE} and {sweep.RESULTS_FILE}")
+    if bad := sum(bool(outcome.why) for outcome in outcomes):
+        raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

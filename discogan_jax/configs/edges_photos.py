@@ -1,0 +1,17 @@
+"""Edges ↔ photos of one archive, unpaired by construction: 64 px, the published recipe.
+
+python -m experiments.edges_photos --config.data.archives=DIR
+"""
+
+from ml_collections import ConfigDict
+
+from discogan_jax.configs import official
+
+
+def get_config() -> ConfigDict:
+    """One half of the training files gives the edges, the other half the photos."""
+    config = official.get_config()
+    config.domains = ("edges", "photos")
+    config.data.source_a = "archive:edges2handbags/edges/first"
+    config.data.source_b = "archive:edges2handbags/photo/second"
+    return config

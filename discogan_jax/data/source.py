@@ -1,0 +1,148 @@
+"""The classes that the kinds of sources extend: a file for each kind, and a line in `sources`."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from discogan_jax.data import cache
+from discogan_jax.data.cache import Splits
+from discogan_jax.data.catalogue.items import Item
+from discogan_jax.errors import InputError
+
+#: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
+#: change of `images.read` or `images.fit`.
+DECODE_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files behind the sources are.
+
+    Attributes:
+      data_dir: folder of downloads, drawn archives, prepared data sets and decoded arrays.
+      archives: folder of pix2pix archives, or one such file; None for the published archives.
+    """
+
+    data_dir: Path
+    archives: Path | None
+
+
+@dataclass(frozen=True)
+class Source(ABC):
+    """A source of pictures: `KIND:TEXT`.
+
+    Creating one is free of side effects: no file is read, nothing is downloaded, drawn or decoded.
+
+    Attributes:
+      kind: the word before the colon.
+      grammar: the forms of the whole, for messages.
+      private: whether the text is a path of this machine, of which only the end may be published.
+      drawn: whether this library draws the pictures, so that anyone may publish them.
+      text: what follows the colon.
+    """
+
+    kind: ClassVar[str]
+    grammar: ClassVar[str]
+    private: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
+    text: str
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, text: str) -> "Source | None":
+        """Creates a source from what follows the colon; returns None if a part is missing.
+
+        Raises:
+          InputError: a part is not known.
+        """
+
+    @property
+    def public_name(self) -> str:
+        """The source without what is private, for publication."""
+        return f"{self.kind}:{Path(self.text).name if self.private else self.text}"
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the published data set that it is a part of, if it is one."""
+        return None
+
+    @property
+    def licence(self) -> str:
+        """What is known of the origin and the terms of its pictures; ends a sentence."""
+        return "pictures of whoever trained this, whose terms only they know"
+
+    def pairs_with(self, other: "Source") -> bool:
+        """Whether held-out picture i is the partner of the other source's held-out picture i."""
+        return False
+
+    def items(self, places: Places) -> dict[str, list[Item]] | None:
+        """Returns what the pictures show, per split and row; None where that is not known."""
+        return None
+
+    @abstractmethod
+    def cache_folder(self, image_size: int, places: Places) -> Path:
+        """Names the folder of its `train.npy` and `val.npy`, which need not exist yet.
+
+        Raises:
+          InputError: the files behind the source are not found.
+        """
+
+    @abstractmethod
+    def load(self, image_size: int, places: Places) -> Splits:
+        """Maps the two arrays into memory.
+
+        Raises:
+          InputError: the pictures cannot be found, downloaded, decoded or cached.
+        """
+
+
+class CachedSource(Source):
+    """A source whose pictures are decoded once, into a folder named after all its facts."""
+
+    @property
+    def label(self) -> str:
+        """The readable part of the cache folder's name."""
+        return f"{self.kind}:{self.text}"
+
+    @abstractmethod
+    def facts(self, places: Places) -> dict[str, Any]:
+        """Returns everything but the size that determines the arrays: it becomes the cache key.
+
+        Needs neither TensorFlow nor the network, and changes nothing on the disk.
+
+        Raises:
+          InputError: the files behind the source are not found.
+        """
+
+    @abstractmethod
+    def write(self, folder: Path, image_size: int, places: Places) -> None:
+        """Decodes all pictures into `train.npy` and `val.npy`.
+
+        Args:
+          folder: an empty folder for the two files.
+          image_size: side of the square pictures.
+          places: locations of the files behind the source.
+
+        Raises:
+          InputError: the pictures cannot be found, downloaded or decoded.
+        """
+
+    def cache_folder(self, image_size: int, places: Places) -> Path:
+        """Names the folder by label, size and a hash of the facts."""
+        return self._find(image_size, places)[0]
+
+    def load(self, image_size: int, places: Places) -> Splits:
+        """Maps the two arrays into memory; decodes the pictures first if that was never done."""
+        folder, facts = self._find(image_size, places)
+        about = {"source": f"{self.kind}:{self.text}", **facts}
+        return cache.cached(
+            folder, image_size, lambda to: self.write(to, image_size, places), about
+        )
+
+    def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
+        if image_size < 1:
+            raise InputError(f"image_size is {image_size}; it must be at least 1.")
+        facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
+        name = cache.folder_name(f"{self.label}-{image_size}", facts)
+        return places.data_dir / "arrays" / name, facts

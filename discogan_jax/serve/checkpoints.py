@@ -1,0 +1,145 @@
+"""The checkpoints of a run, opened when somebody asks for them."""
+
+import functools
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from discogan_jax import export, images
+from discogan_jax.config import build
+from discogan_jax.errors import InputError
+from discogan_jax.runs import Run, Translator, manifest
+from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
+from discogan_jax.state import generators_only
+
+KEPT = 4
+"""Number of checkpoints kept open beside the newest; each takes the memory of its generators."""
+
+EXAMPLES = 8
+"""Number of held-out pictures of each domain that are shown."""
+
+Picture = UInt8[np.ndarray, "S S 3"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Holds a picture and what became of it.
+
+    Attributes:
+      taken: the picture as the run sees it.
+      made: its translation.
+      back: the translation's translation back; None where the run has no way back.
+      step: that of the checkpoint; None for an exported file.
+    """
+
+    taken: Picture
+    made: Picture
+    back: Picture | None
+    step: int | None
+
+
+class CheckpointCache:
+    """Holds what a page translates with: all checkpoints of a run, one of them, or an export.
+
+    Safe to use from several threads. Training may go on in the run meanwhile.
+
+    Attributes:
+      newest: the checkpoint that was the newest at first. All have its domains and its size.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens the newest checkpoint and translates a picture, for the compiled program.
+
+        Raises:
+          InputError: nothing that translates is there.
+        """
+        self._path = Path(path).absolute()
+        self._has_steps = (self._path / CONFIG_FILE).is_file()
+        self._lock = threading.Lock()
+        self._opened = functools.lru_cache(maxsize=KEPT)(self._open)
+        self.newest: Translator = _light(export.open_translator(self._path))
+        size = self.newest.image_size
+        for direction in self.newest.directions:
+            self.newest.apply(np.zeros((1, size, size, 3), np.uint8), direction, 1)
+
+    def steps(self) -> list[int]:
+        """Finds the steps of the checkpoints that are there now; none if there is no choice."""
+        return manifest.steps(self._path / CHECKPOINTS) if self._has_steps else []
+
+    def at(self, step: int | None) -> Translator:
+        """Opens the checkpoint whose step is nearest.
+
+        Args:
+          step: the wanted step; None takes the newest one.
+
+        Raises:
+          InputError: it is damaged, or went away meanwhile.
+        """
+        steps = self.steps()
+        if step is None or not steps:
+            return self.newest
+        nearest = min(steps, key=lambda s: abs(s - step))
+        if nearest == _step(self.newest):
+            return self.newest
+        with self._lock:  # of several who want the same one the first reads it
+            return self._opened(nearest)
+
+    def _open(self, step: int) -> Translator:
+        return _light(export.open_translator(self._path, step))
+
+    def show(self, picture: bytes, direction: str, step: int | None = None) -> Shown:
+        """Translates a picture as `discogan translate` does, and back.
+
+        Args:
+          picture: the bytes of a file; what it shows is cut to its largest centred square.
+          direction: one of the translator's.
+          step: that of the checkpoint, or one near it.
+
+        Raises:
+          InputError: the picture cannot be read, or the checkpoint. The message goes to whoever
+            uses the page: it names files without their folders.
+        """
+        try:
+            translator = self.at(step)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
+        taken = images.fit(images.read(picture), translator.image_size)
+        made = _translated(translator, taken, direction)
+        back = None
+        if direction[::-1] in translator.directions:
+            back = _translated(translator, made, direction[::-1])
+        return Shown(taken, made, back, _step(translator))
+
+    def examples(self) -> Mapping[str, UInt8[np.ndarray, "N S S 3"]]:
+        """Finds held-out pictures of the domains that can be translated; none if not here."""
+        if not isinstance(self.newest, Run):
+            return {}
+        found = build.prepared_images(self.newest.settings)
+        sources = [direction[0] for direction in self.newest.directions]
+        return {d: np.asarray(found[d].val[:EXAMPLES]) for d in sources if d in found}
+
+
+def _translated(translator: Translator, picture: Picture, direction: str) -> Picture:
+    made = translator.apply(picture[None], direction, 1)[0]
+    try:
+        return images.to_uint8(made)
+    except ValueError as error:
+        raise InputError(
+            f"The checkpoint makes no picture of this one ({error}): choose another step."
+        ) from error
+
+
+def _light(translator: Translator) -> Translator:
+    """The same without what only training needs."""
+    if isinstance(translator, Run):
+        return replace(translator, state=generators_only(translator.state))
+    return translator
+
+
+def _step(translator: Translator) -> int | None:
+    return translator.step if isinstance(translator, Run) else None

@@ -1,0 +1,134 @@
+"""The page's routes: the page itself, facts about the run, examples, and translations."""
+
+import asyncio
+import base64
+import io
+
+from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from discogan_jax.errors import InputError
+from discogan_jax.images import FORMATS, MAX_PIXELS
+from discogan_jax.serve import assets
+from discogan_jax.serve.access import read_body
+from discogan_jax.serve.checkpoints import CheckpointCache, Picture
+
+MAX_UPLOAD = 32 << 20
+"""Bytes of the largest file that is taken."""
+
+AT_ONCE = 2
+"""Number of pictures that are translated at the same time."""
+
+MAX_WAITING = 32
+"""Number of further pictures that may wait; whoever comes then is told to try again."""
+
+
+class Page:
+    """Answers what the page asks for. Pictures are kept in memory, and only while they are used.
+
+    Attributes:
+      routes: the paths that are answered.
+    """
+
+    def __init__(self, cache: CheckpointCache, *, has_login: bool) -> None:
+        """Reads the examples.
+
+        Args:
+          cache: what pictures are translated with.
+          has_login: whether the page shows a way to log out.
+        """
+        self._cache = cache
+        self._has_login = has_login
+        self._examples = {
+            f"{domain}/{i}": _png(picture)
+            for domain, pictures in cache.examples().items()
+            for i, picture in enumerate(pictures)
+        }
+        self._inside = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self.routes = [
+            Route("/", self._page),
+            Route("/about", self._about),
+            Route("/example/{name:path}", self._example),
+            Route("/translate", self._translate, methods=["POST"]),
+        ]
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(assets.PAGE)
+
+    def _about(self, _: Request) -> Response:
+        """Tells about the run. It looks for checkpoints anew: training may be going on."""
+        newest = self._cache.newest
+        return JSONResponse(
+            {
+                "domains": newest.domains,
+                "directions": {d: self._labels(d) for d in newest.directions},
+                "steps": self._cache.steps(),
+                "size": newest.image_size,
+                "examples": list(self._examples),
+                "kinds": FORMATS,
+                "max_bytes": MAX_UPLOAD,
+                "max_pixels": MAX_PIXELS,
+                "at_once": AT_ONCE,
+                "has_login": self._has_login,
+            }
+        )
+
+    def _labels(self, direction: str) -> list[str]:
+        """Names the pictures that a translation shows: taken, made and, if there is one, back."""
+        newest = self._cache.newest
+        source, to = (newest.domains["ab".index(d)] for d in direction)
+        labels = [source, f"{source} → {to}", f"{source} → {to} → {source}"]
+        return labels if direction[::-1] in newest.directions else labels[:2]
+
+    async def _example(self, request: Request) -> Response:
+        picture = self._examples.get(request.path_params["name"])
+        if picture is None:
+            raise HTTPException(404, "There is no such example.")
+        return Response(picture, media_type="image/png")
+
+    async def _translate(self, request: Request) -> Response:
+        """Translates the picture that is the request's body, as soon as it is its turn."""
+        direction = request.query_params.get("direction", "")
+        if direction not in self._cache.newest.directions:
+            raise HTTPException(400, "The direction is none of this run's.")
+        step = _whole_number(request.query_params.get("step", ""))
+        if self._inside >= AT_ONCE + MAX_WAITING:
+            raise HTTPException(503, "The server is busy with others: try again in a moment.")
+        self._inside += 1
+        try:
+            picture = await read_body(request, MAX_UPLOAD)
+            async with self._turns:
+                if await request.is_disconnected():
+                    return Response(status_code=408)  # nobody reads it
+                return await asyncio.to_thread(self._shown, picture, direction, step)
+        except InputError as error:
+            raise HTTPException(422, str(error)) from error
+        finally:
+            self._inside -= 1
+
+    def _shown(self, picture: bytes, direction: str, step: int | None) -> Response:
+        shown = self._cache.show(picture, direction, step)
+        pictures = [x for x in (shown.taken, shown.made, shown.back) if x is not None]
+        return JSONResponse({"step": shown.step, "pictures": [_data_url(x) for x in pictures]})
+
+
+def _whole_number(text: str) -> int | None:
+    """Reads the step; None if there is none, which stands for the newest one."""
+    try:
+        return int(text) if text else None
+    except ValueError:
+        raise HTTPException(400, "The step is no whole number.") from None
+
+
+def _png(picture: Picture) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def _data_url(picture: Picture) -> str:
+    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"

@@ -1,0 +1,177 @@
+"""The server around the page: an address, a password and an end."""
+
+import asyncio
+import contextlib
+import errno
+import getpass
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from discogan_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from discogan_jax.serve.checkpoints import CheckpointCache
+
+LOOPBACK = "127.0.0.1"
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+PORT = 7860
+PORTS = 100
+"""Number of ports that are tried, from `PORT` on, if none is named."""
+
+PASSWORD = "DISCOGAN_PASSWORD"
+"""Environment variable: everybody on a machine can see the arguments of its commands."""
+
+LEAST_PASSWORD = 8
+
+
+def serve(
+    path: str | Path,
+    *,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    say: Callable[[str], object] = print,
+) -> None:
+    """Serves a page about a run until SIGINT or SIGTERM.
+
+    Args:
+      path: run directory, one of its checkpoints, or an exported file.
+      host: name or address to listen at. Anything but loopback needs a password.
+      port: port to listen at; the first free one from `PORT` on if None.
+      say: function that is told where the page is.
+
+    Raises:
+      InputError: nothing that translates is there, the address cannot be had, or a password is
+        needed and there is none.
+    """
+    with contextlib.suppress(KeyboardInterrupt), _sigterm_as_sigint(), listen(host, port) as place:
+        address, found = place.getsockname()[:2]
+        password = find_password(address)
+
+        # Late: a mistake in the arguments is told before JAX is loaded.
+        from discogan_jax.serve.checkpoints import CheckpointCache
+
+        serving = server(CheckpointCache(path), address, password)
+        if port is None and found != PORT:
+            say(f"port {PORT} is taken; the next free one is {found}")
+        if password:
+            say("It asks for the password. It is not encrypted: for networks that you trust.")
+        name = socket.gethostname() if ipaddress.ip_address(address).is_unspecified else address
+        say(f"http://{_in_url(name)}:{found} (Ctrl-C ends it)")
+        asyncio.run(serving.serve([place]))
+    say("Stopped.")
+
+
+def server(
+    cache: "CheckpointCache", address: str = LOOPBACK, password: str | None = None
+) -> "uvicorn.Server":
+    """Makes the page and what serves it.
+
+    Args:
+      cache: what the page translates with.
+      address: address that is listened at.
+      password: what everybody has to type first. Without one only a browser that knows the server
+        by a loopback name is answered.
+    """
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from discogan_jax.serve.access import Access
+    from discogan_jax.serve.page import Page
+
+    page = Starlette(routes=Page(cache, has_login=password is not None).routes)
+    hosts = None if password else (*LOOPBACK_NAMES, _in_url(address))
+    config = uvicorn.Config(
+        Access(page, hosts=hosts, password=password),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        log_level="error",
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """Takes a port, before any work that would be in vain without.
+
+    Args:
+      host: name or address to listen at.
+      port: port to listen at; None takes the first free one of `PORTS` from `PORT` on.
+
+    Raises:
+      InputError: it cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise InputError(
+            f"--host={host} is no address of this machine: {error.strerror}"
+        ) from error
+    for candidate in range(PORT, PORT + PORTS) if port is None else [port]:
+        place = socket.socket(family, socket.SOCK_STREAM)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            place.bind((address[0], candidate, *address[2:]))
+            place.listen()
+        except (OSError, OverflowError) as error:
+            place.close()
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
+                why = getattr(error, "strerror", None) or error
+                raise InputError(f"{host}, port {candidate}, cannot be had: {why}") from error
+        else:
+            return place
+    taken = f"port {port} is" if port is not None else f"ports {PORT} to {PORT + PORTS - 1} are"
+    raise InputError(f"{taken} taken; name another --port")
+
+
+def find_password(address: str) -> str | None:
+    """Finds the password: in `PASSWORD`, or typed in where other machines can see the page.
+
+    Args:
+      address: address that is listened at.
+
+    Raises:
+      InputError: one is needed and nobody is there to type it, or it is too short.
+    """
+    password = os.environ.get(PASSWORD)
+    if not password and ipaddress.ip_address(address).is_loopback:
+        return None
+    if not password:
+        if not sys.stdin.isatty():
+            raise InputError(
+                f"--host: beyond {LOOPBACK} the page needs a password; set {PASSWORD} to it"
+            )
+        password = getpass.getpass("Password for the page: ")
+    if len(password) < LEAST_PASSWORD:
+        raise InputError(f"the password ({PASSWORD}) must have {LEAST_PASSWORD} characters or more")
+    return password
+
+
+@contextlib.contextmanager
+def _sigterm_as_sigint() -> Iterator[None]:
+    """Lets both signals end the body by KeyboardInterrupt, so that nothing is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -17,8 +17,8 @@ from discogan_jax.files import read_json
 from discogan_jax.images import in_batches
 from discogan_jax.state import DIRECTIONS, Domains
 
+# By the names that `--format` takes; the first one is the default.
 FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}
-"""By the names that ``--format`` takes; the first one is the default."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Exported:
         self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
     ) -> Float[np.ndarray, "N S S 3"]:
         """Translates images; see `runs.Run.apply`."""
+        # Programs with a fixed batch size take no other.
         fixed = self.metadata["batch_size"]
         return in_batches(self._programs[direction], images, fixed or batch_size)
 
@@ -118,6 +119,7 @@ def is_exported(path: str | Path) -> bool:
 
 
 def _format(path: Path) -> Format:
+    # Files are told apart by their suffix, folders by their metadata.
     if not path.is_dir():
         return onnx if path.suffix == onnx.SUFFIX else stablehlo
     kind = read_json(path / METADATA_FILE)["kind"]

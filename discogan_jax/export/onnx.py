@@ -41,6 +41,7 @@ def write(run: Run, metadata: Metadata, path: Path) -> None:
             f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
             f"{metadata['preprocessing']}. Out: {metadata['output']}."
         )
+        # Everything that a user of this file alone has to know.
         properties = {"direction": direction, "source": source, "target": target}
         properties |= {key: metadata[key] for key in ("input", "output", "preprocessing")}
         properties[METADATA_FILE] = json.dumps(metadata)

@@ -1,7 +1,6 @@
 """Converts untrusted nested mappings to nested dataclasses, checking types and ranges."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, nearest
 from discogan_jax.state import Domains
 
 MAX_FLOAT = 3.4028234663852886e38  # of float32
@@ -214,7 +213,7 @@ def _check_known(name: Any, known: Mapping[str, Field], prefix: str) -> None:
     if name not in known:
         plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
         raise InputError(
-            f"there is no field config.{prefix}{plain}: {_suggest(str(plain), [*known])}"
+            f"there is no field config.{prefix}{plain}: {nearest(str(plain), [*known])}"
         )
 
 
@@ -268,9 +267,3 @@ def _shown(value: Any) -> str:
     except Exception:  # such as an integer of thousands of digits
         text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    """Returns the nearest of the known names, as the end of an error message."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"

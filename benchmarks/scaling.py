@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from benchmarks import collectives, flops, report, train_step
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax import sharding
 from discogan_jax.state import create_state
 
@@ -83,7 +83,7 @@ def projection(recipe: str, size: int, batch: int) -> str:
     return "\n".join(lines)
 
 
-def works(recipe: str, size: int, batch: int) -> tuple[list[Work], dict[str, str]]:
+def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str]]:
     """Compiles a cycle for 1, 2, 4, ... devices."""
     sides = []
     n = 1
@@ -100,9 +100,11 @@ def works(recipe: str, size: int, batch: int) -> tuple[list[Work], dict[str, str
             held["state"], metrics = step(gan, held["state"], images)
             return metrics
 
-        sides.append(Side(f"{n} devices" if n > 1 else "1 device", call, jax.block_until_ready))
+        sides.append(
+            Implementation(f"{n} devices" if n > 1 else "1 device", call, jax.block_until_ready)
+        )
         n *= 2
-    return [Work(f"cycle, {batch} images a device", sides)], {}
+    return [Case(f"cycle, {batch} images a device", sides)], {}
 
 
 def main() -> None:

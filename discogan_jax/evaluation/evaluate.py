@@ -17,7 +17,8 @@ from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
-from discogan_jax.runs import Run, layout
+from discogan_jax.runs import layout
+from discogan_jax.runs.run import Run
 from discogan_jax.state import generators_only
 
 MAX_IMAGES = 500

@@ -13,7 +13,7 @@ from jax import export
 from jaxtyping import Float
 
 from discogan_jax.host import versions
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 METADATA_FILE = "about.json"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")

@@ -18,7 +18,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import onnx_graph
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Program, input_shape
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 NAME = "onnx"
 ENDING = "-onnx"

@@ -14,7 +14,7 @@ from jax import export
 
 from discogan_jax import steps
 from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 NAME = "stablehlo"
 ENDING = ".discogan"

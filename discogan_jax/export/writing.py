@@ -12,7 +12,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.export.exported import FORMATS, Exported, is_exported
 from discogan_jax.export.format import metadata
 from discogan_jax.files import replacing, replacing_folder
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 # Number of held-out images that are translated by both and compared.
 CHECKED = 8

@@ -172,7 +172,7 @@ def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:
         return lax.with_sharding_constraint(tree, everywhere)
 
     def gathering(tx: Optimizer) -> Optimizer:
-        # Each device updates its part of the optimizer's state; XLA splits the work by its placement.
+        # Each device updates its part of the optimizer's state: XLA divides the work as that lies.
         def update(grads: Any, *rest: Any) -> tuple[Any, Any]:
             updates, opt_state = tx.update(whole(grads), *rest)
             return whole(updates), opt_state

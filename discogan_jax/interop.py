@@ -51,6 +51,7 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     Raises:
       InputError: the names or shapes are not those of an official generator.
     """
+    # Kernels in the order of the layers; batch norms have weights of one dimension.
     positions = sorted(
         int(m[1])
         for name, t in tensors.items()
@@ -62,6 +63,7 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
             f"not an official generator: expected 4×4 kernels main.N.weight, found "
             f"{sorted(tensors)[:4]}"
         )
+    # As many kernels lead down as up.
     half = len(kernels) // 2
     # Only a bottleneck has fewer channels than the layer before it on the way down.
     bottleneck = kernels[half - 1].shape[0] < kernels[half - 1].shape[1]

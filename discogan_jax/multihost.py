@@ -75,15 +75,18 @@ def process_info(
     Raises:
       InputError: flags are missing or contradictory, or a variable is no number.
     """
+    # A process without flags and without a scheduler trains alone, as does a job of one process.
     count, number, detection = _scheduled(environment)
     without_flags = coordinator is None and processes is None and process is None
     if without_flags and count in (None, 1):
         return None
+    # JAX finds out the rest.
     if without_flags and detection != "deactivate":
         assert count is not None
         assert number is not None
         return ProcessInfo(None, count, number, detection)
 
+    # Flags win over what the scheduler says.
     processes = count if processes is None else processes
     process = number if process is None else process
     if coordinator is None or processes is None or process is None:
@@ -142,6 +145,7 @@ def joined(info: ProcessInfo | None) -> Iterator[None]:
     if info is None:
         yield
         return
+    # On CPU, JAX has no collectives between processes unless it is told which.
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
@@ -187,6 +191,7 @@ def _exit(info: ProcessInfo, error: BaseException) -> NoReturn:
         )
     else:
         traceback.print_exception(error)
+    # `sys.exit` would wait for the others.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -58,6 +58,7 @@ def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
     if not split or mesh.size == 1:
         return jax.tree.map(lambda _: replicated(mesh), shapes)
 
+    # Whole dimensions only: uneven parts would have to be padded.
     def cut(x: Any) -> NamedSharding:
         even = [d for d, n in enumerate(x.shape) if n and n % mesh.size == 0]
         if not even:
@@ -99,6 +100,7 @@ def own_rows(split: NamedSharding, batch_size: int) -> slice:
       split: the sharding of batches, from `split_batches`.
       batch_size: number of images of each domain in the global batch.
     """
+    # Devices of a process are neighbours in the mesh, so that their rows are one range.
     parts = split.addressable_devices_indices_map((1, batch_size)).values()
     ranges = [part[1].indices(batch_size) for part in parts if part is not None]
     return slice(min(r[0] for r in ranges), max(r[1] for r in ranges))
@@ -170,6 +172,7 @@ def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:
         return lax.with_sharding_constraint(tree, everywhere)
 
     def gathering(tx: Optimizer) -> Optimizer:
+        # Each device updates its part of the optimizer's state: XLA divides the work as that lies.
         def update(grads: Any, *rest: Any) -> tuple[Any, Any]:
             updates, opt_state = tx.update(whole(grads), *rest)
             return whole(updates), opt_state
@@ -177,6 +180,7 @@ def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:
         return optax.GradientTransformation(tx.init, update)
 
     def train_step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
+        # Networks compute with whole parameters; only the optimizers' states stay split.
         gan = replace(gan, gen_tx=gathering(gan.gen_tx), dis_tx=gathering(gan.dis_tx))
         gen, dis = (
             replace(p, params=whole(p.params), batch_stats=whole(p.batch_stats))

@@ -111,6 +111,7 @@ class Adam:
     l2: float = 0.0
 
     def _transformation(self) -> optax.GradientTransformation:
+        # Made anew whenever it is asked for, which is while tracing: it holds nothing.
         rate = self.learning_rate
         schedule = rate.make(*rate.arguments) if isinstance(rate, Schedule) else rate
         optimizer = optax.adam(schedule, self.b1, self.b2)
@@ -221,6 +222,7 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     Returns:
       The state before the first step. Under ``jax.eval_shape`` its shapes, without computing it.
     """
+    # Generators and discriminators draw from keys of their own.
     gen_key, dis_key = jax.random.split(key)
     gen = _create_player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx, image_shape)
     dis = _create_player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx, image_shape)

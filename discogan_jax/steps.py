@@ -71,6 +71,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     Returns:
       The state after, and ``disc_loss``, ``disc_a_loss``, ``disc_b_loss`` (before the update).
     """
+    # Translate, without gradients for the generators.
     real = {d: unit(batch[d]) for d in DOMAINS}
     fake = {}
     for source, target in gan.directions:
@@ -201,6 +202,7 @@ def train_step(gan: DiscoGAN, state: TrainState, batches: Batch) -> tuple[TrainS
     Returns:
       The state after, and the metrics of the last update of each player.
     """
+    # Unrolled: there are few updates, of two kinds.
     metrics: Metrics = {}
     for i in range(gan.updates):
         update = d_step if i < gan.d_updates else g_step
@@ -227,6 +229,7 @@ def train_steps(
     def cycle(state: TrainState) -> tuple[TrainState, Metrics]:
         return train_step(gan, state, data.batches(state.step.astype(jnp.uint32).reshape(1)))
 
+    # The loop carries the metrics of the last cycle; before the first one they are zeros.
     metrics = jax.tree.map(jnp.zeros_like, jax.eval_shape(cycle, state)[1])
     return lax.fori_loop(0, n, lambda _, carry: cycle(carry[0]), (state, metrics))
 

@@ -41,6 +41,7 @@ def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, 
     """
     if feed != "auto":
         return feed, "as config.data.feed says"
+    # What fits stays on the device: then the host has nothing to do.
     size = sum(x.nbytes for x in images.values())
     stats = jax.local_devices()[0].memory_stats() or {}
     limit = stats.get("bytes_limit", ASSUMED_DEVICE_BYTES) * MAX_IMAGES_FRACTION
@@ -143,6 +144,7 @@ def tf_feed(
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(PREFETCHED_STEPS)
 
+    # Transfers are asynchronous: batches are sent before their turn.
     ahead: list[dict[str, jax.Array]] = []
     for pair in dataset.as_numpy_iterator():
         ahead.append({d: _put(x, sharding) for d, x in zip(DOMAINS, pair, strict=True)})

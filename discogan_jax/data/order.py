@@ -104,6 +104,7 @@ class Order:
           step: uint32 array of shape [1].
           domain: ``"a"`` or ``"b"``; each has its own permutations.
         """
+        # The epoch chooses the permutation, the batch its place in the epoch.
         xp = step.__array_namespace__()
         size = self.sizes[DOMAINS.index(domain)]
         batches = self._batches(step)
@@ -133,6 +134,7 @@ class Order:
         self, images: Any, seed: Any, step: Any, domain: str, rows: slice = slice(None)
     ) -> UInt8[Array, "U b S S 3"]:
         """Gathers one domain's batches of a step, or only some `rows` of each batch."""
+        # Advanced indexing: [updates, rows] of images.
         chosen = images[self.indices(seed, step, domain)[:, rows]]
         if self.flip:
             xp = step.__array_namespace__()

@@ -150,6 +150,7 @@ def conv(x: Input, kernel: Kernel, window: Window) -> Output:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
     """Applies the adjoint of `conv`, which is its gradient with respect to the input."""
+    # "col2im" adds up overlapping patches, which pays where they are few or narrow.
     xla = partial(_transpose_xla, window=window)
     if not window.is_worthwhile(y.shape[0], kernel.size):
         return xla(y, kernel)

@@ -43,6 +43,7 @@ def _conv_general_dilated(
     lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, **rest: Any
 ) -> Array:
     """Stands in for ``lax.conv_general_dilated`` in Flax: by `conv` where that can, else by XLA."""
+    # Windows without a position (an input smaller than the kernel) have no fast form either.
     plain = rest.get("feature_group_count", 1) == 1 and rest.get("precision") is None
     plain = plain and {*rest["lhs_dilation"], *rest["rhs_dilation"]} == {1}
     if plain and lhs.ndim == 4 and rhs.shape[0] == rhs.shape[1] and len({*window_strides}) == 1:
@@ -147,6 +148,7 @@ class ResizeConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B 2*h 2*w out"]:
         """Up-samples feature maps."""
+        # A transposed convolution applies the kernel turned round.
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
         rotated = kernel[::-1, ::-1].swapaxes(2, 3)
         shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]

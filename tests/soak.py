@@ -20,6 +20,7 @@ import numpy as np
 import runs_here
 
 from discogan_jax import train
+from discogan_jax.evaluation.table import aligned
 from discogan_jax.host import use_compile_cache
 
 KILLS, TIMES, COPIES = 25, 3, 10
@@ -121,10 +122,7 @@ def table(rows):
     """Formats rows as text."""
     cells = [("what was tried", "times", "what was lost")]
     cells += [(r.what, str(r.times), "; ".join(r.lost) or "nothing") for r in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return aligned(cells)
 
 
 def main():

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from discogan_jax.errors import STOP_SIGNALS
 from discogan_jax.train import interrupts
 
 
@@ -19,18 +20,18 @@ def handled():
     def stop(number, _):
         raise SignalError(number)
 
-    before = interrupts.install(stop)
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def test_the_signals_that_end_a_process_are_deferred():
-    assert {s.name for s in interrupts.SIGNALS} == {"SIGINT", "SIGTERM", "SIGHUP"}
+    assert {s.name for s in STOP_SIGNALS} == {"SIGINT", "SIGTERM", "SIGHUP"}
 
 
 @pytest.mark.usefixtures("handled")
-@pytest.mark.parametrize("number", interrupts.SIGNALS)
+@pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_second_signal_is_not_deferred(number):
     with interrupts.Interrupts() as met:
         assert met.signal is None

@@ -24,11 +24,13 @@ def describe(config: Mapping[str, Any]) -> str:
     Raises:
       InputError: the run itself would raise it.
     """
+    # Compile the step of the run itself.
     setup = Setup(from_config(config))
     s, state = setup.settings, setup.shapes
     compiled = setup.lower_step().compile()
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
 
+    # Devices and data.
     device = setup.mesh.devices.flat[0]
     count = models.count_parameters
     rows = [("devices", f"{setup.mesh.size} × {device.device_kind} ({device.platform})")]
@@ -36,6 +38,7 @@ def describe(config: Mapping[str, Any]) -> str:
         x = setup.images[d]
         about = f"{len(x.train):,} to train on, {len(x.val):,} held out, {s.data.image_size} px"
         rows.append((f"data {s.domains.name(d)}", about))
+    # Batches, networks and memory.
     epoch = min(setup.order.sizes) // s.data.batch_size
     per_device = sharding.bytes_per_device(state, setup.shardings)
     rows += [
@@ -49,6 +52,7 @@ def describe(config: Mapping[str, Any]) -> str:
         ),
         ("images", _mebibytes(sum(x.train.nbytes for x in setup.images.values()))),
     ]
+    # Not every backend counts its operations and temporary memory.
     if "flops" in cost:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
     if memory is not None:

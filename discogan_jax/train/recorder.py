@@ -140,6 +140,7 @@ class Recorder:
             "save": t.checkpoint_every,
         }
         due = {what for what, period in periods.items() if every_n_steps(step, period)}
+        # The last step has everything that is not switched off, and is printed, logged and saved.
         if step == t.steps:
             due |= {what for what, period in periods.items() if period} | {"print", "log", "save"}
         return due | {"log"} if due & {"sample", "evaluate"} else due
@@ -193,12 +194,15 @@ class Recorder:
         return state
 
     def _record(self, state: TrainState, due: set[str]) -> None:
+        # The numbers of the last step, and the speed since the one recorded before.
         step, numbers = self.step, self._fetch()
         seconds = max(self.clock() - self._since, 1e-9)
         speed = (step - self._recorded) / seconds
         numbers |= {"steps_per_second": speed, "data_wait_fraction": self._waited / seconds}
         if "print" in due:
             self.progress.report(step, speed, numbers)
+
+        # What looks at translations of held-out images.
         named = self._named(numbers)
         if due & {"sample", "evaluate"}:
             # A sharded state is gathered for both, by all processes together.
@@ -208,10 +212,12 @@ class Recorder:
                 named |= self._named(self._measure(whole))
             if "evaluate" in due:
                 named |= self._evaluate(whole)
+
         if "log" in due:
             self.writer.write_scalars(step, named)
         if "save" in due:
             self._save(state)
+        # Time spent in here is not that of the next steps.
         self._recorded, self._since, self._waited = step, self.clock(), 0.0
 
     def _sample(self, state: TrainState) -> None:
@@ -221,6 +227,7 @@ class Recorder:
         grid = samples.grid(self.setup, state)
         images.save(self.workdir / layout.SAMPLES / f"{self.step:08d}.png", grid)
         self.writer.write_images(self.step, {"samples": grid[None]})
+        # Histograms are named after the path of a parameter: gen/ab/Conv_0/kernel.
         players = {"gen": state.gen.params, "dis": state.dis.params}
         leaves, _ = jax.tree.flatten_with_path(jax.device_get(players))
         histograms = {"/".join(k.key for k in path): np.asarray(leaf) for path, leaf in leaves}

@@ -29,6 +29,7 @@ def grid(setup: Setup, state: TrainState) -> UInt8[np.ndarray, "H W 3"]:
     rows = min(ROWS, *(len(x) for x in held_out.values()))
     columns = []
     for path in gan.cycles or gan.directions:
+        # One column of real images, then one for each translation on the path.
         original = np.asarray(held_out[path[0]][:rows])
         columns.append((domains.route(path[:1]), original))
         x = jnp.asarray(original)
@@ -53,6 +54,7 @@ def reconstruction(setup: Setup, state: TrainState) -> dict[str, float]:
     gan, held_out = setup.gan, setup.held_out
     count = min(MAX_MEASURED, *(len(x) for x in held_out.values()))
     size = min(BATCH_SIZE, count)
+    # Sums and counts over batches of one size, so that one program is compiled.
     total: dict[str, float] = {}
     for i in range(0, count - size + 1, size):
         batch = {d: jnp.asarray(np.asarray(x[i : i + size])) for d, x in held_out.items()}

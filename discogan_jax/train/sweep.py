@@ -22,7 +22,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.evaluation.table import markdown as markdown_table
-from discogan_jax.files import replacing, write_json
+from discogan_jax.files import find_json, replacing, write_json
 from discogan_jax.runs import layout, manifest
 from discogan_jax.train import train_and_evaluate, writers
 from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
@@ -68,6 +68,7 @@ def measuring() -> Measure:
         found = _measured(directory, run.settings, run.step)
         if found is not None:
             return found
+        # What is fitted to real images does not depend on how they are fed.
         images = replace(run.settings.data, batch_size=1, flip=False, feed="auto")
         if images not in references:
             loaded = build.images(run.settings)
@@ -168,12 +169,14 @@ def short(outcomes: Iterable[Outcome]) -> list[str]:
 
 def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None) -> list[list[str]]:
     """The head and the lines of the table."""
+    # Runs that differ in the seed alone share a line.
     groups: dict[str, list[Outcome]] = {}
     for o in outcomes:
         groups.setdefault(o.job.variant.name, []).append(o)
     if measures is None:
         measures = [*dict.fromkeys(name for o in outcomes for name in o.measures)]
     variants = [group[0].job.variant for group in groups.values()]
+    # Variants of --sweep have a column for each field, others one for their names.
     if all(v.name == name_of(v.changes) for v in variants):
         columns = {
             field: [as_text(v.changes[field]) if field in v.changes else "" for v in variants]
@@ -181,6 +184,7 @@ def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None) -> list[
         }
     else:
         columns = {"variant": [v.name for v in variants]}
+    # Number of finished seeds, measures, errors.
     if any(o.job.seed is not None for o in outcomes):
         columns["n"] = [str(sum(not o.error for o in group)) for group in groups.values()]
     for name in measures:
@@ -245,6 +249,7 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
     else:
         measures = measure(job.directory)
         outcome = Outcome(job, measures, seconds=None if resumed else time.monotonic() - start)
+    # TensorBoard compares the runs by what they differ in.
     s = from_config(job.config)
     hparams = {**job.variant.changes, "seed": s.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}

@@ -1,7 +1,9 @@
 """Plans a sweep: all combinations of values of some config fields, each with a run directory."""
 
+import functools
 import itertools
 import json
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,8 +135,5 @@ def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     for field, value in changes.items():
         check_name(field)
         *sections, name = field.split(".")
-        place = new
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
+        functools.reduce(operator.getitem, sections, new)[name] = value
     return new

@@ -12,7 +12,7 @@ from dataclasses import replace
 import jax
 
 from benchmarks import report, train_step
-from benchmarks.harness import Work
+from benchmarks.harness import Case
 from discogan_jax.host import keep_freed_memory
 
 SHAPES = {
@@ -28,7 +28,7 @@ SIDES = {
 }
 
 
-def works(recipe: str, backend: str) -> tuple[list[Work], dict[str, str]]:
+def works(recipe: str, backend: str) -> tuple[list[Case], dict[str, str]]:
     """Compiles a cycle for every shape and implementation."""
     made, skipped = [], {}
     for batch, size in SHAPES[backend]:

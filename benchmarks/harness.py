@@ -22,7 +22,7 @@ Seconds = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True)
-class Side:
+class Implementation:
     """One implementation of a case.
 
     Attributes:
@@ -39,7 +39,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Work:
+class Case:
     """A case to be timed, with its implementations.
 
     Attributes:
@@ -50,12 +50,12 @@ class Work:
     """
 
     name: str
-    sides: Sequence[Side]
+    sides: Sequence[Implementation]
     flops: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _turn(side: Side, repeats: int, clock: Clock) -> float:
+def _turn(side: Implementation, repeats: int, clock: Clock) -> float:
     """Times an implementation and returns the seconds per execution of the case."""
     begun = clock()
     for _ in range(repeats):
@@ -64,7 +64,7 @@ def _turn(side: Side, repeats: int, clock: Clock) -> float:
     return (clock() - begun) / (repeats * side.times)
 
 
-def measure(works: Sequence[Work], deadline: float, clock: Clock = time.perf_counter) -> Seconds:
+def measure(works: Sequence[Case], deadline: float, clock: Clock = time.perf_counter) -> Seconds:
     """Times all implementations of all cases, round by round.
 
     Args:
@@ -114,7 +114,7 @@ def ratio(side: Sequence[float], reference: Sequence[float]) -> tuple[float, flo
     return float(np.median(x) / np.median(y)), float(low), float(high)
 
 
-def summarize(works: Sequence[Work], seconds: Seconds) -> dict[str, Any]:
+def summarize(works: Sequence[Case], seconds: Seconds) -> dict[str, Any]:
     """Computes median, quartiles, ratio and speed of every implementation, by case.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array, lax
 
 from benchmarks import flops, report
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax.host import keep_freed_memory
 from discogan_jax.ops import layers
 
@@ -130,7 +130,7 @@ def in_loop(f: Callable[..., Array]) -> Callable[..., Array]:
     return looped
 
 
-def works(shapes: tuple[Layer, ...] = OFFICIAL, batch: int = BATCH) -> Iterator[Work]:
+def works(shapes: tuple[Layer, ...] = OFFICIAL, batch: int = BATCH) -> Iterator[Case]:
     """Compiles every candidate for every layer, forward and for each gradient.
 
     Args:
@@ -158,17 +158,19 @@ def works(shapes: tuple[Layer, ...] = OFFICIAL, batch: int = BATCH) -> Iterator[
             for name, functions in candidates:
                 alone = jax.jit(functions[kind])
                 one = (xs[1], kernel, cotangents[1])  # what the loop ends with
-                ways = [Side(name, partial(alone, *one), jax.block_until_ready)]
+                ways = [Implementation(name, partial(alone, *one), jax.block_until_ready)]
                 if name != "plain":
                     looped = partial(jax.jit(in_loop(functions[kind])), xs, kernel, cotangents)
-                    ways.append(Side(f"{name}, loop", looped, jax.block_until_ready, IN_LOOP))
+                    ways.append(
+                        Implementation(f"{name}, loop", looped, jax.block_until_ready, IN_LOOP)
+                    )
                 for way in ways:
                     actual = way.call()
                     expected = actual if expected is None else expected
                     scale = float(jnp.abs(expected).max())
                     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * scale)
                 sides += ways
-            yield Work(f"{layer}, {kind}", sides, layer.flops(batch))
+            yield Case(f"{layer}, {kind}", sides, layer.flops(batch))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax.host import usable_cores, versions
 
 MATRIX = {"cpu": 2048, "gpu": 8192}  # large enough to occupy the machine
@@ -75,16 +75,16 @@ def torch_wait(device: str) -> Callable[[Any], Any]:
     return (lambda _: torch.cuda.synchronize()) if device == "cuda" else (lambda _: None)
 
 
-def matrix_work() -> Work:
+def matrix_work() -> Case:
     """Returns the case of a float32 matrix product in each library, for the machine's peak rate."""
     n = MATRIX["cpu" if jax.default_backend() == "cpu" else "gpu"]
     x = jax.random.normal(jax.random.key(0), (n, n), jnp.float32)
     product = jax.jit(jnp.matmul).lower(x, x).compile()
-    sides = [Side("JAX", lambda: product(x, x), jax.block_until_ready)]
+    sides = [Implementation("JAX", lambda: product(x, x), jax.block_until_ready)]
     device = torch_device()
     if device is not None:
         import torch
 
         y = torch.randn(n, n, device=device)
-        sides.append(Side("PyTorch", lambda: y @ y, torch_wait(device)))
-    return Work(f"matrix product {n}×{n}, float32", sides, flops=2.0 * n**3)
+        sides.append(Implementation("PyTorch", lambda: y @ y, torch_wait(device)))
+    return Case(f"matrix product {n}×{n}, float32", sides, flops=2.0 * n**3)

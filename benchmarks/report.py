@@ -104,7 +104,7 @@ def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> di
 
 def run(
     name: str,
-    works: Callable[[], tuple[Sequence[harness.Work], Mapping[str, str]]],
+    works: Callable[[], tuple[Sequence[harness.Case], Mapping[str, str]]],
     budget: float,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:

@@ -17,11 +17,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import collectives, flops, report, train_step
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax import sharding
 from discogan_jax.state import create_state
 
@@ -35,13 +34,8 @@ def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width:
     create = partial(create_state, gan=gan, image_shape=(size, size, 3))
     shapes = jax.eval_shape(create, jax.random.key(0))
     where = sharding.of_state(mesh, shapes, split)
-    state = jax.tree.map(
-        lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at), shapes, where
-    )
-    images = jax.ShapeDtypeStruct(
-        (gan.updates, batch, size, size, 3), jnp.uint8, sharding=sharding.split_batches(mesh)
-    )
-    return gan, state, {"a": images, "b": images}, sharding.train_step_jit(where)
+    batches = sharding.batch_shapes(mesh, gan, batch, (size, size, 3))
+    return gan, sharding.shapes_with(shapes, where), batches, sharding.train_step_for(where)
 
 
 def compiled_text(recipe: str, size: int, split: bool, width: int | None = None) -> str:
@@ -89,7 +83,7 @@ def projection(recipe: str, size: int, batch: int) -> str:
     return "\n".join(lines)
 
 
-def works(recipe: str, size: int, batch: int) -> tuple[list[Work], dict[str, str]]:
+def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str]]:
     """Compiles a cycle for 1, 2, 4, ... devices."""
     sides = []
     n = 1
@@ -99,16 +93,18 @@ def works(recipe: str, size: int, batch: int) -> tuple[list[Work], dict[str, str
         draw = jax.jit(create_state, static_argnums=(1, 2), out_shardings=at[0])
         rng = np.random.default_rng(0)
         pixels = rng.integers(0, 256, batches["a"].shape, np.uint8)
-        images = sharding.place({"a": pixels, "b": pixels}, at[1])
+        images = jax.device_put({"a": pixels, "b": pixels}, at[1])
         held = {"state": draw(jax.random.key(0), gan, (size, size, 3))}
 
         def call(step: Any = step, gan: Any = gan, held: Any = held, images: Any = images) -> Any:
             held["state"], metrics = step(gan, held["state"], images)
             return metrics
 
-        sides.append(Side(f"{n} devices" if n > 1 else "1 device", call, jax.block_until_ready))
+        sides.append(
+            Implementation(f"{n} devices" if n > 1 else "1 device", call, jax.block_until_ready)
+        )
         n *= 2
-    return [Work(f"cycle, {batch} images a device", sides)], {}
+    return [Case(f"cycle, {batch} images a device", sides)], {}
 
 
 def main() -> None:

@@ -71,13 +71,13 @@ class Trainer(ABC):
     def generator_total(self, terms: Terms, rate: float | None) -> Tensor:
         """Computes the generators' loss from its terms."""
         w = self.weights
-        keep, match = (1.0, 1.0) if rate is None else (rate, 1 - rate)
+        cycle_weight, adversarial_weight = (1.0, 1.0) if rate is None else (rate, 1 - rate)
         total = torch.zeros((), device=terms["gen_a_loss"].device)
         for d in "ab":
-            total = total + match * w.adversarial * terms[f"gen_{d}_loss"]
+            total = total + adversarial_weight * w.adversarial * terms[f"gen_{d}_loss"]
             if w.feature:
-                total = total + match * w.feature * terms[f"fm_{d}_loss"]
-            total = total + keep * w.reconstruction * terms[f"const_{d}_loss"]
+                total = total + adversarial_weight * w.feature * terms[f"fm_{d}_loss"]
+            total = total + cycle_weight * w.reconstruction * terms[f"const_{d}_loss"]
         return total
 
     @abstractmethod

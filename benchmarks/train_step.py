@@ -28,11 +28,11 @@ import numpy as np
 from flax import linen as nn
 
 from benchmarks import flops, machine, report
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax import models, steps
 from discogan_jax.host import keep_freed_memory
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DiscoGAN, adam, create_state
+from discogan_jax.state import Adam, DiscoGAN, create_state
 
 WORKS = ("D update", "G update", "cycle")
 Calls = dict[str, Callable[[], Any]]
@@ -61,7 +61,7 @@ def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.f
     }[recipe]
     fields = {"dtype": dtype} if width is None else {"dtype": dtype, "width": width}
     a = ADAM[recipe]
-    tx = adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
+    tx = Adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
     return DiscoGAN(
         generator(image_size=size, **fields),
         discriminator(image_size=size, **fields),
@@ -191,7 +191,7 @@ def works(
     width: int | None = None,
     sides: Sequence[str] | None = None,
     only: Sequence[str] = WORKS,
-) -> tuple[list[Work], dict[str, str]]:
+) -> tuple[list[Case], dict[str, str]]:
     """Builds and compiles all implementations.
 
     Args:
@@ -208,7 +208,7 @@ def works(
     rng = np.random.default_rng(0)
     shape = (3, batch, size, size, 3)
     images = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
-    made: dict[str, list[Side]] = {work: [] for work in only}
+    made: dict[str, list[Implementation]] = {work: [] for work in only}
     counts: dict[str, dict[str, float]] = {work: {} for work in only}
     skipped: dict[str, str] = {}
 
@@ -218,7 +218,7 @@ def works(
     def add(name: str, calls: Calls, wait: Callable[[Any], Any]) -> None:
         for work in only:
             if work in calls:
-                made[work].append(Side(name, calls[work], wait))
+                made[work].append(Implementation(name, calls[work], wait))
 
     def add_jax(name: str, dtype: Any = jnp.float32, only: Sequence[str] = only) -> None:
         if not asked(name):
@@ -249,7 +249,7 @@ def works(
         else:
             add(name, calls, machine.torch_wait(device))
     needed = flops.updates(recipe, size, batch, width)
-    works = [Work(w, made[w], needed[w], {"xla_flops": counts[w]}) for w in only]
+    works = [Case(w, made[w], needed[w], {"xla_flops": counts[w]}) for w in only]
     return works, skipped
 
 

@@ -86,8 +86,18 @@ def choose(value: str, choices: Collection[str], what: str) -> str:
     """
     if value in choices:
         return value
-    found = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
-    hint = f"did you mean {found[0]!r}? There" if found else "there"
-    shown = sorted(difflib.get_close_matches(value, choices, n=MAX_CHOICES, cutoff=0.0))
-    more = f" and {len(choices) - len(shown):,} more" if len(shown) < len(choices) else ""
-    raise InputError(f"there is no {what} {value!r}; {hint} are {', '.join(shown)}{more}.")
+    hint = nearest(value, choices)
+    more = f" There are {_listed(value, choices)}." if hint.endswith("?") else "."
+    raise InputError(f"there is no {what} {value!r}; {hint}{more}")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Suggests the nearest known name, or else lists them; ends a message about an unknown one."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {found[0]!r}?" if found else f"there are {_listed(name, known)}"
+
+
+def _listed(name: str, known: Collection[str]) -> str:
+    shown = sorted(difflib.get_close_matches(name, known, n=MAX_CHOICES, cutoff=0.0))
+    more = f" and {len(known) - len(shown):,} more" if len(shown) < len(known) else ""
+    return f"{', '.join(shown)}{more}"

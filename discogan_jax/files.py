@@ -138,6 +138,7 @@ def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     lines = []
+    # A line that is not JSON was cut off, by the tail or by a killed process.
     for part in text.split("\n"):
         try:
             line = json.loads(part)

@@ -6,41 +6,44 @@ and (in, out, h, w) for a transposed one; here they are (h, w, in, out) and (h, 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from discogan_jax.errors import InputError
 
 Tensors = Mapping[str, np.ndarray]
 
 
-def _kernel(weight: Float[np.ndarray, "m n h w"]) -> Float[np.ndarray, "h w n m"]:
-    """Holds for both kinds: what is first in PyTorch is last here."""
-    return np.ascontiguousarray(np.transpose(weight, (2, 3, 1, 0)), dtype=np.float32)
+def _variables(tensors: Tensors, layers: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """Converts layers, given by our name and by those of their convolution and batch norm."""
+    params: dict[str, Any] = {}
+    stats: dict[str, Any] = {}
+    for name, conv, norm in layers:
+        # For both kinds of convolution, the axis that is first in PyTorch is last here.
+        kernel = np.transpose(tensors[f"{conv}.weight"], (2, 3, 1, 0))
+        params[name] = {"kernel": np.ascontiguousarray(kernel, dtype=np.float32)}
+        if f"{norm}.weight" in tensors:
+            scale, bias = tensors[f"{norm}.weight"], tensors[f"{norm}.bias"]
+            params[f"{name}_norm"] = _floats(scale=scale, bias=bias)
+            # Running statistics may be missing: then they are those of a new network.
+            mean = tensors.get(f"{norm}.running_mean", np.zeros_like(bias))
+            var = tensors.get(f"{norm}.running_var", np.ones_like(bias))
+            stats[f"{name}_norm"] = _floats(mean=mean, var=var)
+    return {"params": params, "batch_stats": stats}
 
 
-def _norm(tensors: Tensors, name: str, width: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters and running statistics of a batch norm; fresh statistics where none are given."""
-    params = {
-        "scale": np.asarray(tensors[f"{name}.weight"], np.float32),
-        "bias": np.asarray(tensors[f"{name}.bias"], np.float32),
-    }
-    stats = {
-        "mean": np.asarray(tensors.get(f"{name}.running_mean", np.zeros(width)), np.float32),
-        "var": np.asarray(tensors.get(f"{name}.running_var", np.ones(width)), np.float32),
-    }
-    return params, stats
+def _floats(**arrays: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.asarray(x, np.float32) for name, x in arrays.items()}
 
 
 def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
-    """Variables of `models.official_generator` from a state dict of the official one.
+    """Converts a state dict of the official generator to variables of `models.official_generator`.
 
     Args:
-      tensors: arrays by the official names, ``main.0.weight`` and so on. Running statistics may be
-        missing. A bottleneck ("extra layers") and the depth are found from the shapes.
+      tensors: arrays by the official names, ``main.0.weight`` and so on; running statistics may be
+        missing. Their shapes show the depth and whether there is a bottleneck ("extra layers").
 
     Returns:
       ``{"params": ..., "batch_stats": ...}``.
@@ -48,19 +51,19 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     Raises:
       InputError: the names or shapes are not those of an official generator.
     """
-    places = sorted(
+    positions = sorted(
         int(m[1])
         for name, t in tensors.items()
         if (m := re.fullmatch(r"main\.(\d+)\.weight", name)) and np.ndim(t) == 4
     )
-    kernels = [np.asarray(tensors[f"main.{i}.weight"]) for i in places]
+    kernels = [np.asarray(tensors[f"main.{i}.weight"]) for i in positions]
     if len(kernels) < 2 or any(k.shape[2:] != (4, 4) for k in kernels):
         raise InputError(
             f"not an official generator: expected 4×4 kernels main.N.weight, found "
             f"{sorted(tensors)[:4]}"
         )
     half = len(kernels) // 2
-    # The code is narrower than what is convolved to it; elsewhere channels never shrink downwards.
+    # Only a bottleneck has fewer channels than the layer before it on the way down.
     bottleneck = kernels[half - 1].shape[0] < kernels[half - 1].shape[1]
     n = half - bottleneck
     middle = ["code", "decode"] if bottleneck else []
@@ -68,19 +71,14 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     if len(names) != len(kernels):
         raise InputError(f"not an official generator: {len(kernels)} kernels do not pair up")
 
-    params: dict[str, Any] = {}
-    stats: dict[str, Any] = {}
-    for name, place, kernel in zip(names, places, kernels, strict=True):
-        params[name] = {"kernel": _kernel(kernel)}
-        norm = f"main.{place + 1}"
-        if f"{norm}.weight" in tensors:
-            width = len(tensors[f"{norm}.weight"])
-            params[f"{name}_norm"], stats[f"{name}_norm"] = _norm(tensors, norm, width)
-    return {"params": params, "batch_stats": stats}
+    return _variables(
+        tensors,
+        [(name, f"main.{i}", f"main.{i + 1}") for name, i in zip(names, positions, strict=True)],
+    )
 
 
 def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
-    """Variables of `models.official_discriminator` from a state dict of the official one.
+    """Converts a state dict to variables of `models.official_discriminator`.
 
     Args:
       tensors: arrays by the official names, ``conv1.weight``, ``bn2.bias`` and so on; running
@@ -93,18 +91,11 @@ def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
       InputError: the names are not those of an official discriminator.
     """
     count = sum(re.fullmatch(r"conv\d+\.weight", name) is not None for name in tensors)
-    names = {i: f"down_{i - 1}" for i in range(1, count)} | {count: "out"}
-    missing = [f"conv{i}.weight" for i in names if f"conv{i}.weight" not in tensors]
-    if count < 2 or missing:
+    names = [*(f"down_{i}" for i in range(count - 1)), "out"]
+    layers = [(name, f"conv{i}", f"bn{i}") for i, name in enumerate(names, 1)]
+    if count < 2 or any(f"{conv}.weight" not in tensors for _, conv, _ in layers):
         raise InputError(
             f"not an official discriminator: expected conv1.weight, conv2.weight, ..., found "
             f"{sorted(tensors)[:4]}"
         )
-    params: dict[str, Any] = {}
-    stats: dict[str, Any] = {}
-    for i, name in names.items():
-        params[name] = {"kernel": _kernel(np.asarray(tensors[f"conv{i}.weight"]))}
-        if f"bn{i}.weight" in tensors:
-            width = len(tensors[f"bn{i}.weight"])
-            params[f"{name}_norm"], stats[f"{name}_norm"] = _norm(tensors, f"bn{i}", width)
-    return {"params": params, "batch_stats": stats}
+    return _variables(tensors, layers)

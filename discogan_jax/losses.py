@@ -1,8 +1,8 @@
 """Losses: arrays in, float32 scalars out.
 
 Every function takes ``axis_name``. Where the batch is split over a mapped axis (pmap, shard_map)
-it averages over that axis, so that the value is that of the global batch; differentiating it gives
-each device its share, and the gradients are averaged on top (see `steps`).
+it averages over that axis, so that the value is that of the global batch. Its derivative is each
+device's share, so `steps` averages the gradients, too.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What the terms of the losses are multiplied with.
+    """Weighs the terms of the losses.
 
     The generator's loss, per direction, is
     ``(adversarial·A + feature·F)·(1 - r) + reconstruction·R·r + identity·I``, where the rate ``r``
@@ -46,14 +46,14 @@ class LossWeights:
 
 
 def device_mean(x: Any, axis_name: str | None = None) -> Any:
-    """The mean of a tree of arrays over the devices of a mapped axis, if there is one."""
+    """Averages a tree of arrays over the devices of a mapped axis, if there is one."""
     return x if axis_name is None else lax.pmean(x, axis_name)
 
 
 def adversarial(
     logits: Float[Array, "B"], real: bool, axis_name: str | None = None
 ) -> Float[Array, ""]:
-    """Binary cross entropy of logits against the label "real" (1) or "fake" (0).
+    """Computes the binary cross entropy of logits against the label "real" (1) or "fake" (0).
 
     A generator's loss is this with ``real=True`` on its own images, the non-saturating form
     (Goodfellow et al. 2014, arXiv 1406.2661, section 3).
@@ -65,7 +65,7 @@ def adversarial(
 def reconstruction(
     x: Float[Array, "*shape"], target: Float[Array, "*shape"], axis_name: str | None = None
 ) -> Float[Array, ""]:
-    """Mean squared error over all elements."""
+    """Computes the mean squared error over all elements."""
     return device_mean(jnp.square(x - target).mean(), axis_name)
 
 
@@ -74,7 +74,7 @@ def feature_matching(
     fake: Sequence[Float[Array, "B ..."]],
     axis_name: str | None = None,
 ) -> Float[Array, ""]:
-    """Squared distance of the batch means of activations, summed over the feature maps.
+    """Computes the squared distance of the batch means of activations, summed over their maps.
 
     Per map it is the mean over channels and positions of (batch mean of real - batch mean of
     fake)² (Salimans et al. 2016, arXiv 1606.03498, in the form of the published DiscoGAN).
@@ -87,7 +87,7 @@ def feature_matching(
 
 
 def rate_at(weights: LossWeights, update: Int[Array, ""]) -> Float[Array, ""] | None:
-    """The reconstruction rate that holds at an update, counted from 0 over both players."""
+    """Returns the reconstruction rate at an update, counted from 0 over both players."""
     if weights.rate is None:
         return None
     start = weights.rate if weights.rate_start is None else weights.rate_start

@@ -1,8 +1,9 @@
 """The networks: one generator and one discriminator module, and the recipes made of them.
 
-Two recipes fill in the modules' fields: ``book`` (the chapter this library implements) and
-``official`` (Kim et al. 2017, arXiv 1703.05192). Depth follows the image size: 64 px has four
-levels, each doubling of the size one more. Channels double from level to level up to 512.
+Recipes fill in the modules' fields: ``book`` (the chapter this library implements), ``official``
+(Kim et al. 2017, arXiv 1703.05192) and ``best`` (docs/results.md). Depth follows the image size:
+64 px has four levels, each doubling of the size one more. Channels double from level to level up to
+512.
 """
 
 from collections.abc import Callable
@@ -21,10 +22,10 @@ LEAK = 0.2
 MAX_FEATURES = 512
 MIN_IMAGE_SIZE = 16
 
-# Two passes over the data (`use_fast_variance=False`): the mean of squares minus the square of
+# `use_fast_variance=False` takes two passes over the data: the mean of squares minus the square of
 # the mean loses digits, and the agreement with the golden numbers with them.
 # The book's code never updates its averages, so their momentum is ours to choose. With Flax's 0.99
-# they lag behind weights that keep moving, and translations of the very images trained on come out
+# they lag behind weights that keep moving, and even translations of training images come out
 # bleached or black (docs/results.md).
 book_norm = partial(
     nn.BatchNorm, use_scale=False, epsilon=1e-3, momentum=0.9, use_fast_variance=False
@@ -37,27 +38,27 @@ Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
 
 
 def _full(x: Array) -> Array:
-    """At least float32: what leaves a network that computes in bfloat16."""
+    """Converts what leaves a network that computes in bfloat16 to float32."""
     return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 class Generator(nn.Module):
-    """Image to image: strided convolutions down, then up again to the input's size.
+    """Maps images to images: strided convolutions down, then up again to the input's size.
 
     Attributes:
       features: channels of the down-sampling levels; the way up mirrors them.
       bottleneck: channels of a 1×1 code between a valid 4×4 convolution and its transpose (the
         official "extra layers"), or None for no such pair.
       upsample: ``"transpose"`` (transposed convolutions), ``"smooth"`` (the same, but the last
-        and all after the second, from 32 px on, are a `ResizeConv`, which leaves no checkerboard),
-        ``"subpixel"`` (convolution to four times the channels, then `depth_to_space`) or
-        ``"reshape"`` (the book's literal reshape).
+        layer and all after the second, from 32 px on, are a `ResizeConv`, which leaves no
+        checkerboard), ``"subpixel"`` (convolution to four times the channels, then
+        `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
-      norm: makes the normalization of every hidden layer but the first.
-      use_bias: biases on the layers without normalization.
+      norm: constructor of the normalization of every hidden layer but the first.
+      use_bias: add biases on the layers without normalization.
       kernel_init: initial weights of every convolution.
       axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
-      dtype: what it computes in; parameters, statistics and the image are float32.
+      dtype: type of the computation; parameters, statistics and the image are float32.
     """
 
     features: tuple[int, ...]
@@ -83,7 +84,7 @@ class Generator(nn.Module):
           Images of the same shape, float32, in [0, 1] (unbounded above if ``output="relu"``).
 
         Raises:
-          ValueError: the size does not survive the halvings.
+          ValueError: the size cannot be halved that often.
         """
         channels, factor = x.shape[-1], 2 ** len(self.features)
         if x.shape[1] % factor or x.shape[2] % factor:
@@ -98,6 +99,7 @@ class Generator(nn.Module):
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
         )
 
+        # Down to 4×4; the first layer is not normalized.
         for i, n in enumerate(self.features):
             first = i == 0
             x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
@@ -105,12 +107,14 @@ class Generator(nn.Module):
                 x = norm(name=f"down_{i}_norm")(x)
             x = nn.leaky_relu(x, LEAK)
 
+        # The official "extra layers".
         if self.bottleneck is not None:
             x = conv(features=self.bottleneck, padding="VALID", name="code")(x)
             x = nn.leaky_relu(norm(name="code_norm")(x), LEAK)
             x = conv_t(features=self.features[-1], stride=1, padding="VALID", name="decode")(x)
             x = nn.relu(norm(name="decode_norm")(x))
 
+        # Up to the input's size; the last layer is not normalized either.
         ups = self.features[-2::-1]
         if self.upsample in ("transpose", "smooth"):
             fine = partial(ResizeConv, **settings) if self.upsample == "smooth" else conv_t
@@ -130,7 +134,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to one logit each, and the activations that feature matching compares.
+    """Judges images by one logit each, and returns the features that feature matching compares.
 
     Attributes:
       features: channels of the strided convolutions.
@@ -138,12 +142,12 @@ class Discriminator(nn.Module):
         convolution straight to the logit (official).
       output: ``"logit"``, or ``"probability"``: the book's literal defect, a sigmoid before a loss
         that applies another one.
-      norm: makes the normalization of every hidden layer but the first; None for none, and biases
+      norm: constructor of the normalization of every hidden layer but the first; None for biases
         in its place.
-      use_bias: biases on the first and the last layer.
+      use_bias: add biases on the first and the last layer.
       kernel_init: initial weights.
       axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
-      dtype: what it computes in; parameters, statistics and results are float32.
+      dtype: type of the computation; parameters, statistics and results are float32.
     """
 
     features: tuple[int, ...]
@@ -166,7 +170,7 @@ class Discriminator(nn.Module):
           train: normalize with the batch's statistics instead of the running ones.
 
         Returns:
-          Logits, positive for "real", and the activations of every convolution but the first.
+          Logits, positive for "real", and the activations after every convolution but the first.
         """
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
@@ -189,7 +193,7 @@ class Discriminator(nn.Module):
                 activations.append(_full(x))
 
         if self.hidden is None:
-            # One position at the recipes' sizes; elsewhere the judgements of all are averaged.
+            # There is one position at the recipes' sizes; at others the logits of all are averaged.
             x = conv(features=1, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
             x = x.reshape(x.shape[0], -1)
@@ -203,120 +207,112 @@ class Discriminator(nn.Module):
 
 
 def levels(image_size: int) -> int:
-    """How often an image is halved on the way to 4×4: four times from 64 px.
+    """Counts how often an image is halved on the way to 4×4: four times from 64 px.
 
     Args:
       image_size: height and width in pixels, a power of two of at least 16.
 
     Raises:
-      ValueError: for any other size.
+      ValueError: it is another size.
     """
     if image_size < MIN_IMAGE_SIZE or image_size & (image_size - 1):
         raise ValueError(f"image_size must be 16, 32, 64, 128, ..., not {image_size}")
     return image_size.bit_length() - 3
 
 
-def _doubling(first: int, n: int) -> tuple[int, ...]:
-    return tuple(min(first * 2**i, MAX_FEATURES) for i in range(n))
+def _doubling(width: int, n: int) -> tuple[int, ...]:
+    return tuple(min(width * 2**i, MAX_FEATURES) for i in range(n))
+
+
+BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book_init}
+"""Fields that both of the book's networks have."""
 
 
 def book_generator(
     image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Generator:
-    """The book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
+    """Makes the book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
 
     Args:
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      literal: what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
-      **fields: any field of `Generator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      literal: do what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
+      **fields: fields of `Generator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {
-        "features": _doubling(width, levels(image_size)),
-        "upsample": "reshape" if literal else "subpixel",
-        "output": "relu" if literal else "sigmoid",
-        "norm": book_norm,
-        "use_bias": True,
-        "kernel_init": book_init,
-    }
+    features = _doubling(width, levels(image_size))
+    upsample, output = ("reshape", "relu") if literal else ("subpixel", "sigmoid")
+    recipe = BOOK | {"features": features, "upsample": upsample, "output": output}
     return Generator(**(recipe | fields))
 
 
 def book_discriminator(
     image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Discriminator:
-    """The book's discriminator: 32 to 512 channels, then a dense layer of 512.
+    """Makes the book's discriminator: 32 to 512 channels, then a dense layer of 512.
 
     Args:
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      literal: what the book's code did: return probabilities where the loss takes logits.
-      **fields: any field of `Discriminator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      literal: do what the book's code did: return probabilities where the loss takes logits.
+      **fields: fields of `Discriminator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {
-        "features": _doubling(width, levels(image_size) + 1),
-        "hidden": 512,
-        "output": "probability" if literal else "logit",
-        "norm": book_norm,
-        "use_bias": True,
-        "kernel_init": book_init,
-    }
+    features = _doubling(width, levels(image_size) + 1)
+    output = "probability" if literal else "logit"
+    recipe = BOOK | {"features": features, "hidden": 512, "output": output}
     return Discriminator(**(recipe | fields))
 
 
 def official_generator(
     bottleneck: int | None = None, image_size: int = 64, *, width: int = 64, **fields: Any
 ) -> Generator:
-    """The published generator: 64 to 512 channels, transposed convolutions.
+    """Makes the published generator: 64 to 512 channels, transposed convolutions.
 
     Args:
       bottleneck: 100 for the published "extra layers".
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      **fields: any field of `Generator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      **fields: fields of `Generator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {"features": _doubling(width, levels(image_size))}
-    return Generator(bottleneck=bottleneck, **(recipe | fields))
+    fields = {"features": _doubling(width, levels(image_size)), **fields}
+    return Generator(bottleneck=bottleneck, **fields)
 
 
 def official_discriminator(
     image_size: int = 64, *, width: int = 64, **fields: Any
 ) -> Discriminator:
-    """The published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
+    """Makes the published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
 
     Args:
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      **fields: any field of `Discriminator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      **fields: fields of `Discriminator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {"features": _doubling(width, levels(image_size))}
-    return Discriminator(**(recipe | fields))
+    return Discriminator(**{"features": _doubling(width, levels(image_size)), **fields})
 
 
 def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Generator:
-    """`official_generator` whose layers from 32 px on leave no checkerboard (docs/results.md).
+    """Makes an `official_generator` that leaves no checkerboard (docs/results.md).
 
     Args:
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      **fields: any field of `Generator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      **fields: fields of `Generator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
-    return official_generator(None, image_size, width=width, **(recipe | fields))
+    fields = {"upsample": "smooth", "use_bias": True, **fields}
+    return official_generator(None, image_size, width=width, **fields)
 
 
 def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Discriminator:
-    """`official_discriminator` without batch norm (docs/results.md).
+    """Makes an `official_discriminator` without batch norm (docs/results.md).
 
     Args:
-      image_size: pixels; sets the depth.
-      width: channels of the first level.
-      **fields: any field of `Discriminator`, over the recipe's.
+      image_size: height and width in pixels; sets the depth.
+      width: number of channels of the first level.
+      **fields: fields of `Discriminator` that replace the recipe's.
     """
-    recipe: dict[str, Any] = {"norm": None}
-    return official_discriminator(image_size, width=width, **(recipe | fields))
+    return official_discriminator(image_size, width=width, **{"norm": None, **fields})
 
 
 def count_parameters(params: Any) -> int:
-    """Number of scalars in a tree of arrays or of their shapes."""
+    """Counts the scalars in a tree of arrays or of their shapes."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -2,193 +2,189 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from discogan_jax.errors import EXIT_INPUT, DivergedError, InputError, InterruptedRunError
+from discogan_jax.errors import EXIT_INPUT, DivergedError, InputError, InterruptedRunError, causes
 
 T = TypeVar("T")
 
 START_SECONDS = 120
-"""So long the processes wait for each other at the start."""
+"""How long the processes wait for each other at the start."""
 
 HEARTBEAT_SECONDS = 20
-"""A process that has not been heard of for so long is taken for dead."""
+"""How long a process may be silent before JAX considers it dead."""
 
 EXIT_ENDED = 1
-"""Exit status where another process has ended; where JAX ends this one itself, it is that, too."""
+"""Exit status after an error of this process alone, or after another process has ended."""
 
-_SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
+# Number of processes, number of this one, and what else JAX looks for before it detects SLURM.
+_SLURM = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_LOCALID")
 
-# Says its argument once its standard input ends without a byte; deaf to SIGTERM, which schedulers
-# send to every process of a job.
-_LAST_WORDS = (
-    "import os, signal, sys\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "os.read(0, 1) or print(sys.argv[1], file=sys.stderr, flush=True)"
-)
+# What errors contain that come from the network. Often there is no error in Python at all: JAX
+# notices that a process has ended, says that most likely "another task died", and aborts.
+_SIGNS_OF_NETWORK = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "coordination service")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which process this is.
+class ProcessInfo:
+    """Identifies a process of a run.
 
     Attributes:
       coordinator: ``HOST:PORT`` of process 0; None where JAX finds it.
-      processes: how many there are.
-      process: the number of this one.
-      found_by: JAX's name for the cluster that says the rest, or ``deactivate``.
+      processes: number of processes.
+      process: number of this one, from 0.
+      detection: name of the cluster that JAX asks for the rest, or ``deactivate``.
     """
 
     coordinator: str | None
     processes: int
     process: int
-    found_by: str
+    detection: str
 
 
-def place(
+def process_info(
     coordinator: str | None,
     processes: int | None,
     process: int | None,
     environment: Mapping[str, str],
-) -> Place | None:
-    """Which process this is, by the flags and what a scheduler put into the environment.
+) -> ProcessInfo | None:
+    """Identifies this process by the flags and by what a scheduler put into the environment.
 
-    SLURM (inside `srun`) and Open MPI say everything, an indexed job of Kubernetes the number of
-    the process. Of these, a job of one process and a number alone are no reason to look for others.
+    SLURM (inside `srun`) and Open MPI give both numbers, an indexed job of Kubernetes that of the
+    process. JAX finds process 0 by itself under SLURM and Open MPI 4.
 
     Args:
       coordinator: ``--coordinator``, or None.
       processes: ``--processes``, or None.
       process: ``--process``, or None.
-      environment: of the process.
+      environment: variables of the process.
 
     Returns:
-      The place, or None for a process that is alone.
+      What `joined` needs, or None for a process that trains alone: there are no flags, and no
+      scheduler has started more than one process.
 
     Raises:
-      InputError: flags are missing or make no sense.
+      InputError: flags are missing or contradictory, or a variable is no number.
     """
-    given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
-    found = _scheduled(environment)
-    if all(value is None for value in given.values()):
-        if found is None or found.processes == 1:
-            return None
-        if found.coordinator is None and found.found_by == "deactivate":
-            raise InputError(
-                "Open MPI started this process but does not say where process 0 is: add "
-                "--coordinator=HOST:PORT, the host of process 0 and a free port there"
-            )
-        return found
-    if found is not None:
-        processes = found.processes if processes is None else processes
-        process = found.process if process is None else process
-    elif process is None and "JOB_COMPLETION_INDEX" in environment:
-        process = int(environment["JOB_COMPLETION_INDEX"])
-    known = {"--coordinator": coordinator, "--processes": processes, "--process": process}
-    if missing := [name for name, value in known.items() if value is None]:
+    count, number, detection = _scheduled(environment)
+    without_flags = coordinator is None and processes is None and process is None
+    if without_flags and count in (None, 1):
+        return None
+    if without_flags and detection != "deactivate":
+        assert count is not None
+        assert number is not None
+        return ProcessInfo(None, count, number, detection)
+
+    processes = count if processes is None else processes
+    process = number if process is None else process
+    if coordinator is None or processes is None or process is None:
+        flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
         raise InputError(
             "--coordinator, --processes and --process belong together; missing: "
-            f"{', '.join(missing)}. Each process gets the same --coordinator=HOST:PORT and "
-            "--processes=N, and a --process=I of its own, from 0"
+            f"{', '.join(name for name, value in flags.items() if value is None)}. Each process "
+            "gets the same --coordinator=HOST:PORT (the host of process 0 and a free port there) "
+            "and --processes=N, and a --process=I of its own, from 0"
         )
-    assert coordinator is not None
-    assert processes is not None
-    assert process is not None
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
-        raise InputError(
-            f"--coordinator={coordinator}: it must be HOST:PORT, the host of process 0 and a free "
-            "port there"
-        )
+        raise InputError(f"--coordinator={coordinator}: it must be HOST:PORT, a host and a port")
     if processes < 1 or not 0 <= process < processes:
         raise InputError(
             f"--processes={processes} --process={process}: of N processes, each has a number from "
             "0 to N - 1"
         )
-    return None if processes == 1 else Place(coordinator, processes, process, "deactivate")
+    return None if processes == 1 else ProcessInfo(coordinator, processes, process, "deactivate")
 
 
-def _scheduled(environment: Mapping[str, str]) -> Place | None:
-    """What SLURM or Open MPI say."""
+def _scheduled(environment: Mapping[str, str]) -> tuple[int | None, int | None, str]:
+    """Reads the two numbers that a scheduler gives, and JAX's name for it if JAX knows the rest."""
+
+    def number(name: str) -> int:
+        value = environment.get(name, "")
+        if not value.isdecimal():
+            raise InputError(f"the environment has {name}={value!r}, which is no number: unset it")
+        return int(value)
+
     if all(name in environment for name in _SLURM):
-        count, number = environment["SLURM_NTASKS"], environment["SLURM_PROCID"]
-        return Place(None, int(count), int(number), "slurm")
+        return number(_SLURM[0]), number(_SLURM[1]), "slurm"
     if "OMPI_COMM_WORLD_SIZE" in environment:
-        count, number = environment["OMPI_COMM_WORLD_SIZE"], environment["OMPI_COMM_WORLD_RANK"]
-        # Open MPI 5 does not have it any more; JAX finds process 0 by it.
-        named = "OMPI_MCA_orte_hnp_uri" in environment
-        return Place(None, int(count), int(number), "ompi" if named else "deactivate")
-    return None
+        # JAX finds process 0 by a variable that Open MPI 5 does not have any more.
+        detection = "ompi" if "OMPI_MCA_orte_hnp_uri" in environment else "deactivate"
+        return number("OMPI_COMM_WORLD_SIZE"), number("OMPI_COMM_WORLD_RANK"), detection
+    if "JOB_COMPLETION_INDEX" in environment:
+        return None, number("JOB_COMPLETION_INDEX"), "deactivate"
+    return None, None, "deactivate"
 
 
 @contextmanager
-def joined(here: Place | None) -> Iterator[None]:
+def joined(info: ProcessInfo | None) -> Iterator[None]:
     """Joins the processes of a run; at the end they wait for each other.
 
     Must come before JAX is asked for its devices. Errors that all processes raise together
-    (`DivergedError`, `InterruptedRunError`) pass through. After any other one this process is
-    ended right here, since the others would wait for it forever: JAX notices on each of them.
+    (`DivergedError`, `InterruptedRunError`) pass through. After any other one this process exits
+    at once, since the others would wait for it forever: JAX notices, and ends them.
 
     Args:
-      here: from `place`; nothing is done for None.
+      info: from `process_info`; nothing is done for None.
 
     Raises:
       InputError: the others were not found.
     """
-    if here is None:
+    if info is None:
         yield
         return
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
         jax.distributed.initialize(
-            here.coordinator,
-            None if here.coordinator is None else here.processes,
-            None if here.coordinator is None else here.process,
-            cluster_detection_method=here.found_by,
+            info.coordinator,
+            info.processes,
+            info.process,
+            cluster_detection_method=info.detection,
             initialization_timeout=START_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"process {here.process} of {here.processes} did not find the others within "
+            f"process {info.process} of {info.processes} did not find the others within "
             f"{START_SECONDS} seconds ({str(error).splitlines()[0]}): start all of them, with the "
             "same --coordinator, an address of process 0 that the others can reach"
         ) from error
-    last_words = _last_words(here)
     try:
         yield
     except (DivergedError, InterruptedRunError):
-        _leave(last_words)
+        jax.distributed.shutdown()
         raise
     except BaseException as error:
-        if _is_of_jax(error):
-            # Most likely another process has ended; JAX notices, and ends this one here.
-            time.sleep(2 * HEARTBEAT_SECONDS)
-        last_words.communicate(b".")
-        _end(error)
-    _leave(last_words)
+        _exit(info, error)
+    jax.distributed.shutdown()
 
 
-def _end(error: BaseException) -> None:
-    """Ends the process without waiting for the others."""
+def _exit(info: ProcessInfo, error: BaseException) -> NoReturn:
+    """Ends the process without waiting for the others, and says why."""
     code = EXIT_ENDED
+    text = " ".join(str(e) for e in causes(error))
     if isinstance(error, InputError):
         print(error, file=sys.stderr)
         code = EXIT_INPUT
     elif isinstance(error, KeyboardInterrupt):
         code = 128 + signal.SIGINT
+    elif any(sign in text for sign in _SIGNS_OF_NETWORK):
+        print(
+            f"Process {info.process} of {info.processes} cannot reach the others "
+            f"({str(error).splitlines()[0]}): most likely one of them has ended. Start all of them "
+            "again: they resume from the last checkpoint.",
+            file=sys.stderr,
+        )
     else:
         traceback.print_exception(error)
     sys.stdout.flush()
@@ -196,62 +192,28 @@ def _end(error: BaseException) -> None:
     os._exit(code)
 
 
-def _last_words(here: Place) -> "subprocess.Popen[bytes]":
-    """A process that speaks for this one where JAX ends it without asking anybody."""
-    message = (
-        f"Process {here.process} of {here.processes}: a process of this run has ended, and none "
-        "can go on without it. Start all of them again: they resume from the last checkpoint."
-    )
-    return subprocess.Popen(
-        [sys.executable, "-S", "-E", "-c", _LAST_WORDS, message],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _leave(last_words: "subprocess.Popen[bytes]") -> None:
-    jax.distributed.shutdown()
-    last_words.communicate(b".")
-
-
-def _is_of_jax(error: BaseException | None) -> bool:
-    """Whether an error comes from a computation, where those of the network come to light."""
-    while error is not None:
-        if isinstance(error, jax.errors.JaxRuntimeError):
-            return "RESOURCE_EXHAUSTED" not in str(error)
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def is_chief() -> bool:
-    """Whether this is process 0, the one that writes and prints."""
+    """Returns whether this is process 0, the one that writes and prints."""
     return jax.process_index() == 0
 
 
-def agreed(value: int) -> int:
-    """The largest of all processes' values; returns once all have asked."""
-    if jax.process_count() == 1:
-        return value
+def all_max(value: int) -> int:
+    """Returns the largest of all processes' values; waits until all have asked."""
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
-def of_chief(value: int | None) -> int | None:
-    """Process 0's value; None counts as one, negative numbers do not."""
-    if jax.process_count() == 1:
-        return value
+def broadcast_from_0(value: int | None) -> int | None:
+    """Returns process 0's value, which is None or not negative."""
     sent = multihost_utils.broadcast_one_to_all(np.int32(-1 if value is None else value))
     return None if sent < 0 else int(sent)
 
 
-def chief_first(work: Callable[[], T]) -> T:
-    """Works on process 0, then on the others, which find on a shared disk what it made there.
+def on_process_0_first(work: Callable[[], T]) -> T:
+    """Works on process 0, then on the others, which find its results on a shared disk.
 
     Raises:
-      InputError: on all processes, where process 0 raises one.
+      InputError: on all processes, if process 0 raises one.
     """
-    if jax.process_count() == 1:
-        return work()
     refused: InputError | None = None
     result: Any = None
     if is_chief():
@@ -259,6 +221,6 @@ def chief_first(work: Callable[[], T]) -> T:
             result = work()
         except InputError as error:
             refused = error
-    if agreed(int(refused is not None)):
-        raise refused or InputError("process 0 has refused the run: see what it says")
+    if all_max(int(refused is not None)):
+        raise refused or InputError("process 0 has refused the run: see its message")
     return result if is_chief() else work()

@@ -1,7 +1,7 @@
-"""Spreads a run over devices: the batch is split, the state is on all of them or split, too.
+"""Spreads a run over devices: the batch is split, the state is on each of them or split, too.
 
-With the inputs placed so, ``jit`` propagates the placement through the whole step and adds the
-sums over the global batch: losses, batch statistics and gradients are those of one device.
+``jit`` propagates the placement of its inputs through the whole step and adds the sums over the
+global batch: losses, batch statistics and gradients are those of one device.
 """
 
 from collections.abc import Sequence
@@ -15,43 +15,45 @@ import optax
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from discogan_jax import steps
 from discogan_jax.errors import InputError
-from discogan_jax.state import DiscoGAN, TrainState
-from discogan_jax.steps import Metrics, train_step
+from discogan_jax.state import DOMAINS, DiscoGAN, Optimizer, TrainState
+from discogan_jax.steps import Metrics
 
 DATA_AXIS = "data"
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with one axis, over all devices (of all processes, in their order) or the given ones.
+    """Makes a mesh with one axis, over all devices of all processes or over the given ones.
 
-    The order is not rearranged for the network, so that each process has one range of the batch.
+    Devices keep their order, whatever connects them, so that each process has one range of the
+    batch.
     """
     devices = jax.devices() if devices is None else devices
     return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The same on every device."""
+    """Describes arrays that are whole on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split_batches(mesh: Mesh) -> NamedSharding:
-    """Batches ``[updates, B, ...]``, split along B."""
+    """Describes batches ``[updates, B, ...]`` that are split along B."""
     return NamedSharding(mesh, PartitionSpec(None, DATA_AXIS))
 
 
 def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
-    """Where the arrays of a state belong.
+    """Says where the arrays of a state belong.
 
     Args:
-      mesh: of the devices.
+      mesh: the devices.
       shapes: tree of arrays or of their shapes.
-      split: cut every array along its longest dimension that the number of devices divides; those
-        without one, all small, are on every device.
+      split: cut every array along its longest dimension that the number of devices divides; arrays
+        without such a dimension are small, and are whole on every device.
 
     Returns:
-      A tree of shardings; on one device and without `split`, all say "everywhere".
+      A tree of shardings; on one device and without `split`, all are `replicated`.
     """
     if not split or mesh.size == 1:
         return jax.tree.map(lambda _: replicated(mesh), shapes)
@@ -67,7 +69,7 @@ def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
 
 
 def bytes_per_device(shapes: Any, shardings: Any) -> int:
-    """What a tree of arrays takes of each device's memory."""
+    """Counts the bytes that a tree of arrays takes of each device's memory."""
     sizes = jax.tree.map(
         lambda x, where: prod(where.shard_shape(x.shape)) * x.dtype.itemsize, shapes, shardings
     )
@@ -75,27 +77,27 @@ def bytes_per_device(shapes: Any, shardings: Any) -> int:
 
 
 def gathered(tree: Any) -> Any:
-    """The whole of every array, on the first device of this process.
+    """Gathers the whole of every array on the first device of this process.
 
-    Split arrays are gathered: all processes must call this together. Others are not copied.
+    All processes must call this together if an array is split. Whole ones are not copied.
     """
     split = [x for x in jax.tree.leaves(tree) if not x.is_fully_replicated]
     if split:
-        # One program: many that talk at once may come in another order on another process.
-        tree = jax.jit(_same, out_shardings=replicated(split[0].sharding.mesh))(tree)
+        # In one program: several collectives at once could come in another order elsewhere.
+        tree = jax.jit(_identity, out_shardings=replicated(split[0].sharding.mesh))(tree)
     return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
-def _same(tree: Any) -> Any:
+def _identity(tree: Any) -> Any:
     return tree
 
 
 def own_rows(split: NamedSharding, batch_size: int) -> slice:
-    """Which rows of the global batch this process feeds.
+    """Says which rows of the global batch this process feeds.
 
     Args:
-      split: of batches, from `split_batches`.
-      batch_size: of the global batch.
+      split: the sharding of batches, from `split_batches`.
+      batch_size: number of images of each domain in the global batch.
     """
     parts = split.addressable_devices_indices_map((1, batch_size)).values()
     ranges = [part[1].indices(batch_size) for part in parts if part is not None]
@@ -103,10 +105,10 @@ def own_rows(split: NamedSharding, batch_size: int) -> slice:
 
 
 def check_batch_size(batch_size: int, devices: int) -> None:
-    """Refuses a batch that does not divide among the devices.
+    """Checks that a batch divides among the devices.
 
     Raises:
-      InputError: names the nearest sizes that do.
+      InputError: it does not; the message names the nearest sizes that do.
     """
     if batch_size % devices:
         below = batch_size // devices * devices
@@ -117,35 +119,69 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         )
 
 
-def place(tree: Any, sharding: Any) -> Any:
-    """Puts a tree of host arrays on the devices, by one sharding or a tree of them."""
-    return jax.device_put(tree, sharding)
-
-
-def train_step_jit(shardings: TrainState) -> Any:
-    """`steps.train_step_jit` for a state that lies as these shardings say, and stays so.
+def shapes_with(shapes: Any, shardings: Any) -> Any:
+    """Adds shardings to a tree of shapes, so that programs can be compiled before there are arrays.
 
     Args:
-      shardings: a tree of shardings, from `sharding.of_state`.
+      shapes: tree of arrays or of their shapes.
+      shardings: a tree of shardings, or one for a whole branch.
+    """
+    return jax.tree.map(
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
+        shapes,
+        jax.tree.broadcast(shardings, shapes),
+    )
+
+
+def batch_shapes(
+    mesh: Mesh, gan: DiscoGAN, batch_size: int, image_shape: tuple[int, ...]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Gives the placed shapes of the uint8 batches of a cycle."""
+    shape = (gan.updates, batch_size, *image_shape)
+    batch = jax.ShapeDtypeStruct(shape, np.uint8, sharding=split_batches(mesh))
+    return dict.fromkeys(DOMAINS, batch)
+
+
+def train_step_for(shardings: TrainState) -> jax.stages.Wrapped:
+    """Chooses the jitted train step for a state that is placed by these shardings.
+
+    Args:
+      shardings: a tree of shardings, from `of_state`.
+
+    Returns:
+      `steps.train_step_jit` where every device has the whole state, else a `sharded_train_step`.
+    """
+    whole = all(where.is_fully_replicated for where in jax.tree.leaves(shardings))
+    return steps.train_step_jit if whole else sharded_train_step(shardings)
+
+
+def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:
+    """Makes the jitted train step for a state that is split over the devices, and stays so (ZeRO).
+
+    Parameters are gathered once for a cycle, gradients once for an update; each device then updates
+    its part of the optimizer's state, and the parameters' updates are gathered again.
+
+    Args:
+      shardings: a tree of shardings, from `of_state`.
     """
     everywhere = replicated(jax.tree.leaves(shardings)[0].mesh)
 
     def whole(tree: Any) -> Any:
         return lax.with_sharding_constraint(tree, everywhere)
 
-    def telling(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    def gathering(tx: Optimizer) -> Optimizer:
         def update(grads: Any, *rest: Any) -> tuple[Any, Any]:
             updates, opt_state = tx.update(whole(grads), *rest)
             return whole(updates), opt_state
 
         return optax.GradientTransformation(tx.init, update)
 
-    def step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
-        gan = replace(gan, gen_tx=telling(gan.gen_tx), dis_tx=telling(gan.dis_tx))
+    def train_step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
+        gan = replace(gan, gen_tx=gathering(gan.gen_tx), dis_tx=gathering(gan.dis_tx))
         gen, dis = (
             replace(p, params=whole(p.params), batch_stats=whole(p.batch_stats))
             for p in (state.gen, state.dis)
         )
-        return train_step(gan, replace(state, gen=gen, dis=dis), batches)
+        return steps.train_step(gan, replace(state, gen=gen, dis=dis), batches)
 
-    return jax.jit(step, static_argnums=0, donate_argnums=1, out_shardings=(shardings, None))
+    return jax.jit(train_step, static_argnums=0, donate_argnums=1, out_shardings=(shardings, None))

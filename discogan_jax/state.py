@@ -1,18 +1,19 @@
-"""The two halves of a training run: arrays that change, and everything that is not an array."""
+"""The two halves of a training run: the arrays, which change, and everything else."""
 
-import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from flax import struct
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from discogan_jax.losses import LossWeights
+from discogan_jax.losses import LossWeights, rate_at
 
+Weight = float | Float[Array, ""]
 Objective = Literal["discogan", "recongan", "gan"]
 OBJECTIVES: tuple[Objective, ...] = ("discogan", "recongan", "gan")
 DIRECTIONS = ("ab", "ba")
@@ -41,7 +42,7 @@ class Domains(NamedTuple):
 
 @struct.dataclass
 class Player:
-    """Both networks of one side of the game.
+    """Holds the arrays of both networks of one side of the game.
 
     Attributes:
       params: parameters by network: ``ab``, ``ba`` (generators) or ``a``, ``b`` (discriminators).
@@ -56,7 +57,7 @@ class Player:
 
 @struct.dataclass
 class TrainState:
-    """All arrays of a run, and nothing but arrays.
+    """Holds all arrays of a run, and nothing else.
 
     Attributes:
       step: finished cycles.
@@ -74,8 +75,64 @@ class TrainState:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A learning rate that changes from update to update, described by how Optax makes it.
+
+    Two schedules of Optax are never equal, since they are closures; two descriptions are, and then
+    ``jax.jit`` finds the program that it has compiled: ``Schedule(optax.cosine_decay_schedule,
+    (2e-4, 10_000))``.
+
+    Attributes:
+      make: a function of Optax, or one like it, that returns a schedule.
+      arguments: its arguments.
+    """
+
+    make: Callable[..., optax.Schedule]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, with an L2 penalty that is added to the gradient (coupled, as in PyTorch's ``Adam``).
+
+    It is used like a transformation of Optax, but unlike those, two with equal settings are equal,
+    so that ``jax.jit`` compiles nothing twice.
+
+    Attributes:
+      learning_rate: the step size, or a schedule of it.
+      b1: decay of the gradient's average.
+      b2: decay of the squared gradient's average.
+      l2: times the parameter is added to its gradient.
+    """
+
+    learning_rate: float | Schedule
+    b1: float
+    b2: float
+    l2: float = 0.0
+
+    def _transformation(self) -> optax.GradientTransformation:
+        rate = self.learning_rate
+        schedule = rate.make(*rate.arguments) if isinstance(rate, Schedule) else rate
+        optimizer = optax.adam(schedule, self.b1, self.b2)
+        return optax.chain(optax.add_decayed_weights(self.l2), optimizer) if self.l2 else optimizer
+
+    def init(self, params: Any) -> optax.OptState:
+        """Makes the optimizer's first state."""
+        return self._transformation().init(params)
+
+    def update(self, grads: Any, state: optax.OptState, params: Any = None) -> tuple[Any, Any]:
+        """Turns gradients into updates, and makes the next state."""
+        return self._transformation().update(grads, state, params)
+
+
+Optimizer: TypeAlias = Adam | optax.GradientTransformation
+"""What updates parameters: `Adam`, or any transformation of Optax (equal to itself alone: make one,
+and use it wherever the same program is to run)."""
+
+
+@dataclass(frozen=True)
 class DiscoGAN:
-    """What is trained and how: hashable, goes to ``jax.jit`` as a static argument.
+    """Says what is trained and how: hashable, a static argument of ``jax.jit``.
 
     Attributes:
       generator: image to image, both directions: ``apply(variables, x, train) -> x``.
@@ -93,8 +150,8 @@ class DiscoGAN:
 
     generator: nn.Module
     discriminator: nn.Module
-    gen_tx: optax.GradientTransformation
-    dis_tx: optax.GradientTransformation
+    gen_tx: Optimizer
+    dis_tx: Optimizer
     weights: LossWeights = field(default_factory=LossWeights)
     objective: Objective = "discogan"
     d_updates: int = 1
@@ -113,32 +170,34 @@ class DiscoGAN:
         return {"discogan": ("aba", "bab"), "recongan": ("aba",), "gan": ()}[self.objective]
 
     @property
+    def translations(self) -> tuple[str, ...]:
+        """Directions whose generators are trained, be it only on the way back of a cycle."""
+        return DIRECTIONS if self.cycles else self.directions
+
+    @property
     def updates(self) -> int:
         """Updates in a cycle, each on its own batch."""
         return self.d_updates + self.g_updates
 
+    def balance(self, updates: Int[Array, ""]) -> tuple[Weight, Weight]:
+        """Weighs reconstruction against the terms that a discriminator judges.
 
-@functools.cache  # equal settings, the same object: jit compiles nothing twice
-def adam(
-    learning_rate: float, b1: float, b2: float, l2: float = 0.0
-) -> optax.GradientTransformation:
-    """Adam, with an L2 penalty that is added to the gradient (coupled, as in PyTorch's ``Adam``).
+        Args:
+          updates: finished updates of either player.
 
-    Args:
-      learning_rate: step size.
-      b1: decay of the gradient's average.
-      b2: decay of the squared gradient's average.
-      l2: times the parameter is added to its gradient.
-    """
-    optimizer = optax.adam(learning_rate, b1, b2)
-    return optax.chain(optax.add_decayed_weights(l2), optimizer) if l2 else optimizer
+        Returns:
+          The weight of reconstruction and that of the other terms (`losses.LossWeights`); both are
+          1 without a rate, and where there is nothing to balance since no cycle is trained.
+        """
+        rate = rate_at(self.weights, updates)
+        return (1.0, 1.0) if rate is None or not self.cycles else (rate, 1 - rate)
 
 
 def _create_player(
     key: PRNGKeyArray,
     module: nn.Module,
     names: tuple[str, str],
-    tx: optax.GradientTransformation,
+    tx: Optimizer,
     image_shape: tuple[int, ...],
 ) -> Player:
     image = jnp.zeros((1, *image_shape))
@@ -160,12 +219,12 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
       image_shape: shape of one image, ``(height, width, channels)``.
 
     Returns:
-      The state before the first step. Under ``jax.eval_shape`` its shapes, for nothing.
+      The state before the first step. Under ``jax.eval_shape`` its shapes, without computing it.
     """
     gen_key, dis_key = jax.random.split(key)
     gen = _create_player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx, image_shape)
     dis = _create_player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx, image_shape)
-    # A copy: the state's buffers are donated, and one buffer cannot be given away twice.
+    # Copied, since the state's buffers are donated, and no buffer can be donated twice.
     ema = None if gan.ema_decay is None else jax.tree.map(jnp.copy, gen.params)
     return TrainState(
         step=jnp.zeros((), jnp.int32), updates=jnp.zeros((), jnp.int32), gen=gen, dis=dis, ema=ema
@@ -173,7 +232,7 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
 
 
 def generators_only(state: TrainState) -> TrainState:
-    """A state that can translate and no more, on one device, whatever it is trained on."""
-    nobody = Player(params={}, batch_stats={}, opt_state=())
-    alone = replace(state, gen=replace(state.gen, opt_state=()), dis=nobody)
-    return jax.device_put(jax.device_get(alone), jax.local_devices()[0])
+    """Keeps what translates, and moves it to one device, wherever the state is."""
+    none = Player(params={}, batch_stats={}, opt_state=())
+    kept = replace(state, gen=replace(state.gen, opt_state=()), dis=none)
+    return jax.device_put(jax.device_get(kept), jax.local_devices()[0])

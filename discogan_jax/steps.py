@@ -1,64 +1,67 @@
 """The updates of the game: pure functions of a state and a batch.
 
 Each exists twice: plain, to be composed (``pmap``, ``shard_map``, other loops), and compiled with
-the state donated (`d_step_jit`, ...). Batches are ``{"a": [B, H, W, 3], "b": [B, H, W, 3]}``, float
-in [0, 1] or uint8; networks of other data than images get what they take.
+the state donated (`d_step_jit`, ...). Images are float in [0, 1] or uint8; networks for other data
+than images get batches as they are.
 """
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float, Integer, Num
+from jaxtyping import Array, Float, Int, Num, UInt32
 
 from discogan_jax import losses
-from discogan_jax.data.order import Resident
-from discogan_jax.state import DIRECTIONS, DOMAINS, DiscoGAN, Player, TrainState
+from discogan_jax.state import DIRECTIONS, DOMAINS, DiscoGAN, Optimizer, Player, TrainState
 
 Batch = dict[str, Num[Array, "B ..."]]
+"""``{"a": [B, H, W, C], "b": [B, H, W, C]}``; batches of a cycle have a leading axis of updates."""
+
 Metrics = dict[str, Float[Array, ""]]
 
 
-def unit(images: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """uint8 images as floats in [0, 1]; floats as they are."""
-    return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+@runtime_checkable
+class Dataset(Protocol):
+    """Holds images on the device and draws batches of them, as `data.order.DeviceDataset` does."""
+
+    def batches(self, step: UInt32[Array, "1"]) -> Batch:
+        """Draws the batches of a cycle."""
 
 
-# Compiled of its own, so that a cycle traces a network once for each shape, not at every call.
+def unit(images: Num[Any, "*shape"]) -> Float[Any, "*shape"]:
+    """Converts uint8 images, of NumPy or JAX, to floats in [0, 1]; floats stay as they are."""
+    return images.astype("float32") / 255 if images.dtype == "uint8" else images
+
+
+# Compiled by itself, so that a cycle traces a network once for each shape, not at every call.
 @partial(jax.jit, static_argnums=0)
 def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[Any, Any]:
-    """A network in training mode: its result and its updated running statistics."""
+    """Applies a network in training mode; returns its updated running statistics, too."""
     variables = {"params": params, "batch_stats": batch_stats}
     y, updated = module.apply(variables, x, True, mutable=["batch_stats"])
     return y, updated.get("batch_stats", {})
 
 
-def _directions(gan: DiscoGAN) -> tuple[str, ...]:
-    """The translations whose results are judged."""
-    return DIRECTIONS if gan.objective == "discogan" else ("ab",)
-
-
 def _update(
-    player: Player,
-    tx: optax.GradientTransformation,
-    grads: dict[str, Any],
-    batch_stats: dict[str, Any],
+    player: Player, tx: Optimizer, grads: dict[str, Any], batch_stats: dict[str, Any]
 ) -> Player:
-    """One optimizer step of the networks that have gradients and statistics; others keep theirs."""
+    """Updates the networks that have gradients and statistics; the others stay as they are."""
+    # One optimizer moves both networks: a network without gradients gets zeros.
     grads = {k: grads.get(k, jax.tree.map(jnp.zeros_like, p)) for k, p in player.params.items()}
     updates, opt_state = tx.update(grads, player.opt_state, player.params)
     params = optax.apply_updates(player.params, updates)
+    # Averages of earlier gradients and L2 would move it nevertheless.
     used = {k: params[k] if k in batch_stats else p for k, p in player.params.items()}
     return Player(params=used, batch_stats=player.batch_stats | batch_stats, opt_state=opt_state)
 
 
 def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    """One update of the discriminators; the generators stay as they are.
+    """Updates the discriminators once; the generators stay as they are.
 
     Args:
       gan: what is trained.
@@ -70,17 +73,16 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     """
     real = {d: unit(batch[d]) for d in DOMAINS}
     fake = {}
-    for direction in _directions(gan):
-        source, target = direction[0], direction[1]
-        params, stats = state.gen.params[direction], state.gen.batch_stats[direction]
+    for source, target in gan.directions:
+        params, stats = (x[source + target] for x in (state.gen.params, state.gen.batch_stats))
         fake[target], _ = _apply(gan.generator, params, stats, real[source])
-    trained = {d: state.dis.params[d] for d in fake}
 
     def loss(params: dict[str, Any]) -> tuple[Array, tuple[Metrics, dict[str, Any]]]:
         metrics, batch_stats = {}, {}
         for d, own in params.items():
             judge = partial(_apply, gan.discriminator, own, state.dis.batch_stats[d])
-            # Running statistics are those of real images, what inference sees.
+            # Tell real images from translations. Running statistics are those of real images,
+            # which are what inference sees.
             (on_real, _), batch_stats[d] = judge(real[d])
             (on_fake, _), _ = judge(fake[d])
             metrics[f"disc_{d}_loss"] = gan.weights.discriminator * (
@@ -90,6 +92,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
         total = sum(metrics.values(), jnp.zeros(()))
         return total, (metrics | {"disc_loss": total}, batch_stats)
 
+    trained = {d: state.dis.params[d] for d in fake}
     grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(trained)
     grads = losses.device_mean(grads, gan.axis_name)
     dis = _update(state.dis, gan.dis_tx, grads, batch_stats)
@@ -99,7 +102,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
 def generator_loss(
     gan: DiscoGAN, state: TrainState, params: dict[str, Any], batch: Batch
 ) -> tuple[Float[Array, ""], tuple[Metrics, dict[str, Any]]]:
-    """The generators' loss as a function of their parameters.
+    """Computes the generators' loss as a function of their parameters.
 
     Args:
       gan: what is trained.
@@ -112,10 +115,7 @@ def generator_loss(
     """
     weights, axis = gan.weights, gan.axis_name
     real = {d: unit(batch[d]) for d in DOMAINS}
-    rate = losses.rate_at(weights, state.updates)
-    keep, match = (1.0, 1.0) if rate is None else (rate, 1 - rate)
-    if gan.objective == "gan":
-        match = 1.0
+    cycle_weight, adversarial_weight = gan.balance(state.updates)
     total = jnp.zeros(())
     metrics: Metrics = {}
     batch_stats: dict[str, Any] = {}
@@ -123,31 +123,38 @@ def generator_loss(
     def generate(direction: str, x: Array) -> tuple[Array, Any]:
         return _apply(gan.generator, params[direction], state.gen.batch_stats[direction], x)
 
-    for direction in _directions(gan):
-        source, target = direction[0], direction[1]
-        back = target + source
-        judge = partial(
-            _apply, gan.discriminator, state.dis.params[target], state.dis.batch_stats[target]
-        )
-        fake, batch_stats[direction] = generate(direction, real[source])
-        (logits, activations), _ = judge(fake)
+    def judge(domain: str, x: Array) -> tuple[Array, Any]:
+        dis = state.dis
+        return _apply(gan.discriminator, dis.params[domain], dis.batch_stats[domain], x)[0]
+
+    for source, target in gan.directions:
+        # Fool the discriminator of the target domain.
+        fake, batch_stats[source + target] = generate(source + target, real[source])
+        logits, fake_features = judge(target, fake)
         adversarial = losses.adversarial(logits, True, axis)
         metrics[f"gen_{target}_loss"] = adversarial
-        total += match * weights.adversarial * adversarial
+        total += adversarial_weight * weights.adversarial * adversarial
+
+        # Match the mean features of real images.
         if weights.feature:
-            (_, real_activations), _ = judge(real[target])
-            feature = losses.feature_matching(real_activations, activations, axis)
-            metrics[f"fm_{target}_loss"] = feature
-            total += match * weights.feature * feature
-        if gan.objective != "gan":
-            again, stats = generate(back, fake)
-            # ReconGAN's way back never sees a real image: then those of translations must do.
-            batch_stats.setdefault(back, stats)
-            const = losses.reconstruction(again, real[source], axis)
-            metrics[f"const_{source}_loss"] = const
-            total += keep * weights.reconstruction * const
+            _, real_features = judge(target, real[target])
+            feature_matching = losses.feature_matching(real_features, fake_features, axis)
+            metrics[f"fm_{target}_loss"] = feature_matching
+            total += adversarial_weight * weights.feature * feature_matching
+
+        # Reconstruct the input.
+        if source + target + source in gan.cycles:
+            again, stats = generate(target + source, fake)
+            # In ReconGAN the way back never sees a real image: its statistics are those of
+            # translations.
+            batch_stats.setdefault(target + source, stats)
+            reconstruction = losses.reconstruction(again, real[source], axis)
+            metrics[f"const_{source}_loss"] = reconstruction
+            total += cycle_weight * weights.reconstruction * reconstruction
+
+        # Leave images of the target domain as they are.
         if weights.identity:
-            same, _ = generate(direction, real[target])
+            same, _ = generate(source + target, real[target])
             identity = losses.reconstruction(same, real[target], axis)
             metrics[f"identity_{target}_loss"] = identity
             total += weights.identity * identity
@@ -155,7 +162,7 @@ def generator_loss(
 
 
 def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    """One update of the generators; the discriminators stay as they are.
+    """Updates the generators once; the discriminators stay as they are.
 
     Args:
       gan: what is trained.
@@ -177,16 +184,14 @@ def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
 
 
 def _average(decay: float, state: TrainState) -> Any:
-    """Exponential averages with a warm-up, so that the initial weights are soon forgotten."""
+    """Averages parameters exponentially; a warm-up lets the initial ones be forgotten soon."""
     n = state.updates.astype(jnp.float32)
     d = jnp.minimum(decay, (1 + n) / (10 + n))
     return jax.tree.map(lambda e, p: d * e + (1 - d) * p, state.ema, state.gen.params)
 
 
-def train_step(
-    gan: DiscoGAN, state: TrainState, batches: dict[str, Num[Array, "U B ..."]]
-) -> tuple[TrainState, Metrics]:
-    """One cycle: `d_updates` updates of the discriminators, then `g_updates` of the generators.
+def train_step(gan: DiscoGAN, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    """Runs one cycle: `d_updates` updates of the discriminators, `g_updates` of the generators.
 
     Args:
       gan: what is trained.
@@ -205,32 +210,24 @@ def train_step(
 
 
 def train_steps(
-    gan: DiscoGAN,
-    state: TrainState,
-    data: Resident,
-    seed: Integer[Array, ""],
-    n: Integer[Array, ""],
+    gan: DiscoGAN, state: TrainState, data: Dataset, n: Int[Array, ""]
 ) -> tuple[TrainState, Metrics]:
-    """Several cycles in one dispatch, on batches drawn on the device.
+    """Runs several cycles in one dispatch, on batches drawn on the device.
 
     Args:
       gan: what is trained.
       state: the state before.
-      data: the images, on the device.
-      seed: of the order; `data.order` and the state's step give each cycle its batches.
+      data: a tree of arrays; its method gives each cycle its batches.
       n: cycles, at least 1; traced, so that any number runs the same program.
 
     Returns:
       The state after, and the metrics of the last cycle.
     """
-    seed = jnp.asarray(seed, jnp.uint32).reshape(1)
 
     def cycle(state: TrainState) -> tuple[TrainState, Metrics]:
-        step = state.step.astype(jnp.uint32).reshape(1)
-        return train_step(gan, state, data.order.batches(data.images, seed, step))
+        return train_step(gan, state, data.batches(state.step.astype(jnp.uint32).reshape(1)))
 
-    shapes = jax.eval_shape(cycle, state)[1]
-    metrics = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    metrics = jax.tree.map(jnp.zeros_like, jax.eval_shape(cycle, state)[1])
     return lax.fori_loop(0, n, lambda _, carry: cycle(carry[0]), (state, metrics))
 
 
@@ -255,15 +252,15 @@ def translate(
       Images in [0, 1].
     """
     params = (state.gen.params if state.ema is None else state.ema)[direction]
-    variables = {"params": params, "batch_stats": state.gen.batch_stats[direction]}
+    batch_stats = state.gen.batch_stats[direction]
     if train:
-        y, _ = gan.generator.apply(variables, unit(x), True, mutable=["batch_stats"])
-        return cast(Array, y)
+        return cast(Array, _apply(gan.generator, params, batch_stats, unit(x))[0])
+    variables = {"params": params, "batch_stats": batch_stats}
     return cast(Array, gan.generator.apply(variables, unit(x), False))
 
 
 def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
-    """Reconstruction of held-out images, as sums and counts, so that batches add up.
+    """Reconstructs held-out images, and returns sums and counts, so that batches add up.
 
     Args:
       gan: what was trained.
@@ -271,13 +268,13 @@ def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
       batch: images of both domains; their numbers may differ.
 
     Returns:
-      Per domain, ``const_a_sum`` (of the images' mean squared errors) and ``const_a_count``.
+      Per domain, ``const_a_sum`` (of the images' mean squared errors) and ``const_a_count``;
+      nothing where no cycle is trained.
     """
     sums: Metrics = {}
-    for direction in DIRECTIONS if gan.objective != "gan" else ():
-        source, target = direction[0], direction[1]
+    for source, target in DIRECTIONS if gan.cycles else ():
         x = unit(batch[source])
-        again = translate(gan, state, translate(gan, state, x, direction), target + source)
+        again = translate(gan, state, translate(gan, state, x, source + target), target + source)
         sums[f"const_{source}_sum"] = jnp.square(again - x).reshape(len(x), -1).mean(1).sum()
         sums[f"const_{source}_count"] = jnp.full((), len(x), jnp.float32)
     return sums

@@ -19,16 +19,14 @@ from jaxtyping import install_import_hook
 # Shapes and types of arguments and results are checked in the array modules, except `state`: JAX
 # fills its classes with shapes, shardings and other placeholders for arrays.
 _ROOMS = [
-    "layers",
+    "ops",
     "models",
     "losses",
     "steps",
     "sharding",
     "interop",
     "images",
-    "measures",
     "evaluation",
-    "inception",
     "data",
 ]
 _hook = install_import_hook([f"discogan_jax.{room}" for room in _ROOMS], "beartype.beartype")

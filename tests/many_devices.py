@@ -31,12 +31,12 @@ from discogan_jax.data import feed
 from discogan_jax.data.order import Order
 from discogan_jax.ops import convolution, layers
 from discogan_jax.runs import checkpoint
-from discogan_jax.state import OBJECTIVES, adam
+from discogan_jax.state import OBJECTIVES, Adam
 
 AXIS = "data"
 BATCH = 16
 SEED = 7
-TX = {"sgd": tiny.SGD, "adam": adam(2e-4, 0.5, 0.999, 1e-5)}
+TX = {"sgd": tiny.SGD, "adam": Adam(2e-4, 0.5, 0.999, 1e-5)}
 WAYS = (
     "jit",
     "split state",
@@ -93,18 +93,17 @@ def spread(gan, state, batches, way):
         checked = way.endswith("True")
         return jax.jit(jax.shard_map(step, mesh=mesh, check_vma=checked, **specs))(state, batches)
     where = sharding.of_state(mesh, state, way == "split state")
-    state = sharding.place(state, where)
+    state = jax.device_put(state, where)
     order = Order((24, 29), BATCH, gan.updates, flip=True)
     if way == "train_steps":
-        data = feed.resident(images(), order, everywhere)
-        state, metrics = steps.train_steps_jit(gan, state, data, jnp.uint32(SEED), jnp.int32(1))
-        return state, metrics
+        data = feed.device_dataset(images(), order, SEED, everywhere)
+        return steps.train_steps_jit(gan, state, data, jnp.int32(1))
     if way == "device feed":
-        data = feed.resident(images(), order, everywhere)
-        batches = next(feed.device_feed(data, SEED, 0, split))
+        data = feed.device_dataset(images(), order, SEED, everywhere)
+        batches = next(feed.device_feed(data, 0, split))
         assert batches["a"].sharding.spec == split.spec
-    batches = sharding.place(batches, split)
-    state, metrics = sharding.train_step_jit(where)(gan, state, batches)
+    batches = jax.device_put(batches, split)
+    state, metrics = sharding.train_step_for(where)(gan, state, batches)
     if way == "split state":
         kept = jax.tree.map(lambda x, at: x.sharding == at, state, where)
         assert all(jax.tree.leaves(kept))
@@ -169,7 +168,7 @@ def layer_differences():
         mapped = partial(jax.shard_map, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P())
         shards = x.reshape(8, 1, *x.shape[1:])
         ways = {
-            "jit": jax.jit(gradient)(kernel, sharding.place(x, jax.NamedSharding(mesh, P(AXIS)))),
+            "jit": jax.jit(gradient)(kernel, jax.device_put(x, jax.NamedSharding(mesh, P(AXIS)))),
             "pmap": jax.pmap(unchecked, AXIS, in_axes=(None, 0))(kernel, shards)[0],
             "shard_map, check_vma=True": jax.jit(mapped(checked))(kernel, x),
             "shard_map, check_vma=False": jax.jit(mapped(unchecked, check_vma=False))(kernel, x),
@@ -195,7 +194,7 @@ def restored():
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder) / "saved"
             with checkpoint.Checkpoints(saved, keep=2, keep_every=0) as checkpoints:
-                checkpoints.save(3, sharding.place(state, on(4, split)))
+                checkpoints.save(3, jax.device_put(state, on(4, split)))
             for devices, again in itertools.product((1, 8), (True, False)):
                 where = on(devices, again)
                 _, found = checkpoint.read(saved, shapes, where, 3)

@@ -26,7 +26,7 @@ from benchmarks import (
     train_step,
     turns,
 )
-from benchmarks.harness import Side, Work
+from benchmarks.harness import Case, Implementation
 from discogan_jax import models
 from discogan_jax.data import catalogue
 
@@ -48,12 +48,12 @@ class FakeClock:
         def wait(took):  # where asynchronous work ends
             self.now += took
 
-        return Side(name, call, wait, times)
+        return Implementation(name, call, wait, times)
 
 
 def test_sides_take_turns():
     clock = FakeClock()
-    work = Work("w", [clock.side("a", 1.0), clock.side("b", 2.0), clock.side("c", 3.0)])
+    work = Case("w", [clock.side("a", 1.0), clock.side("b", 2.0), clock.side("c", 3.0)])
     seconds = harness.measure([work], 35.0, clock)
     assert "".join(clock.log[:3]) == "abc"
     # 6 s of warm-up, then rounds of 6 s: four fit into 35 s.
@@ -63,13 +63,13 @@ def test_sides_take_turns():
 
 def test_three_rounds_whatever_the_budget():
     clock = FakeClock()
-    seconds = harness.measure([Work("w", [clock.side("a", 1.0)])], 0.0, clock)
+    seconds = harness.measure([Case("w", [clock.side("a", 1.0)])], 0.0, clock)
     assert seconds["w"]["a"] == [1.0] * 3
 
 
 def test_short_calls_are_repeated_and_loops_divided():
     clock = FakeClock()
-    work = Work("w", [clock.side("short", harness.TURN / 4), clock.side("loop", 1.0, times=5)])
+    work = Case("w", [clock.side("short", harness.TURN / 4), clock.side("loop", 1.0, times=5)])
     seconds = harness.measure([work], 0.0, clock)
     assert clock.log.count("short") == 1 + 3 * 4
     assert clock.log.count("loop") == 1 + 3
@@ -91,7 +91,12 @@ def test_summary_and_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(harness, "TURN", 0.0)
     monkeypatch.setitem(machine.MATRIX, "cpu", 8)
-    work = Work("w", [Side("a", int), Side("b", int)], 1e9, {"xla_flops": {"by XLA": 2e9}})
+    work = Case(
+        "w",
+        [Implementation("a", int), Implementation("b", int)],
+        1e9,
+        {"xla_flops": {"by XLA": 2e9}},
+    )
     monkeypatch.setattr(machine, "load", iter((1.5, 2.5)).__next__)
     report.run("name", lambda: ([work], {"c": "no compiler"}), 0.0, {"batch": 2})
     (path,) = (tmp_path / "results").iterdir()

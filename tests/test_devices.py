@@ -44,6 +44,6 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
 
 def test_the_state_is_everywhere_and_the_batch_is_split():
     mesh = sharding.data_mesh(jax.devices()[:1])
-    x = sharding.place(jax.numpy.ones((3, 4, 2)), sharding.split_batches(mesh))
+    x = jax.device_put(jax.numpy.ones((3, 4, 2)), sharding.split_batches(mesh))
     assert x.sharding.spec == jax.sharding.PartitionSpec(None, "data")
-    assert sharding.place(x, sharding.replicated(mesh)).sharding.is_fully_replicated
+    assert jax.device_put(x, sharding.replicated(mesh)).sharding.is_fully_replicated

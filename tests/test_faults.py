@@ -158,7 +158,7 @@ def test_faults_from_inside(made, base, tmp_path, name):
 
 def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_path):
     folder = tmp_path / layout.CHECKPOINTS
-    state = sharding.place({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    state = jax.device_put({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
     with checkpoint.Checkpoints(folder, keep=1, keep_every=4) as checkpoints:
         for step in range(1, 8):
             checkpoints.save(step, state)

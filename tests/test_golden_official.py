@@ -21,7 +21,7 @@ import pytest
 
 from discogan_jax import interop, models, steps
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import OBJECTIVES, DiscoGAN, Player, TrainState, adam
+from discogan_jax.state import OBJECTIVES, Adam, DiscoGAN, Player, TrainState
 
 SGD = optax.sgd(1.0)
 OFFICIAL = LossWeights(adversarial=0.1, feature=0.9, discriminator=0.5, rate=0.5)
@@ -170,7 +170,7 @@ def test_gradients(case):
 def test_nine_iterations(case):
     """The published loop: D, G, G on fresh batches, the rate rising at iteration 6."""
     weights = replace(OFFICIAL, rate_start=0.01, rate=0.5, rate_updates=6)
-    tx = adam(2e-4, 0.5, 0.999, l2=1e-5)
+    tx = Adam(2e-4, 0.5, 0.999, l2=1e-5)
     gan = replace(case.gan, weights=weights, gen_tx=tx, dis_tx=tx)
     state = case.state(gan)
     d_step = jax.jit(steps.d_step, static_argnums=0)

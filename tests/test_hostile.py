@@ -174,7 +174,7 @@ def test_a_folder_of_everything_that_is_no_picture(tmp_path, caplog):
         assert name in caplog.text
 
 
-def test_places_that_are_none(tmp_path):
+def test_places_that_are_not_folders(tmp_path):
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     (tmp_path / "file").touch()
     for place in (tmp_path / "circle", tmp_path / "file", "~no_such_user/x", "x" * 5000, "a\0b"):
@@ -188,7 +188,7 @@ def test_places_that_are_none(tmp_path):
     assert not [*tmp_path.rglob("*.npy")]
 
 
-def test_a_folder_that_may_not_be_listed_is_not_passed_over(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_listed_is_not_skipped(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(fuzz.picture("PNG"))
     (tmp_path / "in" / "closed").mkdir()

@@ -145,6 +145,64 @@ def test_layers_have_the_parameters_of_flax():
         close(a.apply(variables, x + 1), b.apply(variables, x + 1), 1e-5)
 
 
+def configurations(count=60):
+    """Settings of ``nn.Conv`` at random: a few that `layers.conv` has a fast form of, most not."""
+    rng = np.random.default_rng(0)
+    made = [{"padding": "CIRCULAR"}, {"padding": "same", "strides": 2}, {"kernel_size": (4,)}]
+    made += [{"padding": "valid", "kernel_size": (6, 6)}, {"input_dilation": 2, "padding": 3}]
+
+    def pick(*values):
+        return values[rng.integers(len(values))]
+
+    while len(made) < count:
+        k = pick(1, 2, 3, 4)
+        pads = [tuple(map(int, rng.integers(-1, 4, 2))) for _ in range(2)]
+        made.append(
+            {
+                "kernel_size": pick((k, k), (k, k), (k, pick(1, 2, 3, 4))),
+                "strides": pick(1, 2, 2, (1, 2), (3, 2)),
+                "padding": pick(
+                    "SAME", "VALID", "same", "SAME_LOWER", "CIRCULAR", pads, pads, 2, (1, 0)
+                ),
+                "kernel_dilation": pick(1, 1, 1, 2, (2, 1)),
+                "feature_group_count": pick(1, 1, 3),
+            }
+        )
+        if not isinstance(made[-1]["padding"], str):  # Flax has no others with input dilation
+            made[-1]["input_dilation"] = pick(1, 1, 2)
+    return made
+
+
+@pytest.mark.parametrize("fields", configurations(), ids=str)
+def test_conv_computes_whatever_flax_does(any_size, fields):
+    fields = {"kernel_size": (4, 4)} | fields
+    size = (5, 8)[-len(fields["kernel_size"]) :]
+    x = jax.random.normal(KEY, (2, *size, 18))
+    ours, flax = layers.Conv(18, **fields), nn.Conv(18, **fields)
+    variables = flax.init(KEY, x)
+
+    def with_gradients(layer, variables, x):
+        y, pull = jax.vjp(layer.apply, variables, x)
+        return y, *pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+    expected = with_gradients(flax, variables, x)
+    found = with_gradients(ours, variables, x)
+    for a, e in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        assert a.shape == e.shape
+        assert a.size == 0 or close(a, e, 1e-5) is None
+
+
+def test_what_no_convolution_means_is_refused():
+    x, kernel = jnp.zeros((1, 8, 8, 3)), jnp.zeros((4, 4, 3, 3))
+    for f in (layers.conv, layers.conv_transpose):
+        with pytest.raises(ValueError, match="'SAME', 'SAME_LOWER' or 'VALID', not 'FULL'"):
+            f(x, kernel, 2, "FULL")
+        with pytest.raises(ValueError, match="must be square, not 4×3"):
+            f(x, kernel[:, :3], 2, "SAME")
+    with pytest.raises(ValueError, match="not 'FULL'"):
+        layers.Conv(3, (4, 4), padding="FULL").init(KEY, x)
+
+
 def test_resize_conv_is_a_resize_and_a_convolution():
     x = jax.random.normal(KEY, (2, 5, 7, 3))
     layer = layers.ResizeConv(4)

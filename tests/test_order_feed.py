@@ -81,7 +81,7 @@ def arrays():
 @pytest.mark.parametrize("flip", [False, True])
 def test_both_feeds_give_the_same_batches_from_any_start(arrays, flip):
     order = Order((20, 26), 4, 3, flip)
-    on_device = feed.device_feed(feed.resident(arrays, order), 5, 2)
+    on_device = feed.device_feed(feed.device_dataset(arrays, order, 5), 2)
     on_host = feed.tf_feed(arrays, order, 5, start=2, stop=9)
     for step in range(2, 9):
         expected = feed.host_batches(arrays, order, 5, step)

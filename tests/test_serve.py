@@ -18,6 +18,7 @@ from PIL import Image
 from discogan_jax import cli, export, images, runs
 from discogan_jax.commands import serve as command
 from discogan_jax.errors import InputError
+from discogan_jax.export import exported
 
 pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
@@ -382,8 +383,8 @@ def test_checkpoints_are_opened_once_and_few_are_kept(run, monkeypatch):
         opened.append(step)
         return translators_open(path, step)
 
-    translators_open = export.open_translator
-    monkeypatch.setattr(export, "open_translator", open_slowly)
+    translators_open = exported.open_translator
+    monkeypatch.setattr(exported, "open_translator", open_slowly)
     monkeypatch.setattr(checkpoints, "KEPT", 1)
     found = checkpoints.CheckpointCache(run.path)
     assert found.steps() == [1, 2]

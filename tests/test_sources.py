@@ -16,6 +16,7 @@ from PIL import Image
 
 from discogan_jax import files
 from discogan_jax.data import cache, sources
+from discogan_jax.data.catalogue import archive
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
 
@@ -158,7 +159,7 @@ def save(path, colour, mode="RGB", size=(40, 30)):
     Image.new(mode, size, colour).save(path)
 
 
-def test_folder_holds_out_by_name_and_passes_over_what_it_cannot_read(tmp_path, monkeypatch):
+def test_folder_holds_out_by_name_and_skips_what_it_cannot_read(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(logging, "warning", lambda text, *args: said.append(text % args))
     folder = tmp_path / "pictures"
@@ -259,7 +260,7 @@ def test_tfds_by_splits(tmp_path):
 
 def test_catalogue_is_its_archives(tmp_path, made, monkeypatch):
     monkeypatch.setattr(
-        sources.catalogue,
+        archive,
         "write_archives",
         lambda folder: {"edges2shoes": write_archive(folder / "edges2shoes.tar.gz")},
     )
@@ -369,7 +370,7 @@ def test_a_failed_decode_leaves_no_cache(tmp_path):
         ("folder:{single}", "leave none for train"),
     ],
 )
-def test_mistakes_are_told(source, message, made, tmp_path):
+def test_mistakes_are_reported(source, message, made, tmp_path):
     places = {name: tmp_path / name for name in ("empty", "broken", "single")}
     for place in places.values():
         place.mkdir()

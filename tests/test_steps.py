@@ -1,6 +1,7 @@
 """Properties of the losses and the updates that hold for any weights."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,8 @@ import pytest
 import tiny
 
 from discogan_jax import losses, steps
-from discogan_jax.data.order import Order, Resident
-from discogan_jax.state import OBJECTIVES, TrainState, adam, create_state
+from discogan_jax.data.order import DeviceDataset, Order
+from discogan_jax.state import OBJECTIVES, Adam, Schedule, TrainState, create_state
 
 pytestmark = pytest.mark.usefixtures("no_nan")
 
@@ -73,7 +74,7 @@ def test_each_step_leaves_the_other_side_untouched(objective):
 
 
 def test_networks_out_of_use_do_not_decay_either():
-    gan = tiny.gan(objective="gan", tx=adam(1e-2, 0.5, 0.999, l2=0.1))
+    gan = tiny.gan(objective="gan", tx=Adam(1e-2, 0.5, 0.999, l2=0.1))
     state = tiny.state(gan)
     after, _ = tiny.train_step(gan, state, tiny.batch(updates=gan.updates))
     assert_equal(after.gen.params["ba"], state.gen.params["ba"])
@@ -140,12 +141,70 @@ def test_the_total_is_the_weighted_sum_and_the_rate_counts_updates():
 
 def test_l2_is_added_to_the_gradient_before_adam():
     params, grads = {"w": jnp.asarray([2.0, -1.0])}, {"w": jnp.asarray([0.5, 0.25])}
-    tx = adam(0.1, 0.5, 0.999, l2=0.3)
+    tx = Adam(0.1, 0.5, 0.999, l2=0.3)
     updates, _ = tx.update(grads, tx.init(params), params)
     bare = optax.adam(0.1, 0.5, 0.999)
     total = {"w": grads["w"] + 0.3 * params["w"]}
     expected, _ = bare.update(total, bare.init(params), params)
     assert_equal(updates, expected)
+
+
+def system(rate):
+    """Everything anew, as each command and each run of a sweep makes it from its settings."""
+    return replace(
+        tiny.gan.__wrapped__(), gen_tx=Adam(rate(), 0.5, 0.999), dis_tx=Adam(2e-4, 0.5, 0.999, 1e-5)
+    )
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [lambda: 1e-3, lambda: Schedule(optax.cosine_decay_schedule, (1e-3, 10))],
+    ids=["constant", "schedule"],
+)
+def test_equal_settings_are_compiled_once(rate, monkeypatch):
+    traced = []
+    generator_loss = steps.generator_loss
+    monkeypatch.setattr(
+        steps, "generator_loss", lambda *a, **kw: (traced.append(1), generator_loss(*a, **kw))[1]
+    )
+
+    @partial(jax.jit, static_argnums=0)
+    def train_step(gan, state, batches):
+        return steps.train_step(gan, state, batches)
+
+    for _ in range(2):
+        gan = system(rate)
+        fresh = create_state(jax.random.key(0), gan, (tiny.SIZE, tiny.SIZE, 3))
+        train_step(gan, fresh, tiny.batch(updates=gan.updates))
+    assert len(traced) == gan.g_updates
+    assert system(rate) == gan != system(lambda: 2e-3)
+
+
+def test_a_schedule_moves_the_learning_rate():
+    params, grads = {"w": jnp.ones(3)}, {"w": jnp.ones(3)}
+    schedule = optax.linear_schedule(1.0, 0.0, 2)
+    ours, bare = (
+        Adam(Schedule(optax.linear_schedule, (1.0, 0.0, 2)), 0.9, 0.99),
+        optax.adam(schedule, 0.9, 0.99),
+    )
+    state = ours.init(params)
+    assert_equal(state, bare.init(params))
+    for size in (1.0, 0.5, 0.0):
+        expected, _ = bare.update(grads, state, params)
+        updates, state = ours.update(grads, state, params)
+        assert_equal(updates, expected)
+        np.testing.assert_allclose(updates["w"], -size, rtol=1e-5)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-5])
+def test_the_optimizers_state_is_that_of_earlier_checkpoints(l2):
+    params = {"ab": {"kernel": jnp.ones((2, 2))}}
+    names = [
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, _ in jax.tree.leaves_with_path(Adam(2e-4, 0.5, 0.999, l2).init(params))
+    ]
+    adam = "1/0" if l2 else "0"
+    assert names == [f"{adam}/count", f"{adam}/mu/ab/kernel", f"{adam}/nu/ab/kernel"]
 
 
 def test_a_cycle_is_its_updates_in_turn():
@@ -174,8 +233,8 @@ def test_many_cycles_in_one_dispatch_are_the_same_cycles():
     state = tiny.state(gan)
     pictures = {d: (x * 255).astype(jnp.uint8) for d, x in tiny.batch(12).items()}
     order = Order((12, 12), 4, gan.updates, flip=True)
-    data = Resident(images=pictures, order=order)
-    several, metrics = jax.jit(steps.train_steps, static_argnums=0)(gan, state, data, 7, 3)
+    data = DeviceDataset(images=pictures, seed=jnp.asarray([7], jnp.uint32), order=order)
+    several, metrics = jax.jit(steps.train_steps, static_argnums=0)(gan, state, data, 3)
     for i in range(3):
         words = jnp.asarray([7], jnp.uint32), jnp.asarray([i], jnp.uint32)
         state, last = tiny.train_step(gan, state, order.batches(pictures, *words))

@@ -158,6 +158,7 @@ def _data(s: Settings) -> str:
 
 
 def _recipe(run: Run) -> str:
+    # Optional settings are mentioned only where they are used.
     s, state = run.settings, run.state
     networks = f"`{s.model.recipe}`, {s.model.width} channels in the first level"
     networks += f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else ""
@@ -215,12 +216,14 @@ def _limits(run: Run) -> str:
         "  any other image, too, without a warning.",
         "* Which of many possible correspondences it has learned is partly chance.",
     ]
+    # What the recipe implies.
     if not s.loss.identity:
         limits.append("  It was trained without an identity term: colours need not be kept.")
     if s.loss.objective != "discogan":
         limits.append(
             f"* Its objective is `{s.loss.objective}`, a baseline that tends to collapse."
         )
+    # What happened in training.
     lines = [line for line in read_lines(run.path / METRICS_FILE) if line.get("collapse_alarm")]
     if alarms := [line["step"] for line in lines if line["step"] <= run.step]:
         limits += [

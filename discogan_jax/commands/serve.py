@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             "The page needs Starlette and uvicorn; do: pip install 'discogan_jax[serve]'"
         )
-    from discogan_jax import serve
+    from discogan_jax.serve.server import serve
 
-    serve.serve(arguments.run, host=arguments.host, port=arguments.port)
+    serve(arguments.run, host=arguments.host, port=arguments.port)
     return 0

@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
 
     # Train in this process, or in several that have the same command.
-    here = multihost.place(
+    here = multihost.process_info(
         arguments.coordinator, arguments.processes, arguments.process, os.environ
     )
     if here is not None and study is not None:

@@ -1,1 +1,1 @@
-"""A run's settings: their schema, their checks, their flags, and what they describe."""
+"""Settings of a run: schema, validation, flags, and what is built from them."""

@@ -14,7 +14,7 @@ from discogan_jax.data import sources
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DOMAINS, DiscoGAN, TrainState, adam, create_state
+from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
 
 
 def gan(s: Settings) -> DiscoGAN:
@@ -33,14 +33,16 @@ def gan(s: Settings) -> DiscoGAN:
     else:
         generator = models.official_generator(s.model.bottleneck or None, **common)
         discriminator = models.official_discriminator(**common)
+
+    # The discriminators may learn at a rate of their own.
     rate = s.optim.learning_rate
     d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
     weights = LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)})
     return DiscoGAN(
         generator=generator,
         discriminator=discriminator,
-        gen_tx=adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
-        dis_tx=adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
+        gen_tx=Adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
+        dis_tx=Adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
         weights=weights,
         objective=s.loss.objective,
         d_updates=s.train.d_updates,

@@ -21,6 +21,8 @@ MAX_COUNT = 2**31 - 1  # steps and updates are counted in 32 bits
 
 _DOMAINS = Domains("bags", "shoes")
 
+# Fields that several sections have. What may change when a run is resumed shapes neither the state
+# nor what it is trained on.
 Period = Annotated[int, Range(0), MayChangeOnResume]
 Decay = Annotated[float, Range(0, below=1)]
 Rate = Annotated[float | None, Range(0, 1)]
@@ -85,7 +87,7 @@ class Loss(LossWeights):
 
 @dataclass(frozen=True)
 class Optim:
-    """Adam, for both players: `state.adam`.
+    """Adam, for both players: `state.Adam`.
 
     Attributes:
       learning_rate: of the generators, and of the discriminators if they have none of their own.
@@ -208,17 +210,20 @@ def check_name(name: str) -> None:
 def _contradictions(s: Settings) -> Iterator[str]:
     """Yields what is wrong although each field by itself is in its range."""
     size, t = s.data.image_size, s.train
+    # Each level of the networks halves the image.
     if not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE or size & (size - 1):
         sizes = f"16, 32, 64, 128, 256, ..., {MAX_IMAGE_SIZE}"
         yield f"data.image_size must be {sizes}, it is {size}"
     if s.domains.a == s.domains.b:
         yield f"domains must have two different names, both are {s.domains.a!r}"
+    # Settings that another one leaves without effect.
     if s.loss.rate_start is not None and s.loss.rate is None:
         yield "loss.rate_start without loss.rate has no effect: set both or neither"
     if s.model.literal and s.model.recipe != "book":
         yield "model.literal is the book's code: it needs model.recipe='book'"
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
+    # The schedule.
     updates = t.steps * (t.d_updates + t.g_updates)
     if updates > MAX_COUNT:
         yield (

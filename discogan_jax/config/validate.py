@@ -1,7 +1,6 @@
 """Converts untrusted nested mappings to nested dataclasses, checking types and ranges."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, nearest
 from discogan_jax.state import Domains
 
 MAX_FLOAT = 3.4028234663852886e38  # of float32
@@ -86,6 +85,7 @@ def fields_of(cls: type, prefix: str = "") -> dict[str, Field]:
     """
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
     found = {}
+    # A hint is Annotated[T, markers...], Annotated[T | None, markers...], T or T | None.
     for name, annotated in typing.get_type_hints(cls, include_extras=True).items():
         has_markers = typing.get_origin(annotated) is Annotated
         hint, *markers = typing.get_args(annotated) if has_markers else (annotated,)
@@ -185,9 +185,10 @@ def parse(field: Field, text: str) -> Any:
       InputError: the text is empty or is no value of the field's type.
     """
     value: Any = text
-    # Words: none, true, false.
     if not text:
         raise InputError("a value is empty: there is a comma too many")
+
+    # Words: none, true, false.
     if field.optional and text == "none":
         return None
     if field.type is bool:
@@ -195,6 +196,7 @@ def parse(field: Field, text: str) -> Any:
         if text not in choices:
             raise InputError(f"config.{field.name} must be one of true, false, not {text!r}")
         return choices[text]
+
     # Numbers; what is none, or not finite, is refused below by its type.
     if field.type in (int, float):
         try:
@@ -211,7 +213,7 @@ def _check_known(name: Any, known: Mapping[str, Field], prefix: str) -> None:
     if name not in known:
         plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
         raise InputError(
-            f"there is no field config.{prefix}{plain}: {_suggest(str(plain), [*known])}"
+            f"there is no field config.{prefix}{plain}: {nearest(str(plain), [*known])}"
         )
 
 
@@ -227,6 +229,8 @@ def _value(field: Field, value: Any) -> Any:
     name, kind = field.name, field.type
     if field.optional and value is None:
         return None
+
+    # Sections, choices, and the names of the domains.
     if dataclasses.is_dataclass(kind):
         return fill(typing.cast(type, kind), value, f"{name}.")
     if typing.get_origin(kind) is Literal:
@@ -242,7 +246,8 @@ def _value(field: Field, value: Any) -> Any:
         if len(good) != 2 or len(names) != 2:
             raise InputError(f"config.{name} must be 2 names, not {_shown(value)}")
         return Domains(*names)
-    # What is left are numbers, strings and switches; a bool is an int in Python, but not here.
+
+    # Numbers, strings and switches; a bool is an int in Python, but not here.
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
         raise InputError(f"config.{name} must be of type {kind.__name__}, not {_shown(value)}")
@@ -262,9 +267,3 @@ def _shown(value: Any) -> str:
     except Exception:  # such as an integer of thousands of digits
         text = f"a {type(value).__name__} that cannot be shown"
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    """Returns the nearest of the known names, as the end of an error message."""
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"

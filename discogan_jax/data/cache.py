@@ -119,17 +119,14 @@ def cached(
     Raises:
       InputError: the folder cannot be written; whatever `write` raises.
     """
-
-    def complete() -> bool:
-        return (folder / _ABOUT).is_file()
-
-    if not complete():
+    about_file = folder / _ABOUT
+    if not about_file.is_file():
         try:
             with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
-                if not complete():
+                if not about_file.is_file():
                     # Without locks another one may still finish first, and map what it has written.
-                    _write(folder, write, about, keep=None if alone else complete)
+                    _write(folder, write, about, keep=None if alone else about_file.is_file)
         except OSError as error:
             raise InputError(
                 f"{folder} could not be made: {error}. Is the disk full, or data_dir not writable?"
@@ -143,7 +140,8 @@ def _write(
     about: Mapping[str, Any],
     keep: Callable[[], bool] | None,
 ) -> None:
-    if keep is None:  # this process is alone: any leftovers are of killed ones
+    # Where this process is alone, any leftovers are of killed ones.
+    if keep is None:
         for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
     start = time.monotonic()

@@ -16,12 +16,15 @@ from discogan_jax import files
 from discogan_jax.data.decode import progress_bar
 from discogan_jax.errors import InputError
 
-CHUNK = 1 << 20
-TIMEOUTS = 10.0, 60.0  # seconds to connect, and of silence while reading
-LONGEST_WAIT = 60.0  # seconds between two attempts
-PROGRESS = 1 << 20  # an attempt that added this many bytes starts the count of failures anew
-SPARE = 16 << 20  # bytes that a download leaves free on the disk
-TRANSIENT = frozenset({408, 425, 429})  # HTTP statuses worth another attempt, beside every 5xx
+# Bytes: read at once, left free on the disk, and added by an attempt for the count of failures to
+# start anew.
+CHUNK, SPARE, PROGRESS = 1 << 20, 16 << 20, 1 << 20
+
+# Seconds: to connect and of silence while reading, and at most between two attempts.
+TIMEOUTS, LONGEST_WAIT = (10.0, 60.0), 60.0
+
+# HTTP statuses worth another attempt, beside every 5xx.
+TRANSIENT = frozenset({408, 425, 429})
 
 
 class _FinalError(Exception):
@@ -135,10 +138,12 @@ class _Download:
     def attempt(self) -> None:
         """Makes one request, for what is missing; returns only when the target is complete."""
         origin = self._origin()
-        if not origin:  # without the server's version, a resume could mix two files
+        # Without the server's version of the file, a resume could mix two.
+        if not origin:
             self.drop()
         size = self.size
-        if size and size == origin.get("bytes"):  # stopped between the last byte and the rename
+        # An earlier process may have stopped between the last byte and the rename.
+        if size and size == origin.get("bytes"):
             return self._finish(size)
         headers = {"Accept-Encoding": "identity"}
         if size:

@@ -1,34 +1,39 @@
-"""Feeds: the batches of a run, step by step, on the device.
+"""Feeds a run with its batches, step by step, on the device.
 
-Both give the same batches, since the order is `data.order`'s. ``device`` keeps the images on the
-accelerator and gathers there; ``tf`` reads them from (memory-mapped) host arrays in tf.data's
+Both feeds give the same batches, since `data.order` chooses them. ``device`` keeps the images on
+the accelerator and gathers there; ``tf`` reads them from (memory-mapped) host arrays in tf.data's
 threads, for data that does not fit.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 from jaxtyping import UInt8
 
-from discogan_jax.data.order import Order, Resident
+from discogan_jax.data.order import DeviceDataset, Order
 from discogan_jax.errors import InputError
 from discogan_jax.host import tensorflow
+from discogan_jax.state import DOMAINS
 
 Arrays = Mapping[str, UInt8[np.ndarray, "N S S 3"]]
 PREFETCHED_STEPS = 2
-# Of a device's memory; the rest is for the state and the activations.
-MAX_RESIDENT_FRACTION = 0.25
-# Where a device does not say what it has, as CPUs do not.
+
+# Share of a device's memory that images may take; the rest is for the state and the activations.
+MAX_IMAGES_FRACTION = 0.25
+
+# Memory of a device that does not report it, as CPUs do not.
 ASSUMED_DEVICE_BYTES = 16 << 30
 
 
 def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, str]:
-    """Which feed a run uses.
+    """Chooses the feed of a run.
 
     Args:
-      feed: the setting.
+      feed: the setting; ``"auto"`` for what the memory of the device allows.
       images: both domains' training images.
 
     Returns:
@@ -38,61 +43,58 @@ def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, 
         return feed, "as config.data.feed says"
     size = sum(x.nbytes for x in images.values())
     stats = jax.local_devices()[0].memory_stats() or {}
-    limit = stats.get("bytes_limit", ASSUMED_DEVICE_BYTES) * MAX_RESIDENT_FRACTION
+    limit = stats.get("bytes_limit", ASSUMED_DEVICE_BYTES) * MAX_IMAGES_FRACTION
     what = f"the images take {size / 2**20:,.0f} MiB, the device has room for {limit / 2**20:,.0f}"
     return ("device" if size <= limit else "tf"), what
 
 
-def resident(images: Arrays, order: Order, sharding: Any = None) -> Resident:
+def device_dataset(
+    images: Arrays, order: Order, seed: int, sharding: NamedSharding | None = None
+) -> DeviceDataset:
     """Puts both domains' training images on the device.
 
     Args:
       images: host arrays.
       order: of the run.
+      seed: of the order.
       sharding: where to, the default device if None.
     """
+    placed = {d: _put(np.asarray(x), sharding, x.shape) for d, x in images.items()}
+    return DeviceDataset(images=placed, seed=np.asarray([seed], np.uint32), order=order)
 
-    def put(x: np.ndarray) -> jax.Array:
-        if sharding is None:
-            return jax.device_put(x)
-        # `device_put` would compare the images of all processes.
-        return jax.make_array_from_process_local_data(sharding, x, x.shape)
 
-    placed = {d: put(np.asarray(x)) for d, x in images.items()}
-    return Resident(images=placed, order=order)
+def _put(x: np.ndarray, sharding: NamedSharding | None, shape: Any = None) -> jax.Array:
+    """Puts an array, or what this process has of it, on the devices."""
+    if sharding is None:
+        return jax.device_put(x)
+    # `device_put` would compare the arrays of all processes.
+    return jax.make_array_from_process_local_data(sharding, x, shape)
 
 
 def device_feed(
-    data: Resident, seed: int, start: int, sharding: Any = None
+    data: DeviceDataset, start: int, sharding: NamedSharding | None = None
 ) -> Iterator[dict[str, jax.Array]]:
-    """Batches gathered on the device.
+    """Gathers batches on the device.
 
     Args:
       data: the images, on the device, and their order.
-      seed: of the order.
       start: the first step.
       sharding: of the batches ``[updates, B, S, S, 3]``.
 
     Yields:
       Each step's batches, uint8, without end.
     """
-    draw = jax.jit(_draw, out_shardings=sharding)
-    step = start
-    while True:
-        yield draw(data, np.asarray([seed], np.uint32), np.asarray([step], np.uint32))
-        step += 1
-
-
-def _draw(data: Resident, seed: jax.Array, step: jax.Array) -> dict[str, jax.Array]:
-    return data.order.batches(data.images, seed, step)
+    draw = jax.jit(DeviceDataset.batches, out_shardings=sharding)
+    for step in itertools.count(start):
+        yield draw(data, np.asarray([step], np.uint32))
 
 
 def host_batches(
     images: Arrays, order: Order, seed: int, step: int, rows: slice = slice(None)
 ) -> dict[str, np.ndarray]:
-    """A step's batches, or some `rows` of each, as NumPy arrays gathered from host arrays."""
+    """Gathers a step's batches, or some `rows` of each, from host arrays."""
     words = np.asarray([seed], np.uint32), np.asarray([step], np.uint32)
-    return {d: order.gather(images[d], *words, d, rows) for d in ("a", "b")}
+    return {d: order.gather(images[d], *words, d, rows) for d in DOMAINS}
 
 
 def tf_feed(
@@ -103,9 +105,9 @@ def tf_feed(
     start: int,
     stop: int,
     rows: slice = slice(None),
-    sharding: Any = None,
+    sharding: NamedSharding | None = None,
 ) -> Iterator[dict[str, jax.Array]]:
-    """Batches gathered on the host by tf.data and sent to the device ahead of their use.
+    """Gathers batches on the host, by tf.data, and sends them to the device ahead of their use.
 
     Args:
       images: host arrays, memory-mapped ones too.
@@ -113,7 +115,7 @@ def tf_feed(
       seed: of the order.
       start: the first step.
       stop: the step after the last.
-      rows: of each global batch, those that this process feeds; the others are not read.
+      rows: the rows of each global batch that this process feeds; the others are not read.
       sharding: of the batches ``[updates, B, S, S, 3]``.
 
     Yields:
@@ -141,15 +143,9 @@ def tf_feed(
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(PREFETCHED_STEPS)
 
-    def send(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, jax.Array]:
-        if sharding is None:
-            return {d: jax.device_put(x) for d, x in zip("ab", pair, strict=True)}
-        whole = jax.make_array_from_process_local_data
-        return {d: whole(sharding, x) for d, x in zip("ab", pair, strict=True)}
-
     ahead: list[dict[str, jax.Array]] = []
     for pair in dataset.as_numpy_iterator():
-        ahead.append(send(pair))
+        ahead.append({d: _put(x, sharding) for d, x in zip(DOMAINS, pair, strict=True)})
         if len(ahead) > PREFETCHED_STEPS:
             yield ahead.pop(0)
     yield from ahead

@@ -50,6 +50,7 @@ class Folder(CachedSource):
             raise InputError(f"{path}: there is no such folder ({why}); check the path.") from error
         if not root.is_dir():
             raise InputError(f"{root} is not a folder; name the folder that holds the pictures.")
+        # Splits of its own are used only if it has both.
         held_out = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
         splits = [root / "train", held_out] if held_out and (root / "train").is_dir() else [root]
         found = [pictures_below(folder) for folder in splits if folder]
@@ -80,6 +81,7 @@ class Folder(CachedSource):
         def held_out(readable: Sequence[int]) -> Collection[int]:
             if val is not None:
                 return [row for row in readable if row >= len(train)]
+            # By the name below the folder, so that moving the folder changes nothing.
             rows = {files[row].relative_to(root).as_posix(): row for row in readable}
             return [rows[name] for name in _held_out(rows)]
 

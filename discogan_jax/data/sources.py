@@ -154,6 +154,7 @@ def parse(source: str) -> Source:
       InputError: the text has none of the forms of the table above.
     """
     kind, colon, text = source.partition(":")
+    # Whoever writes a path means a folder, most likely.
     if not colon:
         kinds = ", ".join(f"{kind}:" for kind in KINDS)
         hint = f"; for a folder of pictures write folder:{source}" if os.sep in source else ""

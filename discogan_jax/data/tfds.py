@@ -32,7 +32,8 @@ class Tfds(CachedSource):
     @classmethod
     def parse(cls, text: str) -> "Tfds | None":
         """Creates it from NAME[/CONFIG][:VERSION]:TRAIN[:VAL]."""
-        parts = re.split(r":(?![^\[]*\])", text)  # split names have colons too: train[:90%]
+        # Split names have colons too (train[:90%]), and so has a name with a version.
+        parts = re.split(r":(?![^\[]*\])", text)
         if len(parts) > 1 and re.fullmatch(r"[\d*]+\.[\d*]+\.[\d*]+", parts[1]):
             parts[:2] = [":".join(parts[:2])]
         if len(parts) not in (2, 3) or not all(parts):
@@ -67,6 +68,7 @@ class Tfds(CachedSource):
         first_held_out = counts[0] if self.val else total - decode.held_out_count(total)
 
         def pictures() -> Iterator[bytes]:
+            # Encoded, as `write_pictures` takes them, and no other feature.
             skip = {feature: tfds.decode.SkipDecoding()}
             for split in splits:
                 records = builder.as_dataset(

@@ -74,6 +74,7 @@ class AttributeProbe:
         cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes, seed: int = 0
     ) -> "AttributeProbe":
         """Trains one on real images."""
+        # Angles become points on a circle, numbers are standardised, patterns one-hot.
         hue = np.radians(known.hue)
         linear = np.stack([known.lightness, known.tilt], 1)
         mean, spread = linear.mean(0), np.maximum(linear.std(0), 1e-6)

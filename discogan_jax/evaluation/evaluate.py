@@ -17,7 +17,8 @@ from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
-from discogan_jax.runs import Run, layout
+from discogan_jax.runs import layout
+from discogan_jax.runs.run import Run
 from discogan_jax.state import generators_only
 
 MAX_IMAGES = 500
@@ -57,8 +58,10 @@ def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> Referen
                 f"{s.domains.name(d)}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, "
                 "and a hundred give numbers to rely on"
             )
+    # For photographs, all there is are the images themselves and what tells the domains apart.
     real = {d: to_unit(x.val[:MAX_IMAGES]) for d, x in loaded.items()}
     classifier = scores.DomainClassifier.fit({d: x.train for d, x in loaded.items()})
+    # Drawn images have known attributes, which a probe per domain learns to predict.
     known, probes = {}, {}
     for d, items in build.described(s).items():
         known[d] = attributes.Attributes.of(items["val"][:MAX_IMAGES])
@@ -90,6 +93,7 @@ def measure(
             f"{fewest} held-out images are too few for {extractor.name}: "
             f"{scores.LEAST_IN_FEATURES} are needed, and thousands for numbers to compare"
         )
+    # Translate on one device, whatever the run is trained on.
     run = replace(run, state=generators_only(run.state))
     directions = run.gan.directions
     measured = (_measure_direction(run, d, references, extractor) for d in directions)
@@ -125,6 +129,7 @@ def _measure_direction(
     route = (run.domains.name(source), run.domains.name(target))
     made = run.apply(real, direction)
     t = scores.Translations(route, real, made, references.real[target])
+    # Measures of any images.
     rows: list[Row] = []
     if direction + source in run.gan.cycles:
         rows += scores.measure_reconstruction(t, run.apply(made, target + source))
@@ -135,6 +140,7 @@ def _measure_direction(
     rows += scores.measure_diversity(t)
     if sources.are_pairs(run.settings.data.source_a, run.settings.data.source_b):
         rows += scores.measure_pairs(t)
+    # Measures of what a translation should keep.
     rows += scores.measure_colour(t)
     if source in references.known and target in references.probes:
         probe, known = references.probes[target], references.known[source]

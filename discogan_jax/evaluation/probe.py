@@ -92,6 +92,7 @@ def fit(
       seed: of initial weights, order and noise. The same seed gives the same probe.
       steps: number of Adam's steps, each on `BATCH` images.
     """
+    # Select the images.
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).astype(int))
     images, targets = np.asarray(images[rows]), targets[rows].astype(np.float32)
     network = _Network(targets.shape[1])
@@ -100,6 +101,7 @@ def fit(
     tx = _adam(steps)
     opt_state = tx.init(params)
 
+    # Train.
     random = np.random.default_rng(seed)
     title = "training on real images"
     for step in tqdm(range(steps), title, delay=1.0, disable=None, leave=False):
@@ -108,6 +110,7 @@ def fit(
         noise = jax.random.fold_in(key, step)
         params, opt_state = _train_step(network, tx, params, opt_state, *batch, noise)
 
+    # Standardise the features.
     activations = Probe(network, params, np.zeros(1), np.ones(1)).features(images)
     return Probe(network, params, activations.mean(0), np.maximum(activations.std(0), 1e-3))
 

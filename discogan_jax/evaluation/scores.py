@@ -33,8 +33,8 @@ from discogan_jax.evaluation.table import Better, Row
 
 FloatImages = Float[np.ndarray, "N S S 3"]
 
+# Domains that images went through: ("bags", "shoes") for bags translated to shoes.
 Route = tuple[str, ...]
-"""Domains that images went through: ``("bags", "shoes")`` for bags translated to shoes."""
 
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
@@ -42,6 +42,8 @@ CHANCE = "random pairs"
 
 LEAST_IN_FEATURES = 8
 
+# Per measure, its description and which values are better. The descriptions are part of
+# `evaluation.json`.
 MEASURES: dict[str, tuple[str, Better]] = {
     "mse": ("mean squared error", "lower"),
     "psnr": ("PSNR in dB", "higher"),
@@ -74,8 +76,6 @@ MEASURES: dict[str, tuple[str, Better]] = {
     "true_tilt_error": ("tilt kept or mirrored, rms error in degrees", "lower"),
     "true_tilt_correlation": ("tilt kept or mirrored, correlation", "higher"),
 }
-"""Per measure, its description and which values are better."""
-
 _Z = 1.96  # standard errors on either side of a mean hold 95%
 
 

@@ -9,16 +9,16 @@ from typing import Self
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax import runs
 from discogan_jax.errors import InputError
 from discogan_jax.export import onnx, savedmodel, stablehlo
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Program
 from discogan_jax.files import read_json
 from discogan_jax.images import in_batches
+from discogan_jax.runs import run
 from discogan_jax.state import DIRECTIONS, Domains
 
+# By the names that `--format` takes; the first one is the default.
 FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}
-"""By the names that ``--format`` takes; the first one is the default."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ class Exported:
         self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
     ) -> Float[np.ndarray, "N S S 3"]:
         """Translates images; see `runs.Run.apply`."""
+        # Programs with a fixed batch size take no other.
         fixed = self.metadata["batch_size"]
         return in_batches(self._programs[direction], images, fixed or batch_size)
 
 
-def open_translator(path: str | Path, step: int | None = None) -> runs.Translator:
+def open_translator(path: str | Path, step: int | None = None) -> run.Translator:
     """Opens a run directory, one of its checkpoints, or an export.
 
     Args:
@@ -105,7 +106,7 @@ def open_translator(path: str | Path, step: int | None = None) -> runs.Translato
       InputError: there is neither a run nor an export, no such checkpoint, or it is damaged.
     """
     if not is_exported(path):
-        return runs.open(path, step)
+        return run.open(path, step)
     if step is not None:
         raise InputError(f"{path} is an export and has no checkpoints: leave out the step")
     return Exported.open(path)
@@ -118,6 +119,7 @@ def is_exported(path: str | Path) -> bool:
 
 
 def _format(path: Path) -> Format:
+    # Files are told apart by their suffix, folders by their metadata.
     if not path.is_dir():
         return onnx if path.suffix == onnx.SUFFIX else stablehlo
     kind = read_json(path / METADATA_FILE)["kind"]

@@ -13,16 +13,16 @@ from jax import export
 from jaxtyping import Float
 
 from discogan_jax.host import versions
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 METADATA_FILE = "about.json"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+# Names of the programs' argument and result, in formats that have names.
 INPUT, OUTPUT = "images", "translated"
-"""Names of the programs' argument and result, in formats that have names."""
 
 Metadata = Mapping[str, Any]
+# Translates a batch of uint8 images.
 Program = Callable[[Any], Float[Any, "N S S 3"]]
-"""Translates a batch of uint8 images."""
 
 
 class Format(Protocol):

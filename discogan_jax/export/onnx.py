@@ -18,7 +18,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import onnx_graph
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Program, input_shape
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 NAME = "onnx"
 ENDING = "-onnx"
@@ -41,6 +41,7 @@ def write(run: Run, metadata: Metadata, path: Path) -> None:
             f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
             f"{metadata['preprocessing']}. Out: {metadata['output']}."
         )
+        # Everything that a user of this file alone has to know.
         properties = {"direction": direction, "source": source, "target": target}
         properties |= {key: metadata[key] for key in ("input", "output", "preprocessing")}
         properties[METADATA_FILE] = json.dumps(metadata)

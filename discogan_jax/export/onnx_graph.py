@@ -20,9 +20,9 @@ from jax.extend.core import Literal
 
 from discogan_jax.errors import InputError
 
+# Of the same year: readers refuse files that are newer than they know.
 OPSET = 17
 IR_VERSION = 8
-"""Of the same year: readers refuse files that are newer than they know."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def model(
     """
     from onnx import helper
 
+    # Convert the trace; the last node gives the result its name and JAX's order of axes.
     traced = jax.make_jaxpr(function)(shape)
     graph = _Graph()
     (output,) = _walk(graph, traced.jaxpr, traced.consts, [Tensor(argument, _identity(shape))])
@@ -68,6 +69,7 @@ def model(
         raise InputError("The function does not depend on its argument.")
     name = _ordered(graph, output, _identity(traced.out_avals[0]))
     graph.nodes.append(helper.make_node("Identity", [name], [result], "result"))
+    # Describe argument and result: symbolic dimensions have names.
     ends = [
         helper.make_tensor_value_info(name, _type(x.dtype), [_static(n) or str(n) for n in x.shape])
         for name, x in ((argument, shape), (result, traced.out_avals[0]))
@@ -170,6 +172,7 @@ def _ordered(graph: _Graph, x: Tensor, axes: tuple[int, ...]) -> str:
 
 
 def _elementwise(graph: _Graph, eqn: Any, inputs: Sequence[Value], *, kind: str) -> Tensor:
+    # The other operands follow the order of the first tensor.
     axes = next(x.axes for x in inputs if isinstance(x, Tensor))
     names: list[str | np.ndarray] = []
     for x in inputs:
@@ -181,6 +184,7 @@ def _elementwise(graph: _Graph, eqn: Any, inputs: Sequence[Value], *, kind: str)
 
 
 def _select(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
+    # JAX lists the case for False first, ONNX the one for True.
     which, *cases = inputs
     if len(cases) != 2 or eqn.invars[0].aval.dtype != bool:
         raise _unknown("select_n of more than two")
@@ -200,6 +204,7 @@ def _transpose(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
 
 def _reshape(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
     result = eqn.outvars[0].aval
+    # ONNX infers one dimension, -1.
     sizes = [_static(n) or -1 for n in result.shape]
     permuted = eqn.primitive.name == "reshape" and eqn.params["dimensions"] is not None
     if sizes.count(-1) > 1 or permuted:
@@ -230,6 +235,7 @@ def _convolution(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
         padding = [
             (k - 1 - low, k - 1 - high) for k, (low, high) in zip(sizes, padding, strict=True)
         ]
+    # ONNX lists the padding before all axes, then that after them.
     pads = [low for low, _ in padding] + [high for _, high in padding]
     if min(pads) < 0 or p["batch_group_count"] != 1:
         raise _unknown("convolution with negative padding or groups of the batch")

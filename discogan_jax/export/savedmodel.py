@@ -14,7 +14,7 @@ from discogan_jax import host, steps
 from discogan_jax.errors import InputError
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, PLATFORMS, Metadata, Program
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 NAME = "savedmodel"
 ENDING = "-savedmodel"

@@ -14,7 +14,7 @@ from jax import export
 
 from discogan_jax import steps
 from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
 NAME = "stablehlo"
 ENDING = ".discogan"
@@ -39,6 +39,7 @@ def write(run: Run, metadata: Metadata, path: Path) -> None:
 def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
     """Opens the file; see `format.Format`."""
     try:
+        # All is read now, so that checksums find damage before anything is used.
         with zipfile.ZipFile(path) as file:
             if sum(info.file_size for info in file.infolist()) > _MAX_BYTES:
                 raise ValueError("it unpacks to more than 4 GiB")

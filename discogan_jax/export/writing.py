@@ -12,13 +12,13 @@ from discogan_jax.errors import InputError
 from discogan_jax.export.exported import FORMATS, Exported, is_exported
 from discogan_jax.export.format import metadata
 from discogan_jax.files import replacing, replacing_folder
-from discogan_jax.runs import Run
+from discogan_jax.runs.run import Run
 
+# Number of held-out images that are translated by both and compared.
 CHECKED = 8
-"""Number of held-out images that are translated by both and compared."""
 
+# Largest difference allowed between the two, of images in [0, 1], by the run's precision.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
-"""Largest difference allowed between the two, of images in [0, 1], by the run's precision."""
 
 
 def write(
@@ -46,6 +46,7 @@ def write(
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
     if form.IS_FOLDER and path.exists() and not (path.is_dir() and is_exported(path)):
         raise InputError(f"{path} is there and is no exported folder: name another --out")
+    # The export replaces an earlier one only if it passes the check.
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:

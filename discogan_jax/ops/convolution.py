@@ -1,17 +1,17 @@
-"""A convolution, its adjoint and its kernel gradient, in forms that are fast on CPU and GPU.
+"""A convolution, its transpose and its kernel gradient, in forms that are fast on CPU and GPU.
 
-The three are the sides of one trilinear form of images ``x``, kernel and feature maps ``y``: the
-sum of ``x·kernel·y`` over all positions of a window that moves over the images. Each side is linear
+The three are the sides of one trilinear form of an input ``x``, a kernel and an output ``y``: the
+sum of ``x·kernel·y`` over all positions of a window that moves over the input. Each side is linear
 in the other two, and its derivatives are the other two sides. So derivatives of any order of any of
 them run in the forms below; forward mode (``jax.jvp``) is not defined.
 
-`gather` makes ``y`` (a convolution), `scatter` ``x`` (a transposed convolution), `correlate` the
-kernel (the gradient of either). On CPU each becomes matrix products where those are faster than
-XLA's own convolution (`python -m benchmarks.layers` compares), fewer of them where `winograd` can;
-these three functions choose.
+`conv` makes ``y``, `conv_transpose` makes ``x`` and `conv_kernel_grad` the kernel. On CPU each
+becomes matrix products where those are faster than XLA's own convolution
+(`python -m benchmarks.layers` compares), and fewer of them where `winograd` applies.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,238 +31,229 @@ WORTHWHILE = 1e8
 # Positions, over the batch, below which Winograd's products have too few rows to gain by.
 MANY_POSITIONS = 512
 
-Images = Float[Array, "B H W in"]
+Input = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
-Maps = Float[Array, "B h w out"]
+Output = Float[Array, "B h w out"]
 
 
 class Window(NamedTuple):
-    """How a square window moves over images.
+    """How a square window moves over the input of a convolution.
 
     Attributes:
       k: height and width of the window.
-      stride: how far it moves at once.
-      images: height and width of the images.
-      maps: height and width of the feature maps: the number of its positions.
-      before: rows above and columns left of the images that it begins at.
+      stride: rows or columns from one position to the next.
+      input: height and width of the input.
+      output: height and width of the output: the number of positions.
+      before: rows of padding above and columns of padding left of the input.
     """
 
     k: int
     stride: int
-    images: tuple[int, int]
-    maps: tuple[int, int]
+    input: tuple[int, int]
+    output: tuple[int, int]
     before: tuple[int, int]
 
     @property
-    def after(self) -> tuple[int, ...]:
-        """Rows below and columns right of the images that it ends at; negative if short of it."""
-        return tuple(
-            (m - 1) * self.stride + self.k - n - b
-            for n, m, b in zip(self.images, self.maps, self.before, strict=True)
-        )
-
-    def worthwhile(self, batch: Any, kernel_size: int) -> bool:
-        """Whether products are possible (whole strides) and there is enough to compute."""
-        enough = 2 * self._known(batch) * self.positions * kernel_size >= WORTHWHILE
-        return self.k % self.stride == 0 and enough
-
-    def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
-        """Whether `winograd` makes it faster; not in bfloat16, which would round its sums."""
-        possible = self.k == 4 and self.stride <= 2
-        possible = possible and not any(m * self.stride % 4 for m in self.maps)
-        large = self._known(batch) * self.positions >= MANY_POSITIONS and min(channels) >= 16
-        exact = jnp.finfo(dtype).bits >= 32
-        return possible and large and exact and self.worthwhile(batch, 16 * math.prod(channels))
-
-    @staticmethod
-    def _known(batch: Any) -> int:
-        """The number of images; one where an exported program leaves it open."""
-        return batch if isinstance(batch, int) else 1
+    def padding(self) -> list[tuple[int, int]]:
+        """Padding before and after the input; negative after it where the window stops short."""
+        return [
+            (low, (m - 1) * self.stride + self.k - n - low)
+            for n, m, low in zip(self.input, self.output, self.before, strict=True)
+        ]
 
     @property
     def positions(self) -> int:
         """The number of positions."""
-        return self.maps[0] * self.maps[1]
+        return self.output[0] * self.output[1]
+
+    def is_worthwhile(self, batch: Any, kernel_size: int) -> bool:
+        """Returns whether products are possible (whole strides) and there is enough to compute."""
+        enough = 2 * _known(batch) * self.positions * kernel_size >= WORTHWHILE
+        return self.k % self.stride == 0 and enough
+
+    def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
+        """Returns whether `winograd` is faster; never in bfloat16, which would round its sums."""
+        possible = self.k == 4 and self.stride <= 2
+        possible = possible and not any(m * self.stride % 4 for m in self.output)
+        large = _known(batch) * self.positions >= MANY_POSITIONS and min(channels) >= 16
+        exact = jnp.finfo(dtype).bits >= 32
+        return possible and large and exact and self.is_worthwhile(batch, 16 * math.prod(channels))
 
 
-def over_images(images: tuple[int, int], k: int, stride: int, padding: str) -> Window:
-    """The window of a convolution.
+def _known(batch: Any) -> int:
+    """Returns the number of images; one where an exported program leaves it open."""
+    return batch if isinstance(batch, int) else 1
+
+
+def window_of_conv(
+    size: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: int,
+    padding: str | Sequence[tuple[int, int]],
+) -> Window:
+    """Describes the window of a convolution.
 
     Args:
-      images: height and width of its input.
-      k: height and width of the kernel.
-      stride: its stride.
-      padding: ``"SAME"`` or ``"VALID"``, as XLA and TensorFlow mean them.
+      size: height and width of the input.
+      kernel: height and width of the kernel.
+      stride: the factor by which height and width shrink.
+      padding: ``"SAME"``, ``"SAME_LOWER"`` or ``"VALID"`` as in XLA, in any case, or rows above and
+        below and columns left and right of the input.
+
+    Raises:
+      ValueError: the kernel is not square, or the padding is none of these.
     """
-    if padding == "VALID":
-        h, w = ((n - k) // stride + 1 for n in images)
-        return Window(k, stride, images, (h, w), (0, 0))
-    h, w = (-(-n // stride) for n in images)
-    top, left = (max((m - 1) * stride + k - n, 0) // 2 for n, m in zip(images, (h, w), strict=True))
-    return Window(k, stride, images, (h, w), (top, left))
+    H, W = size
+    k, width = kernel
+    if k != width:
+        raise ValueError(f"the kernel must be square, not {k}×{width}")
+    if isinstance(padding, str):
+        if padding.upper() not in ("SAME", "SAME_LOWER", "VALID"):
+            raise ValueError(f"padding must be 'SAME', 'SAME_LOWER' or 'VALID', not {padding!r}")
+        padding = lax.padtype_to_pads((H, W), (k, k), (stride, stride), padding)
+    (top, bottom), (left, right) = padding
+    h, w = (max((n - k) // stride + 1, 0) for n in (H + top + bottom, W + left + right))
+    return Window(k, stride, (H, W), (h, w), (top, left))
 
 
-def to_images(maps: tuple[int, int], k: int, stride: int, padding: str) -> Window:
-    """The window of a transposed convolution; arguments as for `over_images`, but of its input."""
-    H, W = (n * stride if padding == "SAME" else (n - 1) * stride + k for n in maps)
-    return over_images((H, W), k, stride, padding)
+def window_of_transpose(
+    size: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: str
+) -> Window:
+    """Describes the window of a transposed convolution.
+
+    Args:
+      size: height and width of its input, which is the output of the convolution.
+      kernel: height and width of the kernel.
+      stride: the factor by which height and width grow.
+      padding: of the convolution, ``"SAME"``, ``"SAME_LOWER"`` or ``"VALID"``.
+    """
+    valid = padding.upper() == "VALID"
+    H, W = ((n - 1) * stride + kernel[0] if valid else n * stride for n in size)
+    return window_of_conv((H, W), kernel, stride, padding)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def gather(x: Images, kernel: Kernel, window: Window) -> Maps:
-    """A convolution (a correlation, as everywhere in the field)."""
-    plain = partial(_gather_plain, window=window)
+def conv(x: Input, kernel: Kernel, window: Window) -> Output:
+    """Convolves (correlates, as everywhere in the field)."""
+    xla = partial(_conv_xla, window=window)
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
     if window.suits_winograd(x.shape[0], x.dtype, kernel.shape[2:]):
-        quick = partial(_gather_winograd, window=window)
-    elif small and window.worthwhile(x.shape[0], kernel.size):
-        quick = partial(_gather_products, window=window)
+        fast = partial(_conv_winograd, window=window)
+    elif small and window.is_worthwhile(x.shape[0], kernel.size):
+        fast = partial(_conv_products, window=window)
     else:
-        return plain(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=quick, default=plain)
+        return xla(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=fast, default=xla)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def scatter(y: Maps, kernel: Kernel, window: Window) -> Images:
-    """The adjoint of `gather`: a transposed convolution, the gradient with respect to images."""
-    dilated = partial(_scatter_dilated, window=window)
-    if not window.worthwhile(y.shape[0], kernel.size):
-        return dilated(y, kernel)
+def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
+    """Applies the adjoint of `conv`, which is its gradient with respect to the input."""
+    xla = partial(_transpose_xla, window=window)
+    if not window.is_worthwhile(y.shape[0], kernel.size):
+        return xla(y, kernel)
     if window.suits_winograd(y.shape[0], y.dtype, kernel.shape[2:]):
-        quick = partial(_scatter_winograd, window=window)
+        fast = partial(_transpose_winograd, window=window)
     elif window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
-        quick = partial(_scatter_products, window=window)
+        fast = partial(_transpose_products, window=window)
     else:
-        quick = partial(_scatter_subpixels, window=window)
-    # On GPU the dilated form, with the kernel turned round, is what cuDNN has a routine for.
-    return lax.platform_dependent(y, kernel, cpu=quick, default=dilated)
+        fast = partial(_transpose_subpixels, window=window)
+    return lax.platform_dependent(y, kernel, cpu=fast, default=xla)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def correlate(x: Images, y: Maps, window: Window) -> Kernel:
-    """The gradient of `gather` and `scatter` with respect to the kernel."""
+def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
+    """Makes the gradient of `conv` and `conv_transpose` with respect to the kernel."""
     channels = x.shape[-1], y.shape[-1]
     if window.suits_winograd(x.shape[0], x.dtype, channels):
-        quick = _correlate_winograd
-    elif y.shape[-1] >= 16 and window.worthwhile(x.shape[0], window.k**2 * math.prod(channels)):
-        quick = _correlate_columns
+        form = _kernel_grad_winograd
+    elif y.shape[-1] >= 16 and window.is_worthwhile(x.shape[0], window.k**2 * math.prod(channels)):
+        form = _kernel_grad_products
     else:
-        quick = _correlate_canonical
-    on_cpu, plain = partial(quick, window=window), partial(_correlate_plain, window=window)
-    return lax.platform_dependent(x, y, cpu=on_cpu, default=plain)
-
-
-def _both(f: Any) -> Any:
-    """The forward half of a custom derivative that needs both arguments."""
-    return lambda a, b, window: (f(a, b, window), (a, b))
+        form = _kernel_grad_canonical
+    fast, xla = partial(form, window=window), partial(_kernel_grad_xla, window=window)
+    return lax.platform_dependent(x, y, cpu=fast, default=xla)
 
 
 def _whole(primal: Array, cotangent: Array) -> Array:
-    """A cotangent, summed over the axes of a ``shard_map`` that its primal does not vary over.
+    """Sums a cotangent over the axes of a ``shard_map`` over which its primal does not vary.
 
-    As JAX does for its own operations: that is what the transpose of an addition is. Elsewhere this
-    changes nothing, and the addition itself is not computed.
+    JAX does this for its own operations, since it is what the transpose of an addition does.
+    Elsewhere this changes nothing, and the addition itself is not computed.
     """
     return jax.vjp(lambda p: p + cotangent, primal)[1](cotangent)[0]
 
 
-def _gather_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
-    x, kernel = residuals
-    dx, dkernel = scatter(cotangent, kernel, window), correlate(x, cotangent, window)
-    return _whole(x, dx), _whole(kernel, dkernel)
+def _define_vjp(f: Any, derivatives: Callable[..., tuple[Array, Array]]) -> None:
+    def forward(a: Array, b: Array, window: Window) -> tuple[Array, tuple[Array, Array]]:
+        return f(a, b, window), (a, b)
+
+    def backward(window: Window, primals: Any, cotangent: Array) -> tuple[Array, ...]:
+        found = derivatives(*primals, cotangent, window)
+        return tuple(_whole(p, d) for p, d in zip(primals, found, strict=True))
+
+    f.defvjp(forward, backward)
 
 
-def _scatter_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
-    y, kernel = residuals
-    dy, dkernel = gather(cotangent, kernel, window), correlate(cotangent, y, window)
-    return _whole(y, dy), _whole(kernel, dkernel)
+_define_vjp(conv, lambda x, k, dy, w: (conv_transpose(dy, k, w), conv_kernel_grad(x, dy, w)))
+_define_vjp(conv_transpose, lambda y, k, dx, w: (conv(dx, k, w), conv_kernel_grad(dx, y, w)))
+_define_vjp(conv_kernel_grad, lambda x, y, dk, w: (conv_transpose(y, dk, w), conv(x, dk, w)))
 
 
-def _correlate_bwd(window: Window, residuals: Any, cotangent: Array) -> Any:
-    x, y = residuals
-    dx, dy = scatter(y, cotangent, window), gather(x, cotangent, window)
-    return _whole(x, dx), _whole(y, dy)
+# XLA's convolutions. On GPU, cuDNN has a routine for each of them.
 
 
-gather.defvjp(_both(gather), _gather_bwd)
-scatter.defvjp(_both(scatter), _scatter_bwd)
-correlate.defvjp(_both(correlate), _correlate_bwd)
-
-
-def _ends(window: Window) -> list[tuple[int, int]]:
-    return list(zip(window.before, window.after, strict=True))
-
-
-def _with_edges(x: Array, window: Window) -> Array:
-    """Images with all that the window sees, zeros around them."""
-    edges = [(0, 0, 0), *((low, high, 0) for low, high in _ends(window)), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
-
-
-def _without_edges(x: Array, window: Window) -> Array:
-    edges = [(0, 0, 0), *((-low, -high, 0) for low, high in _ends(window)), (0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), edges)
-
-
-# XLA's convolutions.
-
-
-def _gather_plain(x: Array, kernel: Array, window: Window) -> Array:
+def _conv_xla(x: Array, kernel: Array, window: Window) -> Array:
     strides = (window.stride, window.stride)
-    return lax.conv_general_dilated(x, kernel, strides, _ends(window), dimension_numbers=LAYOUT)
+    return lax.conv_general_dilated(x, kernel, strides, window.padding, dimension_numbers=LAYOUT)
 
 
-def _scatter_dilated(y: Array, kernel: Array, window: Window) -> Array:
-    k = window.k
+def _transpose_xla(y: Array, kernel: Array, window: Window) -> Array:
     return lax.conv_general_dilated(
         y,
         kernel[::-1, ::-1].swapaxes(2, 3),
         (1, 1),
-        [(k - 1 - low, k - 1 - high) for low, high in _ends(window)],
+        [(window.k - 1 - low, window.k - 1 - high) for low, high in window.padding],
         lhs_dilation=(window.stride, window.stride),
         dimension_numbers=LAYOUT,
     )
 
 
-def _correlate_plain(x: Array, y: Array, window: Window) -> Array:
-    """What JAX's own derivative is: cuDNN has a routine for it."""
+def _kernel_grad_xla(
+    x: Array, y: Array, window: Window, layout: Any = ("CHWN", "IHWO", "HWNC")
+) -> Array:
+    dilation = (window.stride, window.stride)
     return lax.conv_general_dilated(
-        x,
-        y,
-        (1, 1),
-        _ends(window),
-        rhs_dilation=(window.stride, window.stride),
-        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        x, y, (1, 1), window.padding, rhs_dilation=dilation, dimension_numbers=layout
     )
 
 
-def _correlate_canonical(x: Array, y: Array, window: Window) -> Array:
-    """The same in the one layout that XLA on CPU is fast in everywhere.
+def _kernel_grad_canonical(x: Array, y: Array, window: Window) -> Array:
+    """Makes the same in the one layout that XLA on CPU is fast in everywhere.
 
     Outside of loops it rearranges other layouts itself; inside of ``lax.scan`` and the like it
-    falls to a naive loop.
+    falls back to a naive loop.
     """
-    found = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        y.transpose(1, 2, 0, 3),
-        (1, 1),
-        _ends(window),
-        rhs_dilation=(window.stride, window.stride),
-        dimension_numbers=LAYOUT,
-    )
-    return found.transpose(1, 2, 0, 3)
+    x, y = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
+    return _kernel_grad_xla(x, y, window, LAYOUT).transpose(1, 2, 0, 3)
 
 
-# Matrix products. The window must be a whole number of strides wide: then a row of it is a few
-# pieces of `stride` pixels each, which a reshape makes channels of.
+# Matrix products. The window must be a whole number of strides wide: then a row of it consists of
+# pieces of `stride` pixels each, which a reshape turns into channels.
+
+
+def _padded(x: Array, window: Window, sign: int = 1) -> Array:
+    """Adds the padding around an input, or with ``sign=-1`` takes it away."""
+    edges = [(0, 0, 0), *((sign * low, sign * high, 0) for low, high in window.padding), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
 def _columns(x: Array, window: Window) -> Array:
-    """What the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
+    """Lists what the window sees at each position ("im2col"), ``[B, h, w, k·k·in]``."""
     B, _, _, C = x.shape
-    (h, w), s = window.maps, window.stride
-    x = _with_edges(x, window)
+    (h, w), s = window.output, window.stride
+    x = _padded(x, window)
     x = x.reshape(B, x.shape[1] // s, s, x.shape[2] // s, s * C)
     pieces = [
         x[:, row // s : row // s + h, row % s, piece : piece + w]
@@ -272,37 +263,37 @@ def _columns(x: Array, window: Window) -> Array:
     return jnp.concatenate(pieces, -1)
 
 
-def _gather_products(x: Array, kernel: Array, window: Window) -> Array:
+def _conv_products(x: Array, kernel: Array, window: Window) -> Array:
     return jnp.einsum("bhwn,no->bhwo", _columns(x, window), kernel.reshape(-1, kernel.shape[-1]))
 
 
-def _correlate_columns(x: Array, y: Array, window: Window) -> Array:
+def _kernel_grad_products(x: Array, y: Array, window: Window) -> Array:
     flat = jnp.einsum("bhwn,bhwo->no", _columns(x, window), y)
     return flat.reshape(window.k, window.k, x.shape[-1], y.shape[-1])
 
 
 def _squares(blocks: Array, window: Window) -> Array:
-    """Blocks of ``stride × stride`` pixels, ``[B, h', w', stride, stride, in]``, as images."""
+    """Joins blocks of ``stride × stride`` pixels, ``[B, h', w', stride, stride, in]``."""
     B, h, w, s, _, C = blocks.shape
-    return _without_edges(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C), window)
+    return _padded(blocks.transpose(0, 1, 3, 2, 4, 5).reshape(B, h * s, w * s, C), window, -1)
 
 
-def _scatter_products(y: Array, kernel: Array, window: Window) -> Array:
-    """One product gives what each position adds to the blocks around it ("col2im")."""
+def _transpose_products(y: Array, kernel: Array, window: Window) -> Array:
+    """Adds up what each position contributes to the blocks around it ("col2im"): one product."""
     s, n = window.stride, window.k // window.stride
     parts = jnp.einsum("bhwo,ijco->bhwijc", y, kernel)
     parts = parts.reshape(*y.shape[:3], n, s, n, s, kernel.shape[2])
-    still = ((0, 0), (0, 0), (0, 0))
+    unchanged = ((0, 0), (0, 0), (0, 0))
     blocks = [
-        jnp.pad(parts[:, :, :, i, :, j], ((0, 0), (i, n - 1 - i), (j, n - 1 - j), *still))
+        jnp.pad(parts[:, :, :, i, :, j], ((0, 0), (i, n - 1 - i), (j, n - 1 - j), *unchanged))
         for i in range(n)
         for j in range(n)
     ]
     return _squares(sum(blocks[1:], blocks[0]), window)
 
 
-def _scatter_subpixels(y: Array, kernel: Array, window: Window) -> Array:
-    """A convolution of stride 1 that makes whole blocks of pixels."""
+def _transpose_subpixels(y: Array, kernel: Array, window: Window) -> Array:
+    """Makes whole blocks of pixels by a convolution of stride 1."""
     s, n = window.stride, window.k // window.stride
     C, out = kernel.shape[2:]
     blocks = kernel.reshape(n, s, n, s, C, out).transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
@@ -316,13 +307,13 @@ def _scatter_subpixels(y: Array, kernel: Array, window: Window) -> Array:
     return _squares(made.reshape(*made.shape[:3], s, s, C), window)
 
 
-def _gather_winograd(x: Array, kernel: Array, window: Window) -> Array:
-    return winograd.gather(_with_edges(x, window), kernel, window.stride)
+def _conv_winograd(x: Array, kernel: Array, window: Window) -> Array:
+    return winograd.conv(_padded(x, window), kernel, window.stride)
 
 
-def _scatter_winograd(y: Array, kernel: Array, window: Window) -> Array:
-    return _without_edges(winograd.scatter(y, kernel, window.stride), window)
+def _transpose_winograd(y: Array, kernel: Array, window: Window) -> Array:
+    return _padded(winograd.conv_transpose(y, kernel, window.stride), window, -1)
 
 
-def _correlate_winograd(x: Array, y: Array, window: Window) -> Array:
-    return winograd.correlate(_with_edges(x, window), y, window.stride)
+def _kernel_grad_winograd(x: Array, y: Array, window: Window) -> Array:
+    return winograd.conv_kernel_grad(_padded(x, window), y, window.stride)

@@ -1,46 +1,61 @@
 """Convolutions as layers, and the rearrangements that double an image's size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jaxtyping import Array, Float
 
-from discogan_jax.ops.convolution import gather, over_images, scatter, to_images
+from discogan_jax.ops import convolution
 
 
 def conv(
     x: Float[Array, "B H W in"],
     kernel: Float[Array, "k k in out"],
     stride: int,
-    padding: str,
+    padding: str | Sequence[tuple[int, int]],
 ) -> Float[Array, "B h w out"]:
-    """A strided convolution (a correlation, as everywhere in the field).
+    """Convolves with a stride (correlates, as everywhere in the field).
 
     Equal to what ``nn.Conv`` computes. All of its derivatives are fast on CPU and GPU, but it has
     none in forward mode (``jax.jvp``).
 
     Args:
       x: images or feature maps.
-      kernel: laid out height, width, input channels, output channels.
+      kernel: weights by height, width, input channel and output channel.
       stride: the factor by which height and width shrink.
-      padding: ``"SAME"`` or ``"VALID"``.
+      padding: ``"SAME"``, ``"SAME_LOWER"``, ``"VALID"``, or numbers of rows and of columns.
 
     Returns:
       Feature maps.
+
+    Raises:
+      ValueError: the kernel is not square, or the padding is none of these.
     """
-    _, H, W, _ = x.shape
-    return gather(x, kernel, over_images((H, W), kernel.shape[0], stride, padding))
+    window = convolution.window_of_conv(x.shape[1:3], kernel.shape[:2], stride, padding)
+    return convolution.conv(x, kernel, window)
 
 
-def _conv_of_flax(x: Array, kernel: Array, strides: Any, padding: Any, **_: Any) -> Array:
-    return conv(x, kernel, strides[0], padding)
+def _conv_general_dilated(
+    lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, **rest: Any
+) -> Array:
+    """Stands in for ``lax.conv_general_dilated`` in Flax: by `conv` where that can, else by XLA."""
+    plain = rest.get("feature_group_count", 1) == 1 and rest.get("precision") is None
+    plain = plain and {*rest["lhs_dilation"], *rest["rhs_dilation"]} == {1}
+    if plain and lhs.ndim == 4 and rhs.shape[0] == rhs.shape[1] and len({*window_strides}) == 1:
+        geometry = lhs.shape[1:3], rhs.shape[:2], window_strides[0], padding
+        window = convolution.window_of_conv(*geometry)
+        if window.positions:
+            return convolution.conv(lhs, rhs, window)
+    return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **rest)
 
 
-Conv = partial(nn.Conv, conv_general_dilated=_conv_of_flax)
-"""Flax's own module around `conv`: square kernels, equal strides, ``"SAME"`` or ``"VALID"``."""
+Conv = partial(nn.Conv, conv_general_dilated=_conv_general_dilated)
+"""Flax's own module, which computes by `conv` whatever that can (no dilation, no groups, a square
+kernel and equal strides), and everything else as Flax does."""
 
 
 def conv_transpose(
@@ -49,7 +64,7 @@ def conv_transpose(
     stride: int,
     padding: str,
 ) -> Float[Array, "B H W out"]:
-    """The adjoint of a strided convolution (a "transposed convolution").
+    """Applies the adjoint of a strided convolution (a "transposed convolution").
 
     Equal to ``lax.conv_transpose(..., transpose_kernel=True)``, and to PyTorch's
     ``ConvTranspose2d(4, 2, 1)`` for ``stride=2, padding="SAME"``, a 4×4 kernel and even sizes.
@@ -57,19 +72,29 @@ def conv_transpose(
 
     Args:
       x: images or feature maps.
-      kernel: laid out height, width, output channels, input channels.
+      kernel: weights by height, width, output channel and input channel.
       stride: the factor by which height and width grow.
       padding: ``"SAME"`` or ``"VALID"``.
 
     Returns:
       Feature maps of ``stride`` times the size (plus the kernel's overhang if ``"VALID"``).
+
+    Raises:
+      ValueError: the kernel is not square, or the padding is neither of these.
     """
-    _, h, w, _ = x.shape
-    return scatter(x, kernel, to_images((h, w), kernel.shape[0], stride, padding))
+    window = convolution.window_of_transpose(x.shape[1:3], kernel.shape[:2], stride, padding)
+    return convolution.conv_transpose(x, kernel, window)
+
+
+def _add_bias(layer: Any, y: Array) -> Array:
+    if not layer.use_bias:
+        return y
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    return y + bias.astype(layer.dtype).reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution with the parameters of ``nn.ConvTranspose(transpose_kernel=True)``.
+    """Computes `conv_transpose`; parameters as in ``nn.ConvTranspose(transpose_kernel=True)``.
 
     Attributes:
       features: output channels.
@@ -78,7 +103,7 @@ class ConvTranspose(nn.Module):
       padding: ``"SAME"`` or ``"VALID"``.
       use_bias: adds a bias per output channel.
       kernel_init: initial weights, of shape ``[k, k, out, in]``.
-      dtype: what it computes in; parameters are float32.
+      dtype: type of the computation; parameters are float32.
     """
 
     features: int
@@ -91,30 +116,27 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B H W out"]:
-        """Up-samples feature maps; see `conv_transpose`."""
+        """Up-samples feature maps."""
         shape = (*self.kernel_size, self.features, x.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape)
         y = conv_transpose(
             x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
         )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
-        return y
+        return _add_bias(self, y)
 
 
 class ResizeConv(nn.Module):
-    """Copies every pixel into a 2×2 square and convolves: up-sampling that leaves no checkerboard.
+    """Copies every pixel into a 2×2 square and convolves: up-sampling without a checkerboard.
 
-    Odena et al. 2016, "Deconvolution and checkerboard artifacts". Copying is a transposed
-    convolution with ones, so both are one transposed convolution with the 3×3 kernel summed over
-    its four shifts in a 4×4 window: less than half of the arithmetic, and no large copy in memory.
+    See Odena et al. 2016, "Deconvolution and checkerboard artifacts". Copying is a transposed
+    convolution with ones, so both together are one transposed convolution with the 3×3 kernel
+    summed over its four shifts in a 4×4 window: less than half of the arithmetic, no large copy.
 
     Attributes:
       features: output channels.
       use_bias: adds a bias per output channel.
       kernel_init: initial weights, of shape ``[3, 3, in, out]``.
-      dtype: what it computes in; parameters are float32.
+      dtype: type of the computation; parameters are float32.
     """
 
     features: int
@@ -126,18 +148,15 @@ class ResizeConv(nn.Module):
     def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B 2*h 2*w out"]:
         """Up-samples feature maps."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        rotated = kernel[::-1, ::-1].swapaxes(2, 3)
         shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
-        wide = sum((jnp.pad(turned, shift) for shift in shifts), jnp.zeros(()))
+        wide = sum((jnp.pad(rotated, shift) for shift in shifts), jnp.zeros(()))
         y = conv_transpose(x.astype(self.dtype), wide.astype(self.dtype), 2, "SAME")
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
-        return y
+        return _add_bias(self, y)
 
 
 def depth_to_space(x: Float[Array, "B H W depth"]) -> Float[Array, "B 2*H 2*W depth//4"]:
-    """Sub-pixel up-sampling: four channels become a 2×2 square (Shi et al. 2016, arXiv 1609.05158).
+    """Turns four channels into a 2×2 square: sub-pixel up-sampling (Shi et al., arXiv 1609.05158).
 
     Channel ``(2·dy + dx)·C + c`` becomes channel ``c`` at row ``2·h + dy``, column ``2·w + dx``,
     which is TensorFlow's ``depth_to_space``.
@@ -149,9 +168,9 @@ def depth_to_space(x: Float[Array, "B H W depth"]) -> Float[Array, "B 2*H 2*W de
 
 
 def stripes(x: Float[Array, "B H W depth"]) -> Float[Array, "B 2*H 2*W depth//4"]:
-    """The book's bare reshape to twice the size: each pixel becomes a piece of one image row.
+    """Reshapes to twice the size as the book does: each pixel becomes a piece of one image row.
 
-    Kept to show the difference to `depth_to_space`; no recipe trains with it.
+    `models.book_generator` has this with ``literal=True``, and `depth_to_space` otherwise.
     """
     B, H, W, depth = x.shape
     return x.reshape(B, 2 * H, 2 * W, depth // 4)

@@ -24,6 +24,7 @@ from discogan_jax import multihost
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
 from discogan_jax.runs import manifest
+from discogan_jax.sharding import shapes_with
 from discogan_jax.state import TrainState
 
 LEAST_KEPT = 2
@@ -71,7 +72,7 @@ class Checkpoints:
           Exception: an earlier save failed in the background.
         """
         self.wait()
-        if not multihost.agreed(int(step in manifest.steps(self._directory))):
+        if not multihost.all_max(int(step in manifest.steps(self._directory))):
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
             self._sealing = self._thread.submit(self._seal, step, _tree(state))
 
@@ -109,23 +110,22 @@ class Checkpoints:
         """
         load = partial(_load, shapes=shapes, sharding=sharding)
         if jax.process_count() == 1:
-            found = self._choose(load)
-            return None if found is None else found[1]
+            return self._choose(load)[1]
 
         # Process 0 chooses among the sealed ones, which it can verify alone; then all of them read.
         def choose() -> int | None:
-            found = self._choose(_verify) if multihost.is_chief() else None
-            return None if found is None else found[0]
+            return self._choose(_verify)[0] if multihost.is_chief() else None
 
-        step = multihost.of_chief(multihost.chief_first(choose))
+        step = multihost.broadcast_from_0(multihost.on_process_0_first(choose))
         return None if step is None else load(self._directory / str(step))
 
-    def _choose(self, load: Callable[[Path], T]) -> tuple[int, T] | None:
-        """Loads the newest intact checkpoint, and renames the newer and the damaged ones."""
+    def _choose(self, load: Callable[[Path], T]) -> tuple[int | None, T | None]:
+        """Loads the newest intact checkpoint; renames damaged ones and newer ones without seal."""
         steps = manifest.steps(self._directory)
         if not steps:
-            return None
+            return None, None
         step, loaded, damaged = _newest_intact(self._directory, load)
+        # The steps after it are saved again, so their names have to be free.
         for s in steps:
             if s > step and s not in damaged:  # unsealed, so it was not tried
                 damaged[s] = "; ".join(manifest.verify(self._directory / str(s)))
@@ -137,9 +137,12 @@ class Checkpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A second Ctrl-C does not wait for what is being saved.
         if kind is not None and not issubclass(kind, Exception):
-            self._thread.shutdown(wait=False)  # a second Ctrl-C: do not wait
+            self._thread.shutdown(wait=False)
             return
+
+        # The first error is raised; one of the last save does not hide it.
         try:
             self.wait()
         except Exception as error:
@@ -172,8 +175,8 @@ class Checkpoints:
 
     def _set_aside(self, step: int, problem: str, resume: int) -> None:
         folder = self._directory / str(step)
-        names = (f"{step}.damaged{i or ''}" for i in range(1000))
-        new = next(p for p in map(folder.with_name, names) if not p.exists())
+        names = (folder.with_name(f"{step}.damaged{i or ''}") for i in range(1000))
+        new = next(name for name in names if not name.exists())
         folder.rename(new)
         renamed = f"Renamed to {new.name}; resuming from step {resume}."
         logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
@@ -181,14 +184,16 @@ class Checkpoints:
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
             return
-        # After a failed save, TensorStore's threads go on writing for a moment.
+
+        # Those of Orbax. After a failed save, TensorStore's threads go on writing for a moment.
         for _ in range(20):
-            unfinished = list(self._directory.glob("*.orbax-checkpoint-tmp*"))
+            for path in (unfinished := [*self._directory.glob("*.orbax-checkpoint-tmp*")]):
+                shutil.rmtree(path, ignore_errors=True)
             if not unfinished:
                 break
-            for path in unfinished:
-                shutil.rmtree(path, ignore_errors=True)
             time.sleep(0.1)
+
+        # Our own: of removed folders, and of manifests.
         remove_leftovers(self._directory)
         for step in manifest.steps(self._directory):
             remove_leftovers(self._directory / str(step))
@@ -207,8 +212,8 @@ def read(
 
     Args:
       directory: folder of the checkpoints.
-      shapes: shapes of the state, from ``jax.eval_shape``.
-      sharding: placement of the arrays.
+      shapes: see `Checkpoints.restore`.
+      sharding: see `Checkpoints.restore`.
       step: step of the checkpoint; the newest intact one if None.
 
     Returns:
@@ -225,8 +230,8 @@ def read(
             raise InputError(f"{directory / str(step)} cannot be trusted: {error}") from error
     step, state, damaged = _newest_intact(directory, load)
     for s, problem in damaged.items():
-        instead = f"Using step {step} instead."
-        logging.error("%s cannot be trusted: %s. %s", directory / str(s), problem, instead)
+        folder = directory / str(s)
+        logging.error("%s cannot be trusted: %s. Using step %d instead.", folder, problem, step)
     return step, state
 
 
@@ -247,8 +252,8 @@ def _newest_intact(directory: Path, load: Callable[[Path], T]) -> tuple[int, T, 
     damaged: dict[int, str] = {}
     # Sealed ones come first: others are of earlier versions, or their save was cut off.
     sealed = manifest.sealed_steps(directory)
-    others = [s for s in manifest.steps(directory) if s not in sealed]
-    for step in reversed(others + sealed):
+    unsealed = [s for s in manifest.steps(directory) if s not in sealed]
+    for step in reversed(unsealed + sealed):
         try:
             return step, load(directory / str(step)), damaged
         except _DamagedError as error:
@@ -267,25 +272,26 @@ def _verify(folder: Path) -> None:
 
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Verifies a checkpoint and reads it; one without a manifest is read unverified."""
-    sealed = manifest.is_sealed(folder)
-    unsealed = "" if sealed else manifest.verify(folder)[0]
-    if sealed:
+    placed = shapes_with(shapes, sharding)
+    if manifest.is_sealed(folder):
         _verify(folder)
         if different := manifest.differences(manifest.tree(folder), _tree(shapes)):
             raise InputError(
                 f"{folder} holds another state than this config makes ({len(different)} arrays "
                 "differ):\n  " + "\n  ".join(different[:5])
             )
+        with ocp.StandardCheckpointer() as checkpointer:
+            return checkpointer.restore(folder / "default", placed)
+
+    # Earlier versions wrote no manifest. If Orbax cannot read it, its save was cut off.
+    problem = manifest.verify(folder)[0]
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", _placed(shapes, sharding))
+            state = checkpointer.restore(folder / "default", placed)
     except Exception as error:
-        if sealed:
-            raise
-        first = str(error).strip().partition("\n")[0]
-        raise _DamagedError(f"{unsealed}; {first}") from error
-    if not sealed:
-        logging.error("%s is taken as it is, unverified: %s", folder, unsealed)
+        reason = str(error).strip().partition("\n")[0]
+        raise _DamagedError(f"{problem}; {reason}") from error
+    logging.error("%s is taken as it is, unverified: %s", folder, problem)
     return state
 
 
@@ -294,11 +300,3 @@ def _tree(state: TrainState) -> manifest.Tree:
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(x.shape), str(x.dtype))
         for path, x in jax.tree.leaves_with_path(state)
     }
-
-
-def _placed(shapes: TrainState, sharding: Shardings) -> TrainState:
-    return jax.tree.map(
-        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
-        shapes,
-        jax.tree.broadcast(sharding, shapes),
-    )

@@ -37,6 +37,7 @@ def claimed(directory: Path) -> Iterator[None]:
             f"--workdir={directory} cannot be written ({error.strerror}): name another one"
         ) from error
     with file:
+        # The lock, if the file system has any.
         try:
             if not _acquired(file):
                 raise InputError(
@@ -45,7 +46,9 @@ def claimed(directory: Path) -> Iterator[None]:
                 )
         except OSError as error:
             logging.warning("%s: no locks on this file system (%s)", directory, error)
-        with contextlib.suppress(OSError):  # a full disk has no room for a name
+
+        # The name, for whoever finds the directory in use; a full disk has no room for it.
+        with contextlib.suppress(OSError):
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield

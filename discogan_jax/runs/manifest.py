@@ -29,6 +29,7 @@ def seal(step: Path, tree: Tree) -> None:
       step: folder of the checkpoint.
       tree: tree of the state in it.
     """
+    # Hidden files are temporary ones, or those of the file system.
     names = sorted(p.relative_to(step).as_posix() for p in step.rglob("*") if p.is_file())
     files = {n: _measured(step / n) for n in names if not Path(n).name.startswith(".")}
     body = {"files": files, "tree": tree}
@@ -62,6 +63,7 @@ def verify(step: Path, contents: bool = True) -> list[str]:
     Returns:
       The problems, one a file; none if the checkpoint is intact.
     """
+    # No manifest, or none that can be trusted itself.
     if not any(step.glob("*")):
         return ["an empty folder"]
     if not is_sealed(step):
@@ -73,6 +75,8 @@ def verify(step: Path, contents: bool = True) -> list[str]:
         files = body["files"].items()
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return [f"{MANIFEST_FILE} is damaged ({error})"]
+
+    # The files that it lists.
     found = ((name, _problem(step / name, expected, contents)) for name, expected in files)
     return [f"{name} {problem}" for name, problem in found if problem]
 

@@ -93,32 +93,13 @@ def read_status(path: Path, name: str) -> RunStatus:
 
 def _read_status(path: Path, name: str) -> RunStatus:
     holder = lock.holder(path)
-    remarks = [f"{holder} trains there"] if holder else []
     steps, config_problems = _steps_of_config(path / CONFIG_FILE)
-    remarks += config_problems
+    checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
+    evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
-
-    # Checkpoints, as far as names and sizes of files tell.
-    saved = manifest.steps(path / CHECKPOINTS)
-    folders = {step: path / CHECKPOINTS / str(step) for step in saved}
-    damaged = {
-        step: problems[0]
-        for step, folder in folders.items()
-        if (problems := manifest.verify(folder, contents=False))
-    }
-    intact = [step for step in saved if step not in damaged]
-    checkpoint = intact[-1] if intact else None
-    if holder:
-        damaged.pop(max(saved, default=-1), None)  # it may not be written to its end yet
-    if damaged:
-        named = f"checkpoint{'s' if len(damaged) > 1 else ''} {', '.join(map(str, damaged))}"
-        remarks.append(f"{named} cannot be trusted: {next(iter(damaged.values()))}")
-    if lines and not saved:
-        remarks.append("it has no checkpoint")
-
-    # Unsealed checkpoints alone are no damage: the first save may have been cut off.
-    lost = not intact and any(manifest.is_sealed(folders[step]) for step in damaged)
+    trained = _last_with("gen_loss", lines)
+    collapsed = _last_with("collapse_alarm", lines).get("collapse_alarm")
     state: State = "stopped"
     if holder:
         state = "training"
@@ -126,20 +107,24 @@ def _read_status(path: Path, name: str) -> RunStatus:
         state = "damaged"
     elif "diverged" in last:
         state = "diverged"
-        remarks.append(f"a loss was not finite at step {last['step']:,}")
     elif checkpoint is not None and steps is not None and checkpoint >= steps:
         state = "finished"
-    if _last_with("collapse_alarm", lines).get("collapse_alarm"):
-        remarks.append("translations hardly differ from each other: it may have collapsed")
 
-    trained = _last_with("gen_loss", lines)
-    evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
+    # What matters most comes first.
+    remarks = [f"{holder} trains there"] if holder else []
+    remarks += config_problems + checkpoint_problems
+    if lines and not manifest.steps(path / CHECKPOINTS):
+        remarks.append("it has no checkpoint")
+    if state == "diverged":
+        remarks.append(f"a loss was not finite at step {last['step']:,}")
+    if collapsed:
+        remarks.append("translations hardly differ from each other: it may have collapsed")
     return RunStatus(
         path=path,
         name=name,
         state=state,
         remarks=remarks + evaluation_problems,
-        step=max([last.get("step", 0), *intact[-1:]]),
+        step=max(last.get("step", 0), checkpoint or 0),
         steps=steps,
         checkpoint=checkpoint,
         steps_per_second=trained.get("steps_per_second"),
@@ -148,6 +133,26 @@ def _read_status(path: Path, name: str) -> RunStatus:
         evaluation=evaluation,
         written=_written(path),
     )
+
+
+def _checkpoints(folder: Path, training: bool) -> tuple[int | None, bool, list[str]]:
+    """Returns the newest intact step, whether all are damaged, and the problems.
+
+    Names and sizes of files are compared, not their contents.
+    """
+    saved = manifest.steps(folder)
+    problems = {step: manifest.verify(folder / str(step), contents=False) for step in saved}
+    intact = [step for step in saved if not problems[step]]
+    if training and saved:
+        problems[saved[-1]] = []  # it may not be written to its end yet
+    damaged = [step for step in saved if problems[step]]
+    # Unsealed ones alone are no damage: the first save may have been cut off.
+    lost = not intact and any(manifest.is_sealed(folder / str(step)) for step in damaged)
+    remarks = []
+    if damaged:
+        named = f"checkpoint{'s' if len(damaged) > 1 else ''} {', '.join(map(str, damaged))}"
+        remarks.append(f"{named} cannot be trusted: {problems[damaged[0]][0]}")
+    return max(intact, default=None), lost, remarks
 
 
 def _is_run(path: Path) -> bool:

@@ -90,6 +90,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
       InputError: there is no run.
     """
     settings = layout.read_settings(directory)
+    # Training may be going on: the files are read as far as they go.
     lines = read_lines(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
     versions = layout.read_versions(directory)

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from discogan_jax import export, images
+from discogan_jax import images
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
-from discogan_jax.runs import Run, Translator, manifest
+from discogan_jax.export import exported
+from discogan_jax.runs import manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
+from discogan_jax.runs.run import Run, Translator
 from discogan_jax.state import generators_only
 
 KEPT = 4
@@ -62,7 +64,7 @@ class CheckpointCache:
         self._has_steps = (self._path / CONFIG_FILE).is_file()
         self._lock = threading.Lock()
         self._opened = functools.lru_cache(maxsize=KEPT)(self._open)
-        self.newest: Translator = _light(export.open_translator(self._path))
+        self.newest: Translator = _light(exported.open_translator(self._path))
         size = self.newest.image_size
         for direction in self.newest.directions:
             self.newest.apply(np.zeros((1, size, size, 3), np.uint8), direction, 1)
@@ -90,7 +92,7 @@ class CheckpointCache:
             return self._opened(nearest)
 
     def _open(self, step: int) -> Translator:
-        return _light(export.open_translator(self._path, step))
+        return _light(exported.open_translator(self._path, step))
 
     def show(self, picture: bytes, direction: str, step: int | None = None) -> Shown:
         """Translates a picture as `discogan translate` does, and back.

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from starlette.exceptions import HTTPException
@@ -14,7 +15,9 @@ from discogan_jax.errors import InputError
 from discogan_jax.images import FORMATS, MAX_PIXELS
 from discogan_jax.serve import assets
 from discogan_jax.serve.access import read_body
-from discogan_jax.serve.checkpoints import CheckpointCache, Picture
+
+if TYPE_CHECKING:
+    from discogan_jax.serve.checkpoints import CheckpointCache, Picture
 
 MAX_UPLOAD = 32 << 20
 """Bytes of the largest file that is taken."""
@@ -33,7 +36,7 @@ class Page:
       routes: the paths that are answered.
     """
 
-    def __init__(self, cache: CheckpointCache, *, has_login: bool) -> None:
+    def __init__(self, cache: "CheckpointCache", *, has_login: bool) -> None:
         """Reads the examples.
 
         Args:
@@ -124,11 +127,11 @@ def _whole_number(text: str) -> int | None:
         raise HTTPException(400, "The step is no whole number.") from None
 
 
-def _png(picture: Picture) -> bytes:
+def _png(picture: "Picture") -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     return file.getvalue()
 
 
-def _data_url(picture: Picture) -> str:
+def _data_url(picture: "Picture") -> str:
     return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"

@@ -84,7 +84,7 @@ def train_and_evaluate(
         for step, batch in recorder.timed(batches):
             # Several processes stop together, so they agree where each of them records.
             if alone or recorder.due(step - 1):
-                signal = multihost.agreed(interrupts.signal or 0)
+                signal = multihost.all_max(interrupts.signal or 0)
             if signal:
                 break
             state, metrics = setup.train_step(setup.gan, state, batch)
@@ -104,7 +104,7 @@ def _run_directory(workdir: Path, s: Settings) -> Iterator[checkpoint.Checkpoint
 
         folder = workdir / layout.CHECKPOINTS
         try:
-            multihost.chief_first(begin)
+            multihost.on_process_0_first(begin)
             with checkpoint.Checkpoints(
                 folder, keep=s.train.keep, keep_every=s.train.keep_every
             ) as opened:

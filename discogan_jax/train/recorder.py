@@ -285,7 +285,7 @@ class Recorder:
         if not checkpoint.is_finite(state):
             self._diverge(self.step, "parameters or statistics are not finite")
         self.writer.flush()  # a run that is resumed does not write these lines again
-        multihost.agreed(self.step)  # Orbax's own wait for the other processes times out
+        multihost.all_max(self.step)  # Orbax's own wait for the other processes times out
         self.checkpoints.save(self.step, state)
 
     def _diverge(self, step: int, what: str) -> NoReturn:

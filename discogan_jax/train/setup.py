@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 from absl import logging
 
 from discogan_jax import multihost, sharding, steps
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import feed
-from discogan_jax.state import DOMAINS, TrainState, create_state
+from discogan_jax.state import TrainState, create_state
 
 
 class Setup:
@@ -52,12 +51,10 @@ class Setup:
         self.shapes = build.state_shapes(s, self.gan)
         self.shardings = sharding.of_state(self.mesh, self.shapes, s.train.shard_state)
         self._batch_sharding = sharding.split_batches(self.mesh)
-        self.images = multihost.chief_first(lambda: build.images(s))
+        self.images = multihost.on_process_0_first(lambda: build.images(s))
         self.held_out = {d: x.val for d, x in self.images.items()}
         self.order = build.order(s, self.images)
-        self.train_step = steps.train_step_jit
-        if s.train.shard_state:
-            self.train_step = sharding.train_step_jit(self.shardings)
+        self.train_step = sharding.train_step_for(self.shardings)
 
     def create_state(self) -> TrainState:
         """Draws the initial state on the devices."""
@@ -69,14 +66,10 @@ class Setup:
     def lower_step(self) -> jax.stages.Lowered:
         """Traces the step for the shapes of this run."""
         s = self.settings
-        state = jax.tree.map(
-            lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
-            self.shapes,
-            self.shardings,
-        )
-        shape = (self.gan.updates, s.data.batch_size, *build.image_shape(s))
-        batch = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=self._batch_sharding)
-        return self.train_step.lower(self.gan, state, dict.fromkeys(DOMAINS, batch))
+        state = sharding.shapes_with(self.shapes, self.shardings)
+        image_shape = build.image_shape(s)
+        batches = sharding.batch_shapes(self.mesh, self.gan, s.data.batch_size, image_shape)
+        return self.train_step.lower(self.gan, state, batches)
 
     def batches(self, start: int) -> Iterator[steps.Batch]:
         """Feeds the batches of each step.
@@ -91,8 +84,9 @@ class Setup:
         kind, why = feed.choose(s.data.feed, train)
         logging.info("feed: %s (%s)", kind, why)
         if kind == "device":
-            data = feed.resident(train, self.order, sharding.replicated(self.mesh))
-            return feed.device_feed(data, s.seed, start, self._batch_sharding)
+            everywhere = sharding.replicated(self.mesh)
+            data = feed.device_dataset(train, self.order, s.seed, everywhere)
+            return feed.device_feed(data, start, self._batch_sharding)
         return feed.tf_feed(
             train,
             self.order,

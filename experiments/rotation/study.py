@@ -1,6 +1,5 @@
 """Trains and compares the three objectives on drawings at known angles."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +53,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         rows = {}
         if not outcome.error:
-            report = json.loads((outcome.job.directory / layout.EVALUATION_FILE).read_text())
+            report = layout.read_evaluation(outcome.job.directory) or {"rows": []}
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows

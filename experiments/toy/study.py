@@ -20,7 +20,7 @@ from discogan_jax.files import write_json
 from discogan_jax.host import versions
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DiscoGAN, Objective, TrainState, adam
+from discogan_jax.state import Adam, DiscoGAN, Objective, TrainState
 from experiments.toy import figure as toy_figure
 from experiments.toy import system as toy_system
 
@@ -28,7 +28,7 @@ OBJECTIVES: tuple[Objective, ...] = ("gan", "recongan", "discogan")
 BATCH = 200
 HIDDEN = 64
 LEARNING_RATE = 1e-3
-ADAM = adam(LEARNING_RATE, 0.5, 0.999)
+ADAM = Adam(LEARNING_RATE, 0.5, 0.999)
 CHECKS = 20  # how often a run is measured, the end included
 POINTS = 400  # that measure a mode of A, and a mode of B
 MEASURES = ("covered", "landed", "purity", "shared", "rmse_a", "rmse_b")

@@ -117,11 +117,13 @@ def write_archives(
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one process must draw.")
 
+    # Draw what is missing or was drawn with other parameters.
     paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
     current = {k: _is_current(paths[name], parameters.record(k)) for k, name in ARCHIVES.items()}
     missing = [kind for kind in ARCHIVES if not current[kind]]
     if not missing:
         return paths
+    # Starting processes takes longer than a few drawings.
     if workers is None:
         few = len(missing) * (train + val) <= 4 * _CHUNK
         workers = 1 if few else min(_MAX_WORKERS, usable_cores())

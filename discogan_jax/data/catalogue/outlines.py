@@ -35,6 +35,7 @@ class Part(NamedTuple):
     dash: float = 0.0
 
 
+# The kinds of parts, with what a line of the file may leave out.
 _PARTS = {
     "body": Part(role="main", patterned=True, relief=1.0),  # the largest surface
     "panel": Part(relief=0.6),  # a smaller surface
@@ -62,6 +63,7 @@ def styles(kind: str) -> dict[str, tuple[Part, ...]]:
 
 def _part(line: str) -> Part:
     """Reads a line such as `cord role=deep width=0.1 M 0 0 L 1 1`."""
+    # The path begins at the first command; options are between the kind and the path.
     words = line.split()
     start = next(i for i, word in enumerate(words) if word in ("M", "O", "R"))
     options = dict(word.split("=") for word in words[1:start])
@@ -87,6 +89,7 @@ def sample(path: str) -> Points:
         if count == 1:
             points += knots
             continue
+        # A curve begins where the path has come to.
         knots = [points[-1], *knots]
         for step in range(1, 19):
             t, line = step / 18, knots

@@ -11,6 +11,7 @@ from discogan_jax.data.pix2pix.source import ArchiveSide
 from discogan_jax.data.source import CachedSource, Places
 from discogan_jax.errors import choose
 
+# Those of `write_archives` by default.
 _PARAMETERS = archive.Parameters()
 
 

@@ -107,6 +107,7 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
     builder = Pix2pix(data_dir=home, config=find(name).name)
     if _is_prepared(builder):
         return builder
+    # Only now: a prepared archive need not be downloaded again.
     path = path or locate(name, None, data_dir)
     with files.locked(home / name):
         # Another process may have prepared it while this one waited.

@@ -109,6 +109,7 @@ class ArchiveSide(CachedSource):
         self._decode(folder, path, image_size, tallies)
         for split, tally in tallies.items():
             tally.close()
+            # Sort by the numbers in the names, and take a half where one was chosen.
             numbers = [_numbers(name) for name in tally.names]
             rows = sorted(range(len(numbers)), key=numbers.__getitem__)
             if split == "train":
@@ -163,6 +164,7 @@ class ArchiveSide(CachedSource):
         if drawing:
             # Dark lines become two pixels thicker, or they would vanish at small sizes.
             picture = picture.convert("L").filter(ImageFilter.MinFilter(3))
+        # A whole factor is faster, and exact.
         if side % image_size == 0:
             picture = picture.reduce(side // image_size)
         else:

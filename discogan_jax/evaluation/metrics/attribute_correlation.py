@@ -93,6 +93,7 @@ def label_agreement(x: Num[np.ndarray, "N"], y: Num[np.ndarray, "N"]) -> float:
       1 if one label always becomes the same other one. Chance reaches the share of the commonest
       label, or more.
     """
+    # Count pairs of labels, then sum the counts along every renaming.
     labels = np.union1d(x, y)
     counts = ((x == labels[:, None])[:, None] & (y == labels[:, None])).sum(-1)
     rows = range(len(labels))
@@ -134,6 +135,7 @@ def angle_map(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> AngleMap:
       x: angles of the inputs in degrees.
       y: angles of the outputs.
     """
+    # Output ≈ offset + sign · input: the offset is the mean direction of what remains.
     fits = []
     for sign in (1, -1):
         difference = y - sign * x

@@ -68,11 +68,13 @@ def foreground_colour(images: Float[np.ndarray, "N H W 3"]) -> Colour:
 
 
 def _measure(images: Float[np.ndarray, "N H W 3"]) -> Colour:
+    # Hues are averaged as vectors on the colour circle, weighted by chroma.
     mask = foreground(images)
     pixels = mask.sum((1, 2))
     largest, smallest = images.max(-1), images.min(-1)
     weights = np.where(mask, largest - smallest, 0)
     vectors = weights * np.exp(1j * np.radians(_hue(images)))
+    # For the lightness, pixels of a grey object have a weight, too.
     weights += _GREY * mask
     with np.errstate(invalid="ignore"):  # 0/0 where there is no foreground
         mean = vectors.sum((1, 2)) / pixels

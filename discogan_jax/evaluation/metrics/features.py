@@ -27,12 +27,7 @@ class Estimate(NamedTuple):
 
 
 def kernel_distance(
-    x: Float[np.ndarray, "N D"],
-    y: Float[np.ndarray, "M D"],
-    *,
-    subsets: int = 100,
-    resamples: int = 1000,
-    seed: int = 0,
+    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], seed: int = 0
 ) -> Estimate:
     """Estimates the squared maximum mean discrepancy with the kernel (x·y/D + 1)³, without bias.
 
@@ -49,8 +44,6 @@ def kernel_distance(
     Args:
       x: features of one set.
       y: features of the other.
-      subsets: number of subsets.
-      resamples: number of those of the bootstrap.
       seed: of subsets and bootstrap.
 
     Returns:
@@ -65,22 +58,18 @@ def kernel_distance(
             f"Subsets of {size} from {len(x)} and {len(y)} samples are too small; give at least 4."
         )
     x, y = x.astype(np.float64), y.astype(np.float64)
-    xx, yy, xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    kernels = [(a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
     random = np.random.default_rng(seed)
-    values = _discrepancy(xx, yy, xy, *(_subsets(random, len(z), size, subsets) for z in (x, y)))
-    draws = _discrepancy(
-        xx, yy, xy, *(_resamples(random, len(z), resamples).astype(np.float64) for z in (x, y))
-    )
-    value = float(values.mean())
-    return Estimate(value, *_interval(value, draws))
+    # The value is the mean over subsets, whose number hardly matters.
+    subsets = (_subsets(random, len(z), size, 100) for z in (x, y))
+    value = float(_discrepancy(*kernels, *subsets).mean())
+    # The interval is that of resamples of all samples.
+    resamples = (_resamples(random, len(z), 1000).astype(np.float64) for z in (x, y))
+    return Estimate(value, *_interval(value, _discrepancy(*kernels, *resamples)))
 
 
 def frechet_distance(
-    x: Float[np.ndarray, "N D"],
-    y: Float[np.ndarray, "M D"],
-    *,
-    resamples: int = 100,
-    seed: int = 0,
+    x: Float[np.ndarray, "N D"], y: Float[np.ndarray, "M D"], seed: int = 0
 ) -> Estimate:
     """Measures the squared Fréchet (Wasserstein-2) distance of Gaussians fitted to two sets.
 
@@ -94,13 +83,12 @@ def frechet_distance(
 
     The interval shows how far the value would move with other samples of the same number; it is
     centred on the value, because resamples have an upward bias of their own. It is too wide, not
-    too narrow, near 0 and for fewer samples than features. It takes `resamples` times as long as
-    the value.
+    too narrow, near 0 and for fewer samples than features. It takes a hundred times as long as the
+    value.
 
     Args:
       x: features of one set.
       y: features of the other.
-      resamples: number of those of the bootstrap, at least 2.
       seed: of the bootstrap.
 
     Returns:
@@ -114,9 +102,7 @@ def frechet_distance(
     x, y = x.astype(np.float64), y.astype(np.float64)
     value = _frechet(x, y, np.ones(len(x), np.int64), np.ones(len(y), np.int64))
     random = np.random.default_rng(seed)
-    counts = zip(
-        _resamples(random, len(x), resamples), _resamples(random, len(y), resamples), strict=True
-    )
+    counts = zip(*(_resamples(random, len(z), 100) for z in (x, y)), strict=True)
     draws = np.array([_frechet(x, y, *pair) for pair in counts])
     low, high = _interval(value, draws)
     return Estimate(value, max(low, 0.0), high)
@@ -131,6 +117,7 @@ def _discrepancy(
 ) -> Float[np.ndarray, "draws"]:
     """Computes the unbiased estimate from kernels, each sample weighted by its count."""
 
+    # Sum over all pairs of draws, without those of a sample with itself.
     def within(kernel: np.ndarray, counts: np.ndarray) -> np.ndarray:
         squares = counts**2
         pairs = counts.sum(1) ** 2 - squares.sum(1)
@@ -148,6 +135,7 @@ def _frechet(
 ) -> float:
     means: list[np.ndarray] = []
     factors: list[np.ndarray] = []
+    # Factor both covariances: Σ = AᵀA.
     for z, counts in ((x, x_counts), (y, y_counts)):
         there = counts > 0
         rows, times = z[there], counts[there][:, None]
@@ -156,6 +144,7 @@ def _frechet(
         # R of QR has the same RᵀR, and no more rows than there are features.
         tall = factor.shape[0] > factor.shape[1]
         factors.append(np.asarray(np.linalg.qr(factor, mode="r")) if tall else factor)
+    # tr((Σx·Σy)^½) is the sum of the singular values of A·Bᵀ.
     a, b = factors
     overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     spread = np.square(a).sum() + np.square(b).sum() - 2 * overlap
@@ -216,8 +205,8 @@ def density_coverage(
     Raises:
       ValueError: if there are not more than k real samples.
     """
-    slack = rounding(real, fake)
-    reach = _reach(real, k) + slack
+    # A fake on the border of a ball is inside: rounding must not decide.
+    reach = _reach(real, k) + rounding(real, fake)
     inside = covered = 0
     for rows, distances in squared_distances(real, fake):
         hits = distances <= reach[rows, None]

@@ -71,6 +71,7 @@ def load(path: str | Path, *, batch_size: int = 50) -> Extractor:
         raise InputError(
             f"{path} needs PyTorch, which is not installed; pip install 'discogan_jax[fid]'."
         ) from None
+    # Try the network on two images, so that a wrong file is found at once.
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         with warnings.catch_warnings():  # newer versions announce the end of TorchScript

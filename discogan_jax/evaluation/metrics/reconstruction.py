@@ -44,11 +44,13 @@ def ssim(
     for start in range(0, count, _CHUNK):
         part = slice(start, start + _CHUNK)
         a, b = x[part].astype(np.float64), y[part].astype(np.float64)
+        # Local means, variances (their sum) and covariance.
         mean_a, mean_b = local_mean(a), local_mean(b)
         both = mean_a * mean_b
         squares = mean_a**2 + mean_b**2
         covariance = local_mean(a * b) - both
         variances = local_mean(a**2 + b**2) - squares
+        # Luminance times contrast and structure.
         similarity = (2 * both + c1) * (2 * covariance + c2)
         similarity /= (squares + c1) * (variances + c2)
         values[part] = similarity.mean((1, 2, 3))

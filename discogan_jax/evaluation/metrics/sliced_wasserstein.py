@@ -53,6 +53,7 @@ def distances(
             f"{height}×{width} pixels."
         )
     values: dict[str, float] = {}
+    # Per level: sample patches, normalise both sets together, compare projections.
     for level in range(_levels(height, width)):
         ours, theirs = (_descriptors(images, level, patches, seed) for images in (x, y))
         _normalise(ours, theirs)
@@ -92,6 +93,7 @@ def _detail(x: Float32[np.ndarray, "n H W C"], level: int, last: bool) -> np.nda
     """Computes a level of the Laplacian pyramid; the last one is the small image itself."""
     for _ in range(level):
         x = _resample(x, *(_blur(side)[::2] for side in x.shape[1:3]))
+    # The last level is the small image itself, the others what a smaller one cannot show.
     if last:
         return x
     rows, columns = (_blur(side) for side in x.shape[1:3])
@@ -119,6 +121,7 @@ def _normalise(x: Float32[np.ndarray, "N C D"], y: Float32[np.ndarray, "N C D"])
 
     In place, because the sets are large.
     """
+    # The moments of the union follow from those of both sets, which are equally large.
     means = [z.mean((0, 2), dtype=np.float64, keepdims=True) for z in (x, y)]
     variances = [z.var((0, 2), dtype=np.float64, keepdims=True) for z in (x, y)]
     mean = (means[0] + means[1]) / 2

@@ -36,7 +36,8 @@ FIELDS = {
     "train__sample_every": 12,
     "train__checkpoint_every": 6,
 }
-MESSAGE = "a process of this run has ended, and none can go on without it. Start all of them again"
+# Ours, after an error in Python, or JAX's, which aborts the process without one.
+MESSAGES = ("cannot reach the others", "another task died")
 BOUND = 3 * multihost.HEARTBEAT_SECONDS
 
 
@@ -44,25 +45,25 @@ BOUND = 3 * multihost.HEARTBEAT_SECONDS
     ("flags", "environment", "expected"),
     [
         (NOTHING, {}, None),
-        (NOTHING, SLURM, multihost.Place(None, 16, 9, "slurm")),
+        (NOTHING, SLURM, multihost.ProcessInfo(None, 16, 9, "slurm")),
         (NOTHING, SLURM | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
         # `sbatch` and `salloc` without `srun`: no job step, one process.
         (NOTHING, {k: v for k, v in SLURM.items() if "STEP" not in k}, None),
         (
             NOTHING,
             OPEN_MPI | {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
-            multihost.Place(None, 4, 3, "ompi"),
+            multihost.ProcessInfo(None, 4, 3, "ompi"),
         ),
-        (("h:1", None, None), OPEN_MPI, multihost.Place("h:1", 4, 3, "deactivate")),
+        (("h:1", None, None), OPEN_MPI, multihost.ProcessInfo("h:1", 4, 3, "deactivate")),
         (NOTHING, KUBERNETES, None),
-        (("h:1", 3, None), KUBERNETES, multihost.Place("h:1", 3, 2, "deactivate")),
-        (("h:1", 2, 0), {}, multihost.Place("h:1", 2, 0, "deactivate")),
-        (("[::1]:80", 2, 1), SLURM, multihost.Place("[::1]:80", 2, 1, "deactivate")),
+        (("h:1", 3, None), KUBERNETES, multihost.ProcessInfo("h:1", 3, 2, "deactivate")),
+        (("h:1", 2, 0), {}, multihost.ProcessInfo("h:1", 2, 0, "deactivate")),
+        (("[::1]:80", 2, 1), SLURM, multihost.ProcessInfo("[::1]:80", 2, 1, "deactivate")),
         (("h:1", 1, 0), {}, None),
     ],
 )
-def test_a_process_knows_its_place(flags, environment, expected):
-    assert multihost.place(*flags, environment) == expected
+def test_a_process_is_identified(flags, environment, expected):
+    assert multihost.process_info(*flags, environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,15 @@ def test_a_process_knows_its_place(flags, environment, expected):
         (("h:1", 2, 2), {}, "--processes=2 --process=2"),
         (("h:1", 0, 0), {}, "--processes=0 --process=0"),
         (NOTHING, OPEN_MPI, "--coordinator=HOST:PORT"),
+        (NOTHING, SLURM | {"SLURM_NTASKS": "2(x2)"}, "SLURM_NTASKS='2(x2)', which is no number"),
+        (NOTHING, SLURM | {"SLURM_PROCID": ""}, "SLURM_PROCID='', which is no number"),
+        (("h:1", None, None), {"OMPI_COMM_WORLD_SIZE": "4"}, "OMPI_COMM_WORLD_RANK=''"),
+        (("h:1", 2, None), {"JOB_COMPLETION_INDEX": "one"}, "JOB_COMPLETION_INDEX='one'"),
     ],
 )
 def test_half_given_flags_are_refused(flags, environment, named):
     with pytest.raises(InputError) as raised:
-        multihost.place(*flags, environment)
+        multihost.process_info(*flags, environment)
     assert named in str(raised.value)
 
 
@@ -191,7 +196,7 @@ def test_a_killed_process_ends_the_others_and_the_restart_goes_on(
     code, _, err = end(processes, timeout=BOUND)[1 - victim]
     assert time.monotonic() - begun < BOUND
     assert code not in (0, None)
-    assert err.count(MESSAGE) == 1
+    assert sum(err.count(message) for message in MESSAGES) == 1
     assert "Traceback" not in err
     before = steps_saved(workdir)[-1]
 
@@ -205,7 +210,7 @@ def test_a_killed_process_ends_the_others_and_the_restart_goes_on(
 
 
 @pytest.mark.long
-def test_all_hear_a_signal_to_one_of_them(data, cache, tmp_path):
+def test_a_signal_to_one_process_stops_all(data, cache, tmp_path):
     workdir = tmp_path / "run"
     processes = start_two(runs_here.command(data, workdir, **FIELDS), cache)
     runs_here.wait_for_line(workdir / "metrics.jsonl", 8, processes[0])
@@ -213,7 +218,7 @@ def test_all_hear_a_signal_to_one_of_them(data, cache, tmp_path):
     ended = end(processes)
     assert [code for code, _, _ in ended] == [128 + signal.SIGTERM] * 2, ended
     assert f"SIGTERM: saved step {steps_saved(workdir)[-1]} of 24" in ended[0][2]
-    assert MESSAGE not in ended[0][2] + ended[1][2]
+    assert not any(message in ended[0][2] + ended[1][2] for message in MESSAGES)
     assert "Traceback" not in ended[0][2] + ended[1][2]
 
 
@@ -231,7 +236,7 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
     assert (workdir / "evaluation.json").exists()
 
 
-def test_a_mistake_is_said_once_and_ends_all(data, cache, tmp_path):
+def test_a_mistake_is_reported_once_and_ends_all(data, cache, tmp_path):
     """Process 0 alone looks at the directory."""
     run.begin(tmp_path, from_config(config(data, **FIELDS)))
     arguments = runs_here.command(data, tmp_path, **FIELDS | {"optim__learning_rate": 0.5})

@@ -106,6 +106,7 @@ def _devices() -> Iterator[Finding]:
         return
     kinds = sorted({d.device_kind for d in devices})
     yield Finding("ok", f"JAX computes on {len(devices)} × {', '.join(kinds)}")
+    # A CPU is enough for the sample; that a GPU is not used is most likely a mistake.
     if devices[0].platform != "cpu":
         return
     if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
@@ -128,6 +129,7 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         advice = "--config.data.archives=DIR uses those that you have; sample needs none"
         text = f"{folder} has no data yet; archives are downloaded when training begins"
         yield Finding("note", text, advice)
+    # The folder need not exist yet: look at what it would be made in.
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())
     if not os.access(there, os.W_OK):
         advice = "name another one: --config.data.data_dir=DIR"

@@ -65,6 +65,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses arguments; config fields among them become `fields` where a command takes them."""
         parsed, rest = self.parse_known_args(args, namespace)
+        # argparse does not know the fields: all that is unknown to it is a field or a mistake.
         takes_fields = hasattr(parsed, "fields")
         for word in rest:
             name = word.partition("=")[0]
@@ -114,6 +115,7 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
         if ending is None and debug:
             raise
         message, code = ending or (_bug(error), errors.EXIT_BUG)
+    # One line for people, a code for programs.
     if message:
         say(message, sys.stderr)
     if code == errors.EXIT_CUT_OFF:

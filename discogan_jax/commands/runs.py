@@ -88,6 +88,7 @@ def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
       width: maximum number of characters in a line.
       now: current time in seconds since 1970.
     """
+    # The table has runs alone; other folders are named below it.
     runs = [run for run in found if run.state != "no run"]
     shown = _fitting(_columns(runs, now), width)
     rows = list(zip(*(column.cells for column in shown), strict=True))
@@ -130,6 +131,7 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
     """Selects the most important columns that fit; long names are shortened first."""
     name, *others = columns
+    # Give room to the columns in the order of their ranks, the state first.
     shortest = min(name.width, MIN_NAME)
     room, kept = width - shortest, []
     for column in sorted(others, key=lambda column: column.rank):
@@ -137,6 +139,7 @@ def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
             break
         room -= GAP + column.width
         kept.append(column)
+    # The name gets what is left.
     shortened = [_cut(cell, max(room + shortest, 2)) for cell in name.cells]
     return [Column(0, shortened), *(column for column in others if column in kept)]
 

@@ -72,6 +72,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
         picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing_folder(out) as folder:
+            # What `runs.open` needs, without this machine's paths.
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint)
             _without_places(folder / checkpoint)
@@ -81,6 +82,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
             )
             if (run.path / layout.VERSIONS_FILE).is_file():
                 shutil.copy(run.path / layout.VERSIONS_FILE, folder)
+            # What was measured and what it looks like.
             if evaluation:
                 write_json(folder / layout.EVALUATION_FILE, evaluation)
             if picture:
@@ -117,6 +119,7 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
     path = run.path / layout.EVALUATION_FILE
     try:
         found = read_json(path)
+        # The parameters that translate must be those that were measured.
         used = "raw" if run.state.ema is None else "averaged"
         if found["step"] != run.step or found["parameters"] != used:
             return None

@@ -106,19 +106,15 @@ def _devices() -> Iterator[Finding]:
         return
     kinds = sorted({d.device_kind for d in devices})
     yield Finding("ok", f"JAX computes on {len(devices)} × {', '.join(kinds)}")
-    if devices[0].platform == "cpu":
-        if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
-            yield Finding(
-                "problem",
-                "there is an NVIDIA GPU, but JAX does not see it",
-                "pip install -c constraints.txt -e '.[cuda12]', and a driver of 2023 or later",
-            )
-        else:
-            yield Finding(
-                "note",
-                f"no GPU: {os.cpu_count()} CPU cores train the sample in minutes, "
-                "64 px in hours to days",
-            )
+    # A CPU is enough for the sample; that a GPU is not used is most likely a mistake.
+    if devices[0].platform != "cpu":
+        return
+    if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
+        advice = "pip install -c constraints.txt -e '.[cuda12]', and a driver of 2023 or later"
+        yield Finding("problem", "there is an NVIDIA GPU, but JAX does not see it", advice)
+    else:
+        slow = "train the sample in minutes, 64 px in hours to days"
+        yield Finding("note", f"no GPU: {os.cpu_count()} CPU cores {slow}")
 
 
 def _data(data_dir: Path) -> Iterator[Finding]:
@@ -130,20 +126,18 @@ def _data(data_dir: Path) -> Iterator[Finding]:
     if arrays:
         yield Finding("ok", f"{len(arrays)} sets of decoded images in {folder / 'arrays'}")
     if not archives and not arrays:
-        yield Finding(
-            "note",
-            f"{folder} has no data yet; archives are downloaded when training begins",
-            "--config.data.archives=DIR takes those that you have; configs/sample.py needs none",
-        )
+        advice = "--config.data.archives=DIR uses those that you have; sample needs none"
+        text = f"{folder} has no data yet; archives are downloaded when training begins"
+        yield Finding("note", text, advice)
+    # The folder need not exist yet: look at what it would be made in.
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())
     if not os.access(there, os.W_OK):
         advice = "name another one: --config.data.data_dir=DIR"
         yield Finding("problem", f"{there} cannot be written", advice)
     free = shutil.disk_usage(there).free
-    advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
-    enough = free >= ROOM
-    yield Finding(
-        "ok" if enough else "note",
-        f"{free / GIB:,.0f} GiB free in {there}",
-        "" if enough else advice,
-    )
+    text = f"{free / GIB:,.0f} GiB free in {there}"
+    if free >= ROOM:
+        yield Finding("ok", text)
+    else:
+        advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
+        yield Finding("note", text, advice)

@@ -65,6 +65,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses arguments; config fields among them become `fields` where a command takes them."""
         parsed, rest = self.parse_known_args(args, namespace)
+        # argparse does not know the fields: all that is unknown to it is a field or a mistake.
         takes_fields = hasattr(parsed, "fields")
         for word in rest:
             name = word.partition("=")[0]
@@ -103,13 +104,18 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
             _set_up_process(arguments.verbose)
         try:
             code = arguments.work(arguments)
+            if signals and signals.waiting:
+                raise KeyboardInterrupt(signals.came[-1])
         finally:
             sys.stdout.flush()
     except (KeyboardInterrupt, Exception) as error:
+        if signals:
+            signals.stop_handling()
         ending = _ending(error, signals.came if signals else [])
         if ending is None and debug:
             raise
         message, code = ending or (_bug(error), errors.EXIT_BUG)
+    # One line for people, a code for programs.
     if message:
         say(message, sys.stderr)
     if code == errors.EXIT_CUT_OFF:
@@ -171,16 +177,24 @@ class _Signals:
 
     Attributes:
       came: signals so far.
+      waiting: whether one of them came at a bad moment and is sent once more.
     """
 
     def __init__(self) -> None:
         self.came: list[signal.Signals] = []
+        self.waiting = False
         self._repeated = False
         for number in errors.STOP_SIGNALS:
             # Under nohup, SIGHUP is ignored, and must stay so.
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._stop)
         sys.unraisablehook = self._unraisable
+
+    def stop_handling(self) -> None:
+        """Restores the default effect of signals; after one of them, further ones are ignored."""
+        for number in errors.STOP_SIGNALS:
+            if signal.getsignal(number) == self._stop:
+                signal.signal(number, signal.SIG_IGN if self.came else signal.SIG_DFL)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if not self._repeated:
@@ -191,10 +205,12 @@ class _Signals:
         if _importing(frame) and len(self.came) == 1:
             self._repeat(number)
         else:
+            self.waiting = False
             raise KeyboardInterrupt(self.came[-1])
 
     def _repeat(self, number: int) -> None:
         """Sends a signal once more, a moment later."""
+        self.waiting = True
 
         def send() -> None:
             self._repeated = True

@@ -9,24 +9,25 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_DAMAGED
+from discogan_jax.evaluation.table import aligned
 
 if TYPE_CHECKING:
     from discogan_jax.runs.overview import RunStatus
 
-GAP = "  "
+GAP = 2  # spaces between columns
 MIN_NAME = 12  # characters of a run's name that are shown, however narrow the terminal
 MAX_OTHERS = 8  # folders without a run that are named
 
 # The measures that decide, see docs/results.md. Of the two directions the worse one is shown.
-_WORSE: Mapping[str, tuple[str, Callable[[Iterable[float]], float]]] = {
+_WORSE: Mapping[str, tuple[str, Callable[..., float | None]]] = {
     "hue_error": ("hue_error", max),
     "sliced_wasserstein": ("SWD", max),
     "diversity": ("diversity", min),
@@ -62,24 +63,21 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DAMAGED if any(run.state == "damaged" for run in found) else 0
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of the table.
 
     Attributes:
-      head: heading.
-      rank: priority; a narrow terminal lacks the columns of the highest ranks.
-      cells: texts, one per run.
+      rank: priority; a narrow terminal lacks the columns of the highest ranks, but not those of 0.
+      cells: heading, then a text per run.
     """
 
-    head: str
     rank: int
     cells: Sequence[str]
 
     @property
     def width(self) -> int:
         """Number of characters of the widest cell."""
-        return max(map(len, (self.head, *self.cells)))
+        return max(map(len, self.cells))
 
 
 def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
@@ -90,16 +88,11 @@ def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
       width: maximum number of characters in a line.
       now: current time in seconds since 1970.
     """
+    # The table has runs alone; other folders are named below it.
     runs = [run for run in found if run.state != "no run"]
     shown = _fitting(_columns(runs, now), width)
-    rows = zip(*([c.head, *c.cells] for c in shown), strict=True)
-    table = [
-        GAP.join(
-            cell.ljust(c.width) if c.rank == 0 else cell.rjust(c.width)
-            for cell, c in zip(row, shown, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    rows = list(zip(*(column.cells for column in shown), strict=True))
+    table = aligned(rows, right=range(2, len(shown))).splitlines()
     remarks = [f"{run.name}: {remark}" for run in runs for remark in run.remarks]
     if others := [run.name for run in found if run.state == "no run"]:
         more = f" and {len(others) - MAX_OTHERS} more" if len(others) > MAX_OTHERS else ""
@@ -109,17 +102,16 @@ def lines(found: "Sequence[RunStatus]", width: int, now: float) -> list[str]:
 
 def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
     def column(head: str, rank: int, cell: Callable[["RunStatus"], str]) -> Column:
-        return Column(head, rank, [cell(run) for run in runs])
+        return Column(rank, [head, *map(cell, runs)])
 
-    def measure(name: str) -> Callable[["RunStatus"], str]:
-        worse = _WORSE[name][1]
-
+    def worst(name: str, worse: Callable[..., float | None]) -> Callable[["RunStatus"], str]:
         def cell(run: "RunStatus") -> str:
-            values = [v for k, v in run.evaluation.items() if k.rpartition("/")[2] == name]
-            return _number(worse(values) if values else None)
+            values = [v for k, v in run.evaluation.items() if k.endswith(f"/{name}")]
+            return _number(worse(values, default=None))
 
         return cell
 
+    measured = {name.rpartition("/")[2] for run in runs for name in run.evaluation}
     return [
         column("run", 0, lambda run: run.name),
         column("state", 0, lambda run: run.state),
@@ -128,9 +120,9 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
         column("gen_loss", 4, lambda run: _number(run.losses.get("gen_loss"))),
         column("disc_loss", 5, lambda run: _number(run.losses.get("disc_loss"))),
         *(
-            column(head, 6 + i, measure(name))
-            for i, (name, (head, _)) in enumerate(_WORSE.items())
-            if any(k.endswith(f"/{name}") for run in runs for k in run.evaluation)
+            column(head, 6 + i, worst(name, worse))
+            for i, (name, (head, worse)) in enumerate(_WORSE.items())
+            if name in measured
         ),
         column("written", 2, lambda run: _ago(run.written, now)),
     ]
@@ -139,16 +131,17 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
     """Selects the most important columns that fit; long names are shortened first."""
     name, *others = columns
-    kept = [c for c in others if c.rank == 0]
-    room = width - min(name.width, MIN_NAME) - sum(len(GAP) + c.width for c in kept)
-    for c in sorted((c for c in others if c.rank), key=lambda c: c.rank):
-        if room < len(GAP) + c.width:
+    # Give room to the columns in the order of their ranks, the state first.
+    shortest = min(name.width, MIN_NAME)
+    room, kept = width - shortest, []
+    for column in sorted(others, key=lambda column: column.rank):
+        if column.rank and room < GAP + column.width:
             break
-        room -= len(GAP) + c.width
-        kept.append(c)
-    room += min(name.width, MIN_NAME)
-    name = Column(name.head, 0, [_cut(cell, max(room, 2)) for cell in name.cells])
-    return [name, *(c for c in others if c in kept)]
+        room -= GAP + column.width
+        kept.append(column)
+    # The name gets what is left.
+    shortened = [_cut(cell, max(room + shortest, 2)) for cell in name.cells]
+    return [Column(0, shortened), *(column for column in others if column in kept)]
 
 
 def _cut(text: str, width: int) -> str:

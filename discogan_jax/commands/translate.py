@@ -148,6 +148,7 @@ def find(given: Sequence[str]) -> list[Input]:
         if word == STDIN:
             found[None] = Input(sys.stdin.buffer.read(), Path("stdin.png"))
             continue
+        # A folder, a file (which need not exist: that is reported on reading), a pattern.
         if path.is_dir():
             files = [Input(file, file.relative_to(path)) for file in pictures_below(path)]
         elif path.exists() or not glob.has_magic(word):
@@ -172,6 +173,7 @@ def destinations(inputs: Sequence[Input], folder: Path) -> list[Path]:
     sources = {i.source.resolve() for i in inputs if isinstance(i.source, Path)}
     places: dict[Path, None] = {}
     for _, name in inputs:
+        # a.jpg and a.png become a.png and a-png.png.
         endings = chain(["", f"-{name.suffix[1:]}"], (f"-{n}" for n in count(2)))
         names = (folder / name.with_name(f"{name.stem}{ending}.png") for ending in endings)
         place = next(place for place in names if place not in places)
@@ -208,6 +210,7 @@ def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> F
     height, width = picture.shape[:2]
     longer = max(width, height)
     shape = max(1, round(size * width / longer)), max(1, round(size * height / longer))
+    # Make a square: of the whole picture, or of its middle.
     if squeeze and width != height:
         square = Image.fromarray(np.ascontiguousarray(picture))
         squeezed = square.resize((size, size), Image.Resampling.HAMMING)
@@ -268,11 +271,13 @@ def translate(
         ThreadPoolExecutor() as pool,
     ):
         while few := list(islice(jobs, batch_size)):
+            # Read a batch; what cannot be read is reported in its turn.
             loaded = [(p, x) for (_, p), x in zip(few, pool.map(load, few), strict=True)]
             for error in (x for _, x in loaded if isinstance(x, InputError)):
                 outcome.bad.append(str(error))
                 say(f"skipped: {error}")
             good = [(place, x) for place, x in loaded if isinstance(x, Fitted)]
+            # Translate it, write the results, and collect rows of the contact sheets.
             if good:
                 batch = np.stack([fitted.square for _, fitted in good])
                 made = images.to_uint8(translator.apply(batch, direction, batch_size))

@@ -67,6 +67,7 @@ def find(arguments: argparse.Namespace) -> Path:
     Raises:
       InputError: none is named, or two are.
     """
+    # CONFIG, --config, or a default.
     named = [name for name in (getattr(arguments, "name", None), arguments.config) if name]
     if len(named) == 2:
         raise InputError(f"CONFIG is given twice: {named[0]} and --config={named[1]}")
@@ -158,6 +159,7 @@ def _set(config: "ConfigDict", argument: str) -> None:
 
 def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
     """Puts two folders, and their names as those of the domains, into a config."""
+    # Both are needed.
     folders = arguments.a, arguments.b
     if missing := [f"--{d}=FOLDER" for d, folder in zip("ab", folders, strict=True) if not folder]:
         raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")

@@ -20,12 +20,12 @@ from discogan_jax import cli, export, images, runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx_graph
+from discogan_jax.export import onnx_graph, registry
 from discogan_jax.ops import convolution
 from discogan_jax.runs import run as runs_run
 
 SIZE = runs_here.SIZE
-FORMATS = list(export.FORMATS)
+FORMATS = export.FORMATS
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,8 @@ def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, 
 
 
 def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
-    for kind, form in export.FORMATS.items():
-        export.write(run, tmp_path / f"sample-1000{form.ENDING}", kind=kind)
+    for kind in FORMATS:
+        export.write(run, tmp_path / f"sample-1000{registry.load(kind).ENDING}", kind=kind)
     monkeypatch.chdir(tmp_path)
     pixels = np.random.default_rng(0).integers(256, size=(1, SIZE, SIZE, 3), dtype=np.uint8)
     Image.fromarray(pixels[0]).save("bag.png")

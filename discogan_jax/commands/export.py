@@ -11,15 +11,14 @@ from pathlib import Path
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-
-_FORMATS = ("stablehlo", "onnx", "savedmodel")
+from discogan_jax.export import FORMATS
 
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
-        "--format", choices=_FORMATS, default=_FORMATS[0], help="%(default)s if not given"
+        "--format", choices=FORMATS, default=FORMATS[0], help="%(default)s if not given"
     )
     parser.add_argument(
         "--out",

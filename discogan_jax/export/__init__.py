@@ -13,8 +13,22 @@ after its own runtime has translated held-out images as the run does; `Exported.
 export, `open_translator` a run, too.
 """
 
-from discogan_jax.export.exported import FORMATS as FORMATS
-from discogan_jax.export.exported import Exported as Exported
-from discogan_jax.export.exported import is_exported as is_exported
-from discogan_jax.export.exported import open_translator as open_translator
-from discogan_jax.export.writing import write as write
+from typing import TYPE_CHECKING, Any
+
+from discogan_jax.export.registry import FORMATS as FORMATS
+
+if TYPE_CHECKING:
+    from discogan_jax.export.exported import Exported as Exported
+    from discogan_jax.export.exported import is_exported as is_exported
+    from discogan_jax.export.exported import open_translator as open_translator
+    from discogan_jax.export.writing import write as write
+
+__all__ = ["FORMATS", "Exported", "is_exported", "open_translator", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from discogan_jax.export import exported, writing  # import JAX, which FORMATS does without
+
+    return getattr(writing if name == "write" else exported, name)

@@ -10,15 +10,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx, savedmodel, stablehlo
+from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Program
 from discogan_jax.files import read_json
 from discogan_jax.images import in_batches
 from discogan_jax.runs import run
 from discogan_jax.state import DIRECTIONS, Domains
-
-# By the names that `--format` takes; the first one is the default.
-FORMATS: Mapping[str, Format] = {form.NAME: form for form in (stablehlo, onnx, savedmodel)}
 
 
 @dataclass(frozen=True)
@@ -121,9 +118,8 @@ def is_exported(path: str | Path) -> bool:
 def _format(path: Path) -> Format:
     # Files are told apart by their suffix, folders by their metadata.
     if not path.is_dir():
-        return onnx if path.suffix == onnx.SUFFIX else stablehlo
+        return registry.load("onnx" if path.suffix == ".onnx" else "stablehlo")
     kind = read_json(path / METADATA_FILE)["kind"]
-    folders = {name: form for name, form in FORMATS.items() if form.IS_FOLDER}
-    if kind not in folders:
-        raise ValueError(f"its kind in {METADATA_FILE} is {kind!r}, not {' or '.join(folders)}")
-    return folders[kind]
+    if kind not in registry.FORMATS or not registry.load(kind).IS_FOLDER:
+        raise ValueError(f"{METADATA_FILE} is that of another kind of export, {kind!r}")
+    return registry.load(kind)

@@ -1,7 +1,4 @@
-"""The interface of an export format, and the metadata that all formats have.
-
-A new format is a module with the members of `Format`, and an entry of `exported.FORMATS`.
-"""
+"""The interface of an export format, and the metadata that all formats have."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,14 +26,12 @@ class Format(Protocol):
     """A kind of export: a module with these members.
 
     Attributes:
-      NAME: key in `exported.FORMATS`.
       ENDING: end of the file's name, after the run's name and the step.
       IS_FOLDER: whether an export is a folder.
       FLOAT32_ONLY: whether runs of other precisions are exported, and checked, in float32.
       READABLE: description of who can read an export, and for how long.
     """
 
-    NAME: str
     ENDING: str
     IS_FOLDER: bool
     FLOAT32_ONLY: bool
@@ -53,19 +48,20 @@ class Format(Protocol):
         """
 
 
-def metadata(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
+def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict[str, Any]:
     """Collects what is needed to use the export without this library.
 
     Args:
       run: from `runs.open`.
-      form: the format.
+      kind: name of the format.
+      readable: description of who can read the export.
       batch_size: of the programs; None for any.
     """
     size = run.image_size
     output_range = "0 and above" if run.settings.model.literal else "in [0, 1]"
     return {
         "format": 1,
-        "kind": form.NAME,
+        "kind": kind,
         "domains": run.domains,
         "directions": run.directions,
         "image_size": size,
@@ -77,7 +73,7 @@ def metadata(run: Run, form: Format, batch_size: int | None) -> dict[str, Any]:
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
         "precision": run.settings.train.precision,
-        "readable": form.READABLE,
+        "readable": readable,
         "versions": versions(),
     }
 

@@ -20,7 +20,6 @@ from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, P
 from discogan_jax.files import read_json, write_json
 from discogan_jax.runs.run import Run
 
-NAME = "onnx"
 ENDING = "-onnx"
 FLOAT32_ONLY = True
 IS_FOLDER = True

@@ -16,7 +16,6 @@ from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, PLATFORMS, 
 from discogan_jax.files import read_json, write_json
 from discogan_jax.runs.run import Run
 
-NAME = "savedmodel"
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
 IS_FOLDER = True

@@ -16,7 +16,6 @@ from discogan_jax import steps
 from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
 from discogan_jax.runs.run import Run
 
-NAME = "stablehlo"
 ENDING = ".discogan"
 FLOAT32_ONLY = False
 IS_FOLDER = False

@@ -9,7 +9,8 @@ from jaxtyping import UInt8
 
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
-from discogan_jax.export.exported import FORMATS, Exported, is_exported
+from discogan_jax.export import registry
+from discogan_jax.export.exported import Exported, is_exported
 from discogan_jax.export.format import metadata
 from discogan_jax.files import replacing, replacing_folder
 from discogan_jax.runs.run import Run
@@ -30,7 +31,7 @@ def write(
       run: from `runs.open`.
       path: the file or folder; `NAME-STEP` with the format's ending in the run directory if None.
         An existing export is replaced.
-      kind: one of `FORMATS`.
+      kind: one of `registry.FORMATS`.
       batch_size: of the programs; None for any.
 
     Returns:
@@ -40,7 +41,7 @@ def write(
       InputError: it does not translate as the run does, the format's packages are missing, or it
         cannot be written.
     """
-    form = FORMATS[kind]
+    form = registry.load(kind)
     if form.FLOAT32_ONLY:
         run = _in_float32(run)
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
@@ -50,7 +51,7 @@ def write(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
-            form.write(run, metadata(run, form, batch_size), temporary)
+            form.write(run, metadata(run, kind, form.READABLE, batch_size), temporary)
             return path, _check(run, Exported(path, *form.read(temporary)))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

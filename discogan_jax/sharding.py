@@ -144,7 +144,7 @@ def batch_shapes(
     return dict.fromkeys(DOMAINS, batch)
 
 
-def train_step_for(shardings: TrainState) -> jax.stages.Wrapped:
+def train_step_for(shardings: TrainState) -> Any:
     """Chooses the jitted train step for a state that is placed by these shardings.
 
     Args:

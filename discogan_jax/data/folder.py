@@ -30,11 +30,6 @@ class Folder(CachedSource):
     grammar = "folder:PATH"
     private = True
 
-    @classmethod
-    def parse(cls, text: str) -> "Folder | None":
-        """Creates it from the folder's path."""
-        return cls(text) if text else None
-
     @property
     def label(self) -> str:
         """The name of the folder that the path leads to."""

@@ -120,15 +120,18 @@ class Order:
         key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(_FLIP_KEY))
         return (_hash(key, self._batches(step), position) & xp.uint32(1)).astype(bool)
 
-    def batches(self, images: Any, seed: Any, step: Any) -> dict[str, UInt8[Array, "U B S S 3"]]:
-        """Gathers the batches of a step from both domains' arrays.
+    def batches(
+        self, images: Any, seed: Any, step: Any, rows: slice = slice(None)
+    ) -> dict[str, UInt8[Array, "U b S S 3"]]:
+        """Gathers the batches of a step, or some `rows` of each, from both domains' arrays.
 
         Args:
           images: ``{"a": uint8[N, S, S, 3], "b": uint8[M, S, S, 3]}``, of NumPy or JAX as `seed`.
           seed: uint32 array of shape [1].
           step: uint32 array of shape [1].
+          rows: the rows of each batch.
         """
-        return {d: self.gather(images[d], seed, step, d) for d in DOMAINS}
+        return {d: self.gather(images[d], seed, step, d, rows) for d in DOMAINS}
 
     def gather(
         self, images: Any, seed: Any, step: Any, domain: str, rows: slice = slice(None)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,13 +50,13 @@ class Source(ABC):
     text: str
 
     @classmethod
-    @abstractmethod
     def parse(cls, text: str) -> "Source | None":
         """Creates a source from what follows the colon; returns None if a part is missing.
 
         Raises:
           InputError: a part is not known.
         """
+        return cls(text) if text else None
 
     @property
     def public_name(self) -> str:
@@ -136,9 +137,8 @@ class CachedSource(Source):
         """Maps the two arrays into memory; decodes the pictures first if that was never done."""
         folder, facts = self._find(image_size, places)
         about = {"source": f"{self.kind}:{self.text}", **facts}
-        return cache.cached(
-            folder, image_size, lambda to: self.write(to, image_size, places), about
-        )
+        write = partial(self.write, image_size=image_size, places=places)
+        return cache.cached(folder, image_size, write, about)
 
     def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
         if image_size < 1:

@@ -33,12 +33,9 @@ class Tfds(CachedSource):
     def parse(cls, text: str) -> "Tfds | None":
         """Creates it from NAME[/CONFIG][:VERSION]:TRAIN[:VAL]."""
         # Split names have colons too (train[:90%]), and so has a name with a version.
-        parts = re.split(r":(?![^\[]*\])", text)
-        if len(parts) > 1 and re.fullmatch(r"[\d*]+\.[\d*]+\.[\d*]+", parts[1]):
-            parts[:2] = [":".join(parts[:2])]
-        if len(parts) not in (2, 3) or not all(parts):
-            return None
-        return cls(text, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+        split = r"((?:\[[^\]]*\]|[^:])+)"
+        found = re.fullmatch(rf"([^:]+(?::[\d*]+\.[\d*]+\.[\d*]+)?+):{split}(?::{split})?", text)
+        return cls(text, *found.groups()) if found else None
 
     @property
     def dataset(self) -> str:

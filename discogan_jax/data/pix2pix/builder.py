@@ -18,9 +18,10 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from discogan_jax import files
-from discogan_jax.data.decode import progress_bar
-from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find, locate
+from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find
+from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.pix2pix.tar import images, members
+from discogan_jax.data.progress import progress_bar
 
 SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
 

@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-from discogan_jax.data import cache, catalogue, decode
+from discogan_jax.data import cache, decode
+from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.pix2pix import archives, tar
-from discogan_jax.data.pix2pix.archives import PublishedArchive
+from discogan_jax.data.pix2pix.locate import locate
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.data.source import CachedSource, Places, Source
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
@@ -36,7 +38,7 @@ class ArchiveSide(CachedSource):
 
     kind = "archive"
     grammar = "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second"
-    archive: PublishedArchive
+    archive: archives.PublishedArchive
     side: str
     half: str | None = None
 
@@ -85,7 +87,7 @@ class ArchiveSide(CachedSource):
         """Returns what drawn photos show, as recorded beside an archive that was drawn here."""
         if places.archives is None or self.side != "photo":
             return None
-        items = catalogue.recorded_items(self._path(places))
+        items = drawn_archive.recorded_items(self._path(places))
         if items is not None:
             items["train"] = _chosen(items["train"], self.half)
         return items
@@ -131,7 +133,7 @@ class ArchiveSide(CachedSource):
         Not into arrays: how many pictures there are is known only at the end of the stream.
         """
         cut = partial(self._cut, image_size=image_size)
-        with ExitStack() as stack, decode.progress_bar(path.name, path.stat().st_size) as bar:
+        with ExitStack() as stack, progress_bar(path.name, path.stat().st_size) as bar:
             files = {
                 split: stack.enter_context((folder / f"{split}.raw").open("wb"))
                 for split in tallies
@@ -174,7 +176,7 @@ class ArchiveSide(CachedSource):
         return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
     def _path(self, places: Places) -> Path:
-        return archives.locate(self.archive.name, places.archives, places.data_dir)
+        return locate(self.archive.name, places.archives, places.data_dir)
 
 
 def _chosen(rows: list[T], half: str | None) -> list[T]:

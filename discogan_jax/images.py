@@ -7,6 +7,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,7 +51,7 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
       InputError: there is no such file, it is no picture, it is damaged or it is too large.
         Nothing else is raised, whatever the bytes are.
     """
-    name = _name(source)
+    name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "The file")
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         if isinstance(file, str | Path):
@@ -58,10 +59,7 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise InputError(
-                    f"{name} is too large: {width}×{height} pixels, the limit is {MAX_PIXELS:,} in "
-                    "all. Scale it down first."
-                )
+                raise Image.DecompressionBombError(f"{width}×{height} pixels")
             return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
     except InputError:
         raise
@@ -71,7 +69,8 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
         raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
-            f"{name} is too large: the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
+            f"{name} is too large ({error}): the limit is {MAX_PIXELS:,} pixels in all. "
+            "Scale it down first."
         ) from error
     except Exception as error:  # damaged files make decoders raise nearly anything
         kinds = ", ".join(sorted(EXTENSIONS))
@@ -170,24 +169,18 @@ def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _name(source: str | Path | bytes | BinaryIO) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "The file"
-
-
 def _check_file(path: Path) -> None:
     """Refuses what must not be opened: a pipe, for one, would wait for a writer."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a folder, not a picture; name a file in it.")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is a pipe or a device, not a picture; name a file.")
-    if status.st_size > MAX_BYTES:
-        raise InputError(
-            f"{path} is too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}."
-        )
+        problem = "a folder, not a picture; name a file in it"
+    elif not stat.S_ISREG(status.st_mode):
+        problem = "a pipe or a device, not a picture; name a file"
+    elif status.st_size > MAX_BYTES:
+        problem = f"too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}"
+    else:
+        return
+    raise InputError(f"{path} is {problem}.")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -204,19 +197,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
         return image
     values = np.asarray(image)
+    bits: Sequence[int] = (8, 16, 31, 32)
     if image.mode == "F":
         if not np.isfinite(values).all():
             raise ValueError("it holds values that are not finite numbers")
-        scales = [1.0, 2.0**8 - 1, 2.0**16 - 1, 2.0**32 - 1]
+        bits = (1, 8, 16, 32)
     elif image.mode.startswith("I;") or image.format == "PNG":
         # PNG's deep greys are 16 bits, whichever mode Pillow holds them in.
-        tags = getattr(image, "tag_v2", {})
-        bits = tags.get(_TIFF_BITS, (16,))[0]
-        scales = [2.0**bits - 1]
-    else:
-        scales = [2.0**bits - 1 for bits in (8, 16, 31, 32)]
+        bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (16,))[:1]
     top = float(values.max(initial=0))
-    full = next((scale for scale in scales if top <= scale), max(top, 1.0))
+    full = next((scale for scale in (2.0**n - 1 for n in bits) if top <= scale), max(top, 1.0))
     grey = to_uint8(np.clip(values / full, 0.0, 1.0))
     clear = image.info.get("transparency")  # a PNG names the grey that is transparent
     if clear is None:
@@ -280,16 +270,13 @@ def grid(
 def _header(label: str, width: int) -> Image.Image:
     """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
     # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
-    letters = unicodedata.normalize("NFKD", label)
-    shown = (c if c.isascii() or c == "→" else "?" for c in letters if not unicodedata.combining(c))
-    text = "".join(shown)
+    letters = filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", label))
+    text = "".join(c if c.isascii() or c == "→" else "?" for c in letters)
     lines = [_line(text)]
     if lines[0].width > width:  # an arrow stays with its target
         lines = [_line(part) for part in re.split(r" (?=→ )", text)]
-    for i, line in enumerate(lines):
-        if line.width > width:
-            height = max(1, round(line.height * width / line.width))
-            lines[i] = line.resize((width, height), Image.Resampling.LANCZOS)
+    for line in lines:
+        line.thumbnail((width, line.height), Image.Resampling.LANCZOS)
     header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
     y = 0
     for line in lines:

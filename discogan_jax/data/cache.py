@@ -100,7 +100,7 @@ def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: P
 
 
 def cached(
-    folder: Path, image_size: int, write: Callable[[Path], None], about: Mapping[str, Any]
+    folder: Path, image_size: int, write: Callable[[Path], None], about: dict[str, Any]
 ) -> Splits:
     """Opens a cache folder; has it written first if it does not exist.
 
@@ -125,8 +125,7 @@ def cached(
             with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
                 if not about_file.is_file():
-                    # Without locks another one may still finish first, and map what it has written.
-                    _write(folder, write, about, keep=None if alone else about_file.is_file)
+                    _write(folder, write, about, alone)
         except OSError as error:
             raise InputError(
                 f"{folder} could not be made: {error}. Is the disk full, or data_dir not writable?"
@@ -134,17 +133,13 @@ def cached(
     return open_arrays(folder, image_size)
 
 
-def _write(
-    folder: Path,
-    write: Callable[[Path], None],
-    about: Mapping[str, Any],
-    keep: Callable[[], bool] | None,
-) -> None:
+def _write(folder: Path, write: Callable[[Path], None], about: dict[str, Any], alone: bool) -> None:
     # Where this process is alone, any leftovers are of killed ones.
-    if keep is None:
-        for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
+        shutil.rmtree(leftover, ignore_errors=True)
     start = time.monotonic()
+    # Without locks another one may still finish first, and map what it has written.
+    keep = None if alone else (folder / _ABOUT).is_file
     with files.replacing_folder(folder, keep) as temporary:
         temporary.mkdir()
         write(temporary)
@@ -153,8 +148,7 @@ def _write(
     seconds = time.monotonic() - start
     text = "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second)."
     rate = sum(counts.values()) / max(seconds, 1e-9)
-    name = about.get("source", folder.name)
-    logging.info(text, name, counts["train"], counts["val"], folder, seconds, rate)
+    logging.info(text, about.get("source"), *counts.values(), folder, seconds, rate)
 
 
 def _open(path: Path, image_size: int) -> UInt8[np.ndarray, "N S S 3"]:

@@ -163,10 +163,7 @@ class _Download:
 
     def _origin(self) -> dict[str, Any]:
         """Reads the note; returns {} if it does not allow a resume."""
-        try:
-            origin = files.read_json(self.note)
-        except (OSError, ValueError):
-            return {}
+        origin = files.find_json(self.note) or {}
         return origin if origin.get("url") == self.url and origin.get("validator") else {}
 
     def _resumed(self, reply: requests.Response, size: int, origin: dict[str, Any]) -> int:

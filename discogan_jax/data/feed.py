@@ -94,7 +94,8 @@ def host_batches(
     images: Arrays, order: Order, seed: int, step: int, rows: slice = slice(None)
 ) -> dict[str, np.ndarray]:
     """Gathers a step's batches, or some `rows` of each, from host arrays."""
-    return order.batches(images, *np.asarray([[seed], [step]], np.uint32), rows)
+    words = np.asarray([seed], np.uint32), np.asarray([step], np.uint32)
+    return order.batches(images, *words, rows)
 
 
 def tf_feed(

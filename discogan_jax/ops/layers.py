@@ -28,13 +28,13 @@ def _conv_general_dilated(
 
 
 Conv = partial(nn.Conv, conv_general_dilated=_conv_general_dilated)
-"""Flax's own module, which computes by `convolution.conv` whatever that can (no dilation, no groups,
-a square kernel and equal strides), and everything else as Flax does."""
+"""Flax's own module, which computes by `convolution.conv` whatever that can (no dilation, no
+groups, a square kernel and equal strides), and everything else as Flax does."""
 
 
 def conv_transpose(
     x: Float[Array, "B h w in"],
-    kernel: Float[Array, "k k out in"],
+    kernel: Float[Array, "k _ out in"],
     stride: int,
     padding: str,
 ) -> Float[Array, "B H W out"]:

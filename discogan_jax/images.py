@@ -157,9 +157,8 @@ def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     """
     path = Path(path)
     if path.suffix.lower() not in _SAVED_AS:
-        raise InputError(
-            f"{path}: pictures are saved as .png, .jpg or .jpeg, not {path.suffix or 'nothing'!r}."
-        )
+        suffix = path.suffix or "nothing"
+        raise InputError(f"{path}: pictures are saved as .png, .jpg or .jpeg, not {suffix!r}.")
     kind, picture = _SAVED_AS[path.suffix.lower()], Image.fromarray(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,10 +222,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def grid(
-    columns: Sequence[tuple[str, UInt8[np.ndarray, "N S S 3"]]],
-    *,
-    cell: int = 96,
-    gap: int = 4,
+    columns: Sequence[tuple[str, UInt8[np.ndarray, "N S S 3"]]], *, cell: int = 96, gap: int = 4
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Tiles pictures: one labelled column per entry, one row per picture.
 
@@ -253,17 +249,18 @@ def grid(
     side = size * scale
     headers = [_header(label, side) for label, _ in columns]
     top = gap + max(header.height for header in headers)
-    width, height = gap + len(columns) * (side + gap), top + gap + number * (side + gap)
-    sheet = Image.new("RGB", (width, height), "white")
 
-    # The columns, each a label above its pictures.
-    for column, (header, (_, pictures)) in enumerate(zip(headers, columns, strict=True)):
-        left = gap + column * (side + gap)
-        # Short labels stand at the bottom, next to their pictures.
-        sheet.paste(header, (left + (side - header.width) // 2, top - header.height))
-        for row, picture in enumerate(pictures):
-            large = np.asarray(picture).repeat(scale, axis=0).repeat(scale, axis=1)
-            sheet.paste(Image.fromarray(large), (left, top + gap + row * (side + gap)))
+    # The cells: enlarged, with a gap to the right and below, in columns.
+    cells = np.stack([np.asarray(pictures) for _, pictures in columns], axis=1)
+    cells = cells.repeat(scale, axis=2).repeat(scale, axis=3)
+    cells = np.pad(cells, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
+    rows = cells.swapaxes(1, 2).reshape(number * (side + gap), len(columns) * (side + gap), 3)
+    sheet = Image.fromarray(np.pad(rows, [(top + gap, 0), (gap, 0), (0, 0)], constant_values=255))
+
+    # Short labels stand at the bottom, next to their pictures.
+    for column, header in enumerate(headers):
+        middle = gap + column * (side + gap) + (side - header.width) // 2
+        sheet.paste(header, (middle, top - header.height))
     return np.array(sheet)
 
 

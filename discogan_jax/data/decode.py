@@ -78,15 +78,13 @@ def write_pictures(
             bar.update()
     _report(problems, count, label)
 
+    # Copy the rows of each split to its own file.
     held = set(held_out(readable))
-    for split, rows in (
-        ("train", [row for row in readable if row not in held]),
-        ("val", [row for row in readable if row in held]),
-    ):
+    for split in cache.SPLITS:
+        rows = [row for row in readable if (row in held) == (split == "val")]
         if not rows:
-            raise InputError(
-                f"{label}: {len(readable)} readable pictures leave none for {split}; add some."
-            )
+            found = f"{len(readable)} readable pictures"
+            raise InputError(f"{label}: {found} leave none for {split}; add some.")
         cache.write_rows(out, rows, folder / f"{split}.npy")
     del out
     scratch.unlink()

@@ -188,10 +188,8 @@ class _Download:
     def _receive(self, reply: requests.Response, size: int, total: int | None) -> int:
         """Appends the body to the part, at most a chunk beyond the total; returns the new size."""
         logging.info("fetching %s (%s bytes, %d at hand)", self.url, total, size)
-        with (
-            self.part.open("ab") as file,
-            progress_bar(self.target.name, total, initial=size) as bar,
-        ):
+        bar = progress_bar(self.target.name, total, initial=size)
+        with self.part.open("ab") as file, bar:
             # Undecoded: some servers declare a .gz file as an encoding of its content.
             for chunk in reply.raw.stream(CHUNK, decode_content=False):
                 if not size and not self.magic.startswith(chunk[: len(self.magic)]):

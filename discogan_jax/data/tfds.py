@@ -113,6 +113,5 @@ class Tfds(CachedSource):
             return int(builder.info.splits[split].num_examples)
         except Exception as error:  # an unknown name or a malformed slice, by several types
             choices = ", ".join(sorted(builder.info.splits))
-            raise InputError(
-                f"{self.name} has no split {split!r}; its splits: {choices}."
-            ) from error
+            problem = f"has no split {split!r}; its splits: {choices}"
+            raise InputError(f"{self.name} {problem}.") from error

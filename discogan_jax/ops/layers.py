@@ -33,10 +33,7 @@ groups, a square kernel and equal strides), and everything else as Flax does."""
 
 
 def conv_transpose(
-    x: Float[Array, "B h w in"],
-    kernel: Float[Array, "k _ out in"],
-    stride: int,
-    padding: str,
+    x: Float[Array, "B h w in"], kernel: Float[Array, "k _ out in"], stride: int, padding: str
 ) -> Float[Array, "B H W out"]:
     """Applies the adjoint of a strided convolution (a "transposed convolution").
 

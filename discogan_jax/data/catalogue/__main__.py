@@ -1,4 +1,4 @@
-"""Draws the sample archives.
+"""Draws the sample archives, handbags and shoes: so many to train on and to hold out, of each.
 
 python -m discogan_jax.data.catalogue DIR --train 2000 --val 100 --seed 0
 """
@@ -13,15 +13,10 @@ from discogan_jax.errors import EXIT_INPUT, InputError
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    help_of = {
-        "train": "training drawings of each kind",
-        "val": "validation drawings of each kind",
-        "seed": "seed of the drawings",
-    }
     parser = argparse.ArgumentParser("python -m discogan_jax.data.catalogue", description=__doc__)
     parser.add_argument("directory", type=Path, help="folder for the archives")
-    for name, text in help_of.items():
-        parser.add_argument(f"--{name}", type=int, default=getattr(Parameters, name), help=text)
+    for name in ("train", "val", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Parameters, name))
     given = parser.parse_args(arguments)
     try:
         paths = write_archives(**vars(given))

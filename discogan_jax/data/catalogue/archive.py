@@ -9,7 +9,6 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import json
 import multiprocessing
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from PIL import Image
 from discogan_jax.data.catalogue.items import TILT_RANGE, Item, describe, draw
 from discogan_jax.data.catalogue.painting import edges
 from discogan_jax.errors import InputError
-from discogan_jax.files import replacing, write_json
+from discogan_jax.files import find_json, read_json, replacing, write_json
 from discogan_jax.host import usable_cores
 
 #: Name of the archive, and of the folder inside it, of each kind.
@@ -147,7 +146,7 @@ def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
       for any other archive.
     """
     try:
-        record = json.loads(record_path(archive).read_text())
+        record = read_json(record_path(archive))
         if record["sha256"] != _digest(archive):
             return None
         return by_split({name: Item(**item) for name, item in record["images"].items()})
@@ -167,15 +166,13 @@ def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
     """Whether an archive is complete and was drawn with these parameters."""
     if not archive.exists():
         return False
-    try:
-        record = json.loads(record_path(archive).read_text())
-        recorded, digest = record["parameters"], record["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    record = find_json(record_path(archive)) or {}
+    if not {"parameters", "sha256"} <= record.keys():
         raise InputError(
             f"{archive} exists, but no record beside it says that it was drawn by this library. It "
             "may be the published archive: choose another directory, or move it away."
-        ) from None
-    return bool(recorded == parameters and _digest(archive) == digest)
+        )
+    return bool(record["parameters"] == parameters and record["sha256"] == _digest(archive))
 
 
 def _digest(path: Path) -> str:

@@ -132,5 +132,4 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
 
 
 def _rgb(hue: float, lightness: float, saturation: float) -> painting.Colour:
-    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
-    return round(255 * red), round(255 * green), round(255 * blue)
+    return tuple(round(255 * x) for x in colorsys.hls_to_rgb(hue / 360, lightness, saturation))

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from discogan_jax.data.catalogue.outlines import Part, Points, sample
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 Place = Callable[[float, float], tuple[float, float]]
 Draw = ImageDraw.ImageDraw
 
@@ -18,6 +18,9 @@ SIDE = 256
 # Objects are painted at twice the size and averaged, for smooth outlines. Soft light needs no
 # detail: a quarter of the size is enough.
 _FINE, _COARSE = 2 * SIDE, SIDE // 4
+
+# What the colour of an object's outline is mixed with.
+_RIM = (20, 16, 24)
 
 # The least change of colour over two pixels that is an edge.
 _FAINTEST = 36
@@ -51,7 +54,7 @@ def paint(
     over = _pattern(pattern, fine, unit) if pattern != "plain" else None
     for part, points in zip(parts, drawn, strict=True):
         colour = colours[part.role]
-        rim = _mix(colour, (20, 16, 24), 0.45)
+        rim = tuple(round(0.55 * x + 0.45 * y) for x, y in zip(colour, _RIM, strict=True))
         # Stitches and thin lines are flat.
         if part.dash:
             _dashes(draw, part, points, colour)
@@ -215,8 +218,3 @@ def _pattern(name: str, fine: Place, unit: float) -> Image.Image:
             draw.line([fine(-1.3, at), fine(1.3, at)], 130, width)
         over = ImageChops.add(over, cross)
     return over
-
-
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    red, green, blue = (round((1 - share) * x + share * y) for x, y in zip(a, b, strict=True))
-    return red, green, blue

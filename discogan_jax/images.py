@@ -68,17 +68,13 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     except PermissionError:
         raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            f"{name} is too large ({error}): the limit is {MAX_PIXELS:,} pixels in all. "
-            "Scale it down first."
-        ) from error
+        limit = f"the limit is {MAX_PIXELS:,} pixels in all"
+        raise InputError(f"{name} is too large ({error}): {limit}. Scale it down first.") from error
     except Exception as error:  # damaged files make decoders raise nearly anything
-        kinds = ", ".join(sorted(EXTENSIONS))
         unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
-        raise InputError(
-            f"{name} cannot be read as a picture ({'of no known kind' if unknown else error}); "
-            f"replace it or remove it. Readable are {kinds}."
-        ) from error
+        problem = f"cannot be read as a picture ({'of no known kind' if unknown else error})"
+        advice = f"replace it or remove it. Readable are {', '.join(sorted(EXTENSIONS))}"
+        raise InputError(f"{name} {problem}; {advice}.") from error
 
 
 def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:

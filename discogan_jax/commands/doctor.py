@@ -121,9 +121,9 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         yield Finding("ok", f"downloaded: {', '.join(path.name for path in archives)}")
     if arrays:
         yield Finding("ok", f"{len(arrays)} sets of decoded images in {folder / 'arrays'}")
-    if not archives and not arrays:
-        advice = "--config.data.archives=DIR uses those that you have; sample needs none"
+    if not (archives or arrays):
         text = f"{folder} has no data yet; archives are downloaded when training begins"
+        advice = "--config.data.archives=DIR uses those that you have; sample needs none"
         yield Finding("note", text, advice)
     # The folder need not exist yet: look at what it would be made in.
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())

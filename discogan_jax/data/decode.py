@@ -37,9 +37,9 @@ def held_out_count(total: int) -> int:
 def write_pictures(
     folder: Path,
     pictures: Iterable[Path | bytes],
-    *,
     count: int,
     image_size: int,
+    *,
     held_out: Callable[[Sequence[int]], Collection[int]],
     label: str,
 ) -> None:

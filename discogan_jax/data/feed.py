@@ -128,10 +128,9 @@ def tf_feed(
     try:
         tf = tensorflow()
     except ImportError as error:
-        raise InputError(
-            "config.data.feed='tf' needs TensorFlow, which is not installed: install tensorflow, "
-            "or use config.data.feed='device'"
-        ) from error
+        problem = "config.data.feed='tf' needs TensorFlow, which is not installed"
+        advice = "install tensorflow, or use config.data.feed='device'"
+        raise InputError(f"{problem}: {advice}") from error
 
     def gather(step: np.integer) -> list[np.ndarray]:
         return [*host_batches(images, order, seed, int(step), rows).values()]

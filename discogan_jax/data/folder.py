@@ -81,12 +81,7 @@ class Folder(CachedSource):
             return [rows[name] for name in _held_out(rows)]
 
         decode.write_pictures(
-            folder,
-            files,
-            count=len(files),
-            image_size=image_size,
-            held_out=held_out,
-            label=str(root),
+            folder, files, len(files), image_size, held_out=held_out, label=str(root)
         )
 
 

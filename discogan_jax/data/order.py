@@ -85,11 +85,12 @@ class Order:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size > min(self.sizes):
-            raise InputError(
-                f"data.batch_size is {self.batch_size}, but the smaller domain has only "
-                f"{min(self.sizes)} training images: use a batch of at most that many"
+        least = min(self.sizes)
+        if self.batch_size > least:
+            problem = (
+                f"data.batch_size is {self.batch_size}, but the smaller domain has only {least}"
             )
+            raise InputError(f"{problem} training images: use a batch of at most that many")
 
     def _batches(self, step: Any) -> Any:
         """Numbers a step's batches, [updates, 1]; `step` is a uint32 array of shape [1]."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from discogan_jax.data import cache
 from discogan_jax.data.cache import Splits
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.errors import InputError
 
 #: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
@@ -77,7 +77,7 @@ class Source(ABC):
         """Whether held-out picture i is the partner of the other source's held-out picture i."""
         return False
 
-    def items(self, places: Places) -> dict[str, list[Item]] | None:
+    def items(self, places: Places) -> Items | None:
         """Returns what the pictures show, per split and row; None where that is not known."""
         return None
 

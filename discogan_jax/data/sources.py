@@ -24,7 +24,7 @@ from typing import Any
 from discogan_jax.data import cache
 from discogan_jax.data.arrays import Arrays
 from discogan_jax.data.cache import Splits
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.catalogue.source import Catalogue
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.pix2pix.source import ArchiveSide
@@ -91,9 +91,7 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
     return parse(source).cache_folder(image_size, _places(data_dir, archives))
 
 
-def items(
-    source: str, *, data_dir: Path, archives: Path | None = None
-) -> dict[str, list[Item]] | None:
+def items(source: str, *, data_dir: Path, archives: Path | None = None) -> Items | None:
     """Returns what the pictures of a drawn source show.
 
     Args:

@@ -1,7 +1,7 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,9 @@ class Tfds(CachedSource):
         # Without a split of its own, the end of the training split is held out.
         first_held_out = counts[0] if self.val else total - decode.held_out_count(total)
 
+        def held_out(rows: Sequence[int]) -> list[int]:
+            return [row for row in rows if row >= first_held_out]
+
         def pictures() -> Iterator[bytes]:
             # Encoded, as `write_pictures` takes them, and no other feature.
             skip = {feature: tfds.decode.SkipDecoding()}
@@ -76,12 +79,7 @@ class Tfds(CachedSource):
                 yield from (record[feature] for record in records.as_numpy_iterator())
 
         decode.write_pictures(
-            folder,
-            pictures(),
-            count=total,
-            image_size=image_size,
-            held_out=lambda rows: [row for row in rows if row >= first_held_out],
-            label=self.label,
+            folder, pictures(), total, image_size, held_out=held_out, label=self.label
         )
 
     def _prepared(self, tfds: Any, root: Path) -> Any:

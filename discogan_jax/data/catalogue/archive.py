@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from discogan_jax.data.catalogue.items import TILT_RANGE, Item, describe, draw
+from discogan_jax.data.catalogue.items import TILT_RANGE, Item, Items, describe, draw
 from discogan_jax.data.catalogue.painting import edges
 from discogan_jax.errors import InputError
 from discogan_jax.files import find_json, read_json, replacing, write_json
@@ -135,7 +135,7 @@ def record_path(archive: Path) -> Path:
     return archive.with_name(archive.name.removesuffix(".tar.gz") + ".json")
 
 
-def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
+def recorded_items(archive: Path) -> Items | None:
     """Reads what the drawings of an archive show, if it was drawn here and not changed since.
 
     Args:
@@ -154,7 +154,7 @@ def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
         return None
 
 
-def by_split(items: Mapping[str, Item]) -> dict[str, list[Item]]:
+def by_split(items: Mapping[str, Item]) -> Items:
     """Groups items by the split in their files' names."""
     return {
         split: [item for name, item in items.items() if name.startswith(f"{split}/")]

@@ -4,6 +4,7 @@ import colorsys
 import math
 import random
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,6 +47,10 @@ class Item:
     stretch: float = 1.0
     x: float = 0.0
     y: float = 0.0
+
+
+#: What the pictures of each split ('train', 'val') show, row by row.
+Items: TypeAlias = dict[str, list[Item]]
 
 
 def describe(

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from discogan_jax.data import cache, decode
 from discogan_jax.data.catalogue import archive as drawn_archive
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.pix2pix import archives, tar
 from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.progress import progress_bar
@@ -77,7 +77,7 @@ class ArchiveSide(CachedSource):
             and self.side != other.side
         )
 
-    def items(self, places: Places) -> dict[str, list[Item]] | None:
+    def items(self, places: Places) -> Items | None:
         """Returns what drawn photos show, as recorded beside an archive that was drawn here."""
         if places.archives is None or self.side != "photo":
             return None

@@ -60,7 +60,12 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{width}×{height} pixels")
-            return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
+            image.load()
+            # A damaged EXIF record is no reason to refuse a good picture.
+            with contextlib.suppress(Exception):
+                # In place: a copy would lose format and tags, which say how deep it is.
+                ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_on_white(_eight_bits(image)), np.uint8)
     except InputError:
         raise
     except FileNotFoundError:
@@ -176,15 +181,6 @@ def _check_file(path: Path) -> None:
     else:
         return
     raise InputError(f"{path} is {problem}.")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    # A damaged EXIF record is no reason to refuse a good picture.
-    with contextlib.suppress(Exception):
-        # In place: a copy would lose format and tags, which say how deep it is.
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

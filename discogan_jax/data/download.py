@@ -122,8 +122,7 @@ class _Download:
 
     def __init__(self, url: str, target: Path, expected: int | None, magic: bytes):
         self.url, self.target, self.expected, self.magic = url, target, expected, magic
-        self.part = target.with_name(target.name + ".part")
-        self.note = target.with_name(target.name + ".part.json")
+        self.part, self.note = (target.with_name(target.name + x) for x in (".part", ".part.json"))
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from discogan_jax.data import cache
 from discogan_jax.data.cache import Splits
@@ -16,8 +16,7 @@ from discogan_jax.errors import InputError
 DECODE_VERSION = 3
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where the files behind the sources are.
 
     Attributes:
@@ -143,6 +142,7 @@ class CachedSource(Source):
     def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
         if image_size < 1:
             raise InputError(f"image_size is {image_size}; it must be at least 1.")
+        # Everything that determines the arrays is in the key.
         facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
         name = cache.folder_name(f"{self.label}-{image_size}", facts)
         return places.data_dir / "arrays" / name, facts

@@ -58,10 +58,12 @@ class Tfds(CachedSource):
 
         builder = self._prepared(tfds, places.data_dir / "tfds")
         feature = self._feature(tfds, builder)
+
+        # The splits, and where the held-out images begin in them.
         splits = [split for split in (self.train, self.val) if split]
         counts = [self._count(builder, split) for split in splits]
         total = sum(counts)
-        # Without a split of its own, the end of the training split is held out.
+        # Without a split for that, they are the end of the training split.
         first_held_out = counts[0] if self.val else total - decode.held_out_count(total)
 
         def held_out(rows: Sequence[int]) -> list[int]:

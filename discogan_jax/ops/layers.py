@@ -16,12 +16,13 @@ def _conv_general_dilated(
     lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, **rest: Any
 ) -> Array:
     """Stands in for ``lax.conv_general_dilated`` in Flax: where `convolution` can."""
-    # Windows without a position (an input smaller than the kernel) have no fast form either.
+    # What `convolution` can: neither groups nor dilation, a square kernel, one stride for both axes.
     plain = rest.get("feature_group_count", 1) == 1 and rest.get("precision") is None
     plain = plain and {*rest["lhs_dilation"], *rest["rhs_dilation"]} == {1}
     if plain and lhs.ndim == 4 and rhs.shape[0] == rhs.shape[1] and len({*window_strides}) == 1:
         geometry = lhs.shape[1:3], rhs.shape[:2], window_strides[0], padding
         window = convolution.window_of_conv(*geometry)
+        # Windows without a position (an input smaller than the kernel) have no fast form either.
         if window.positions:
             return convolution.conv(lhs, rhs, window)
     return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **rest)

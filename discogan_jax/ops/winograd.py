@@ -42,11 +42,9 @@ def conv_transpose(y: Output, kernel: Kernel, stride: int) -> Input:
     if stride == 1:
         x = conv_transpose(_four_outputs(y), kernel, 2)
         four = x.reshape(2, 2, -1, *x.shape[1:])
-        shifted = [
-            jnp.pad(four[i, j], ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))
-            for i in range(2)
-            for j in range(2)
-        ]
+        # Each is shifted by a row, by a column or by both.
+        shifts = {(i, j): [(0, 0), (i, 1 - i), (j, 1 - j), (0, 0)] for i in (0, 1) for j in (0, 1)}
+        shifted = [jnp.pad(four[at], shift) for at, shift in shifts.items()]
         return sum(shifted[1:], shifted[0])
     (B, h, w, _), C = y.shape, kernel.shape[2]
     products = jnp.einsum("pno,pio->pni", _output_factors(y), _kernel_factors(kernel))

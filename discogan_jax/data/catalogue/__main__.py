@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return EXIT_INPUT
+    # A line an archive.
     for path in paths.values():
         print(
             f"{path}: {given.train} train + {given.val} val, seed {given.seed}, "

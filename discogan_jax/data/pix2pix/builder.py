@@ -100,9 +100,10 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
     Raises:
       InputError: as for `locate`, `members` and `images`, or there is too little room on the disk.
     """
-    path = None if archives is None else locate(name, archives, data_dir)
+    data_dir = files.expanded(data_dir)
+    path = locate(name, files.expanded(archives), data_dir) if archives else None
     key = "published" if path is None else files.fingerprint(path)
-    home = files.expanded(data_dir) / "archives" / key
+    home = data_dir / "archives" / key
     builder = Pix2pix(data_dir=home, config=find(name).name)
     if _is_prepared(builder):
         return builder

@@ -22,6 +22,7 @@ def locate(name: str, given: Path | None, data_dir: Path) -> Path:
         and where to put it.
     """
     archive = archives.find(name)
+    # In a place that is given, it must be there.
     if given is not None:
         try:
             path = given if given.is_file() else given / archive.file
@@ -31,6 +32,7 @@ def locate(name: str, given: Path | None, data_dir: Path) -> Path:
         except OSError as error:  # a name too long, a folder without permission
             raise InputError(f"{str(given)[:200]} cannot be read: {error.strerror}.") from error
         raise InputError(f"{archive.file} is not at {path} ({found}). {_advice(archive, path)}")
+    # Else it was downloaded before, or is downloaded now.
     path = data_dir / "downloads" / archive.file
     if path.is_file():
         return path

@@ -71,11 +71,9 @@ class ArchiveSide(CachedSource):
 
     def pairs_with(self, other: Source) -> bool:
         """Whether the other is the other side; halves are halves of the training files alone."""
-        return (
-            isinstance(other, ArchiveSide)
-            and self.archive == other.archive
-            and self.side != other.side
-        )
+        if not isinstance(other, ArchiveSide):
+            return False
+        return self.archive == other.archive and self.side != other.side
 
     def items(self, places: Places) -> Items | None:
         """Returns what drawn photos show, as recorded beside an archive that was drawn here."""

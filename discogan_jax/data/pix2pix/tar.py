@@ -125,6 +125,7 @@ def _split_of(info: tarfile.TarInfo, archive: PublishedArchive, path: Path) -> s
     *folders, name = [part for part in info.name.split("/") if part not in ("", ".")] or [""]
     if info.name.startswith("/") or ".." in (*folders, name):
         problem = "which leads out of its folder: not an archive to trust"
+    # Folders are skipped; links and devices have no place in an archive of images.
     elif info.isdir() or not name:
         return None
     elif not info.isreg():
@@ -135,6 +136,7 @@ def _split_of(info: tarfile.TarInfo, archive: PublishedArchive, path: Path) -> s
         problem = f"of {info.size} bytes; at most {MAX_MEMBER_BYTES} are read"
     elif name.startswith(".") or not name.lower().endswith((".jpg", ".jpeg")):
         return None
+    # An image: of this archive, and of one of its splits or of none.
     elif [archive.name] != folders[:1]:
         problem = f"but the images of {archive.file} are under {archive.name}/"
     else:
@@ -171,6 +173,7 @@ class Tally:
         """
         bad, total = self.bad, len(self.names) + len(self.bad)
         where, some = f"{self.archive.name}/{self.split}/*.jpg", "; ".join(self.bad[:3])
+        # Too few or too many are left out: the archive cannot be used.
         if not self.names:
             reason = f"none of {total} is usable: {some}" if bad else f"no {where}"
             raise InputError(f"{self.path} has no images for '{self.split}' ({reason}).")

@@ -11,6 +11,7 @@ import yaml
 from discogan_jax import models
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
+from discogan_jax.data.source import Source
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation import table
 from discogan_jax.files import read_json, read_lines
@@ -58,13 +59,13 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config with private paths removed."""
     data = dict(config["data"]) | {"archives": None, "data_dir": "data"}
     for field in ("source_a", "source_b"):
-        data[field] = sources.public_name(data[field])
+        data[field] = sources.parse(data[field]).public_name
     return dict(config) | {"data": data}
 
 
 def is_drawn(s: Settings) -> bool:
     """Whether all images are drawn by this library, so that anyone may publish them."""
-    return all(map(sources.is_drawn, _sources(s).values()))
+    return all(source.drawn for source in _sources(s).values())
 
 
 def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -> str:
@@ -97,8 +98,8 @@ def _head(run: Run, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
         "pipeline_tag": "image-to-image",
         "tags": ["discogan", "gan", "unpaired", "jax", "flax"],
     }
-    if datasets := set(map(sources.dataset, _sources(run.settings).values())) - {None}:
-        head["datasets"] = sorted(filter(None, datasets))
+    if datasets := {s.dataset for s in _sources(run.settings).values() if s.dataset}:
+        head["datasets"] = sorted(datasets)
     if results := _results(run.settings, evaluation["rows"] if evaluation else ()):
         head["model-index"] = [{"name": run.path.name, "results": results}]
     return head
@@ -112,7 +113,7 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         if row["value"] is not None:
             metric = {"type": measure, "name": row["what"], "value": row["value"]}
             found.setdefault(route, []).append(metric)
-    kinds = sorted(set(map(sources.kind, _sources(s).values())))
+    kinds = sorted({source.kind for source in _sources(s).values()})
     dataset = {"type": "-".join(kinds), "name": " and ".join(s.domains), "split": "held out"}
     task = {"type": "image-to-image"}
     return [
@@ -149,7 +150,7 @@ def _use(run: Run) -> str:
 
 def _data(s: Settings) -> str:
     lines = [
-        f"* {s.domains.name(d)}: `{sources.public_name(source)}`, {sources.licence(source)}."
+        f"* {s.domains.name(d)}: `{source.public_name}`, {source.licence}."
         for d, source in _sources(s).items()
     ]
     flipped = "every other one mirrored, at random" if s.data.flip else "as they are"
@@ -235,9 +236,7 @@ def _limits(run: Run) -> str:
 
 
 def _licence(s: Settings) -> str:
-    lines = [
-        f"* {s.domains.name(d)}: {sources.licence(source)}." for d, source in _sources(s).items()
-    ]
+    lines = [f"* {s.domains.name(d)}: {source.licence}." for d, source in _sources(s).items()]
     licence = "\n".join(["The code is under Apache-2.0. The data:", "", *lines])
     return licence if is_drawn(s) else f"{licence}\n\n{_PUBLISHING}"
 
@@ -254,5 +253,5 @@ def _versions(run: Run) -> str:
     return ", ".join([*packages, *python]) + f"; on {versions.get('devices', 'unknown devices')}."
 
 
-def _sources(s: Settings) -> dict[str, str]:
-    return {"a": s.data.source_a, "b": s.data.source_b}
+def _sources(s: Settings) -> dict[str, Source]:
+    return {"a": sources.parse(s.data.source_a), "b": sources.parse(s.data.source_b)}

@@ -20,10 +20,12 @@ INPUT, OUTPUT = "images", "translated"
 Metadata = Mapping[str, Any]
 # Translates a batch of uint8 images.
 Program = Callable[[Any], Float[Any, "N S S 3"]]
+# The metadata of an export, and a function that loads its programs, by direction.
+Opened = tuple[Metadata, Callable[[], Mapping[str, Program]]]
 
 
 class Format(Protocol):
-    """A kind of export: a module with these members.
+    """A kind of export: a module with these members, which imports the packages that it needs.
 
     Attributes:
       ENDING: end of the file's name, after the run's name and the step.
@@ -40,8 +42,8 @@ class Format(Protocol):
     def write(self, run: Run, metadata: Metadata, path: Path) -> None:
         """Writes a new file or folder."""
 
-    def read(self, path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
-        """Returns the metadata, and a function that loads the programs by direction.
+    def read(self, path: Path) -> Opened:
+        """Reads the metadata and checks the files, of which nothing is executed yet.
 
         Raises:
           OSError, ValueError, KeyError, TypeError: the file is damaged or no such export.

@@ -6,14 +6,21 @@ for keeping: keep the run, and export again.
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 from jax import export
 
 from discogan_jax import steps
-from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
+from discogan_jax.export.format import (
+    METADATA_FILE,
+    PLATFORMS,
+    Metadata,
+    Opened,
+    Program,
+    input_shape,
+)
 from discogan_jax.runs.run import Run
 
 ENDING = ".discogan"
@@ -35,7 +42,7 @@ def write(run: Run, metadata: Metadata, path: Path) -> None:
             file.writestr(direction, bytes(exported.serialize()))
 
 
-def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+def read(path: Path) -> Opened:
     """Opens the file; see `format.Format`."""
     try:
         # All is read now, so that checksums find damage before anything is used.

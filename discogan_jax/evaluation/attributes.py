@@ -59,9 +59,7 @@ class AttributeProbe:
     spread: Float[np.ndarray, "2"]
 
     @classmethod
-    def fit(
-        cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes, seed: int = 0
-    ) -> "AttributeProbe":
+    def fit(cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes) -> "AttributeProbe":
         """Trains one on real images."""
         # Angles become points on a circle, numbers are standardised, patterns one-hot.
         hue = np.radians(known.hue)
@@ -72,7 +70,7 @@ class AttributeProbe:
             (linear - mean) / spread,
             2 * np.eye(len(PATTERNS))[known.pattern],  # seldom 1, so they need more weight
         ]
-        return cls(probe.fit(images, np.concatenate(targets, 1), seed), mean, spread)
+        return cls(probe.fit(images, np.concatenate(targets, 1)), mean, spread)
 
     def predict(self, images: ByteOrFloatImages) -> Attributes:
         """Predicts what images show."""

@@ -93,15 +93,9 @@ def row(
       interval: see `Row`.
     """
     what, better = MEASURES.get(measure, (measure, "lower"))
-    return Row(
-        f"{'_to_'.join(route)}/{measure.replace(' ', '_')}",
-        f"{' → '.join(route)}: {what.replace('{target}', route[-1])}",
-        float(value),
-        None if reference is None else float(reference),
-        beside,
-        better,
-        interval,
-    )
+    name = f"{'_to_'.join(route)}/{measure.replace(' ', '_')}"
+    what = f"{' → '.join(route)}: {what.replace('{target}', route[-1])}"
+    return Row(name, what, value, reference, beside, better, interval)
 
 
 def mean_row(
@@ -177,16 +171,12 @@ class DomainClassifier:
     training_features: dict[str, Float[np.ndarray, "N features"]]
 
     @classmethod
-    def fit(
-        cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]], seed: int = 0
-    ) -> "DomainClassifier":
+    def fit(cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]]) -> "DomainClassifier":
         """Trains one on equally many training images of both domains."""
         most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
-        chosen = {
-            d: np.asarray(x[np.linspace(0, len(x) - 1, most).astype(int)]) for d, x in train.items()
-        }
+        chosen = {d: np.asarray(x[probe.spaced(len(x), most)]) for d, x in train.items()}
         targets = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
-        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets, seed)
+        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets)
         return cls(trained, {d: trained.features(x) for d, x in chosen.items()})
 
     def share(self, images: FloatImages, domain: str) -> float:

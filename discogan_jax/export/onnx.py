@@ -6,27 +6,18 @@ as the folder is, where one direction is enough.
 """
 
 import json
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import onnx
 import onnxruntime
 
-from discogan_jax import steps
 from discogan_jax.export import onnx_graph
-from discogan_jax.export.format import (
-    INPUT,
-    METADATA_FILE,
-    OUTPUT,
-    Metadata,
-    Opened,
-    Program,
-    input_shape,
-)
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs.run import Run
+from discogan_jax.state import Domains
 
 ENDING = "-onnx"
 FLOAT32_ONLY = True
@@ -35,14 +26,12 @@ READABLE = f"by any reader of ONNX of operator set {onnx_graph.OPSET}"
 SUFFIX = ".onnx"
 
 
-def write(run: Run, metadata: Metadata, path: Path) -> None:
+def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the folder; see `format.Format`."""
     path.mkdir()
-    shape = input_shape(run, metadata["batch_size"])
-    for direction in run.directions:
-        translate = partial(steps.translate, run.gan, run.state, direction=direction)
-        model = onnx_graph.model(translate, shape, INPUT, OUTPUT)
-        source, target = map(run.domains.name, direction)
+    for direction, program in programs.items():
+        model = onnx_graph.model(program, images, INPUT, OUTPUT)
+        source, target = map(Domains(*metadata["domains"]).name, direction)
         model.doc_string = (
             f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
             f"{metadata['preprocessing']}. Out: {metadata['output']}."
@@ -74,13 +63,13 @@ def read(path: Path) -> Opened:
         files = {properties["direction"]: path}
         metadata = json.loads(properties[METADATA_FILE]) | {"directions": list(files)}
 
-    def load() -> Mapping[str, Program]:
+    def load() -> Programs:
         return {direction: _program(file) for direction, file in files.items()}
 
     return metadata, load
 
 
-def _program(file: Path) -> Program:
+def _program(file: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

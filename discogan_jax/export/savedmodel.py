@@ -3,27 +3,19 @@
 Inside is the program of `jax.export`, as one `XlaCallModule` operation per direction.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import tensorflow as tf
 from jax.experimental import jax2tf
 
-from discogan_jax import host, steps
-from discogan_jax.export.format import (
-    INPUT,
-    METADATA_FILE,
-    OUTPUT,
-    PLATFORMS,
-    Metadata,
-    Opened,
-    Program,
-)
+from discogan_jax import host
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
+from discogan_jax.export.stablehlo import PLATFORMS
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs.run import Run
 
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
@@ -31,11 +23,11 @@ IS_FOLDER = True
 READABLE = "by TensorFlow of the version that checked it and later ones"
 
 
-def write(run: Run, metadata: Metadata, path: Path) -> None:
+def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the folder; see `format.Format`."""
     host.tensorflow()  # leaves accelerators to JAX
     module = tf.Module()
-    signatures = {d: _function(run, d, metadata["batch_size"]) for d in run.directions}
+    signatures = {direction: _function(f, images.shape) for direction, f in programs.items()}
     for direction, function in signatures.items():
         setattr(module, direction, function)
     tf.saved_model.save(module, str(path), signatures)
@@ -48,7 +40,7 @@ def read(path: Path) -> Opened:
     if not (path / "saved_model.pb").is_file():
         raise ValueError("it has no saved_model.pb")
 
-    def load() -> Mapping[str, Program]:
+    def load() -> Programs:
         host.tensorflow()
         model = tf.saved_model.load(str(path))
 
@@ -61,16 +53,16 @@ def read(path: Path) -> Opened:
     return metadata, load
 
 
-def _function(run: Run, direction: str, batch_size: int | None) -> Any:
+def _function(program: Any, shape: tuple[Any, ...]) -> Any:
     translate = jax2tf.convert(
-        partial(steps.translate, run.gan, run.state, direction=direction),
-        polymorphic_shapes=[None if batch_size else "batch, ..."],
+        program,
+        polymorphic_shapes=[str(shape)],
         with_gradient=False,
         native_serialization_platforms=PLATFORMS,
     )
-    shape = (batch_size, run.image_size, run.image_size, 3)
+    sizes = [size if isinstance(size, int) else None for size in shape]
     return tf.function(
         lambda images: {OUTPUT: translate(images)},
-        input_signature=[tf.TensorSpec(shape, tf.uint8, INPUT)],
+        input_signature=[tf.TensorSpec(sizes, tf.uint8, INPUT)],
         autograph=False,
     )

@@ -194,23 +194,6 @@ class DiscoGAN:
         return (1.0, 1.0) if rate is None or not self.cycles else (rate, 1 - rate)
 
 
-def _create_player(
-    key: PRNGKeyArray,
-    module: nn.Module,
-    names: tuple[str, str],
-    tx: Optimizer,
-    image_shape: tuple[int, ...],
-) -> Player:
-    image = jnp.zeros((1, *image_shape))
-    variables = {
-        name: module.init(k, image, True)
-        for name, k in zip(names, jax.random.split(key, 2), strict=True)
-    }
-    params = {name: v["params"] for name, v in variables.items()}
-    batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
-    return Player(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
-
-
 def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...]) -> TrainState:
     """Draws the initial state.
 
@@ -222,15 +205,24 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     Returns:
       The state before the first step. Under ``jax.eval_shape`` its shapes, without computing it.
     """
+
+    def player(
+        key: PRNGKeyArray, module: nn.Module, names: tuple[str, ...], tx: Optimizer
+    ) -> Player:
+        image, keys = jnp.zeros((1, *image_shape)), jax.random.split(key, 2)
+        variables = {n: module.init(k, image, True) for n, k in zip(names, keys, strict=True)}
+        params = {name: v["params"] for name, v in variables.items()}
+        batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
+        return Player(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
+
     # Generators and discriminators draw from keys of their own.
     gen_key, dis_key = jax.random.split(key)
-    gen = _create_player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx, image_shape)
-    dis = _create_player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx, image_shape)
+    gen = player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx)
+    dis = player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx)
     # Copied, since the state's buffers are donated, and no buffer can be donated twice.
     ema = None if gan.ema_decay is None else jax.tree.map(jnp.copy, gen.params)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32), updates=jnp.zeros((), jnp.int32), gen=gen, dis=dis, ema=ema
-    )
+    step, updates = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    return TrainState(step=step, updates=updates, gen=gen, dis=dis, ema=ema)
 
 
 def generators_only(state: TrainState) -> TrainState:

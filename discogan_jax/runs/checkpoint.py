@@ -113,11 +113,12 @@ class Checkpoints:
             return self._choose(load)[1]
 
         # Process 0 chooses among the sealed ones, which it can verify alone; then all of them read.
-        def choose() -> int | None:
-            return self._choose(_verify)[0] if multihost.is_chief() else None
+        def choose() -> int:
+            step = self._choose(_verify)[0] if multihost.is_chief() else None
+            return -1 if step is None else step
 
-        step = multihost.broadcast_from_0(multihost.on_process_0_first(choose))
-        return None if step is None else load(self._directory / str(step))
+        step = multihost.all_max(multihost.on_process_0_first(choose))
+        return None if step < 0 else load(self._directory / str(step))
 
     def _choose(self, load: Callable[[Path], T]) -> tuple[int | None, T | None]:
         """Loads the newest intact checkpoint; renames damaged ones and newer ones without seal."""
@@ -130,7 +131,11 @@ class Checkpoints:
             if s > step and s not in damaged:  # unsealed, so it was not tried
                 damaged[s] = "; ".join(manifest.verify(self._directory / str(s)))
         for s, problem in damaged.items():
-            self._set_aside(s, problem, step)
+            folder = self._directory / str(s)
+            names = (folder.with_name(f"{s}.damaged{i or ''}") for i in range(1000))
+            new = folder.rename(next(name for name in names if not name.exists()))
+            renamed = f"Renamed to {new.name}; resuming from step {step}."
+            logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
         return step, loaded
 
     def __enter__(self) -> Self:
@@ -173,14 +178,6 @@ class Checkpoints:
             if s < sealed[-self._keep] and not for_good:
                 remove_folder(self._directory / str(s))
 
-    def _set_aside(self, step: int, problem: str, resume: int) -> None:
-        folder = self._directory / str(step)
-        names = (folder.with_name(f"{step}.damaged{i or ''}") for i in range(1000))
-        new = next(name for name in names if not name.exists())
-        folder.rename(new)
-        renamed = f"Renamed to {new.name}; resuming from step {resume}."
-        logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
-
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
             return
@@ -222,12 +219,12 @@ def read(
     Raises:
       InputError: it is damaged, or holds another state.
     """
-    load = partial(_load, shapes=shapes, sharding=sharding)
     if step is not None:
         try:
-            return step, load(directory / str(step))
+            return step, _load(directory / str(step), shapes, sharding)
         except _DamagedError as error:
             raise InputError(f"{directory / str(step)} cannot be trusted: {error}") from error
+    load = partial(_load, shapes=shapes, sharding=sharding)
     step, state, damaged = _newest_intact(directory, load)
     for s, problem in damaged.items():
         folder = directory / str(s)
@@ -272,26 +269,25 @@ def _verify(folder: Path) -> None:
 
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Verifies a checkpoint and reads it; one without a manifest is read unverified."""
-    placed = shapes_with(shapes, sharding)
-    if manifest.is_sealed(folder):
+    sealed = manifest.is_sealed(folder)
+    if sealed:
         _verify(folder)
         if different := manifest.differences(manifest.tree(folder), _tree(shapes)):
             raise InputError(
                 f"{folder} holds another state than this config makes ({len(different)} arrays "
                 "differ):\n  " + "\n  ".join(different[:5])
             )
-        with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(folder / "default", placed)
-
-    # Earlier versions wrote no manifest. If Orbax cannot read it, its save was cut off.
-    problem = manifest.verify(folder)[0]
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", placed)
+            state = checkpointer.restore(folder / "default", shapes_with(shapes, sharding))
     except Exception as error:
+        if sealed:
+            raise
+        # Earlier versions wrote no manifest. As Orbax cannot read it, its save was cut off.
         reason = str(error).strip().partition("\n")[0]
-        raise _DamagedError(f"{problem}; {reason}") from error
-    logging.error("%s is taken as it is, unverified: %s", folder, problem)
+        raise _DamagedError(f"{manifest.verify(folder)[0]}; {reason}") from error
+    if not sealed:
+        logging.error("%s is taken as it is, unverified: %s", folder, manifest.verify(folder)[0])
     return state
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from discogan_jax.losses import LossWeights, rate_at
+from discogan_jax.losses import LossWeights
 
 Weight = float | Float[Array, ""]
 Objective = Literal["discogan", "recongan", "gan"]
@@ -190,8 +190,12 @@ class DiscoGAN:
           The weight of reconstruction and that of the other terms (`losses.LossWeights`); both are
           1 without a rate, and where there is nothing to balance since no cycle is trained.
         """
-        rate = rate_at(self.weights, updates)
-        return (1.0, 1.0) if rate is None or not self.cycles else (rate, 1 - rate)
+        weights = self.weights
+        if weights.rate is None or not self.cycles:
+            return 1.0, 1.0
+        start = weights.rate if weights.rate_start is None else weights.rate_start
+        rate = jnp.where(updates < weights.rate_updates, start, weights.rate).astype(jnp.float32)
+        return rate, 1 - rate
 
 
 def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...]) -> TrainState:

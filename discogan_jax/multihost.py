@@ -95,6 +95,8 @@ def process_info(
             "process gets the same --coordinator=HOST:PORT (the host of process 0 and a free port "
             "there) and --processes=N, and a --process=I of its own, from 0"
         )
+
+    # All three are known, but may be wrong.
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise InputError(f"--coordinator={coordinator}: it must be HOST:PORT, a host and a port")
@@ -143,7 +145,7 @@ def joined(info: ProcessInfo | None) -> Iterator[None]:
     if info is None:
         yield
         return
-    # On CPU, JAX has no collectives between processes unless it is told which.
+    # On CPU, JAX has no collectives between processes unless one is chosen.
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
@@ -201,7 +203,7 @@ def is_chief() -> bool:
 
 
 def all_max(value: int) -> int:
-    """Returns the largest of all processes' values; waits until all have asked."""
+    """Returns the largest of all processes' values; waits until all have called this."""
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 

@@ -102,7 +102,7 @@ class Adam:
       learning_rate: the step size, or a schedule of it.
       b1: decay of the gradient's average.
       b2: decay of the squared gradient's average.
-      l2: times the parameter is added to its gradient.
+      l2: the factor of the parameter that is added to its gradient.
     """
 
     learning_rate: float | Schedule
@@ -111,7 +111,7 @@ class Adam:
     l2: float = 0.0
 
     def _transformation(self) -> optax.GradientTransformation:
-        # Made anew whenever it is asked for, which is while tracing: it holds nothing.
+        # Created at each use, which happens only while tracing: it holds no state.
         rate = self.learning_rate
         schedule = rate.make(*rate.arguments) if isinstance(rate, Schedule) else rate
         optimizer = optax.adam(schedule, self.b1, self.b2)
@@ -127,13 +127,13 @@ class Adam:
 
 
 Optimizer: TypeAlias = Adam | optax.GradientTransformation
-"""What updates parameters: `Adam`, or any transformation of Optax (equal to itself alone: make one,
-and use it wherever the same program is to run)."""
+"""What updates parameters: `Adam`, or any transformation of Optax (which equals only
+itself: create one, and reuse it, or programs are compiled again)."""
 
 
 @dataclass(frozen=True)
 class DiscoGAN:
-    """Says what is trained and how: hashable, a static argument of ``jax.jit``.
+    """Describes what is trained and how; hashable, so a static argument of ``jax.jit``.
 
     Attributes:
       generator: image to image, both directions: ``apply(variables, x, train) -> x``.
@@ -167,7 +167,7 @@ class DiscoGAN:
 
     @property
     def cycles(self) -> tuple[str, ...]:
-        """Ways there and back that are trained: both, ``"aba"`` alone, or none."""
+        """Cycles that are trained: both, ``"aba"`` alone, or none."""
         return {"discogan": ("aba", "bab"), "recongan": ("aba",), "gan": ()}[self.objective]
 
     @property
@@ -190,6 +190,7 @@ class DiscoGAN:
           The weight of reconstruction and that of the other terms (`losses.LossWeights`); both are
           1 without a rate, and where there is nothing to balance since no cycle is trained.
         """
+        # `rate_start` for the first updates, then `rate`.
         weights = self.weights
         if weights.rate is None or not self.cycles:
             return 1.0, 1.0

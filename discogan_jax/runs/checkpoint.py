@@ -110,7 +110,7 @@ class Checkpoints:
         return None if step < 0 else _load(self._directory / str(step), shapes, sharding)
 
     def _choose(self) -> int:
-        """Returns the step to resume from, -1 for none, and on the processes other than 0."""
+        """Returns the step to resume from on process 0; -1 if there is none, and elsewhere."""
         if not multihost.is_chief() or not manifest.steps(self._directory):
             return -1
         step, damaged = _newest_intact(self._directory)
@@ -235,7 +235,7 @@ def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
             return step, problems
         problems[step] = problem
 
-    # None has a manifest that vouches for it, as those of earlier versions.
+    # None is sealed and intact. Earlier versions wrote no manifests, so one without may be whole.
     for step in problems:
         folder = directory / str(step)
         if not manifest.is_sealed(folder) and (folder / "default").exists():

@@ -104,7 +104,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
 
-    # A run that trains now may be repairing itself, so its damage is not judged.
+    # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
     if holder:
         state = "training"
@@ -198,7 +198,7 @@ def _last_with(name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keeps what is a number, finite, and no integer of hundreds of digits."""
+    """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
     return {k: v for k, v in values.items() if isinstance(v, int | float) and abs(v) < MAX}
 
 

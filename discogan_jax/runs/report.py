@@ -24,7 +24,7 @@ MAX_POINTS = 800
 """Number of points that longer curves are averaged to: no screen shows more."""
 
 MAX_SAMPLES = 24
-"""Number of grids, at most: spread evenly over the run, with the first and the last."""
+"""Maximum number of sample grids; spread evenly over the run, first and last included."""
 
 MUCH_WAITING = 0.05
 """Share of the time that training may wait for data without a warning."""
@@ -180,8 +180,8 @@ def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str
 
 
 def _warnings(directory: Path, lines: Lines) -> list[str]:
+    # In this order: collapse, waiting for data, divergence, damaged checkpoints.
     found = []
-    # Collapse, waiting, divergence, damage: what did not end the run, or ended it with a message.
     if alarms := [int(line["step"]) for line in lines if line.get("collapse_alarm")]:
         found.append(
             "Translations hardly differed from each other, "

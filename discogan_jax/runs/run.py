@@ -76,7 +76,7 @@ def check_resumable(directory: Path, settings: Settings) -> None:
 
 
 class Translator(Protocol):
-    """What translates images: a run, or an export of one."""
+    """Translates images: a run, or an export of one."""
 
     @property
     def path(self) -> Path:

@@ -216,11 +216,11 @@ def test_each_player_has_its_own_learning_rate():
 
 
 def test_names_on_the_command_line_are_checked_alike():
-    schema.check_name("train.steps")
+    validate.find(schema.Settings, "train.steps")
     with pytest.raises(InputError, match=r"config\.train\.stpes: did you mean 'steps'"):
-        schema.check_name("train.stpes")
+        validate.find(schema.Settings, "train.stpes")
     with pytest.raises(InputError, match=r"config\.seed is a value"):
-        schema.check_name("seed.steps")
+        validate.find(schema.Settings, "seed.steps")
 
 
 def names_in(cls, prefix=""):

@@ -13,9 +13,7 @@ from discogan_jax.errors import InputError
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument(
-        "run", metavar="RUN", help="run directory, one of its checkpoints, or an exported file"
-    )
+    parser.add_argument("run", metavar="RUN", help="run directory, a checkpoint, or an export")
     parser.add_argument(
         "--host",
         default="127.0.0.1",

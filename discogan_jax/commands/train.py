@@ -21,7 +21,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from discogan_jax.train.variants import Job, Variant
+    from discogan_jax.train.variants import Variant
 
 Say = Callable[[str], None]
 Adapt = Callable[["ConfigDict"], None]
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = from_config(config)
     host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
-    from discogan_jax.train import train_and_evaluate, variants
+    from discogan_jax.train import dry_run, loop, variants
 
     # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
     name = flags.find(arguments).stem
@@ -129,30 +129,19 @@ def run(arguments: argparse.Namespace) -> int:
     if here is not None and study is not None:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
-        say = frame.say if multihost.is_chief() else _say_nothing
+        say = frame.say if multihost.is_chief() else lambda _: None
         for field, value in flat(to_json(settings)).items():
             say(f"{field} = {json.dumps(value)}")
         if arguments.dry_run:
-            _describe(config, jobs, say)
+            for i, job in enumerate(jobs):
+                say(f"run {i + 1} of {len(jobs)}: {job.label}")
+            say(dry_run.describe(jobs[0].config if jobs else config))
         elif study is not None:
             _compare(config, study, workdir)
         else:
             with _reporting(workdir, say):
-                train_and_evaluate(config, workdir)
+                loop.train_and_evaluate(config, workdir)
     return 0
-
-
-def _say_nothing(text: str) -> None:
-    """Takes the place of `frame.say` on all processes but one."""
-
-
-def _describe(config: "ConfigDict", jobs: "Sequence[Job]", say: Say) -> None:
-    """Says what would be trained."""
-    from discogan_jax.train.dry_run import describe
-
-    for i, job in enumerate(jobs):
-        say(f"run {i + 1} of {len(jobs)}: {job.label}")
-    say(describe(jobs[0].config if jobs else config))
 
 
 @contextlib.contextmanager

@@ -7,10 +7,8 @@ read are reported and skipped; the exit code is 1 then.
 import argparse
 import glob
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -30,7 +28,6 @@ STDIN = "-"
 SHEET_ROWS = 16
 
 Half = Literal["left", "right"]
-Say = Callable[[str], None]
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -76,7 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
         half=arguments.pairs,
         keep_aspect=arguments.keep_aspect,
         sheet=arguments.grid,
-        say=partial(frame.say, file=sys.stderr),
     )
     size = f"{translator.image_size}×{translator.image_size} px, as trained"
     way = "squeezed" if arguments.keep_aspect else "cut to the largest centred square, scaled"
@@ -105,7 +101,7 @@ class Fitted(NamedTuple):
 
     Attributes:
       square: ``[S, S, 3]``.
-      shape: width and height of the picture itself, the longer one being S.
+      shape: width and height of the result, the longer one being S.
     """
 
     square: "Picture"
@@ -142,14 +138,13 @@ def find(given: Sequence[str]) -> list[Input]:
     from discogan_jax import images
     from discogan_jax.data.folder import pictures_below
 
-    found: dict[Path | None, Input] = {}
+    found: dict[Path, Input] = {}
     for word in given:
         path = Path(word).expanduser()
+        # Standard input, a folder, a file (if it is missing, reading reports that), a pattern.
         if word == STDIN:
-            found[None] = Input(sys.stdin.buffer.read(), Path("stdin.png"))
-            continue
-        # A folder, a file (which need not exist: that is reported on reading), a pattern.
-        if path.is_dir():
+            files = [Input(sys.stdin.buffer.read(), Path("stdin.png"))]
+        elif path.is_dir():
             files = [Input(file, file.relative_to(path)) for file in pictures_below(path)]
         elif path.exists() or not glob.has_magic(word):
             files = [Input(path, Path(path.name))]
@@ -160,7 +155,8 @@ def find(given: Sequence[str]) -> list[Input]:
             kinds = ", ".join(sorted(images.EXTENSIONS))
             raise InputError(f"{word}: there are no pictures ({kinds}); check the path.")
         for file in files:
-            found.setdefault(Path(str(file.source)).resolve(), file)
+            place = Path(STDIN) if isinstance(file.source, bytes) else file.source.resolve()
+            found.setdefault(place, file)
     return list(found.values())
 
 
@@ -208,14 +204,14 @@ def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> F
             raise InputError(f"{source if isinstance(source, Path) else STDIN} has no two halves.")
         picture = picture[:, :middle] if half == "left" else picture[:, -middle:]
     height, width = picture.shape[:2]
+    # Make a square: of the middle, or of the whole picture.
+    if not squeeze or width == height:
+        return Fitted(images.fit(picture, size), (size, size))
+    whole = Image.fromarray(np.ascontiguousarray(picture))
+    squeezed = np.array(whole.resize((size, size), Image.Resampling.HAMMING), np.uint8)
     longer = max(width, height)
     shape = max(1, round(size * width / longer)), max(1, round(size * height / longer))
-    # Make a square: of the whole picture, or of its middle.
-    if squeeze and width != height:
-        square = Image.fromarray(np.ascontiguousarray(picture))
-        squeezed = square.resize((size, size), Image.Resampling.HAMMING)
-        return Fitted(np.array(squeezed, np.uint8), shape)
-    return Fitted(images.fit(picture, size), shape)
+    return Fitted(squeezed, shape)
 
 
 def translate(
@@ -228,7 +224,6 @@ def translate(
     keep_aspect: bool = False,
     sheet: bool = False,
     batch_size: int = 64,
-    say: Say = frame.say,
 ) -> Outcome:
     """Translates pictures and writes the results as PNG.
 
@@ -242,91 +237,70 @@ def translate(
         for the translation, and the result stretched.
       sheet: whether contact sheets of input, translation and the way back are written, too.
       batch_size: pictures at a time.
-      say: takes messages about skipped inputs.
 
     Raises:
       InputError: the run has no such domain, or the results cannot be written.
     """
     import numpy as np
+    from PIL import Image
     from tqdm import tqdm
 
     from discogan_jax import images
+    from discogan_jax.data import decode
     from discogan_jax.runs import run as runs_run
 
-    direction = runs_run.direction(translator, to)
-    names = [translator.domains.name(d) for d in direction]
-    size, back = translator.image_size, direction[::-1]
-    jobs = iter(zip(inputs, destinations(inputs, folder), strict=True))
+    # There, and the way back for the sheets, if the run has one.
+    there = runs_run.direction(translator, to)
+    back = [there[::-1]] if sheet and there[::-1] in translator.directions else []
+    labels = [translator.domains.route(path) for path in (there[0], there, there + there[0])]
     outcome = Outcome()
-    rows: list[tuple[np.ndarray, ...]] = []
+    jobs = list(zip(inputs, destinations(inputs, folder), strict=True))
 
     def load(job: tuple[Input, Path]) -> Fitted | InputError:
         try:
-            return read(job[0].source, size, half, keep_aspect)
+            return read(job[0].source, translator.image_size, half, keep_aspect)
         except InputError as error:
             return error
 
-    with (
-        tqdm(total=len(inputs), unit=" pictures", delay=1.0, disable=None) as bar,
-        ThreadPoolExecutor() as pool,
-    ):
-        while few := list(islice(jobs, batch_size)):
-            # Read a batch; what cannot be read is reported in its turn.
-            loaded = [(p, x) for (_, p), x in zip(few, pool.map(load, few), strict=True)]
-            for error in (x for _, x in loaded if isinstance(x, InputError)):
-                outcome.bad.append(str(error))
-                say(f"skipped: {error}")
-            good = [(place, x) for place, x in loaded if isinstance(x, Fitted)]
-            # Translate it, write the results, and collect rows of the contact sheets.
-            if good:
-                batch = np.stack([fitted.square for _, fitted in good])
-                made = images.to_uint8(translator.apply(batch, direction, batch_size))
-                for (place, fitted), picture in zip(good, made, strict=True):
-                    images.save(place, _scaled(picture, fitted.shape) if keep_aspect else picture)
-                    outcome.written.append(place)
-                if sheet:
-                    columns = [batch, made]
-                    if back in translator.directions:
-                        columns.append(images.to_uint8(translator.apply(made, back, batch_size)))
-                    rows += zip(*columns, strict=True)
-                    _write_sheets(rows, outcome.sheets, folder, names, least=SHEET_ROWS)
-            bar.update(len(few))
-    _write_sheets(rows, outcome.sheets, folder, names, least=1)
+    def readable() -> Iterator[tuple[Path, Fitted]]:
+        loaded = decode.map_ahead(load, jobs)
+        bar = tqdm(loaded, total=len(jobs), unit=" pictures", delay=1.0, disable=None)
+        for (_, place), found in bar:
+            if isinstance(found, Fitted):
+                yield place, found
+            else:
+                outcome.bad.append(str(found))
+                frame.say(f"skipped: {found}", sys.stderr)
+
+    # As many results at a time as a contact sheet shows.
+    results = _translated(translator, readable(), [there, *back], batch_size)
+    while some := list(islice(results, SHEET_ROWS)):
+        for place, shape, pictures in some:
+            whole = Image.fromarray(pictures[1]).resize(shape, Image.Resampling.BICUBIC)
+            images.save(place, np.asarray(whole))
+            outcome.written.append(place)
+        if sheet:
+            columns = zip(*(pictures for _, _, pictures in some), strict=True)
+            path = folder / f"sheet-{len(outcome.sheets) + 1:03d}.png"
+            images.save(path, images.grid(list(zip(labels, map(np.stack, columns), strict=False))))
+            outcome.sheets.append(path)
     return outcome
 
 
-def _scaled(picture: "Picture", shape: tuple[int, int]) -> "Picture":
-    import numpy as np
-    from PIL import Image
-
-    return np.array(Image.fromarray(picture).resize(shape, Image.Resampling.BICUBIC), np.uint8)
-
-
-def _write_sheets(
-    rows: "list[tuple[np.ndarray, ...]]",
-    sheets: list[Path],
-    folder: Path,
-    names: Sequence[str],
-    *,
-    least: int,
-) -> None:
-    """Writes contact sheets of input, translation and the way back.
-
-    Args:
-      rows: pictures; those that are written are removed.
-      sheets: takes the paths.
-      folder: folder of the sheets.
-      names: domains of input and translation.
-      least: rows that make a sheet.
-    """
+def _translated(
+    translator: "Translator",
+    fitted: Iterator[tuple[Path, Fitted]],
+    ways: Sequence[str],
+    batch_size: int,
+) -> Iterator[tuple[Path, tuple[int, int], "list[Picture]"]]:
+    """Yields place and shape of each result, and its pictures: the input, then one per way."""
     import numpy as np
 
     from discogan_jax import images
 
-    source, to = names
-    labels = (source, f"{source} → {to}", f"{source} → {to} → {source}")
-    while len(rows) >= least:
-        columns = [np.stack(column) for column in zip(*rows[:SHEET_ROWS], strict=True)]
-        del rows[:SHEET_ROWS]
-        sheets.append(folder / f"sheet-{len(sheets) + 1:03d}.png")
-        images.save(sheets[-1], images.grid(list(zip(labels, columns, strict=False))))
+    while batch := list(islice(fitted, batch_size)):
+        columns = [np.stack([x.square for _, x in batch])]
+        for way in ways:
+            columns.append(images.to_uint8(translator.apply(columns[-1], way, batch_size)))
+        for (place, x), *pictures in zip(batch, *columns, strict=True):
+            yield place, x.shape, pictures

@@ -146,12 +146,8 @@ def _set(config: "ConfigDict", argument: str) -> None:
         field = validate.find(Settings, name)
         if not equals:
             raise InputError(f"a value is missing: --config.{name}=VALUE")
-        if field.type is Domains:
-            value = ast.literal_eval(text)
-        else:
-            # Python's words are understood, too: True, None.
-            words = field.type is bool or text == "None"
-            value = validate.parse(field, text.lower() if words else text)
+        names = field.type is Domains
+        value = ast.literal_eval(text) if names else validate.parse(field, text)
     except (InputError, ValueError, SyntaxError) as error:
         raise InputError(f"{argument}: {error}") from error
     config.update_from_flattened_dict({name: value})

@@ -198,15 +198,6 @@ def to_json(settings: Settings) -> dict[str, Any]:
     return plain
 
 
-def check_name(name: str) -> None:
-    """Refuses a dotted name that is no field of a config.
-
-    Raises:
-      InputError: there is no such field; the message suggests the nearest name.
-    """
-    validate.find(Settings, name)
-
-
 def _contradictions(s: Settings) -> Iterator[str]:
     """Yields what is wrong although each field by itself is in its range."""
     size, t = s.data.image_size, s.train

@@ -1,5 +1,6 @@
 """Converts untrusted nested mappings to nested dataclasses, checking types and ranges."""
 
+import contextlib
 import dataclasses
 import math
 import types
@@ -7,12 +8,15 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from discogan_jax.errors import InputError, nearest
 from discogan_jax.state import Domains
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 MAX_FLOAT = 3.4028234663852886e38  # of float32
 MAX_SHOWN = 80  # characters of a value in a message
@@ -110,6 +114,27 @@ def leaves(cls: type, prefix: str = "") -> Iterator[Field]:
             yield field
 
 
+def defaults(cls: type) -> "ConfigDict":
+    """Makes a config of the defaults of a dataclass and of its sections.
+
+    Args:
+      cls: the dataclass, see `fields_of`.
+    """
+    from ml_collections import ConfigDict, config_dict  # only what makes configs needs it
+
+    config = ConfigDict()
+    for name, field in fields_of(cls).items():
+        if dataclasses.is_dataclass(field.type):
+            config[name] = defaults(typing.cast(type, field.type))
+        elif field.default is None:
+            # A placeholder is None, and knows the type of what may be assigned later.
+            config[name] = config_dict.placeholder(field.type)
+        else:
+            # ml_collections would take no plain tuple in place of a named one.
+            config[name] = tuple(field.default) if field.type is Domains else field.default
+    return config
+
+
 def find(cls: type, name: str) -> Field:
     """Finds a field or section by its dotted name.
 
@@ -149,14 +174,17 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
         _check_known(name, known, prefix)
     # A run of an older version lacks the fields that were added since: they have defaults.
     given = {name: field for name, field in known.items() if name in values}
-    missing = [
-        field.name
-        for name, field in known.items()
-        if name not in given and field.default is dataclasses.MISSING
-    ]
-    if missing:
+    lacking = [field for name, field in known.items() if name not in given]
+    if missing := [field.name for field in lacking if field.default is dataclasses.MISSING]:
         raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
-    return cls(**{n: _value(field, _get(values, n, prefix)) for n, field in given.items()})
+    filled = {}
+    for name, field in given.items():
+        try:
+            value = values[name]
+        except Exception as error:  # ml_collections' fields that a config file must fill in
+            raise InputError(f"config.{field.name} has no value: {_shown(error)}") from error
+        filled[name] = _value(field, value)
+    return cls(**filled)
 
 
 def out_of_range(section: Any, prefix: str = "") -> Iterator[str]:
@@ -179,7 +207,7 @@ def parse(field: Field, text: str) -> Any:
 
     Args:
       field: the field; not a section, nor a pair of names.
-      text: JSON without quotes, or ``none``.
+      text: JSON without quotes, or ``none``; Python's ``None``, ``True`` and ``False``, too.
 
     Raises:
       InputError: the text is empty or is no value of the field's type.
@@ -187,24 +215,18 @@ def parse(field: Field, text: str) -> Any:
     value: Any = text
     if not text:
         raise InputError("a value is empty: there is a comma too many")
-
-    # Words: none, true, false.
-    if field.optional and text == "none":
+    if field.optional and text in ("none", "None"):
         return None
     if field.type is bool:
-        choices = {"true": True, "false": False}
-        if text not in choices:
+        if text.lower() not in ("true", "false"):
             raise InputError(f"config.{field.name} must be one of true, false, not {text!r}")
-        return choices[text]
-
-    # Numbers; what is none, or not finite, is refused below by its type.
+        return text.lower() == "true"
     if field.type in (int, float):
-        try:
-            number = field.type(text)
-            value = number if math.isfinite(number) else text
-        except (ValueError, OverflowError):  # OverflowError: an integer beyond all floats
-            pass
-    elif field.type is not str and typing.get_origin(field.type) is not Literal:
+        # What is no number, or not finite, stays a text, which `_value` refuses by its type.
+        with contextlib.suppress(ValueError, OverflowError):  # an integer beyond all floats
+            if math.isfinite(number := field.type(text)):
+                value = number
+    elif field.type is Domains or dataclasses.is_dataclass(field.type):
         raise InputError(f"config.{field.name} is no single value: it cannot be swept")
     return _value(field, value)
 
@@ -215,13 +237,6 @@ def _check_known(name: Any, known: Mapping[str, Field], prefix: str) -> None:
         raise InputError(
             f"there is no field config.{prefix}{plain}: {nearest(str(plain), [*known])}"
         )
-
-
-def _get(values: Mapping[str, Any], name: str, prefix: str) -> Any:
-    try:
-        return values[name]
-    except Exception as error:  # ml_collections' fields that a config file must fill in
-        raise InputError(f"config.{prefix}{name} has no value: {_shown(error)}") from error
 
 
 def _value(field: Field, value: Any) -> Any:

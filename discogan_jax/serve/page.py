@@ -83,9 +83,8 @@ class Page:
     def _labels(self, direction: str) -> list[str]:
         """Names the pictures that a translation shows: taken, made and, if there is one, back."""
         newest = self._cache.newest
-        source, to = (newest.domains["ab".index(d)] for d in direction)
-        labels = [source, f"{source} → {to}", f"{source} → {to} → {source}"]
-        return labels if direction[::-1] in newest.directions else labels[:2]
+        back = [direction + direction[0]] if direction[::-1] in newest.directions else []
+        return [newest.domains.route(path) for path in (direction[0], direction, *back)]
 
     async def _example(self, request: Request) -> Response:
         picture = self._examples.get(request.path_params["name"])

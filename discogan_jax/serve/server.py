@@ -6,11 +6,9 @@ import errno
 import getpass
 import ipaddress
 import os
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +39,7 @@ def serve(
     port: int | None = None,
     say: Callable[[str], object] = print,
 ) -> None:
-    """Serves a page about a run until SIGINT or SIGTERM.
+    """Serves a page about a run until SIGINT, or SIGTERM in a `discogan` command.
 
     Args:
       path: run directory, one of its checkpoints, or an exported file.
@@ -53,7 +51,7 @@ def serve(
       InputError: nothing that translates is there, the address cannot be had, or a password is
         needed and there is none.
     """
-    with contextlib.suppress(KeyboardInterrupt), _sigterm_as_sigint(), listen(host, port) as place:
+    with contextlib.suppress(KeyboardInterrupt), listen(host, port) as place:
         address, found = place.getsockname()[:2]
         password = find_password(address)
 
@@ -162,16 +160,3 @@ def find_password(address: str) -> str | None:
     if len(password) < LEAST_PASSWORD:
         raise InputError(f"the password ({PASSWORD}) must have {LEAST_PASSWORD} characters or more")
     return password
-
-
-@contextlib.contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Lets both signals end the body by KeyboardInterrupt, so that nothing is left behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

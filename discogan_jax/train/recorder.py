@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from absl import logging
 
-from discogan_jax import images, multihost, runs, sharding
+from discogan_jax import images, multihost, sharding
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
 from discogan_jax.train import samples, writers
@@ -267,7 +268,7 @@ class Recorder:
             return {}
         try:
             setup = self.setup
-            run = runs.Run(self.workdir, setup.settings, setup.gan, self.step, state)
+            run = Run(self.workdir, setup.settings, setup.gan, self.step, state)
             rows = evaluate.measure(run, self._references)
         except InputError as error:  # too few images: no reason to stop training
             logging.warning("step %d is not evaluated: %s", self.step, error)

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 
-from discogan_jax import runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import Data, Settings, from_config
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
@@ -24,7 +23,9 @@ from discogan_jax.evaluation.table import aligned
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, replacing, write_json
 from discogan_jax.runs import layout, manifest
-from discogan_jax.train import train_and_evaluate, writers
+from discogan_jax.runs import run as runs_run
+from discogan_jax.train import writers
+from discogan_jax.train.loop import train_and_evaluate
 from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
 
 TABLE_FILE = "sweep.md"
@@ -64,7 +65,7 @@ def measuring() -> Measure:
     references: dict[Data, evaluate.References] = {}
 
     def measure(directory: Path) -> Mapping[str, float]:
-        run = runs.open(directory)
+        run = runs_run.open(directory)
         found = _measured(directory, run.settings, run.step)
         if found is not None:
             return found

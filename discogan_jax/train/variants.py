@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax.config import validate
-from discogan_jax.config.schema import Settings, check_name, from_config, to_json
+from discogan_jax.config.schema import Settings, from_config, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -133,7 +133,7 @@ def plan(
 def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     new = to_json(from_config(config))
     for field, value in changes.items():
-        check_name(field)
+        validate.find(Settings, field)  # refuses what is none
         *sections, name = field.split(".")
         functools.reduce(operator.getitem, sections, new)[name] = value
     return new

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax.evaluation.attributes import tilt_agreement
+from discogan_jax.evaluation.attributes import tilt_error
 from discogan_jax.evaluation.metrics.attribute_correlation import correlation
 from experiments.plots import COLOURS, Plot
 
@@ -27,7 +27,6 @@ def panel(
         plot.line((-EXTENT, -sign * EXTENT), (EXTENT, sign * EXTENT), DIAGONALS)
     for x, y in zip(tilts, np.clip(found, -EXTENT, EXTENT), strict=True):
         plot.dot((x, y), 2.5, fill=COLOURS[0])
-    _, error = tilt_agreement(tilts, found)
-    signed = correlation(tilts, found)
-    title = f"{name}: correlation {signed:.2f}, rms error {error.value:.0f}°"
+    signed, error = correlation(tilts, found), tilt_error(tilts, found)
+    title = f"{name}: correlation {signed:.2f}, rms error {error:.0f}°"
     return plot.framed(title, "input angle in degrees", "output angle in degrees", TICKS)

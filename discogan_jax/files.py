@@ -48,7 +48,7 @@ def replacing_folder(path: Path, keep: Callable[[], bool] | None = None) -> Iter
 
     Args:
       path: the folder.
-      keep: asked at the end whether to leave the folder that is there as it is.
+      keep: returns, at the end, whether an existing folder is kept instead.
 
     Yields:
       A hidden name beside it, to create; renamed once the body has ended without an error.
@@ -153,7 +153,7 @@ def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
 
 
 def expanded(path: str | Path) -> Path:
-    """Fills the home folder in.
+    """Expands ``~`` to the home folder.
 
     Raises:
       InputError: there is no such user, or the text cannot be a path.
@@ -207,6 +207,7 @@ def locked(path: Path) -> Iterator[bool]:
       Whether other processes are kept out: not every file system has locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The warning comes before a wait, which may take as long as a download.
     with path.with_name(f".{path.name}.lock").open("ab") as file:
         try:
             if not lock_descriptor(file.fileno(), blocking=False):
@@ -248,11 +249,12 @@ def no_room(folder: Path, wanted: str, name: str) -> InputError:
 
 
 def disk_full(error: BaseException) -> str | None:
-    """Returns the system's words for a disk that takes no more, if that caused an error.
+    """Returns the system's message if a full or read-only disk caused an error, else None.
 
     Args:
       error: the error. Libraries in other languages report the cause in its text alone.
     """
+    # By number where Python raised it, by text where another language did.
     for cause in causes(error):
         for number in _DISK_FULL:
             text = os.strerror(number)

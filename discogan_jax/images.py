@@ -7,6 +7,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,7 +51,7 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
       InputError: there is no such file, it is no picture, it is damaged or it is too large.
         Nothing else is raised, whatever the bytes are.
     """
-    name = _name(source)
+    name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "The file")
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         if isinstance(file, str | Path):
@@ -58,11 +59,13 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise InputError(
-                    f"{name} is too large: {width}×{height} pixels, the limit is {MAX_PIXELS:,} in "
-                    "all. Scale it down first."
-                )
-            return np.array(_on_white(_eight_bits(_upright(image))), np.uint8)
+                raise Image.DecompressionBombError(f"{width}×{height} pixels")
+            image.load()
+            # A damaged EXIF record is no reason to refuse a good picture.
+            with contextlib.suppress(Exception):
+                # In place: a copy would lose format and tags, which say how deep it is.
+                ImageOps.exif_transpose(image, in_place=True)
+            return np.array(_on_white(_eight_bits(image)), np.uint8)
     except InputError:
         raise
     except FileNotFoundError:
@@ -70,16 +73,13 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     except PermissionError:
         raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            f"{name} is too large: the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
-        ) from error
+        limit = f"the limit is {MAX_PIXELS:,} pixels in all"
+        raise InputError(f"{name} is too large ({error}): {limit}. Scale it down first.") from error
     except Exception as error:  # damaged files make decoders raise nearly anything
-        kinds = ", ".join(sorted(EXTENSIONS))
         unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
-        raise InputError(
-            f"{name} cannot be read as a picture ({'of no known kind' if unknown else error}); "
-            f"replace it or remove it. Readable are {kinds}."
-        ) from error
+        problem = f"cannot be read as a picture ({'of no known kind' if unknown else error})"
+        advice = f"replace it or remove it. Readable are {', '.join(sorted(EXTENSIONS))}"
+        raise InputError(f"{name} {problem}; {advice}.") from error
 
 
 def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
@@ -158,9 +158,8 @@ def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
     """
     path = Path(path)
     if path.suffix.lower() not in _SAVED_AS:
-        raise InputError(
-            f"{path}: pictures are saved as .png, .jpg or .jpeg, not {path.suffix or 'nothing'!r}."
-        )
+        suffix = path.suffix or "nothing"
+        raise InputError(f"{path}: pictures are saved as .png, .jpg or .jpeg, not {suffix!r}.")
     kind, picture = _SAVED_AS[path.suffix.lower()], Image.fromarray(image)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,33 +169,18 @@ def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _name(source: str | Path | bytes | BinaryIO) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) else "The file"
-
-
 def _check_file(path: Path) -> None:
     """Refuses what must not be opened: a pipe, for one, would wait for a writer."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a folder, not a picture; name a file in it.")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} is a pipe or a device, not a picture; name a file.")
-    if status.st_size > MAX_BYTES:
-        raise InputError(
-            f"{path} is too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}."
-        )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    # A damaged EXIF record is no reason to refuse a good picture.
-    with contextlib.suppress(Exception):
-        # In place: a copy would lose format and tags, which say how deep it is.
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
+        problem = "a folder, not a picture; name a file in it"
+    elif not stat.S_ISREG(status.st_mode):
+        problem = "a pipe or a device, not a picture; name a file"
+    elif status.st_size > MAX_BYTES:
+        problem = f"too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}"
+    else:
+        return
+    raise InputError(f"{path} is {problem}.")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -204,19 +188,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
         return image
     values = np.asarray(image)
+    bits: Sequence[int] = (8, 16, 31, 32)
     if image.mode == "F":
         if not np.isfinite(values).all():
             raise ValueError("it holds values that are not finite numbers")
-        scales = [1.0, 2.0**8 - 1, 2.0**16 - 1, 2.0**32 - 1]
+        bits = (1, 8, 16, 32)
     elif image.mode.startswith("I;") or image.format == "PNG":
         # PNG's deep greys are 16 bits, whichever mode Pillow holds them in.
-        tags = getattr(image, "tag_v2", {})
-        bits = tags.get(_TIFF_BITS, (16,))[0]
-        scales = [2.0**bits - 1]
-    else:
-        scales = [2.0**bits - 1 for bits in (8, 16, 31, 32)]
+        bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (16,))[:1]
     top = float(values.max(initial=0))
-    full = next((scale for scale in scales if top <= scale), max(top, 1.0))
+    full = next((scale for scale in (2.0**n - 1 for n in bits) if top <= scale), max(top, 1.0))
     grey = to_uint8(np.clip(values / full, 0.0, 1.0))
     clear = image.info.get("transparency")  # a PNG names the grey that is transparent
     if clear is None:
@@ -233,10 +214,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def grid(
-    columns: Sequence[tuple[str, UInt8[np.ndarray, "N S S 3"]]],
-    *,
-    cell: int = 96,
-    gap: int = 4,
+    columns: Sequence[tuple[str, UInt8[np.ndarray, "N S S 3"]]], *, cell: int = 96, gap: int = 4
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Tiles pictures: one labelled column per entry, one row per picture.
 
@@ -263,33 +241,31 @@ def grid(
     side = size * scale
     headers = [_header(label, side) for label, _ in columns]
     top = gap + max(header.height for header in headers)
-    width, height = gap + len(columns) * (side + gap), top + gap + number * (side + gap)
-    sheet = Image.new("RGB", (width, height), "white")
 
-    # The columns, each a label above its pictures.
-    for column, (header, (_, pictures)) in enumerate(zip(headers, columns, strict=True)):
-        left = gap + column * (side + gap)
-        # Short labels stand at the bottom, next to their pictures.
-        sheet.paste(header, (left + (side - header.width) // 2, top - header.height))
-        for row, picture in enumerate(pictures):
-            large = np.asarray(picture).repeat(scale, axis=0).repeat(scale, axis=1)
-            sheet.paste(Image.fromarray(large), (left, top + gap + row * (side + gap)))
+    # The cells: enlarged, with a gap to the right and below, in columns.
+    cells = np.stack([np.asarray(pictures) for _, pictures in columns], axis=1)
+    cells = cells.repeat(scale, axis=2).repeat(scale, axis=3)
+    cells = np.pad(cells, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
+    rows = cells.swapaxes(1, 2).reshape(number * (side + gap), len(columns) * (side + gap), 3)
+    sheet = Image.fromarray(np.pad(rows, [(top + gap, 0), (gap, 0), (0, 0)], constant_values=255))
+
+    # Short labels stand at the bottom, next to their pictures.
+    for column, header in enumerate(headers):
+        middle = gap + column * (side + gap) + (side - header.width) // 2
+        sheet.paste(header, (middle, top - header.height))
     return np.array(sheet)
 
 
 def _header(label: str, width: int) -> Image.Image:
     """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
     # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
-    letters = unicodedata.normalize("NFKD", label)
-    shown = (c if c.isascii() or c == "→" else "?" for c in letters if not unicodedata.combining(c))
-    text = "".join(shown)
+    letters = filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", label))
+    text = "".join(c if c.isascii() or c == "→" else "?" for c in letters)
     lines = [_line(text)]
     if lines[0].width > width:  # an arrow stays with its target
         lines = [_line(part) for part in re.split(r" (?=→ )", text)]
-    for i, line in enumerate(lines):
-        if line.width > width:
-            height = max(1, round(line.height * width / line.width))
-            lines[i] = line.resize((width, height), Image.Resampling.LANCZOS)
+    for line in lines:
+        line.thumbnail((width, line.height), Image.Resampling.LANCZOS)
     header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
     y = 0
     for line in lines:

@@ -72,11 +72,8 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     names = [f"down_{i}" for i in range(n)] + middle + [f"up_{i}" for i in range(n - 1)] + ["out"]
     if len(names) != len(kernels):
         raise InputError(f"not an official generator: {len(kernels)} kernels do not pair up")
-
-    return _variables(
-        tensors,
-        [(name, f"main.{i}", f"main.{i + 1}") for name, i in zip(names, positions, strict=True)],
-    )
+    named = zip(names, positions, strict=True)
+    return _variables(tensors, [(name, f"main.{i}", f"main.{i + 1}") for name, i in named])
 
 
 def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:

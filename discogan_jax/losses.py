@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class LossWeights:
 
     The generator's loss, per direction, is
     ``(adversarial·A + feature·F)·(1 - r) + reconstruction·R·r + identity·I``, where the rate ``r``
-    is `rate_start` for the first `rate_updates` updates and `rate` from then on (`rate_at`). With
+    is `rate_start` for the first `rate_updates` updates and `rate` from then on. With
     ``rate=None`` there is no balance: both brackets have weight 1.
 
     Attributes:
@@ -84,11 +84,3 @@ def feature_matching(
         difference = device_mean(r.mean(0) - f.mean(0), axis_name)
         distance += jnp.square(difference).mean()
     return distance
-
-
-def rate_at(weights: LossWeights, update: Int[Array, ""]) -> Float[Array, ""] | None:
-    """Returns the reconstruction rate at an update, counted from 0 over both players."""
-    if weights.rate is None:
-        return None
-    start = weights.rate if weights.rate_start is None else weights.rate_start
-    return jnp.where(update < weights.rate_updates, start, weights.rate).astype(jnp.float32)

@@ -100,11 +100,11 @@ class Generator(nn.Module):
         )
 
         # Down to 4×4; the first layer is not normalized.
-        for i, n in enumerate(self.features):
-            first = i == 0
-            x = conv(features=n, strides=2, use_bias=self.use_bias and first, name=f"down_{i}")(x)
-            if not first:
-                x = norm(name=f"down_{i}_norm")(x)
+        first, *others = self.features
+        x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
+        x = nn.leaky_relu(x, LEAK)
+        for i, n in enumerate(others, 1):
+            x = norm(name=f"down_{i}_norm")(conv(features=n, strides=2, name=f"down_{i}")(x))
             x = nn.leaky_relu(x, LEAK)
 
         # The official "extra layers".
@@ -173,37 +173,34 @@ class Discriminator(nn.Module):
           Logits, positive for "real", and the activations after every convolution but the first.
         """
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
-        dense = partial(nn.Dense, use_bias=False, **settings)
+        conv = partial(Conv, kernel_size=KERNEL, **settings)
+        dense = partial(nn.Dense, **settings)
         where = {"use_running_average": not train, "axis_name": self.axis_name}
         biased = self.norm is None
 
         def norm(x: Array, name: str) -> Any:
             return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
 
+        # Down to 4×4; the first layer is not normalized, and its features are not compared.
+        first, *others = self.features
+        x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
+        x = nn.leaky_relu(x, LEAK)
         activations = []
-        for i, n in enumerate(self.features):
-            first = i == 0
-            use_bias = self.use_bias if first else biased
-            x = conv(features=n, strides=2, use_bias=use_bias, name=f"down_{i}")(x)
-            if not first:
-                x = norm(x, f"down_{i}_norm")
-            x = nn.leaky_relu(x, LEAK)
-            if not first:
-                activations.append(_full(x))
+        for i, n in enumerate(others, 1):
+            x = conv(features=n, strides=2, use_bias=biased, name=f"down_{i}")(x)
+            x = nn.leaky_relu(norm(x, f"down_{i}_norm"), LEAK)
+            activations.append(_full(x))
 
+        # The logit of each image.
         if self.hidden is None:
             # There is one position at the recipes' sizes; at others the logits of all are averaged.
-            x = conv(features=1, padding="VALID", name="out")(x).mean((1, 2, 3))
+            x = conv(features=1, use_bias=False, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
-            x = x.reshape(x.shape[0], -1)
-            x = dense(features=self.hidden, use_bias=biased, name="hidden")(x)
+            x = dense(features=self.hidden, use_bias=biased, name="hidden")(x.reshape(len(x), -1))
             x = nn.leaky_relu(norm(x, "hidden_norm"), LEAK)
             x = dense(features=1, use_bias=self.use_bias, name="out")(x)[:, 0]
         logits = _full(x)
-        if self.output == "probability":
-            logits = nn.sigmoid(logits)
-        return logits, tuple(activations)
+        return nn.sigmoid(logits) if self.output == "probability" else logits, tuple(activations)
 
 
 def levels(image_size: int) -> int:
@@ -224,6 +221,7 @@ def _doubling(width: int, n: int) -> tuple[int, ...]:
     return tuple(min(width * 2**i, MAX_FEATURES) for i in range(n))
 
 
+# The defaults of the modules' fields are the official recipe; the others name what they change.
 BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book_init}
 """Fields that both of the book's networks have."""
 
@@ -239,10 +237,9 @@ def book_generator(
       literal: do what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
       **fields: fields of `Generator` that replace the recipe's.
     """
-    features = _doubling(width, levels(image_size))
     upsample, output = ("reshape", "relu") if literal else ("subpixel", "sigmoid")
-    recipe = BOOK | {"features": features, "upsample": upsample, "output": output}
-    return Generator(**(recipe | fields))
+    recipe = BOOK | {"upsample": upsample, "output": output}
+    return official_generator(None, image_size, width=width, **(recipe | fields))
 
 
 def book_discriminator(
@@ -256,10 +253,10 @@ def book_discriminator(
       literal: do what the book's code did: return probabilities where the loss takes logits.
       **fields: fields of `Discriminator` that replace the recipe's.
     """
-    features = _doubling(width, levels(image_size) + 1)
+    # One level more than the generator has, and a dense layer behind it.
+    recipe = BOOK | {"features": _doubling(width, levels(image_size) + 1), "hidden": 512}
     output = "probability" if literal else "logit"
-    recipe = BOOK | {"features": features, "hidden": 512, "output": output}
-    return Discriminator(**(recipe | fields))
+    return Discriminator(**(recipe | {"output": output} | fields))
 
 
 def official_generator(
@@ -273,8 +270,8 @@ def official_generator(
       width: number of channels of the first level.
       **fields: fields of `Generator` that replace the recipe's.
     """
-    fields = {"features": _doubling(width, levels(image_size)), **fields}
-    return Generator(bottleneck=bottleneck, **fields)
+    recipe = {"features": _doubling(width, levels(image_size)), "bottleneck": bottleneck}
+    return Generator(**(recipe | fields))
 
 
 def official_discriminator(
@@ -287,7 +284,7 @@ def official_discriminator(
       width: number of channels of the first level.
       **fields: fields of `Discriminator` that replace the recipe's.
     """
-    return Discriminator(**{"features": _doubling(width, levels(image_size)), **fields})
+    return Discriminator(**({"features": _doubling(width, levels(image_size))} | fields))
 
 
 def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Generator:
@@ -298,8 +295,8 @@ def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> G
       width: number of channels of the first level.
       **fields: fields of `Generator` that replace the recipe's.
     """
-    fields = {"upsample": "smooth", "use_bias": True, **fields}
-    return official_generator(None, image_size, width=width, **fields)
+    recipe = {"upsample": "smooth", "use_bias": True}
+    return official_generator(None, image_size, width=width, **(recipe | fields))
 
 
 def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Discriminator:
@@ -310,7 +307,7 @@ def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) 
       width: number of channels of the first level.
       **fields: fields of `Discriminator` that replace the recipe's.
     """
-    return official_discriminator(image_size, width=width, **{"norm": None, **fields})
+    return official_discriminator(image_size, width=width, **({"norm": None} | fields))
 
 
 def count_parameters(params: Any) -> int:

@@ -75,28 +75,28 @@ def process_info(
     Raises:
       InputError: flags are missing or contradictory, or a variable is no number.
     """
-    # A process without flags and without a scheduler trains alone, as does a job of one process.
     count, number, detection = _scheduled(environment)
-    without_flags = coordinator is None and processes is None and process is None
-    if without_flags and count in (None, 1):
-        return None
-    # JAX finds out the rest.
-    if without_flags and detection != "deactivate":
-        assert count is not None
-        assert number is not None
-        return ProcessInfo(None, count, number, detection)
+    if coordinator is None and processes is None and process is None:
+        # A process without flags and without a scheduler trains alone, as does a job of one.
+        if count is None or count == 1:
+            return None
+        # Under SLURM and Open MPI 4, JAX finds out the rest.
+        if number is not None and detection != "deactivate":
+            return ProcessInfo(None, count, number, detection)
 
     # Flags win over what the scheduler says.
     processes = count if processes is None else processes
     process = number if process is None else process
     if coordinator is None or processes is None or process is None:
         flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+        missing = ", ".join(name for name, value in flags.items() if value is None)
         raise InputError(
-            "--coordinator, --processes and --process belong together; missing: "
-            f"{', '.join(name for name, value in flags.items() if value is None)}. Each process "
-            "gets the same --coordinator=HOST:PORT (the host of process 0 and a free port there) "
-            "and --processes=N, and a --process=I of its own, from 0"
+            f"--coordinator, --processes and --process belong together; missing: {missing}. Each "
+            "process gets the same --coordinator=HOST:PORT (the host of process 0 and a free port "
+            "there) and --processes=N, and a --process=I of its own, from 0"
         )
+
+    # All three are known, but may be wrong.
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise InputError(f"--coordinator={coordinator}: it must be HOST:PORT, a host and a port")
@@ -145,7 +145,7 @@ def joined(info: ProcessInfo | None) -> Iterator[None]:
     if info is None:
         yield
         return
-    # On CPU, JAX has no collectives between processes unless it is told which.
+    # On CPU, JAX has no collectives between processes unless one is chosen.
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
@@ -203,14 +203,8 @@ def is_chief() -> bool:
 
 
 def all_max(value: int) -> int:
-    """Returns the largest of all processes' values; waits until all have asked."""
+    """Returns the largest of all processes' values; waits until all have called this."""
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
-
-
-def broadcast_from_0(value: int | None) -> int | None:
-    """Returns process 0's value, which is None or not negative."""
-    sent = multihost_utils.broadcast_one_to_all(np.int32(-1 if value is None else value))
-    return None if sent < 0 else int(sent)
 
 
 def on_process_0_first(work: Callable[[], T]) -> T:
@@ -226,6 +220,7 @@ def on_process_0_first(work: Callable[[], T]) -> T:
             result = work()
         except InputError as error:
             refused = error
+    # Here the others wait for process 0.
     if all_max(int(refused is not None)):
         raise refused or InputError("process 0 has refused the run: see its message")
     return result if is_chief() else work()

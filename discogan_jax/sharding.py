@@ -44,7 +44,7 @@ def split_batches(mesh: Mesh) -> NamedSharding:
 
 
 def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
-    """Says where the arrays of a state belong.
+    """Chooses the placement of the arrays of a state.
 
     Args:
       mesh: the devices.
@@ -94,7 +94,7 @@ def _identity(tree: Any) -> Any:
 
 
 def own_rows(split: NamedSharding, batch_size: int) -> slice:
-    """Says which rows of the global batch this process feeds.
+    """Returns the rows of the global batch that this process feeds.
 
     Args:
       split: the sharding of batches, from `split_batches`.
@@ -138,13 +138,13 @@ def shapes_with(shapes: Any, shardings: Any) -> Any:
 def batch_shapes(
     mesh: Mesh, gan: DiscoGAN, batch_size: int, image_shape: tuple[int, ...]
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Gives the placed shapes of the uint8 batches of a cycle."""
+    """Returns the shapes and the placement of the uint8 batches of a cycle."""
     shape = (gan.updates, batch_size, *image_shape)
     batch = jax.ShapeDtypeStruct(shape, np.uint8, sharding=split_batches(mesh))
     return dict.fromkeys(DOMAINS, batch)
 
 
-def train_step_for(shardings: TrainState) -> jax.stages.Wrapped:
+def train_step_for(shardings: TrainState) -> Any:
     """Chooses the jitted train step for a state that is placed by these shardings.
 
     Args:
@@ -172,7 +172,7 @@ def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:
         return lax.with_sharding_constraint(tree, everywhere)
 
     def gathering(tx: Optimizer) -> Optimizer:
-        # Each device updates its part of the optimizer's state: XLA divides the work as that lies.
+        # XLA divides the work as the optimizer's state lies: each device updates its own part.
         def update(grads: Any, *rest: Any) -> tuple[Any, Any]:
             updates, opt_state = tx.update(whole(grads), *rest)
             return whole(updates), opt_state

@@ -11,7 +11,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from discogan_jax.losses import LossWeights, rate_at
+from discogan_jax.losses import LossWeights
 
 Weight = float | Float[Array, ""]
 Objective = Literal["discogan", "recongan", "gan"]
@@ -102,7 +102,7 @@ class Adam:
       learning_rate: the step size, or a schedule of it.
       b1: decay of the gradient's average.
       b2: decay of the squared gradient's average.
-      l2: times the parameter is added to its gradient.
+      l2: the factor of the parameter that is added to its gradient.
     """
 
     learning_rate: float | Schedule
@@ -111,7 +111,7 @@ class Adam:
     l2: float = 0.0
 
     def _transformation(self) -> optax.GradientTransformation:
-        # Made anew whenever it is asked for, which is while tracing: it holds nothing.
+        # Created at each use, which happens only while tracing: it holds no state.
         rate = self.learning_rate
         schedule = rate.make(*rate.arguments) if isinstance(rate, Schedule) else rate
         optimizer = optax.adam(schedule, self.b1, self.b2)
@@ -127,13 +127,13 @@ class Adam:
 
 
 Optimizer: TypeAlias = Adam | optax.GradientTransformation
-"""What updates parameters: `Adam`, or any transformation of Optax (equal to itself alone: make one,
-and use it wherever the same program is to run)."""
+"""What updates parameters: `Adam`, or any transformation of Optax (which equals only
+itself: create one, and reuse it, or programs are compiled again)."""
 
 
 @dataclass(frozen=True)
 class DiscoGAN:
-    """Says what is trained and how: hashable, a static argument of ``jax.jit``.
+    """Describes what is trained and how; hashable, so a static argument of ``jax.jit``.
 
     Attributes:
       generator: image to image, both directions: ``apply(variables, x, train) -> x``.
@@ -167,7 +167,7 @@ class DiscoGAN:
 
     @property
     def cycles(self) -> tuple[str, ...]:
-        """Ways there and back that are trained: both, ``"aba"`` alone, or none."""
+        """Cycles that are trained: both, ``"aba"`` alone, or none."""
         return {"discogan": ("aba", "bab"), "recongan": ("aba",), "gan": ()}[self.objective]
 
     @property
@@ -190,25 +190,13 @@ class DiscoGAN:
           The weight of reconstruction and that of the other terms (`losses.LossWeights`); both are
           1 without a rate, and where there is nothing to balance since no cycle is trained.
         """
-        rate = rate_at(self.weights, updates)
-        return (1.0, 1.0) if rate is None or not self.cycles else (rate, 1 - rate)
-
-
-def _create_player(
-    key: PRNGKeyArray,
-    module: nn.Module,
-    names: tuple[str, str],
-    tx: Optimizer,
-    image_shape: tuple[int, ...],
-) -> Player:
-    image = jnp.zeros((1, *image_shape))
-    variables = {
-        name: module.init(k, image, True)
-        for name, k in zip(names, jax.random.split(key, 2), strict=True)
-    }
-    params = {name: v["params"] for name, v in variables.items()}
-    batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
-    return Player(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
+        # `rate_start` for the first updates, then `rate`.
+        weights = self.weights
+        if weights.rate is None or not self.cycles:
+            return 1.0, 1.0
+        start = weights.rate if weights.rate_start is None else weights.rate_start
+        rate = jnp.where(updates < weights.rate_updates, start, weights.rate).astype(jnp.float32)
+        return rate, 1 - rate
 
 
 def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...]) -> TrainState:
@@ -222,15 +210,24 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     Returns:
       The state before the first step. Under ``jax.eval_shape`` its shapes, without computing it.
     """
+
+    def player(
+        key: PRNGKeyArray, module: nn.Module, names: tuple[str, ...], tx: Optimizer
+    ) -> Player:
+        image, keys = jnp.zeros((1, *image_shape)), jax.random.split(key, 2)
+        variables = {n: module.init(k, image, True) for n, k in zip(names, keys, strict=True)}
+        params = {name: v["params"] for name, v in variables.items()}
+        batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
+        return Player(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
+
     # Generators and discriminators draw from keys of their own.
     gen_key, dis_key = jax.random.split(key)
-    gen = _create_player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx, image_shape)
-    dis = _create_player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx, image_shape)
+    gen = player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx)
+    dis = player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx)
     # Copied, since the state's buffers are donated, and no buffer can be donated twice.
     ema = None if gan.ema_decay is None else jax.tree.map(jnp.copy, gen.params)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32), updates=jnp.zeros((), jnp.int32), gen=gen, dis=dis, ema=ema
-    )
+    step, updates = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    return TrainState(step=step, updates=updates, gen=gen, dis=dis, ema=ema)
 
 
 def generators_only(state: TrainState) -> TrainState:

@@ -180,15 +180,12 @@ def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     gen = _update(state.gen, gan.gen_tx, grads, batch_stats)
     state = replace(state, gen=gen, updates=state.updates + 1)
     if gan.ema_decay is not None:
-        state = replace(state, ema=_average(gan.ema_decay, state))
+        # A warm-up lets the initial parameters be forgotten soon.
+        n = state.updates.astype(jnp.float32)
+        d = jnp.minimum(gan.ema_decay, (1 + n) / (10 + n))
+        ema = jax.tree.map(lambda e, p: d * e + (1 - d) * p, state.ema, gen.params)
+        state = replace(state, ema=ema)
     return state, metrics
-
-
-def _average(decay: float, state: TrainState) -> Any:
-    """Averages parameters exponentially; a warm-up lets the initial ones be forgotten soon."""
-    n = state.updates.astype(jnp.float32)
-    d = jnp.minimum(decay, (1 + n) / (10 + n))
-    return jax.tree.map(lambda e, p: d * e + (1 - d) * p, state.ema, state.gen.params)
 
 
 def train_step(gan: DiscoGAN, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:

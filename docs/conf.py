@@ -1,4 +1,4 @@
-"""How Sphinx builds this documentation; `make docs` calls it. Nothing is loaded from anywhere."""
+"""Configures Sphinx, which `make docs` runs; the pages load no external resources."""
 
 import importlib.metadata
 import os
@@ -9,7 +9,8 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext")]
-# Before jaxtyping is imported: shapes are then shown as they are written, Float[Array, "B H W 3"].
+# Must be set before jaxtyping is imported: shapes are then shown as in the source code,
+# Float[Array, "B H W 3"].
 typing.GENERATING_DOCUMENTATION = "discogan_jax"  # type: ignore[attr-defined]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -30,12 +31,13 @@ smartquotes = False
 highlight_language = "none"
 
 nitpicky = True
-# Single backticks in docstrings are names of this library (see `_near`), of others, or plain code.
+# Single backticks in docstrings are names of this library (see `_resolve_short_name`), names of
+# other libraries, or plain code.
 default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:class", r"(?!discogan_jax\.).*"),
-    ("py:class", r"discogan_jax\.evaluation\.metrics\.baselines\.Result"),  # a type variable
+    ("py:class", r"discogan_jax\..*\.([A-Z]|Result)"),  # type variables
     ("py:exc", "ValueError|OSError"),
 ]
 
@@ -61,13 +63,13 @@ _PACKAGES = (
 
 
 def setup(app: Any) -> None:
-    """Adds what autodoc does not do by itself."""
-    app.connect("missing-reference", _near)
-    app.connect("autodoc-process-signature", _without_flax)
+    """Adds short names in docstrings, and signatures without the fields that Flax adds."""
+    app.connect("missing-reference", _resolve_short_name)
+    app.connect("autodoc-process-signature", _without_flax_fields)
 
 
-def _near(app: Any, env: Any, node: Any, contnode: Any) -> Any:
-    """`losses.LossWeights` in a docstring is `discogan_jax.losses.LossWeights`."""
+def _resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """Resolves `losses.LossWeights` in a docstring to `discogan_jax.losses.LossWeights`."""
     if node["refdomain"] != "py":
         return None
     domain, target = env.domains["py"], node["reftarget"]
@@ -80,10 +82,10 @@ def _near(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     return None
 
 
-def _without_flax(
+def _without_flax_fields(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Modules' fields, without those that Flax adds to every one."""
+    """Removes the fields that Flax adds to every module from signatures."""
     if what != "class" or not signature or ", parent:" not in signature:
         return None
     return signature.partition(", parent:")[0] + ")", returns

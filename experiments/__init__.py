@@ -1,1 +1,1 @@
-"""Experiments: one command each."""
+"""Experiments: each module or package is a command."""

@@ -1,19 +1,19 @@
-"""What each part of the recipe does, on drawn bags and shoes, whose truth is known.
+"""Ablation of the recipe on drawn bags and shoes, whose attributes are known.
 
     python -m experiments.ablation
 
-Objective × feature matching × curriculum × identity term, and the book's code (literal) against
-the book's recipe (fixed): 18 variants of `configs/sample.py` with three seeds each, 32 px, 300
-steps; about 80 minutes on two CPU cores. The runs lie in `runs/ablation`; the same command skips
-those that are finished. docs/results.md has the table.
+The variants are objective × feature matching × curriculum × identity term, and the book's code
+(literal) compared with the book's recipe (fixed): 18 variants of `configs/sample.py` with three
+seeds each, 32 px, 300 steps; about 80 minutes on two CPU cores. The runs are in `runs/ablation`;
+the same command skips finished runs. docs/results.md has the resulting table.
 
-Read in it:
+Its columns:
 
-* `true_hue_error`: is the colour kept? Degrees between the known hue of a bag and the hue read from
-  the shoe that it became; 90 by chance.
-* `true_hue_map_correlation`: if not, is it at least one consistent recolouring, a rotation or
-  reflection of the hues? 1 if so, near 0 by chance.
-* `true_tilt_correlation`: the same of the tilt.
+* `true_hue_error`: whether the colour is preserved: the difference in degrees between the known hue
+  of a bag and the hue predicted from its translation; 90 by chance.
+* `true_hue_map_correlation`: whether the colours are changed by one consistent map, a rotation or
+  reflection of the hues: 1 if so, near 0 by chance.
+* `true_tilt_correlation`: the same for the tilt.
 * `psnr` of bags → shoes → bags; `sliced_wasserstein`, `coverage`, `diversity` of the shoes.
 """
 
@@ -57,7 +57,7 @@ MEASURES = [
 
 
 def variants() -> "list[Variant]":
-    """The variants, named after what they have."""
+    """Makes the variants, each named after the parts that it has."""
     from discogan_jax.train.variants import Variant  # late: imports JAX
 
     found = []
@@ -65,7 +65,7 @@ def variants() -> "list[Variant]":
         ("discogan", "recongan", "gan"), (True, False), (False, True), (True, False)
     ):
         if curriculum and objective != "discogan":
-            continue  # gan has nothing to balance, and recongan's table would say the same twice
+            continue  # gan has nothing to balance; recongan is compared without a curriculum only
         changes: dict[str, Any] = {"loss.objective": objective}
         parts: Mapping[str, tuple[bool, dict[str, Any]]] = {
             "features": (feature, {} if feature else {"loss.feature": 0.0}),
@@ -83,12 +83,12 @@ def variants() -> "list[Variant]":
 
 
 def study() -> train.Study:
-    """The study: all variants with all seeds."""
+    """Makes the study: all variants with all seeds."""
     return train.Study("ablation", variants(), SEEDS, MEASURES)
 
 
 def shorten(config: "ConfigDict") -> None:
-    """Makes the runs short, without sample pictures and checkpoints on the way."""
+    """Makes the runs short, without samples, and with a checkpoint at the end only."""
     config.train.steps = STEPS
     config.train.sample_every = 0
     config.train.checkpoint_every = STEPS

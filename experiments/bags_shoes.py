@@ -1,10 +1,10 @@
-"""Handbags ↔ shoes, the main job.
+"""Handbags ↔ shoes, the main experiment.
 
     python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
 
-`DIR` holds `edges2handbags.tar.gz` and `edges2shoes.tar.gz`; without it they are downloaded (8 GB
-and 2 GB). The run directory is `runs/default`; `samples/` there shows held-out bags as shoes and
-back, from step 0 on. The same command resumes.
+`DIR` contains `edges2handbags.tar.gz` and `edges2shoes.tar.gz`; without it they are downloaded
+(8 GB and 2 GB). The run directory is `runs/default`; its `samples/` shows held-out images and their
+translations in both directions, from step 0 on. The same command resumes the run.
 """
 
 import sys

@@ -1,11 +1,11 @@
-"""Edges ↔ photos of the same kind of thing, from one pix2pix archive, without using its pairs.
+"""Edges ↔ photos of the same kind of object, from one pix2pix archive, without using its pairs.
 
     python -m experiments.edges_photos --config.data.archives=DIR
 
-The archive's images are pairs, an edge map beside its photo. To train without pairs, the edges come
-from one half of the training files and the photos from the other: no photo's own edges are ever
-seen. The held-out images keep their pairs, so that translations can be compared with the truth.
-Another archive: `--config.data.source_a=archive:edges2shoes/edges/first
+The images of the archive are pairs, an edge map and its photo side by side. To train without pairs,
+the edges come from one half of the training files and the photos from the other: training never
+sees the edges of a photo that it uses. Held-out images remain pairs, so that translations can be
+compared with the true ones. For another archive: `--config.data.source_a=archive:edges2shoes/edges/first
 --config.data.source_b=archive:edges2shoes/photo/second`.
 """
 

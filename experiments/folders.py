@@ -1,11 +1,12 @@
-"""Any two folders of images: your own.
+"""Any two folders of images.
 
     python -m experiments.folders --a=photos/cats --b=photos/dogs --workdir=runs/cats_dogs
 
-JPEG, PNG, WebP, BMP and TIFF of any size, in subfolders too, but not behind links to folders. Each
-image's largest centred square is used; transparent pixels become white. If a folder has `train` and
-`val` (or `test`) inside, those are the splits; otherwise about 5% are held out. The folders' names
-become the domains' names, if they differ and can be printed.
+JPEG, PNG, WebP, BMP and TIFF files of any size are used, including those in subfolders, but not
+behind links to folders. Each image is cropped to its largest centred square; transparent pixels
+become white. If a folder has subfolders `train` and `val` (or `test`), these are the splits;
+otherwise about 5% are held out. The folders' names become the domains' names, if they differ and
+are printable.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Square plots of a plane, drawn with Pillow: axes about the origin, dots, lines, a title."""
+"""Square scatter plots around the origin, drawn with Pillow: axes, dots, lines, a title."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,22 +7,22 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
+# Okabe and Ito's palette, which is safe for colour-blind readers.
 COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (204, 121, 167))
-FINE = 2  # drawn larger by this and scaled down: Pillow's shapes have hard edges
+FINE = 2  # factor of supersampling, since Pillow does not antialias shapes
 INK = (30, 30, 30)
-LEFT, TOP, RIGHT, BOTTOM = 58, 34, 12, 48  # margins about the plane, in pixels
+LEFT, TOP, RIGHT, BOTTOM = 58, 34, 12, 48  # margins around the plane, in pixels
 SIDE = 400  # of the plane, in pixels
 
 
 class Plot:
-    """A plane to draw on; what is outside of it is cut off."""
+    """A plane to draw on; shapes are clipped at its border."""
 
     def __init__(self, extent: float, ground: UInt8[np.ndarray, "SIDE SIDE 3"] | None = None):
         """Creates an empty plane.
 
         Args:
-          extent: length of both axes, to either side of 0.
+          extent: half the length of both axes, which are centred at 0.
           ground: a background picture; white if None.
         """
         self._extent = extent
@@ -34,7 +34,7 @@ class Plot:
         self._draw = ImageDraw.Draw(self._plane)
 
     def dot(self, point: Sequence[float], radius: float, **how: Any) -> None:
-        """Draws a circle; `radius` in pixels, `how` as Pillow's `ellipse` takes it."""
+        """Draws a circle; `radius` is in pixels, and `how` goes to Pillow's `ellipse`."""
         u, v = self._at(*point)
         r = radius * FINE
         self._draw.ellipse((u - r, v - r, u + r, v + r), **how)
@@ -49,9 +49,9 @@ class Plot:
         """Draws axes and a title around the plane.
 
         Args:
-          title: text above it.
-          across: name of the horizontal axis.
-          up: name of the vertical axis.
+          title: text above the plane.
+          across: label of the horizontal axis.
+          up: label of the vertical axis.
           ticks: values that are marked on both axes.
         """
         left, top, right, bottom, side = (x * FINE for x in (LEFT, TOP, RIGHT, BOTTOM, SIDE))
@@ -79,11 +79,11 @@ class Plot:
 
 
 def font(size: int) -> Any:
-    """Loads Pillow's own font; `size` in pixels of the picture."""
+    """Loads Pillow's built-in font; `size` is in pixels of the final picture."""
     return ImageFont.load_default(size=size * FINE)
 
 
 def scaled_down(canvas: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-    """Scales a picture down by `FINE`, at which it was drawn."""
+    """Scales a picture that was drawn at `FINE` times its size down."""
     size = (canvas.width // FINE, canvas.height // FINE)
     return np.asarray(canvas.resize(size, Image.Resampling.BOX))

@@ -154,7 +154,7 @@ def layer_differences():
     x = jax.random.normal(jax.random.key(0), (8, 8, 8, 16), jnp.float64)
     kernel = jax.random.normal(jax.random.key(1), (4, 4, 16, 16), jnp.float64)
     found = {}
-    for layer, stride in itertools.product((layers.conv, layers.conv_transpose), (1, 2)):
+    for layer, stride in itertools.product((tiny.conv, layers.conv_transpose), (1, 2)):
 
         def gradient(kernel, x, layer=layer, stride=stride):
             return jax.grad(lambda k: jnp.sin(layer(x, k, stride, "SAME")).sum())(kernel)

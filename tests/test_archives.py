@@ -21,8 +21,9 @@ from discogan_jax.data import download
 from discogan_jax.data.pix2pix import archives
 from discogan_jax.data.pix2pix import builder as pix2pix_builder
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
-from discogan_jax.data.pix2pix.archives import ARCHIVES, locate
+from discogan_jax.data.pix2pix.archives import ARCHIVES
 from discogan_jax.data.pix2pix.builder import prepare
+from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.pix2pix.tar import Member, images, members
 from discogan_jax.errors import InputError
 from discogan_jax.files import fingerprint

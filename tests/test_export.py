@@ -200,8 +200,9 @@ def test_a_damaged_file_is_refused(run, tmp_path, damage):
 
 @pytest.mark.parametrize("name", ["onnx", "tensorflow"])
 def test_missing_packages_are_named(run, tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setitem(sys.modules, name, None)
     kind = {"tensorflow": "savedmodel"}.get(name, name)
+    monkeypatch.delitem(sys.modules, f"discogan_jax.export.{kind}", raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
     assert cli.main(["export", str(run.path), "--format", kind, "--out", str(tmp_path / "x")]) == 2
     err = capsys.readouterr().err
     assert re.search(r"pip install ('discogan_jax\[onnx\]'|tensorflow)$", err)

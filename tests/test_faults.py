@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import faults
+import jax
 import numpy as np
 import pytest
 import runs_here

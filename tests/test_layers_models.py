@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from flax import linen as nn
 
 from discogan_jax import models
@@ -28,6 +29,7 @@ PLAIN = {
         x, k, (stride, stride), padding, transpose_kernel=True
     ),
 }
+OURS = {"conv": tiny.conv, "conv_transpose": layers.conv_transpose}
 # Odd batches; strides and channels on both sides of each selection threshold; indivisible sizes;
 # a kernel whose width is not a multiple of the stride.
 SHAPES = [  # size, channels, kernel, stride, padding
@@ -80,7 +82,7 @@ def test_convolutions_and_their_gradients_equal_the_plain_forms(
 
     y = jax.eval_shape(lambda x, k: PLAIN[name](x, k, stride, padding), x, kernel)
     cotangent = jax.random.normal(keys[2], y.shape, dtype)
-    ours = jax.jit(with_gradients, static_argnums=0)(getattr(layers, name), x, kernel, cotangent)
+    ours = jax.jit(with_gradients, static_argnums=0)(OURS[name], x, kernel, cotangent)
     # The plain form computes in float32, from the rounded inputs.
     wide = [a.astype(jnp.float32) for a in (x, kernel, cotangent)]
     expected = jax.jit(with_gradients, static_argnums=0)(PLAIN[name], *wide)
@@ -102,12 +104,12 @@ def test_convolutions_have_second_derivatives(any_size, name, size, stride):
         return jnp.mean(g**2)
 
     gradient = jax.jit(jax.grad(penalty, 1), static_argnums=0)
-    close(gradient(getattr(layers, name), kernel), gradient(PLAIN[name], kernel), 1e-4)
+    close(gradient(OURS[name], kernel), gradient(PLAIN[name], kernel), 1e-4)
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_convolutions_work_under_transformations(any_size, name):
-    f = getattr(layers, name)
+    f = OURS[name]
     kernel = jax.random.normal(KEY, (4, 4, 16, 16))
     xs = jax.random.normal(KEY, (3, 2, 8, 8, 16))
 
@@ -146,7 +148,7 @@ def test_layers_have_the_parameters_of_flax():
 
 
 def configurations(count=60):
-    """Settings of ``nn.Conv`` at random: a few that `layers.conv` has a fast form of, most not."""
+    """Settings of ``nn.Conv`` at random: a few that `tiny.conv` has a fast form of, most not."""
     rng = np.random.default_rng(0)
     made = [{"padding": "CIRCULAR"}, {"padding": "same", "strides": 2}, {"kernel_size": (4,)}]
     made += [{"padding": "valid", "kernel_size": (6, 6)}, {"input_dilation": 2, "padding": 3}]
@@ -194,7 +196,7 @@ def test_conv_computes_whatever_flax_does(any_size, fields):
 
 def test_what_no_convolution_means_is_refused():
     x, kernel = jnp.zeros((1, 8, 8, 3)), jnp.zeros((4, 4, 3, 3))
-    for f in (layers.conv, layers.conv_transpose):
+    for f in OURS.values():
         with pytest.raises(ValueError, match="'SAME', 'SAME_LOWER' or 'VALID', not 'FULL'"):
             f(x, kernel, 2, "FULL")
         with pytest.raises(ValueError, match="must be square, not 4×3"):

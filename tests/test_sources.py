@@ -418,11 +418,12 @@ def test_the_key_is_made_of_all_that_shapes_the_arrays(tmp_path):
     ],
 )
 def test_a_source_knows_its_own_facts(source, kind, public, licence, drawn, dataset):
-    assert sources.kind(source) == kind
-    assert sources.public_name(source) == (public or source)
-    assert re.search(licence, sources.licence(source))
-    assert sources.is_drawn(source) == drawn
-    assert sources.dataset(source) == dataset
+    found = sources.parse(source)
+    assert found.kind == kind
+    assert found.public_name == (public or source)
+    assert re.search(licence, found.licence)
+    assert found.drawn == drawn
+    assert found.dataset == dataset
 
 
 def test_every_kind_of_source_is_tried_above():

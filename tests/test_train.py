@@ -445,7 +445,7 @@ def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
     )
-    monkeypatch.setattr(evaluate, "known", lambda *_: None)
+    monkeypatch.setattr(evaluate, "fit_references", lambda *_: None)
     monkeypatch.setattr(evaluate, "measure", lambda *_: [])
     every = {"train__steps": 3, "train__sample_every": 2, "train__evaluate_every": 2}
     train.train_and_evaluate(config(data, **SHORT | every), tmp_path)

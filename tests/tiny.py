@@ -9,6 +9,7 @@ import optax
 
 from discogan_jax import models, steps
 from discogan_jax.losses import LossWeights
+from discogan_jax.ops import convolution
 from discogan_jax.state import DiscoGAN, create_state
 
 SIZE = 16
@@ -24,6 +25,12 @@ d_step, g_step, train_step, eval_step = (
     for step in (steps.d_step, steps.g_step, steps.train_step, steps.eval_step)
 )
 translate = jax.jit(steps.translate, static_argnums=(0, 3, 4))
+
+
+def conv(x, kernel, stride, padding):
+    """Computes what `layers.Conv` does."""
+    window = convolution.window_of_conv(x.shape[1:3], kernel.shape[:2], stride, padding)
+    return convolution.conv(x, kernel, window)
 
 
 @functools.cache

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
+from discogan_jax.files import read_json, replacing_folder, write_json
+from discogan_jax.runs import layout, manifest
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
@@ -61,8 +63,6 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
       InputError: the folder is not empty or cannot be written, or the run's files are damaged.
     """
     from discogan_jax.commands import card_text
-    from discogan_jax.files import read_json, replacing_folder, write_json
-    from discogan_jax.runs import layout
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
@@ -76,10 +76,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint)
             _without_places(folder / checkpoint)
-            write_json(
-                folder / layout.CONFIG_FILE,
-                card_text.public(read_json(run.path / layout.CONFIG_FILE)),
-            )
+            config = read_json(run.path / layout.CONFIG_FILE)
+            write_json(folder / layout.CONFIG_FILE, card_text.public(config))
             if (run.path / layout.VERSIONS_FILE).is_file():
                 shutil.copy(run.path / layout.VERSIONS_FILE, folder)
             # What was measured and what it looks like.
@@ -88,9 +86,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
             if picture:
                 (folder / layout.SAMPLES).mkdir()
                 shutil.copy(picture, folder / layout.SAMPLES)
-            (folder / CARD_FILE).write_text(
-                card_text.text(run, evaluation, picture), encoding="utf-8"
-            )
+            text = card_text.text(run, evaluation, picture)
+            (folder / CARD_FILE).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}.") from error
     return out
@@ -98,8 +95,6 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
 
 def _without_places(checkpoint: Path) -> None:
     """Removes this machine's paths from Orbax's notes in a checkpoint, and seals it again."""
-    from discogan_jax.runs import manifest
-
     sealed = manifest.is_sealed(checkpoint)
     if sealed and (complaints := manifest.verify(checkpoint)):
         raise InputError(f"The checkpoint was not copied whole: {'; '.join(complaints[:3])}")
@@ -113,9 +108,6 @@ def _without_places(checkpoint: Path) -> None:
 
 def _evaluation(run: "Run") -> dict[str, Any] | None:
     """Reads the evaluation of the run, if it is of the state that is handed on."""
-    from discogan_jax.files import read_json
-    from discogan_jax.runs import layout
-
     path = run.path / layout.EVALUATION_FILE
     try:
         found = read_json(path)
@@ -134,7 +126,5 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
 
 def _grid(run: "Run") -> Path | None:
     """Finds the last sample grid up to the run's step."""
-    from discogan_jax.runs import layout
-
     grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

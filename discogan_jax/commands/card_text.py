@@ -1,8 +1,12 @@
-"""The text of a model card: what is known of a run and what was measured, and nothing else."""
+"""The text of a model card: what is known of a run and what was measured, and nothing else.
+
+Its sentences are in `card_template.md`; here are the values, and the parts that not all cards have.
+"""
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +14,20 @@ import yaml
 
 from discogan_jax import models
 from discogan_jax.config.schema import Settings
-from discogan_jax.data import sources
+from discogan_jax.data.source import Source
+from discogan_jax.data.sources import parse
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation import table
 from discogan_jax.files import read_json, read_lines
 from discogan_jax.runs import Run
-from discogan_jax.runs.layout import CONFIG_FILE, METRICS_FILE, SAMPLES, VERSIONS_FILE
+from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
-CODE_LICENCE = "apache-2.0"
+_NO_NUMBERS = (
+    "None: this checkpoint was not evaluated, and nothing is claimed of how well it translates. "
+    "`discogan evaluate` measures a run where its images are."
+)
+_PUBLISHING = """
 
-_SUMMARY = """\
-# {name}: {a} {arrow} {b}
-
-Translates images of {a} into {b}{back}: {size}×{size} px, learned without pairs. A DiscoGAN \
-([Kim et al. 2017](https://arxiv.org/abs/1703.05192)), trained with discogan_jax for {step:,} of \
-{steps:,} steps."""
-
-_USE = """\
-This folder is a run directory of discogan_jax. With that installed:
-
-```sh
-discogan translate FOLDER my_pictures/ --to {shell_domain} --out translated
-discogan export FOLDER --format onnx  # or savedmodel, or stablehlo
-```
-
-```python
-from discogan_jax import images, runs
-
-run = runs.open("FOLDER")
-picture = images.fit(images.read("picture.png"), run.image_size)
-translated = run.translate(picture[None], to={python_domain})[0]  # float32 in [0, 1]
-```
-
-Pictures are cut to their largest centred square and scaled, with an antialiasing (Hamming) filter \
-when that shrinks them."""
-
-_NO_NUMBERS = """\
-None: this checkpoint was not evaluated, and nothing is claimed of how well it translates. \
-`discogan evaluate` measures a run where its images are."""
-
-_PUBLISHING = """\
 The weights were learned from these images. Before publishing them, settle what
 that allows, and set `license` at the top of this file."""
 
@@ -58,13 +36,13 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config with private paths removed."""
     data = dict(config["data"]) | {"archives": None, "data_dir": "data"}
     for field in ("source_a", "source_b"):
-        data[field] = sources.public_name(data[field])
+        data[field] = parse(data[field]).public_name
     return dict(config) | {"data": data}
 
 
 def is_drawn(s: Settings) -> bool:
     """Whether all images are drawn by this library, so that anyone may publish them."""
-    return all(map(sources.is_drawn, _sources(s).values()))
+    return all(source.drawn for source in _sources(s))
 
 
 def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -> str:
@@ -75,30 +53,45 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
       evaluation: content of `evaluation.json`, of the run's step; None if there is none.
       picture: the sample grid that goes with the card; None if there is none.
     """
-    head = yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True)
-    sections = {
-        "Use": _use(run),
-        "Data": _data(run.settings),
-        "Recipe": _recipe(run),
-        "Numbers": _numbers(evaluation),
-        "Limits": _limits(run),
-        "Licence": _licence(run.settings),
-        "Versions": _versions(run),
-    }
-    body = [_summary(run, picture), *(f"## {title}\n\n{part}" for title, part in sections.items())]
-    return f"---\n{head}---\n\n" + "\n\n".join(body) + "\n"
+    s, (a, b) = run.settings, _sources(run.settings)
+    template = files("discogan_jax.commands") / "card_template.md"
+    both, rate = len(run.directions) > 1, s.optim.d_learning_rate
+    return template.read_text(encoding="utf-8").format(
+        run=run,
+        s=s,
+        a=a,
+        b=b,
+        head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
+        arrow="↔" if both else "→",
+        back=", and back" if both else "",
+        samples=_samples(picture) if picture else "",
+        shell_domain=shlex.quote(run.domains.b),
+        python_domain=json.dumps(run.domains.b, ensure_ascii=False),
+        flipped="every other one mirrored, at random" if s.data.flip else "as they are",
+        # Optional settings are mentioned only where they are used.
+        bottleneck=f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else "",
+        literal=", literally as the book has it, with its defects" if s.model.literal else "",
+        parameters=models.count_parameters(run.state.gen.params[run.directions[0]]),
+        averaged=", averaged over training" if run.state.ema is not None else "",
+        d_learning_rate=f" ({rate:g} for the discriminators)" if rate else "",
+        l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
+        numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
+        limits="".join(f"\n{line}" for line in _limits(run)),
+        publishing="" if is_drawn(s) else _PUBLISHING,
+        versions=_versions(run),
+    )
 
 
 def _head(run: Run, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
     """Collects what a model hub reads."""
     head: dict[str, Any] = {
-        "license": CODE_LICENCE if is_drawn(run.settings) else "unknown",
+        "license": "apache-2.0" if is_drawn(run.settings) else "unknown",
         "library_name": "discogan_jax",
         "pipeline_tag": "image-to-image",
         "tags": ["discogan", "gan", "unpaired", "jax", "flax"],
     }
-    if datasets := set(map(sources.dataset, _sources(run.settings).values())) - {None}:
-        head["datasets"] = sorted(filter(None, datasets))
+    if datasets := {source.dataset for source in _sources(run.settings) if source.dataset}:
+        head["datasets"] = sorted(datasets)
     if results := _results(run.settings, evaluation["rows"] if evaluation else ()):
         head["model-index"] = [{"name": run.path.name, "results": results}]
     return head
@@ -111,135 +104,49 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         route, _, measure = row["name"].rpartition("/")
         if row["value"] is not None:
             metric = {"type": measure, "name": row["what"], "value": row["value"]}
-            found.setdefault(route, []).append(metric)
-    kinds = sorted(set(map(sources.kind, _sources(s).values())))
-    dataset = {"type": "-".join(kinds), "name": " and ".join(s.domains), "split": "held out"}
-    task = {"type": "image-to-image"}
+            found.setdefault(route.replace("_", " "), []).append(metric)
+    kinds = "-".join(sorted({source.kind for source in _sources(s)}))
+    names = " and ".join(s.domains)
     return [
-        {"task": task | {"name": route.replace("_", " ")}, "dataset": dict(dataset), "metrics": m}
-        for route, m in found.items()
+        {
+            "task": {"type": "image-to-image", "name": route},
+            "dataset": {"type": kinds, "name": names, "split": "held out"},
+            "metrics": metrics,
+        }
+        for route, metrics in found.items()
     ]
 
 
-def _summary(run: Run, picture: Path | None) -> str:
-    both = len(run.directions) > 1
-    summary = _SUMMARY.format(
-        name=run.path.name,
-        a=run.domains.a,
-        b=run.domains.b,
-        arrow="↔" if both else "→",
-        back=", and back" if both else "",
-        size=run.image_size,
-        step=run.step,
-        steps=run.settings.train.steps,
-    )
-    if picture:
-        title = f'"at step {int(picture.stem):,}"'
-        summary += (
-            f"\n\n![Held-out images and their translations]({SAMPLES}/{picture.name} {title})"
-        )
-    return summary
+def _samples(picture: Path) -> str:
+    title = f"at step {int(picture.stem):,}"
+    return f'\n\n![Held-out images and their translations]({SAMPLES}/{picture.name} "{title}")'
 
 
-def _use(run: Run) -> str:
-    to = run.domains.b
-    python_domain = json.dumps(to, ensure_ascii=False)
-    return _USE.format(shell_domain=shlex.quote(to), python_domain=python_domain)
-
-
-def _data(s: Settings) -> str:
-    lines = [
-        f"* {s.domains.name(d)}: `{sources.public_name(source)}`, {sources.licence(source)}."
-        for d, source in _sources(s).items()
-    ]
-    flipped = "every other one mirrored, at random" if s.data.flip else "as they are"
-    use = f"Training images were used {flipped}. Held-out ones were used for measuring alone."
-    return "\n".join([*lines, "", use])
-
-
-def _recipe(run: Run) -> str:
-    # Optional settings are mentioned only where they are used.
-    s, state = run.settings, run.state
-    networks = f"`{s.model.recipe}`, {s.model.width} channels in the first level"
-    networks += f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else ""
-    networks += ", literally as the book has it, with its defects" if s.model.literal else ""
-    parameters = f"{models.count_parameters(state.gen.params[run.directions[0]]):,}"
-    parameters += ", averaged over training" if state.ema is not None else ""
-    rate = s.optim.d_learning_rate
-    optimizer = f"Adam {s.optim.learning_rate:g}"
-    optimizer += f" ({rate:g} for the discriminators)" if rate else ""
-    optimizer += f", β1 {s.optim.b1:g}, β2 {s.optim.b2:g}"
-    optimizer += f", L2 {s.optim.l2:g}" if s.optim.l2 else ""
-    weights = ("adversarial", "feature", "reconstruction", "identity", "discriminator")
-    schedule = ("rate_start", "rate", "rate_updates")
-    rows = [
-        ("", ""),
-        ("networks", networks),
-        ("parameters of a generator", parameters),
-        ("objective", f"`{s.loss.objective}`"),
-        ("weights of the losses", ", ".join(f"{w} {getattr(s.loss, w):g}" for w in weights)),
-        ("their schedule", ", ".join(f"{name} {getattr(s.loss, name)}" for name in schedule)),
-        ("optimizer", optimizer),
-        (
-            "updates in a step",
-            f"{s.train.d_updates} of the discriminators, {s.train.g_updates} of the generators",
-        ),
-        ("batch", f"{s.data.batch_size} images of each domain"),
-        ("precision", s.train.precision),
-        ("seed", str(s.seed)),
-    ]
-    return f"{table.markdown(rows)}\n\n`{CONFIG_FILE}` has every setting."
-
-
-def _numbers(evaluation: Mapping[str, Any] | None) -> str:
-    if evaluation is None:
-        return _NO_NUMBERS
+def _numbers(evaluation: Mapping[str, Any]) -> str:
     cells = [["on held-out images", "value", "95%", "beside", "", "better"]]
     for row in evaluation["rows"]:
         value = table.four_digits(row["value"]) or "not finite"
-        reference, interval = table.four_digits(row["reference"]), row["interval"]
-        cells.append(
-            [
-                *(row["what"], value, table.interval_text(interval)),
-                *(reference, row["beside"], row["better"]),
-            ]
-        )
+        interval, reference = table.interval_text(row["interval"]), row["reference"]
+        cells.append([row["what"], value, interval, table.four_digits(reference)])
+        cells[-1] += [row["beside"], row["better"]]
     title = f"Measured on held-out images with {evaluation['parameters']} parameters:"
     return f"{title}\n\n{table.markdown(cells)}"
 
 
-def _limits(run: Run) -> str:
-    s = run.settings
-    limits = [
-        f"* All images are cut to a square and scaled to {run.image_size} px.",
-        f"* It was trained on {' and '.join(s.domains)} of the kind described above. It translates",
-        "  any other image, too, without a warning.",
-        "* Which of many possible correspondences it has learned is partly chance.",
-    ]
-    # What the recipe implies.
-    if not s.loss.identity:
+def _limits(run: Run) -> list[str]:
+    """Describes what this recipe, and what happened in training, imply for the translations."""
+    loss, limits = run.settings.loss, []
+    if not loss.identity:
         limits.append("  It was trained without an identity term: colours need not be kept.")
-    if s.loss.objective != "discogan":
-        limits.append(
-            f"* Its objective is `{s.loss.objective}`, a baseline that tends to collapse."
-        )
-    # What happened in training.
+    if loss.objective != "discogan":
+        limits.append(f"* Its objective is `{loss.objective}`, a baseline that tends to collapse.")
     lines = [line for line in read_lines(run.path / METRICS_FILE) if line.get("collapse_alarm")]
     if alarms := [line["step"] for line in lines if line["step"] <= run.step]:
         limits += [
             f"* During training, translations hardly differed from each other at {len(alarms)}",
             f"  samples, last at step {int(alarms[-1]):,}: it may have collapsed.",
         ]
-    limits.append("* It reproduces biases of its images. Nobody has looked for them.")
-    return "\n".join(limits)
-
-
-def _licence(s: Settings) -> str:
-    lines = [
-        f"* {s.domains.name(d)}: {sources.licence(source)}." for d, source in _sources(s).items()
-    ]
-    licence = "\n".join(["The code is under Apache-2.0. The data:", "", *lines])
-    return licence if is_drawn(s) else f"{licence}\n\n{_PUBLISHING}"
+    return limits
 
 
 def _versions(run: Run) -> str:
@@ -254,5 +161,5 @@ def _versions(run: Run) -> str:
     return ", ".join([*packages, *python]) + f"; on {versions.get('devices', 'unknown devices')}."
 
 
-def _sources(s: Settings) -> dict[str, str]:
-    return {"a": s.data.source_a, "b": s.data.source_b}
+def _sources(s: Settings) -> tuple[Source, Source]:
+    return parse(s.data.source_a), parse(s.data.source_b)

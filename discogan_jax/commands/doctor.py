@@ -7,11 +7,11 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from discogan_jax.commands import frame
 
@@ -19,7 +19,7 @@ GIB = 2**30
 ROOM = 20 * GIB
 """The two published archives take 10 GB, their images at 64 px 3 GB, checkpoints some more."""
 
-_REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
+_REQUIRED = ("discogan-jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
 _OPTIONAL = {
     "tensorflow": "reads data sets of TFDS, feeds images that are larger than the device's memory, "
     "writes TensorBoard's files",
@@ -30,8 +30,7 @@ _OPTIONAL = {
 _ALSO = {"tensorflow": ("tensorflow-cpu", "tensorflow-intel", "tf-nightly")}
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """The result of one check.
 
     Attributes:
@@ -74,25 +73,23 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     Yields:
       Findings, each as soon as it is known.
     """
+    # The names of packages are spelt with any of "-", "_" and ".".
+    installed = {
+        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
+        for package in importlib.metadata.distributions()
+    }
     yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
     for name, use in (dict.fromkeys(_REQUIRED, "") | _OPTIONAL).items():
-        version = next(filter(None, map(_version, (name, *_ALSO.get(name, ())))), None)
-        missing = f"{name} is not installed"
-        if version:
-            yield Finding("ok", f"{name} {version}")
+        found = [installed[n] for n in (name, *_ALSO.get(name, ())) if n in installed]
+        if found:
+            yield Finding("ok", f"{name} {found[0]}")
         elif use:
-            yield Finding("note", f"{missing}; it {use}", f"pip install {name}")
+            yield Finding("note", f"{name} is not installed; it {use}", f"pip install {name}")
         else:
-            yield Finding("problem", missing, "pip install -c constraints.txt -e .")
+            advice = "pip install -c constraints.txt -e ."
+            yield Finding("problem", f"{name} is not installed", advice)
     yield from _devices()
     yield from _data(data_dir)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _devices() -> Iterator[Finding]:
@@ -107,12 +104,11 @@ def _devices() -> Iterator[Finding]:
     kinds = sorted({d.device_kind for d in devices})
     yield Finding("ok", f"JAX computes on {len(devices)} × {', '.join(kinds)}")
     # A CPU is enough for the sample; that a GPU is not used is most likely a mistake.
-    if devices[0].platform != "cpu":
-        return
-    if Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi"):
+    nvidia = Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")
+    if devices[0].platform == "cpu" and nvidia:
         advice = "pip install -c constraints.txt -e '.[cuda12]', and a driver of 2023 or later"
         yield Finding("problem", "there is an NVIDIA GPU, but JAX does not see it", advice)
-    else:
+    elif devices[0].platform == "cpu":
         slow = "train the sample in minutes, 64 px in hours to days"
         yield Finding("note", f"no GPU: {os.cpu_count()} CPU cores {slow}")
 
@@ -125,9 +121,9 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         yield Finding("ok", f"downloaded: {', '.join(path.name for path in archives)}")
     if arrays:
         yield Finding("ok", f"{len(arrays)} sets of decoded images in {folder / 'arrays'}")
-    if not archives and not arrays:
-        advice = "--config.data.archives=DIR uses those that you have; sample needs none"
+    if not (archives or arrays):
         text = f"{folder} has no data yet; archives are downloaded when training begins"
+        advice = "--config.data.archives=DIR uses those that you have; sample needs none"
         yield Finding("note", text, advice)
     # The folder need not exist yet: look at what it would be made in.
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.is_dir())
@@ -136,8 +132,5 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         yield Finding("problem", f"{there} cannot be written", advice)
     free = shutil.disk_usage(there).free
     text = f"{free / GIB:,.0f} GiB free in {there}"
-    if free >= ROOM:
-        yield Finding("ok", text)
-    else:
-        advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
-        yield Finding("note", text, advice)
+    advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
+    yield Finding("ok", text) if free >= ROOM else Finding("note", text, advice)

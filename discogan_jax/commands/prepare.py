@@ -8,9 +8,8 @@ below config.data.data_dir. Training with the same settings starts from these at
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from discogan_jax.commands import frame
 from discogan_jax.config import flags
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from discogan_jax.data import sources
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """The prepared images of a domain.
 
     Attributes:

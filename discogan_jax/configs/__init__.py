@@ -1,1 +1,1 @@
-"""Configs: what is trained, as ml_collections; each opens with its command and what to expect."""
+"""Configs, as ml_collections; the docstring of each has its command and the expected result."""

@@ -1,11 +1,11 @@
 """bags ↔ shoes, the book's recipe at full size: 64 px, batch 256, 100,000 steps.
 
-python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
+    python -m experiments.bags_shoes --config=configs/default.py --config.data.archives=DIR
 
-Meant for a GPU, and not yet run to its end. At a length that two CPU cores can train (32 px, batch
-32, 1,000 steps) it is clearly worse than `official` on real bags ↔ shoes, and collapses on edges ↔
-photos: docs/results.md. It is the default because it is the recipe of the book that this library
-began as; to get somewhere, take `configs/official.py`.
+Meant for a GPU; not yet run at full length. At a size that is feasible on two CPU cores (32 px,
+batch 32, 1,000 steps) it is clearly worse than `official` on real bags ↔ shoes, and collapses on
+edges ↔ photos: docs/results.md. It is the default because this library started from the book;
+for good results use `configs/best.py` or `configs/official.py`.
 """
 
 from ml_collections import ConfigDict
@@ -15,5 +15,5 @@ from discogan_jax.config.schema import Settings
 
 
 def get_config() -> ConfigDict:
-    """Every field there is, listed in `config/schema.py`; the other configs change some."""
+    """Makes a config of all fields of `config/schema.py`; the other configs change some."""
     return validate.defaults(Settings)

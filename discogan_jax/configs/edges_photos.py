@@ -9,7 +9,7 @@ from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:
-    """One half of the training files gives the edges, the other half the photos."""
+    """Takes the edges from one half of the training files and the photos from the other half."""
     config = official.get_config()
     config.domains = ("edges", "photos")
     config.data.source_a = "archive:edges2handbags/edges/first"

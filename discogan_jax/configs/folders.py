@@ -1,4 +1,4 @@
-"""Any two folders of images: 64 px, the published recipe, mirrored at random, averaged weights.
+"""Any two folders of images: 64 px, the published recipe, random mirroring, averaged weights.
 
 python -m experiments.folders --a=DIR_A --b=DIR_B
 """
@@ -9,9 +9,12 @@ from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:
-    """Sized for a few hundred images a domain and up: a batch must not be larger than a domain."""
+    """Makes a config for a few hundred images per domain or more.
+
+    A batch must not be larger than the training split of either domain.
+    """
     config = official.get_config()
-    config.domains = ("a", "b")  # `experiments.folders` puts the folders' names
+    config.domains = ("a", "b")  # `--a` and `--b` set the names of the folders
     config.data.source_a = "folder:a"
     config.data.source_b = "folder:b"
     config.data.batch_size = 64

@@ -1,23 +1,24 @@
-"""Drawn bags ↔ drawn shoes at angles of -75° to 75°, 32 px: the paper's rotation study, in small.
+"""Drawn bags ↔ drawn shoes at angles of -75° to 75°: the paper's rotation study, small, at 32 px.
 
     python -m experiments.rotation
 
-Expect, after 9 runs of 400 steps (17 minutes on two CPU cores, beside other trainings), of the
-shoes made from 200 held-out bags, mean ± standard deviation over three seeds:
+Expected results of 9 runs of 400 steps (17 minutes on two CPU cores that also ran other
+trainings), for the shoes made from 200 held-out bags, mean ± standard deviation over three seeds:
 
-| | correlation of the angles | rms error | by chance | bags → shoes → bags | diversity |
+| | correlation of the angles | rms error | chance | bags → shoes → bags | diversity |
 |---|---|---|---|---|---|
 | gan | 0.27 ± 0.26 | 40.6° ± 4.1° | 44° | | 0.52 ± 0.07 |
 | recongan | 0.52 ± 0.14 | 37.4° ± 1.9° | 44° | 22.8 dB | 0.59 ± 0.02 |
 | discogan | 0.88 ± 0.03 | 20.4° ± 2.5° | 55° | 20.5 dB | 1.03 ± 0.03 |
 
-(Correlation by chance: 0.06. The reader of the angles errs by 7° on real shoes.) The order is the
-paper's: discogan's shoes follow the angle of the bag, if not exactly, and least beyond 60°; those
-of gan and recongan stand within 40° of upright, whatever the bag's angle (seed 0).
+(Chance correlation: 0.06. The probe that predicts the angles has an error of 7° on real shoes.)
+The ranking is that of the paper: discogan's shoes follow the angle of the bag, though not exactly,
+and least beyond 60°; those of gan and recongan are within 40° of upright, whatever the bag's angle
+(seed 0).
 
-Tried besides, seed 0 alone, correlation for discogan (0.84 as above) and recongan (0.54):
-0.87 and 0.69 after 600 steps; 0.74 and 0.15 with `rate` 0.5; 0.83 for discogan with
-`adversarial` and `feature` 0.5 each.
+Also tried, with seed 0 only; correlations of discogan (0.84 with this config) and recongan (0.54):
+0.87 and 0.69 after 600 steps; 0.74 and 0.15 with `rate` 0.5; 0.83 for discogan with `adversarial`
+and `feature` 0.5 each.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +27,7 @@ from discogan_jax.configs import sample
 
 
 def get_config() -> ConfigDict:
-    """The sample's networks with the loss of the published rotation tasks."""
+    """Makes a config with the networks of `sample` and the loss of the published rotation tasks."""
     config = sample.get_config()
     config.data.source_a = "archive:edges2handbags/photo"
     config.data.source_b = "archive:edges2shoes/photo"

@@ -1,11 +1,12 @@
-"""Drawn bags ↔ drawn shoes, 32 px: minutes on a laptop, nothing to download. `make demo` runs it.
+"""Drawn bags ↔ drawn shoes, 32 px: minutes on a laptop, no download. `make demo` trains it.
 
-python -m experiments.bags_shoes --config=configs/sample.py
+    python -m experiments.bags_shoes --config=configs/sample.py
 
-Expect, on two CPU cores, 7 steps a second and after 1,000 steps (2 min 20 s) translations of
-held-out drawings that are recognised as the other kind of thing in the same colour: hue errors of
-5° to 9° (the machine's rounding decides), where chance is 90°; bags → shoes → bags at 23 dB. One
-seed of three tried (2) learned the mirrored hues instead: 83°.
+Expected on two CPU cores: 7 steps per second, and after 1,000 steps (2 min 20 s) translations of
+held-out drawings that are recognisable as the other kind of object in the same colour: hue errors
+of 5° to 9° (depending on rounding, which differs between machines), where chance is 90°;
+bags → shoes → bags at 23 dB. One of the three seeds tried (2) learned the mirrored hues instead:
+83°.
 """
 
 from ml_collections import ConfigDict
@@ -14,10 +15,10 @@ from discogan_jax.configs import official
 
 
 def get_config() -> ConfigDict:
-    """The published networks, three levels deep and half as wide, and an identity term.
+    """Makes a config with the published networks at half the width, and an identity term.
 
-    The drawings' hues are spread evenly, so that any consistent recolouring is as good a bijection
-    as keeping the colour; the identity term asks for the latter.
+    The hues of the drawings are uniformly distributed, so any consistent recolouring is as good a
+    bijection as keeping the colour; the identity term selects the latter.
     """
     config = official.get_config()
     # Drawn images, and networks to match.

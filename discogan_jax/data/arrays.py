@@ -17,11 +17,6 @@ class Arrays(Source):
     grammar = "arrays:DIR"
     private = True
 
-    @classmethod
-    def parse(cls, text: str) -> "Arrays | None":
-        """Creates it from the folder's path."""
-        return cls(text) if text else None
-
     def cache_folder(self, image_size: int, places: Places) -> Path:
         """Returns the folder itself."""
         return expanded(self.text)

@@ -100,7 +100,7 @@ def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: P
 
 
 def cached(
-    folder: Path, image_size: int, write: Callable[[Path], None], about: Mapping[str, Any]
+    folder: Path, image_size: int, write: Callable[[Path], None], about: dict[str, Any]
 ) -> Splits:
     """Opens a cache folder; has it written first if it does not exist.
 
@@ -125,56 +125,41 @@ def cached(
             with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
                 if not about_file.is_file():
-                    # Without locks another one may still finish first, and map what it has written.
-                    _write(folder, write, about, keep=None if alone else about_file.is_file)
+                    _write(folder, write, about, alone)
         except OSError as error:
-            raise InputError(
-                f"{folder} could not be made: {error}. Is the disk full, or data_dir not writable?"
-            ) from error
+            advice = "Is the disk full, or data_dir not writable?"
+            raise InputError(f"{folder} could not be made: {error}. {advice}") from error
     return open_arrays(folder, image_size)
 
 
-def _write(
-    folder: Path,
-    write: Callable[[Path], None],
-    about: Mapping[str, Any],
-    keep: Callable[[], bool] | None,
-) -> None:
+def _write(folder: Path, write: Callable[[Path], None], about: dict[str, Any], alone: bool) -> None:
     # Where this process is alone, any leftovers are of killed ones.
-    if keep is None:
-        for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
+        shutil.rmtree(leftover, ignore_errors=True)
     start = time.monotonic()
+    # Without locks another one may still finish first, and map what it has written.
+    keep = None if alone else (folder / _ABOUT).is_file
     with files.replacing_folder(folder, keep) as temporary:
         temporary.mkdir()
         write(temporary)
-        counts = {split: len(_map(temporary / f"{split}.npy")) for split in SPLITS}
+        arrays = (np.load(temporary / f"{split}.npy", mmap_mode="r") for split in SPLITS)
+        counts = dict(zip(SPLITS, map(len, arrays), strict=True))
         files.write_json(temporary / _ABOUT, {**about, **counts})
     seconds = time.monotonic() - start
     text = "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second)."
     rate = sum(counts.values()) / max(seconds, 1e-9)
-    name = about.get("source", folder.name)
-    logging.info(text, name, counts["train"], counts["val"], folder, seconds, rate)
+    logging.info(text, about.get("source"), *counts.values(), folder, seconds, rate)
 
 
 def _open(path: Path, image_size: int) -> UInt8[np.ndarray, "N S S 3"]:
     try:
-        array = _map(path)
+        array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; a folder of arrays has it.") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} is no NumPy array that can be mapped: {error}.") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"{path} is an archive of arrays (.npz); save one array with np.save.")
     expected = (image_size, image_size, 3)
     if array.dtype != np.uint8 or array.shape[1:] != expected or not len(array):
-        raise InputError(
-            f"{path} holds {array.dtype} {list(array.shape)}; needed is "
-            f"uint8 [N, {image_size}, {image_size}, 3] with N at least 1."
-        )
+        needed = f"uint8 [N, {image_size}, {image_size}, 3] with N at least 1"
+        raise InputError(f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}.")
     return array
-
-
-def _map(path: Path) -> Any:
-    return np.load(path, mmap_mode="r", allow_pickle=False)

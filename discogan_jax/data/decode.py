@@ -2,16 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from absl import logging
-from tqdm import tqdm
 
 from discogan_jax import images
 from discogan_jax.data import cache
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
 
@@ -37,9 +37,9 @@ def held_out_count(total: int) -> int:
 def write_pictures(
     folder: Path,
     pictures: Iterable[Path | bytes],
-    *,
     count: int,
     image_size: int,
+    *,
     held_out: Callable[[Sequence[int]], Collection[int]],
     label: str,
 ) -> None:
@@ -78,15 +78,13 @@ def write_pictures(
             bar.update()
     _report(problems, count, label)
 
+    # Copy the rows of each split to its own file.
     held = set(held_out(readable))
-    for split, rows in (
-        ("train", [row for row in readable if row not in held]),
-        ("val", [row for row in readable if row in held]),
-    ):
+    for split in cache.SPLITS:
+        rows = [row for row in readable if (row in held) == (split == "val")]
         if not rows:
-            raise InputError(
-                f"{label}: {len(readable)} readable pictures leave none for {split}; add some."
-            )
+            found = f"{len(readable)} readable pictures"
+            raise InputError(f"{label}: {found} leave none for {split}; add some.")
         cache.write_rows(out, rows, folder / f"{split}.npy")
     del out
     scratch.unlink()
@@ -104,28 +102,16 @@ def _report(problems: Sequence[str], count: int, label: str) -> None:
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
     """Maps in parallel and yields (item, result) pairs in order, a bounded number ahead of use."""
-
-    def work(chunk: list[T]) -> list[R]:
-        return [function(item) for item in chunk]
-
     remaining = iter(items)
     chunks = iter(lambda: list(islice(remaining, _CHUNK)), [])
-    waiting: deque[tuple[list[T], Future[list[R]]]] = deque()
     with ThreadPoolExecutor(usable_cores()) as pool:
+        submitted = ((chunk, pool.submit(list, map(function, chunk))) for chunk in chunks)
+        # For every chunk that is taken, another one is submitted.
+        waiting = deque(islice(submitted, _MAX_CHUNKS))
         try:
-            for chunk in chunks:
-                waiting.append((chunk, pool.submit(work, chunk)))
-                if len(waiting) == _MAX_CHUNKS:
-                    first, future = waiting.popleft()
-                    yield from zip(first, future.result(), strict=True)
-            for first, future in waiting:
-                yield from zip(first, future.result(), strict=True)
+            while waiting:
+                chunk, future = waiting.popleft()
+                yield from zip(chunk, future.result(), strict=True)
+                waiting.extend(islice(submitted, 1))
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def progress_bar(description: str, total: int | None, unit: str = "B", **options: Any) -> Any:
-    """Returns a bar that appears after three seconds, and only on a terminal."""
-    if unit == "B":
-        options |= {"unit_scale": True, "unit_divisor": 1024}
-    return tqdm(desc=description, total=total, unit=unit, delay=3.0, disable=None, **options)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from absl import logging
 from urllib3.exceptions import HTTPError
 
 from discogan_jax import files
-from discogan_jax.data.decode import progress_bar
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 
 # Bytes: read at once, left free on the disk, and added by an attempt for the count of failures to
@@ -28,15 +27,10 @@ TRANSIENT = frozenset({408, 425, 429})
 
 
 class _FinalError(Exception):
-    """The download failed; the message says how, with the address as its subject."""
+    """The download failed; the message says how, with the address as its subject.
 
-
-class _TransientError(Exception):
-    """An attempt failed in a way that the next one may not."""
-
-    def __init__(self, message: str, wait: float = 0.0):
-        super().__init__(message)
-        self.wait = wait
+    An attempt that may succeed when it is repeated fails with a `requests.RequestException`.
+    """
 
 
 def fetch(
@@ -91,7 +85,7 @@ def _persist(download: "_Download", attempts: int, sleep: Callable[[float], obje
     while True:
         try:
             return download.attempt()
-        except (_TransientError, requests.RequestException, HTTPError) as error:
+        except (requests.RequestException, HTTPError) as error:
             if isinstance(error, ValueError):  # how requests refuses an address
                 raise _FinalError(f"is no usable address: {error}") from error
             failures += 1
@@ -102,7 +96,11 @@ def _persist(download: "_Download", attempts: int, sleep: Callable[[float], obje
             if failures >= attempts:
                 message = f"could not be fetched ({failures} attempts; the last: {reason})"
                 raise _FinalError(message) from error
-            wait = min(max(2.0 ** (failures - 1), getattr(error, "wait", 0.0)), LONGEST_WAIT)
+            # As long as the server asks for, if it does.
+            headers = getattr(getattr(error, "response", None), "headers", {})
+            after = headers.get("Retry-After", "")
+            asked = float(after) if after.isdigit() else 0.0
+            wait = min(max(2.0 ** (failures - 1), asked), LONGEST_WAIT)
             logging.warning("%s: %s; trying again in %.0f s", download.url, reason, wait)
             sleep(wait)
 
@@ -124,8 +122,7 @@ class _Download:
 
     def __init__(self, url: str, target: Path, expected: int | None, magic: bytes):
         self.url, self.target, self.expected, self.magic = url, target, expected, magic
-        self.part = target.with_name(target.name + ".part")
-        self.note = target.with_name(target.name + ".part.json")
+        self.part, self.note = (target.with_name(target.name + x) for x in (".part", ".part.json"))
 
     @property
     def size(self) -> int:
@@ -165,29 +162,23 @@ class _Download:
 
     def _origin(self) -> dict[str, Any]:
         """Reads the note; returns {} if it does not allow a resume."""
-        try:
-            origin = files.read_json(self.note)
-        except (OSError, ValueError):
-            return {}
+        origin = files.find_json(self.note) or {}
         return origin if origin.get("url") == self.url and origin.get("validator") else {}
 
     def _resumed(self, reply: requests.Response, size: int, origin: dict[str, Any]) -> int:
         """Checks status and headers; returns how many of the bytes at hand the reply continues."""
         status = reply.status_code
         if status in TRANSIENT or status >= 500:
-            after = reply.headers.get("Retry-After", "")
-            raise _TransientError(f"status {status}", float(after) if after.isdigit() else 0.0)
-        if status == 416 and size:
-            self.drop()
-            raise _TransientError("the server has no more of this file than the part at hand")
-        if status == 206 and size:
-            span = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)$", reply.headers.get("Content-Range", ""))
-            total = origin.get("bytes")
-            same = span and int(span[1]) == size and (not total or span[3] in ("*", str(total)))
+            raise requests.RequestException(f"status {status}", response=reply)
+        if size and status in (206, 416):
+            span, total = reply.headers.get("Content-Range", ""), origin.get("bytes")
+            ends = ("/*", f"/{total}") if total else ""
+            same = span.startswith(f"bytes {size}-") and span.endswith(ends)
             # A server may ignore If-Range; its own tag then shows that the file is another.
             if not same or _validator(reply) not in ("", origin["validator"]):
                 self.drop()
-                raise _TransientError("the server resumed with another part or version of the file")
+                reason = "the server did not resume with the rest of the same version of the file"
+                raise requests.RequestException(reason)
             return size
         if status != 200:
             raise _FinalError(f"answered status {status}")
@@ -196,10 +187,8 @@ class _Download:
     def _receive(self, reply: requests.Response, size: int, total: int | None) -> int:
         """Appends the body to the part, at most a chunk beyond the total; returns the new size."""
         logging.info("fetching %s (%s bytes, %d at hand)", self.url, total, size)
-        with (
-            self.part.open("ab") as file,
-            progress_bar(self.target.name, total, initial=size) as bar,
-        ):
+        bar = progress_bar(self.target.name, total, initial=size)
+        with self.part.open("ab") as file, bar:
             # Undecoded: some servers declare a .gz file as an encoding of its content.
             for chunk in reply.raw.stream(CHUNK, decode_content=False):
                 if not size and not self.magic.startswith(chunk[: len(self.magic)]):
@@ -222,7 +211,7 @@ class _Download:
             return
         if size >= total:  # no byte of it can be trusted
             self.drop()
-        raise _TransientError(f"{size} bytes came instead of {self.expected or total}")
+        raise requests.RequestException(f"{size} bytes came instead of {self.expected or total}")
 
 
 def _validator(reply: requests.Response) -> str:

@@ -61,7 +61,7 @@ def device_dataset(
       sharding: where to, the default device if None.
     """
     placed = {d: _put(np.asarray(x), sharding, x.shape) for d, x in images.items()}
-    return DeviceDataset(images=placed, seed=np.asarray([seed], np.uint32), order=order)
+    return DeviceDataset(placed, np.asarray([seed], np.uint32), order)
 
 
 def _put(x: np.ndarray, sharding: NamedSharding | None, shape: Any = None) -> jax.Array:
@@ -95,7 +95,7 @@ def host_batches(
 ) -> dict[str, np.ndarray]:
     """Gathers a step's batches, or some `rows` of each, from host arrays."""
     words = np.asarray([seed], np.uint32), np.asarray([step], np.uint32)
-    return {d: order.gather(images[d], *words, d, rows) for d in DOMAINS}
+    return order.batches(images, *words, rows)
 
 
 def tf_feed(
@@ -128,14 +128,12 @@ def tf_feed(
     try:
         tf = tensorflow()
     except ImportError as error:
-        raise InputError(
-            "config.data.feed='tf' needs TensorFlow, which is not installed: install tensorflow, "
-            "or use config.data.feed='device'"
-        ) from error
+        problem = "config.data.feed='tf' needs TensorFlow, which is not installed"
+        advice = "install tensorflow, or use config.data.feed='device'"
+        raise InputError(f"{problem}: {advice}") from error
 
-    def gather(step: np.integer) -> tuple[np.ndarray, np.ndarray]:
-        batches = host_batches(images, order, seed, int(step), rows)
-        return batches["a"], batches["b"]
+    def gather(step: np.integer) -> list[np.ndarray]:
+        return [*host_batches(images, order, seed, int(step), rows).values()]
 
     def load(step: Any) -> Any:
         return tf.numpy_function(gather, [step], (tf.uint8, tf.uint8), stateful=False)

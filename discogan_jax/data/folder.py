@@ -30,11 +30,6 @@ class Folder(CachedSource):
     grammar = "folder:PATH"
     private = True
 
-    @classmethod
-    def parse(cls, text: str) -> "Folder | None":
-        """Creates it from the folder's path."""
-        return cls(text) if text else None
-
     @property
     def label(self) -> str:
         """The name of the folder that the path leads to."""
@@ -86,12 +81,7 @@ class Folder(CachedSource):
             return [rows[name] for name in _held_out(rows)]
 
         decode.write_pictures(
-            folder,
-            files,
-            count=len(files),
-            image_size=image_size,
-            held_out=held_out,
-            label=str(root),
+            folder, files, len(files), image_size, held_out=held_out, label=str(root)
         )
 
 
@@ -120,10 +110,8 @@ def pictures_below(folder: Path) -> list[Path]:
 
 def _held_out(names: Iterable[str]) -> list[str]:
     """Chooses about 5% by a hash: a name keeps its split when others are added or removed."""
-
-    def fraction_of(name: str) -> float:
-        return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8]) / 2**64
-
-    fractions = sorted((fraction_of(name), name) for name in names)
+    # The first eight bytes as a fraction of all that they can be.
+    digests = ((hashlib.sha256(os.fsencode(name)).digest()[:8], name) for name in names)
+    fractions = sorted((int.from_bytes(digest) / 2**64, name) for digest, name in digests)
     below = sum(fraction < decode.HELD_OUT for fraction, _ in fractions)
     return [name for _, name in fractions[: min(max(below, 1), decode.MAX_HELD_OUT)]]

@@ -85,11 +85,12 @@ class Order:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size > min(self.sizes):
-            raise InputError(
-                f"data.batch_size is {self.batch_size}, but the smaller domain has only "
-                f"{min(self.sizes)} training images: use a batch of at most that many"
+        least = min(self.sizes)
+        if self.batch_size > least:
+            problem = (
+                f"data.batch_size is {self.batch_size}, but the smaller domain has only {least}"
             )
+            raise InputError(f"{problem} training images: use a batch of at most that many")
 
     def _batches(self, step: Any) -> Any:
         """Numbers a step's batches, [updates, 1]; `step` is a uint32 array of shape [1]."""
@@ -120,15 +121,18 @@ class Order:
         key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(_FLIP_KEY))
         return (_hash(key, self._batches(step), position) & xp.uint32(1)).astype(bool)
 
-    def batches(self, images: Any, seed: Any, step: Any) -> dict[str, UInt8[Array, "U B S S 3"]]:
-        """Gathers the batches of a step from both domains' arrays.
+    def batches(
+        self, images: Any, seed: Any, step: Any, rows: slice = slice(None)
+    ) -> dict[str, UInt8[Array, "U b S S 3"]]:
+        """Gathers the batches of a step, or some `rows` of each, from both domains' arrays.
 
         Args:
           images: ``{"a": uint8[N, S, S, 3], "b": uint8[M, S, S, 3]}``, of NumPy or JAX as `seed`.
           seed: uint32 array of shape [1].
           step: uint32 array of shape [1].
+          rows: the rows of each batch.
         """
-        return {d: self.gather(images[d], seed, step, d) for d in DOMAINS}
+        return {d: self.gather(images[d], seed, step, d, rows) for d in DOMAINS}
 
     def gather(
         self, images: Any, seed: Any, step: Any, domain: str, rows: slice = slice(None)

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from discogan_jax.data import cache
 from discogan_jax.data.cache import Splits
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.errors import InputError
 
 #: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
@@ -15,8 +16,7 @@ from discogan_jax.errors import InputError
 DECODE_VERSION = 3
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where the files behind the sources are.
 
     Attributes:
@@ -49,13 +49,13 @@ class Source(ABC):
     text: str
 
     @classmethod
-    @abstractmethod
     def parse(cls, text: str) -> "Source | None":
         """Creates a source from what follows the colon; returns None if a part is missing.
 
         Raises:
           InputError: a part is not known.
         """
+        return cls(text) if text else None
 
     @property
     def public_name(self) -> str:
@@ -76,7 +76,7 @@ class Source(ABC):
         """Whether held-out picture i is the partner of the other source's held-out picture i."""
         return False
 
-    def items(self, places: Places) -> dict[str, list[Item]] | None:
+    def items(self, places: Places) -> Items | None:
         """Returns what the pictures show, per split and row; None where that is not known."""
         return None
 
@@ -136,13 +136,13 @@ class CachedSource(Source):
         """Maps the two arrays into memory; decodes the pictures first if that was never done."""
         folder, facts = self._find(image_size, places)
         about = {"source": f"{self.kind}:{self.text}", **facts}
-        return cache.cached(
-            folder, image_size, lambda to: self.write(to, image_size, places), about
-        )
+        write = partial(self.write, image_size=image_size, places=places)
+        return cache.cached(folder, image_size, write, about)
 
     def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
         if image_size < 1:
             raise InputError(f"image_size is {image_size}; it must be at least 1.")
+        # Everything that determines the arrays is in the key.
         facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
         name = cache.folder_name(f"{self.label}-{image_size}", facts)
         return places.data_dir / "arrays" / name, facts

@@ -19,11 +19,12 @@ An edge and its photo never meet in training when one domain uses `edges/first` 
 
 import os
 from pathlib import Path
+from typing import Any
 
 from discogan_jax.data import cache
 from discogan_jax.data.arrays import Arrays
 from discogan_jax.data.cache import Splits
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.catalogue.source import Catalogue
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.pix2pix.source import ArchiveSide
@@ -56,20 +57,15 @@ def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None 
     return parse(source).load(image_size, _places(data_dir, archives))
 
 
-def prepared(
-    source: str, *, image_size: int, data_dir: Path, archives: Path | None = None
-) -> Splits | None:
+def prepared(source: str, **places: Any) -> Splits | None:
     """Opens the pictures of a source if they are decoded already; returns None if they are not.
 
     Args:
       source: as for `load`.
-      image_size: as for `load`.
-      data_dir: as for `load`.
-      archives: as for `load`.
+      places: `image_size`, `data_dir` and `archives`, as for `load`.
     """
     try:
-        folder = identify(source, image_size=image_size, data_dir=data_dir, archives=archives)
-        return cache.open_arrays(folder, image_size)
+        return cache.open_arrays(identify(source, **places), places["image_size"])
     except InputError:
         return None
 
@@ -95,9 +91,7 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
     return parse(source).cache_folder(image_size, _places(data_dir, archives))
 
 
-def items(
-    source: str, *, data_dir: Path, archives: Path | None = None
-) -> dict[str, list[Item]] | None:
+def items(source: str, *, data_dir: Path, archives: Path | None = None) -> Items | None:
     """Returns what the pictures of a drawn source show.
 
     Args:
@@ -112,31 +106,6 @@ def items(
       InputError: the source cannot be understood or found.
     """
     return parse(source).items(_places(data_dir, archives))
-
-
-def kind(source: str) -> str:
-    """Returns the kind of a source, a key of `KINDS`."""
-    return parse(source).kind
-
-
-def dataset(source: str) -> str | None:
-    """Returns the name of the published data set that a source is a part of, if it is one."""
-    return parse(source).dataset
-
-
-def licence(source: str) -> str:
-    """Returns what is known of the origin and the terms of a source's pictures; ends a sentence."""
-    return parse(source).licence
-
-
-def is_drawn(source: str) -> bool:
-    """Whether this library draws the pictures of a source, so that anyone may publish them."""
-    return parse(source).drawn
-
-
-def public_name(source: str) -> str:
-    """Returns a source without the private part of its path."""
-    return parse(source).public_name
 
 
 def are_pairs(source_a: str, source_b: str) -> bool:

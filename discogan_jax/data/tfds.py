@@ -1,7 +1,7 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,9 @@ class Tfds(CachedSource):
     def parse(cls, text: str) -> "Tfds | None":
         """Creates it from NAME[/CONFIG][:VERSION]:TRAIN[:VAL]."""
         # Split names have colons too (train[:90%]), and so has a name with a version.
-        parts = re.split(r":(?![^\[]*\])", text)
-        if len(parts) > 1 and re.fullmatch(r"[\d*]+\.[\d*]+\.[\d*]+", parts[1]):
-            parts[:2] = [":".join(parts[:2])]
-        if len(parts) not in (2, 3) or not all(parts):
-            return None
-        return cls(text, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+        split = r"((?:\[[^\]]*\]|[^:])+)"
+        found = re.fullmatch(rf"([^:]+(?::[\d*]+\.[\d*]+\.[\d*]+)?+):{split}(?::{split})?", text)
+        return cls(text, *found.groups()) if found else None
 
     @property
     def dataset(self) -> str:
@@ -61,11 +58,16 @@ class Tfds(CachedSource):
 
         builder = self._prepared(tfds, places.data_dir / "tfds")
         feature = self._feature(tfds, builder)
+
+        # The splits, and where the held-out images begin in them.
         splits = [split for split in (self.train, self.val) if split]
         counts = [self._count(builder, split) for split in splits]
         total = sum(counts)
-        # Without a split of its own, the end of the training split is held out.
+        # Without a split for that, they are the end of the training split.
         first_held_out = counts[0] if self.val else total - decode.held_out_count(total)
+
+        def held_out(rows: Sequence[int]) -> list[int]:
+            return [row for row in rows if row >= first_held_out]
 
         def pictures() -> Iterator[bytes]:
             # Encoded, as `write_pictures` takes them, and no other feature.
@@ -79,12 +81,7 @@ class Tfds(CachedSource):
                 yield from (record[feature] for record in records.as_numpy_iterator())
 
         decode.write_pictures(
-            folder,
-            pictures(),
-            count=total,
-            image_size=image_size,
-            held_out=lambda rows: [row for row in rows if row >= first_held_out],
-            label=self.label,
+            folder, pictures(), total, image_size, held_out=held_out, label=self.label
         )
 
     def _prepared(self, tfds: Any, root: Path) -> Any:
@@ -116,6 +113,5 @@ class Tfds(CachedSource):
             return int(builder.info.splits[split].num_examples)
         except Exception as error:  # an unknown name or a malformed slice, by several types
             choices = ", ".join(sorted(builder.info.splits))
-            raise InputError(
-                f"{self.name} has no split {split!r}; its splits: {choices}."
-            ) from error
+            problem = f"has no split {split!r}; its splits: {choices}"
+            raise InputError(f"{self.name} {problem}.") from error

@@ -14,14 +14,7 @@ from jaxtyping import Float, Int, UInt8
 
 from discogan_jax.data.catalogue.items import PATTERNS, Item
 from discogan_jax.evaluation import probe
-from discogan_jax.evaluation.metrics.attribute_correlation import (
-    Agreement,
-    against_random,
-    angle_agreement,
-    correlation,
-    hue_error,
-    label_agreement,
-)
+from discogan_jax.evaluation.metrics import attribute_correlation
 from discogan_jax.evaluation.probe import ByteOrFloatImages
 from discogan_jax.evaluation.scores import Route, chance_row, row
 from discogan_jax.evaluation.table import Row
@@ -46,12 +39,8 @@ class Attributes:
     @classmethod
     def of(cls, items: Sequence[Item]) -> "Attributes":
         """Collects the attributes of drawn items."""
-        return cls(
-            np.array([item.hue for item in items]),
-            np.array([item.lightness for item in items]),
-            np.array([PATTERNS.index(item.pattern) for item in items]),
-            np.array([item.tilt for item in items]),
-        )
+        shown = ((i.hue, i.lightness, PATTERNS.index(i.pattern), i.tilt) for i in items)
+        return cls(*map(np.array, zip(*shown, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -70,9 +59,7 @@ class AttributeProbe:
     spread: Float[np.ndarray, "2"]
 
     @classmethod
-    def fit(
-        cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes, seed: int = 0
-    ) -> "AttributeProbe":
+    def fit(cls, images: UInt8[np.ndarray, "N S S 3"], known: Attributes) -> "AttributeProbe":
         """Trains one on real images."""
         # Angles become points on a circle, numbers are standardised, patterns one-hot.
         hue = np.radians(known.hue)
@@ -83,7 +70,7 @@ class AttributeProbe:
             (linear - mean) / spread,
             2 * np.eye(len(PATTERNS))[known.pattern],  # seldom 1, so they need more weight
         ]
-        return cls(probe.fit(images, np.concatenate(targets, 1), seed), mean, spread)
+        return cls(probe.fit(images, np.concatenate(targets, 1)), mean, spread)
 
     def predict(self, images: ByteOrFloatImages) -> Attributes:
         """Predicts what images show."""
@@ -99,8 +86,10 @@ def probe_accuracy(
     """Measures how well a probe predicts held-out real images: a bound for translations."""
     found = trained.predict(real)
     measured = {
-        "read_hue_error": hue_error(known.hue, found.hue),
-        "read_lightness_correlation": correlation(known.lightness, found.lightness),
+        "read_hue_error": attribute_correlation.hue_error(known.hue, found.hue),
+        "read_lightness_correlation": attribute_correlation.correlation(
+            known.lightness, found.lightness
+        ),
         "read_pattern": float((found.pattern == known.pattern).mean()),
         "read_tilt_error": float(np.sqrt(np.square(found.tilt - known.tilt).mean())),
     }
@@ -119,24 +108,23 @@ def preserved(
       route: of the translations.
     """
     found = trained.predict(made)
-    hue_correlation, hue_rmse = angle_agreement(known.hue, found.hue)
-    tilt_correlation, tilt_rmse = tilt_agreement(known.tilt, found.tilt)
-    measured = {
-        "true_hue_error": against_random(hue_error, known.hue, found.hue),
-        "true_hue_map_error": hue_rmse,
-        "true_hue_map_correlation": hue_correlation,
-        "true_lightness": against_random(_either_way, known.lightness, found.lightness),
-        "true_pattern": against_random(label_agreement, known.pattern, found.pattern),
-        "true_tilt_error": tilt_rmse,
-        "true_tilt_correlation": tilt_correlation,
+    measures = {
+        "true_hue_error": ("hue", attribute_correlation.hue_error),
+        "true_hue_map_error": ("hue", attribute_correlation.map_error),
+        "true_hue_map_correlation": ("hue", attribute_correlation.map_correlation),
+        "true_lightness": ("lightness", _either_way),
+        "true_pattern": ("pattern", attribute_correlation.label_agreement),
+        "true_tilt_error": ("tilt", tilt_error),
+        "true_tilt_correlation": ("tilt", _either_way),
     }
-    return [chance_row(route, name, agreement) for name, agreement in measured.items()]
+    return [
+        chance_row(route, name, measure, getattr(known, attribute), getattr(found, attribute))
+        for name, (attribute, measure) in measures.items()
+    ]
 
 
-def tilt_agreement(
-    x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]
-) -> tuple[Agreement, Agreement]:
-    """Measures whether tilts are kept, mirrored or not.
+def tilt_error(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+    """Measures how far tilts are from being kept, mirrored or not.
 
     Tilts lie in a range about upright, not all round: besides the identity, only its mirror image
     and a constant offset are allowed.
@@ -146,14 +134,10 @@ def tilt_agreement(
       y: tilts of the outputs.
 
     Returns:
-      Correlation and root mean squared error (degrees), each beside chance.
+      The root mean squared error in degrees, of the better direction.
     """
-
-    def error(a: np.ndarray, b: np.ndarray) -> float:
-        return min(float((b - sign * a).std()) for sign in (1, -1))
-
-    return against_random(_either_way, x, y), against_random(error, x, y)
+    return min(float((y - sign * x).std()) for sign in (1, -1))
 
 
 def _either_way(x: np.ndarray, y: np.ndarray) -> float:
-    return abs(correlation(x, y))
+    return abs(attribute_correlation.correlation(x, y))

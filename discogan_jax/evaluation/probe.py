@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float, Num, UInt8
+from jaxtyping import Array, Float, Int, Num, UInt8
 from tqdm import tqdm
 
 from discogan_jax.images import in_batches
@@ -66,14 +66,15 @@ class Probe:
 
     def predict(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N outputs"]:
         """Predicts the targets of images."""
-        forward = partial(_forward, self.network, self.params)
-        return in_batches(lambda x: forward(x)[0], images, _AT_ONCE)
+        return self._apply(images, 0)
 
     def features(self, images: ByteOrFloatImages) -> Float[np.ndarray, "N features"]:
         """Averages the activations of every channel of every level; standardised."""
+        return (self._apply(images, 1) - self.mean) / self.spread
+
+    def _apply(self, images: ByteOrFloatImages, result: int) -> np.ndarray:
         forward = partial(_forward, self.network, self.params)
-        activations = in_batches(lambda x: forward(x)[1], images, _AT_ONCE)
-        return (activations - self.mean) / self.spread
+        return in_batches(lambda x: forward(x)[result], images, _AT_ONCE)
 
 
 def fit(
@@ -93,7 +94,7 @@ def fit(
       steps: number of Adam's steps, each on `BATCH` images.
     """
     # Select the images.
-    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).astype(int))
+    rows = spaced(len(images), min(len(images), MAX_IMAGES))
     images, targets = np.asarray(images[rows]), targets[rows].astype(np.float32)
     network = _Network(targets.shape[1])
     key = jax.random.key(seed)
@@ -113,6 +114,11 @@ def fit(
     # Standardise the features.
     activations = Probe(network, params, np.zeros(1), np.ones(1)).features(images)
     return Probe(network, params, activations.mean(0), np.maximum(activations.std(0), 1e-3))
+
+
+def spaced(count: int, chosen: int) -> Int[np.ndarray, "chosen"]:
+    """Chooses indices that are evenly spaced, from the first to the last."""
+    return np.linspace(0, count - 1, chosen).astype(int)
 
 
 @cache  # the same object for the same number of steps, so that jit compiles once

@@ -5,14 +5,16 @@ of `MEASURES` and a `row` in the function that has the images that it needs. Not
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 
 from discogan_jax.evaluation import probe
 from discogan_jax.evaluation.metrics import (
+    attribute_correlation,
     baselines,
     checkerboard,
     colour,
@@ -21,13 +23,6 @@ from discogan_jax.evaluation.metrics import (
     inception,
     reconstruction,
     sliced_wasserstein,
-)
-from discogan_jax.evaluation.metrics.attribute_correlation import (
-    Agreement,
-    against_random,
-    angle_agreement,
-    correlation,
-    hue_error,
 )
 from discogan_jax.evaluation.table import Better, Row
 
@@ -98,15 +93,9 @@ def row(
       interval: see `Row`.
     """
     what, better = MEASURES.get(measure, (measure, "lower"))
-    return Row(
-        f"{'_to_'.join(route)}/{measure.replace(' ', '_')}",
-        f"{' → '.join(route)}: {what.replace('{target}', route[-1])}",
-        float(value),
-        None if reference is None else float(reference),
-        beside,
-        better,
-        interval,
-    )
+    name = f"{'_to_'.join(route)}/{measure.replace(' ', '_')}"
+    what = f"{' → '.join(route)}: {what.replace('{target}', route[-1])}"
+    return Row(name, what, value, reference, beside, better, interval)
 
 
 def mean_row(
@@ -122,8 +111,15 @@ def mean_row(
     return row(route, measure, mean, reference, beside, (mean - reach, mean + reach))
 
 
-def chance_row(route: Route, measure: str, found: Agreement) -> Row:
-    """Makes a row of an agreement beside that of random pairs."""
+def chance_row(
+    route: Route,
+    measure: str,
+    formula: Callable[[np.ndarray, np.ndarray], float],
+    x: Num[np.ndarray, "N"],
+    y: Num[np.ndarray, "N"],
+) -> Row:
+    """Makes a row of how an attribute of inputs, x, and outputs, y, agrees; beside random pairs."""
+    found = attribute_correlation.against_random(formula, x, y)
     return row(route, measure, found.value, found.random, CHANCE)
 
 
@@ -149,6 +145,19 @@ class Translations:
         return min(len(self.made), len(self.target))
 
 
+def halves_row(
+    t: Translations, measure: str, formula: Callable[[FloatImages, FloatImages], float]
+) -> Row:
+    """Makes a row of a comparison of two sets of images, beside that of two sets of real ones.
+
+    Half of the translations are compared with the other half of the real images, because the real
+    ones can be compared with each other in no larger number.
+    """
+    first, second = baselines.halves(t.count)
+    usual = baselines.between_halves(formula, t.target[: t.count])
+    return row(t.route, measure, formula(t.made[first], t.target[second]), usual, HALVES)
+
+
 @dataclass(frozen=True)
 class DomainClassifier:
     """Tells the two domains apart; its activations serve as a feature space.
@@ -162,16 +171,12 @@ class DomainClassifier:
     training_features: dict[str, Float[np.ndarray, "N features"]]
 
     @classmethod
-    def fit(
-        cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]], seed: int = 0
-    ) -> "DomainClassifier":
+    def fit(cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]]) -> "DomainClassifier":
         """Trains one on equally many training images of both domains."""
         most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
-        chosen = {
-            d: np.asarray(x[np.linspace(0, len(x) - 1, most).astype(int)]) for d, x in train.items()
-        }
+        chosen = {d: np.asarray(x[probe.spaced(len(x), most)]) for d, x in train.items()}
         targets = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
-        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets, seed)
+        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets)
         return cls(trained, {d: trained.features(x) for d, x in chosen.items()})
 
     def share(self, images: FloatImages, domain: str) -> float:
@@ -188,23 +193,15 @@ def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
 
 
 def measure_realism(t: Translations) -> list[Row]:
-    """Measures the sliced Wasserstein distance and the grid of up-sampling layers.
-
-    On halves, so that the references are measured on as many images.
-    """
-    first, second = baselines.halves(t.count)
+    """Measures the sliced Wasserstein distance and the grid of up-sampling layers."""
 
     def distance(x: FloatImages, y: FloatImages) -> float:
         return 1000 * sliced_wasserstein.distances(x, y)["mean"]
 
-    rows = []
-    for name, measure in (
-        ("sliced_wasserstein", distance),
-        ("grid_energy", checkerboard.grid_energy),
-    ):
-        usual = baselines.between_halves(measure, t.target[: t.count])
-        rows.append(row(t.route, name, measure(t.made[first], t.target[second]), usual, HALVES))
-    return rows
+    return [
+        halves_row(t, "sliced_wasserstein", distance),
+        halves_row(t, "grid_energy", checkerboard.grid_energy),
+    ]
 
 
 def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -> list[Row]:
@@ -227,11 +224,9 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
         interval = (value.low, value.high)
         rows.append(row(t.route, "kernel_distance", value.value, usual.value, HELD_OUT, interval))
     if len(trained) > 5:  # the number of neighbours
-        overlap, of_real = (features.density_coverage(trained, x) for x in (made, real))
-        rows += [
-            row(t.route, "density", overlap.density, of_real.density, HELD_OUT),
-            row(t.route, "coverage", overlap.coverage, of_real.coverage, HELD_OUT),
-        ]
+        overlaps = [features.density_coverage(trained, x) for x in (made, real)]
+        for name, found, of_real in zip(("density", "coverage"), *overlaps, strict=True):
+            rows.append(row(t.route, name, found, of_real, HELD_OUT))
     return rows
 
 
@@ -253,21 +248,18 @@ def measure_features(t: Translations, extractor: inception.Extractor) -> list[Ro
 
 def measure_diversity(t: Translations) -> list[Row]:
     """Measures whether translations differ as their inputs do."""
-    first, second = baselines.halves(t.count)
     ratio, usual = (diversity.diversity_ratio(x, t.source) for x in (t.made, t.target))
-    distinct = diversity.distinct_neighbours(t.made[first], t.target[second])
-    real = t.target[: 2 * len(first)]
-    of_real = baselines.between_halves(diversity.distinct_neighbours, real)
     return [
         row(t.route, "diversity", ratio, usual, "real ones"),
-        row(t.route, "distinct_neighbours", distinct, of_real, HALVES),
+        halves_row(t, "distinct_neighbours", diversity.distinct_neighbours),
     ]
 
 
 def measure_pairs(t: Translations) -> list[Row]:
     """Compares translations with their true partners, and with those of others."""
     made, real = t.made[: t.count], t.target[: t.count]
-    found, shuffled = reconstruction.paired(made, real), reconstruction.shuffled(made, real)
+    wrong = real[baselines.derangement(t.count)]
+    found, shuffled = (reconstruction.paired(made, partners) for partners in (real, wrong))
     return [
         mean_row(t.route, f"pair_{name}", found[name], float(shuffled[name].mean()), "wrong pairs")
         for name in ("l1", "psnr", "ssim")
@@ -282,10 +274,9 @@ def measure_colour(t: Translations) -> list[Row]:
     before, after, usual = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
     if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
         return []
-    lightness = against_random(correlation, before.lightness, after.lightness)
-    hue_correlation, _ = angle_agreement(before.hue, after.hue)
+    hues, lightness = (before.hue, after.hue), (before.lightness, after.lightness)
     return [
-        chance_row(t.route, "hue_error", against_random(hue_error, before.hue, after.hue)),
-        chance_row(t.route, "hue_correlation", hue_correlation),
-        chance_row(t.route, "lightness_correlation", lightness),
+        chance_row(t.route, "hue_error", attribute_correlation.hue_error, *hues),
+        chance_row(t.route, "hue_correlation", attribute_correlation.map_correlation, *hues),
+        chance_row(t.route, "lightness_correlation", attribute_correlation.correlation, *lightness),
     ]

@@ -1,6 +1,6 @@
 """Opens exported runs: they translate as runs do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
-from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Program
+from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
 from discogan_jax.files import read_json
 from discogan_jax.images import in_batches
 from discogan_jax.runs import run
@@ -30,7 +30,7 @@ class Exported:
 
     path: Path
     metadata: Metadata
-    load: Callable[[], Mapping[str, Program]]
+    load: Callable[[], Programs]
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -70,7 +70,7 @@ class Exported:
         return tuple(self.metadata["directions"])
 
     @cached_property
-    def _programs(self) -> Mapping[str, Program]:
+    def _programs(self) -> Programs:
         try:
             return self.load()
         except InputError:

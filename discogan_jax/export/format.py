@@ -5,25 +5,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
-import numpy as np
-from jax import export
 from jaxtyping import Float
 
 from discogan_jax.host import versions
 from discogan_jax.runs.run import Run
 
 METADATA_FILE = "about.json"
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 # Names of the programs' argument and result, in formats that have names.
 INPUT, OUTPUT = "images", "translated"
 
 Metadata = Mapping[str, Any]
-# Translates a batch of uint8 images.
-Program = Callable[[Any], Float[Any, "N S S 3"]]
+# Functions that translate a batch of uint8 images, by direction.
+Programs = Mapping[str, Callable[[Any], Float[Any, "N S S 3"]]]
+# The metadata of an export, and a function that loads its programs.
+Opened = tuple[Metadata, Callable[[], Programs]]
 
 
 class Format(Protocol):
-    """A kind of export: a module with these members.
+    """A kind of export: a module with these members, which imports the packages that it needs.
 
     Attributes:
       ENDING: end of the file's name, after the run's name and the step.
@@ -37,11 +36,20 @@ class Format(Protocol):
     FLOAT32_ONLY: bool
     READABLE: str
 
-    def write(self, run: Run, metadata: Metadata, path: Path) -> None:
-        """Writes a new file or folder."""
+    def write(
+        self, programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path
+    ) -> None:
+        """Writes a new file or folder.
 
-    def read(self, path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
-        """Returns the metadata, and a function that loads the programs by direction.
+        Args:
+          programs: functions that JAX can trace.
+          images: shape of their argument; the first dimension is symbolic if any number will do.
+          metadata: content of `about.json`.
+          path: the file or folder.
+        """
+
+    def read(self, path: Path) -> Opened:
+        """Reads the metadata and checks the files, of which nothing is executed yet.
 
         Raises:
           OSError, ValueError, KeyError, TypeError: the file is damaged or no such export.
@@ -76,9 +84,3 @@ def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict
         "readable": readable,
         "versions": versions(),
     }
-
-
-def input_shape(run: Run, batch_size: int | None) -> jax.ShapeDtypeStruct:
-    """Describes the programs' argument; its first dimension is symbolic for any batch size."""
-    (batch,) = (batch_size,) if batch_size else export.symbolic_shape("batch")
-    return jax.ShapeDtypeStruct((batch, run.image_size, run.image_size, 3), np.uint8)

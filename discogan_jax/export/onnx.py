@@ -6,19 +6,18 @@ as the folder is, where one direction is enough.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+import onnx
+import onnxruntime
 
-from discogan_jax import steps
-from discogan_jax.errors import InputError
 from discogan_jax.export import onnx_graph
-from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Program, input_shape
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs.run import Run
+from discogan_jax.state import Domains
 
 ENDING = "-onnx"
 FLOAT32_ONLY = True
@@ -27,15 +26,12 @@ READABLE = f"by any reader of ONNX of operator set {onnx_graph.OPSET}"
 SUFFIX = ".onnx"
 
 
-def write(run: Run, metadata: Metadata, path: Path) -> None:
+def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the folder; see `format.Format`."""
-    onnx, _ = _packages()
     path.mkdir()
-    shape = input_shape(run, metadata["batch_size"])
-    for direction in run.directions:
-        translate = partial(steps.translate, run.gan, run.state, direction=direction)
-        model = onnx_graph.model(translate, shape, INPUT, OUTPUT)
-        source, target = map(run.domains.name, direction)
+    for direction, program in programs.items():
+        model = onnx_graph.model(program, images, INPUT, OUTPUT)
+        source, target = map(Domains(*metadata["domains"]).name, direction)
         model.doc_string = (
             f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
             f"{metadata['preprocessing']}. Out: {metadata['output']}."
@@ -50,7 +46,7 @@ def write(run: Run, metadata: Metadata, path: Path) -> None:
     write_json(path / METADATA_FILE, metadata)
 
 
-def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+def read(path: Path) -> Opened:
     """Opens the folder, or one of its files; see `format.Format`."""
     if path.is_dir():
         metadata = read_json(path / METADATA_FILE)
@@ -59,39 +55,22 @@ def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
             if not file.is_file():
                 raise ValueError(f"it has no {file.name}")
     else:
-        properties = _properties(path)
+        try:
+            model = onnx.load(str(path), load_external_data=False)
+        except Exception as error:  # the type depends on the implementation of protobuf
+            raise ValueError(str(error) or type(error).__name__) from error
+        properties = {entry.key: entry.value for entry in model.metadata_props}
         files = {properties["direction"]: path}
         metadata = json.loads(properties[METADATA_FILE]) | {"directions": list(files)}
 
-    def load() -> Mapping[str, Program]:
+    def load() -> Programs:
         return {direction: _program(file) for direction, file in files.items()}
 
     return metadata, load
 
 
-def _properties(path: Path) -> dict[str, str]:
-    onnx, _ = _packages()
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # the type depends on the implementation of protobuf
-        raise ValueError(str(error) or type(error).__name__) from error
-    return {entry.key: entry.value for entry in model.metadata_props}
-
-
-def _program(file: Path) -> Program:
-    _, onnxruntime = _packages()
+def _program(file: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     return lambda x: session.run([OUTPUT], {INPUT: np.asarray(x)})[0]
-
-
-def _packages() -> tuple[Any, Any]:
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            f"ONNX files need more packages ({error}): pip install 'discogan_jax[onnx]'"
-        ) from None
-    return onnx, onnxruntime

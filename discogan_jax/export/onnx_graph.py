@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
+from onnx import helper, numpy_helper
 
 from discogan_jax.errors import InputError
 
@@ -59,15 +60,13 @@ def model(
     Raises:
       InputError: an operation has no counterpart here.
     """
-    from onnx import helper
-
     # Convert the trace; the last node gives the result its name and JAX's order of axes.
     traced = jax.make_jaxpr(function)(shape)
     graph = _Graph()
     (output,) = _walk(graph, traced.jaxpr, traced.consts, [Tensor(argument, _identity(shape))])
     if not isinstance(output, Tensor):
         raise InputError("The function does not depend on its argument.")
-    name = _ordered(graph, output, _identity(traced.out_avals[0]))
+    name: Any = _ordered(graph, output, _identity(traced.out_avals[0]))
     graph.nodes.append(helper.make_node("Identity", [name], [result], "result"))
     # Describe argument and result: symbolic dimensions have names.
     ends = [
@@ -91,8 +90,6 @@ class _Graph:
 
     def node(self, kind: str, inputs: Sequence[str | np.ndarray], **attributes: Any) -> str:
         """Adds a node with one output, and its constants; returns the name of the output."""
-        from onnx import helper, numpy_helper
-
         name = f"{kind}_{len(self.nodes)}"
         names = [x if isinstance(x, str) else f"{name}.{i}" for i, x in enumerate(inputs)]
         for x, constant in zip(inputs, names, strict=True):
@@ -125,7 +122,8 @@ def _operation(graph: _Graph, eqn: Any, inputs: list[Value]) -> list[Value]:
     if kind == "cond" and isinstance(inputs[0], np.ndarray):
         branch = eqn.params["branches"][int(inputs[0])]
         return _walk(graph, branch.jaxpr, branch.consts, inputs[1:])
-    for inner in (eqn.params[name] for name in _CALLS.get(kind, ()) if name in eqn.params):
+    names = ("jaxpr", "call_jaxpr", "fun_jaxpr") if kind in _CALLS else ("call_jaxpr", "fun_jaxpr")
+    if inner := next((eqn.params[name] for name in names if name in eqn.params), None):
         return _walk(graph, getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs)
     # Constants are not broadcast, because ONNX does so; what else depends on them is computed.
     if kind == "broadcast_in_dim":
@@ -164,8 +162,10 @@ def _broadcast(eqn: Any, inputs: Sequence[Value]) -> Value:
     return x.reshape(shape)
 
 
-def _ordered(graph: _Graph, x: Tensor, axes: tuple[int, ...]) -> str:
-    """Returns the name of a tensor with its axes in a given order; transposes it if it must."""
+def _ordered(graph: _Graph, x: Value, axes: tuple[int, ...]) -> str | np.ndarray:
+    """Returns a constant, or the name of a tensor, with the axes in a given order."""
+    if isinstance(x, np.ndarray):
+        return x.transpose(np.argsort(axes)) if x.ndim else x
     if x.axes == axes:
         return x.name
     return graph.node("Transpose", [x.name], perm=[x.axes[i] for i in np.argsort(axes)])
@@ -174,13 +174,7 @@ def _ordered(graph: _Graph, x: Tensor, axes: tuple[int, ...]) -> str:
 def _elementwise(graph: _Graph, eqn: Any, inputs: Sequence[Value], *, kind: str) -> Tensor:
     # The other operands follow the order of the first tensor.
     axes = next(x.axes for x in inputs if isinstance(x, Tensor))
-    names: list[str | np.ndarray] = []
-    for x in inputs:
-        if isinstance(x, Tensor):
-            names.append(_ordered(graph, x, axes))
-        else:
-            names.append(x.transpose(np.argsort(axes)) if x.ndim else x)
-    return Tensor(graph.node(kind, names), axes)
+    return Tensor(graph.node(kind, [_ordered(graph, x, axes) for x in inputs]), axes)
 
 
 def _select(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
@@ -261,30 +255,17 @@ def _static(size: Any) -> int | None:
 
 
 def _type(dtype: Any) -> int:
-    from onnx import helper
-
     wide = np.float32 if dtype == jnp.bfloat16 else dtype
     return helper.np_dtype_to_tensor_dtype(np.dtype(wide))
 
 
-# Primitives that call a traced function, and the parameter that holds it, over JAX's releases.
-_CALLS = {
-    "checkpoint": ("jaxpr",),
-    "closed_call": ("call_jaxpr",),
-    "custom_jvp_call": ("call_jaxpr",),
-    "custom_vjp_call": ("call_jaxpr",),
-    "custom_vjp_call_jaxpr": ("fun_jaxpr",),
-    "jit": ("jaxpr",),
-    "pjit": ("jaxpr",),
-}
+# Primitives whose `jaxpr` is a function that they call once (that of a `scan` is a loop's body).
+_CALLS = ("checkpoint", "jit", "pjit", "remat2")
 
-_ELEMENTWISE = {
-    name: name.capitalize()
-    for name in (
-        *("abs", "add", "and", "div", "erf", "exp", "log", "max", "min"),
-        *("mul", "neg", "not", "or", "pow", "sqrt", "sub", "tanh"),
-    )
-} | {
+# ONNX has the same names, with a capital.
+_UNARY = ("abs", "erf", "exp", "log", "neg", "not", "sqrt", "tanh")
+_BINARY = ("add", "and", "div", "max", "min", "mul", "or", "pow", "sub")
+_RENAMED = {
     "eq": "Equal",
     "ge": "GreaterOrEqual",
     "gt": "Greater",
@@ -300,5 +281,6 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "select_n": _select,
     "squeeze": _reshape,
     "transpose": _transpose,
-    **{name: partial(_elementwise, kind=kind) for name, kind in _ELEMENTWISE.items()},
+    **{name: partial(_elementwise, kind=name.capitalize()) for name in (*_UNARY, *_BINARY)},
+    **{name: partial(_elementwise, kind=kind) for name, kind in _RENAMED.items()},
 }

@@ -6,10 +6,24 @@ A new format is such a module and its name here.
 from importlib import import_module
 from typing import Any
 
+from discogan_jax.errors import InputError
+
 # The first one is the default of `discogan export`, which lists them without importing JAX.
 FORMATS = ("stablehlo", "onnx", "savedmodel")
 
+# What to install for those that import more than this library does.
+_PACKAGES = {"onnx": "'discogan_jax[onnx]'", "savedmodel": "tensorflow"}
+
 
 def load(kind: str) -> Any:
-    """Imports the module of a format."""
-    return import_module(f"discogan_jax.export.{kind}")
+    """Imports the module of a format.
+
+    Raises:
+      InputError: packages that it needs are not installed.
+    """
+    try:
+        return import_module(f"discogan_jax.export.{kind}")
+    except ImportError as error:
+        raise InputError(
+            f"The format {kind} needs more packages ({error}): pip install {_PACKAGES.get(kind)}"
+        ) from None

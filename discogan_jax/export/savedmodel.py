@@ -3,18 +3,19 @@
 Inside is the program of `jax.export`, as one `XlaCallModule` operation per direction.
 """
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+import tensorflow as tf
+from jax.experimental import jax2tf
 
-from discogan_jax import host, steps
-from discogan_jax.errors import InputError
-from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, PLATFORMS, Metadata, Program
+from discogan_jax import host
+from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
+from discogan_jax.export.stablehlo import PLATFORMS
 from discogan_jax.files import read_json, write_json
-from discogan_jax.runs.run import Run
 
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
@@ -22,25 +23,25 @@ IS_FOLDER = True
 READABLE = "by TensorFlow of the version that checked it and later ones"
 
 
-def write(run: Run, metadata: Metadata, path: Path) -> None:
+def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the folder; see `format.Format`."""
-    tf = _tensorflow()
+    host.tensorflow()  # leaves accelerators to JAX
     module = tf.Module()
-    signatures = {d: _function(tf, run, d, metadata["batch_size"]) for d in run.directions}
+    signatures = {direction: _function(f, images.shape) for direction, f in programs.items()}
     for direction, function in signatures.items():
         setattr(module, direction, function)
     tf.saved_model.save(module, str(path), signatures)
     write_json(path / METADATA_FILE, metadata)
 
 
-def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+def read(path: Path) -> Opened:
     """Opens the folder; see `format.Format`."""
     metadata = read_json(path / METADATA_FILE)
     if not (path / "saved_model.pb").is_file():
         raise ValueError("it has no saved_model.pb")
 
-    def load() -> Mapping[str, Program]:
-        tf = _tensorflow()
+    def load() -> Programs:
+        host.tensorflow()
         model = tf.saved_model.load(str(path))
 
         def apply(direction: str, x: Any) -> Any:  # refers to the model, to keep it alive
@@ -52,27 +53,16 @@ def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
     return metadata, load
 
 
-def _function(tf: Any, run: Run, direction: str, batch_size: int | None) -> Any:
-    from jax.experimental import jax2tf
-
+def _function(program: Any, shape: tuple[Any, ...]) -> Any:
     translate = jax2tf.convert(
-        partial(steps.translate, run.gan, run.state, direction=direction),
-        polymorphic_shapes=[None if batch_size else "batch, ..."],
+        program,
+        polymorphic_shapes=[str(shape)],
         with_gradient=False,
         native_serialization_platforms=PLATFORMS,
     )
-    shape = (batch_size, run.image_size, run.image_size, 3)
+    sizes = [size if isinstance(size, int) else None for size in shape]
     return tf.function(
         lambda images: {OUTPUT: translate(images)},
-        input_signature=[tf.TensorSpec(shape, tf.uint8, INPUT)],
+        input_signature=[tf.TensorSpec(sizes, tf.uint8, INPUT)],
         autograph=False,
     )
-
-
-def _tensorflow() -> Any:
-    try:
-        return host.tensorflow()
-    except ImportError as error:
-        raise InputError(
-            f"A SavedModel needs TensorFlow ({error}): pip install tensorflow"
-        ) from None

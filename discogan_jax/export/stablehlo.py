@@ -6,36 +6,32 @@ for keeping: keep the run, and export again.
 
 import json
 import zipfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
 from jax import export
 
-from discogan_jax import steps
-from discogan_jax.export.format import METADATA_FILE, PLATFORMS, Metadata, Program, input_shape
-from discogan_jax.runs.run import Run
+from discogan_jax.export.format import METADATA_FILE, Metadata, Opened, Programs
 
 ENDING = ".discogan"
 FLOAT32_ONLY = False
 IS_FOLDER = False
 READABLE = "by JAX for six months after the release that wrote it, at least"
 
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 _MAX_BYTES = 4 << 30
 
 
-def write(run: Run, metadata: Metadata, path: Path) -> None:
+def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the file; see `format.Format`."""
-    shape = input_shape(run, metadata["batch_size"])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(METADATA_FILE, json.dumps(metadata, indent=2))
-        for direction in run.directions:
-            translate = jax.jit(lambda x, d=direction: steps.translate(run.gan, run.state, x, d))
-            exported = export.export(translate, platforms=PLATFORMS)(shape)
+        for direction, program in programs.items():
+            exported = export.export(jax.jit(program), platforms=PLATFORMS)(images)
             file.writestr(direction, bytes(exported.serialize()))
 
 
-def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
+def read(path: Path) -> Opened:
     """Opens the file; see `format.Format`."""
     try:
         # All is read now, so that checksums find damage before anything is used.
@@ -47,7 +43,7 @@ def read(path: Path) -> tuple[Metadata, Callable[[], Mapping[str, Program]]]:
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from error
 
-    def load() -> Mapping[str, Program]:
+    def load() -> Programs:
         return {d: jax.jit(export.deserialize(bytearray(p)).call) for d, p in programs.items()}
 
     return metadata, load

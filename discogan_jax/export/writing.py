@@ -1,12 +1,16 @@
 """Writes a run in one of the formats, and checks that the result translates as the run does."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import symbolic_shape
 from jaxtyping import UInt8
 
+from discogan_jax import steps
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
@@ -47,11 +51,17 @@ def write(
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
     if form.IS_FOLDER and path.exists() and not (path.is_dir() and is_exported(path)):
         raise InputError(f"{path} is there and is no exported folder: name another --out")
+    # Where any batch size will do, the first dimension of the images is symbolic.
+    (count,) = (batch_size,) if batch_size else symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((count, run.image_size, run.image_size, 3), np.uint8)
+    translate = partial(steps.translate, run.gan, run.state)
+    programs = {d: partial(translate, direction=d) for d in run.directions}
+    about = metadata(run, kind, form.READABLE, batch_size)
     # The export replaces an earlier one only if it passes the check.
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
-            form.write(run, metadata(run, kind, form.READABLE, batch_size), temporary)
+            form.write(programs, images, about, temporary)
             return path, _check(run, Exported(path, *form.read(temporary)))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

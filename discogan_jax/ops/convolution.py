@@ -34,6 +34,9 @@ MANY_POSITIONS = 512
 Input = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
 Output = Float[Array, "B h w out"]
+Size = tuple[int, ...]
+Form = Callable[..., Array]
+Padding = str | Sequence[tuple[int, int]]
 
 
 class Window(NamedTuple):
@@ -85,12 +88,7 @@ def _known(batch: Any) -> int:
     return batch if isinstance(batch, int) else 1
 
 
-def window_of_conv(
-    size: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: int,
-    padding: str | Sequence[tuple[int, int]],
-) -> Window:
+def window_of_conv(size: Size, kernel: Size, stride: int, padding: Padding) -> Window:
     """Describes the window of a convolution.
 
     Args:
@@ -116,9 +114,7 @@ def window_of_conv(
     return Window(k, stride, (H, W), (h, w), (top, left))
 
 
-def window_of_transpose(
-    size: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: str
-) -> Window:
+def window_of_transpose(size: Size, kernel: Size, stride: int, padding: str) -> Window:
     """Describes the window of a transposed convolution.
 
     Args:
@@ -135,32 +131,30 @@ def window_of_transpose(
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: Input, kernel: Kernel, window: Window) -> Output:
     """Convolves (correlates, as everywhere in the field)."""
-    xla = partial(_conv_xla, window=window)
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
     if window.suits_winograd(x.shape[0], x.dtype, kernel.shape[2:]):
-        fast = partial(_conv_winograd, window=window)
+        form = _conv_winograd
     elif small and window.is_worthwhile(x.shape[0], kernel.size):
-        fast = partial(_conv_products, window=window)
+        form = _conv_products
     else:
-        return xla(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=fast, default=xla)
+        return _conv_xla(x, kernel, window)
+    return _on_cpu(form, _conv_xla, x, kernel, window)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
     """Applies the adjoint of `conv`, which is its gradient with respect to the input."""
     # "col2im" adds up overlapping patches, which pays where they are few or narrow.
-    xla = partial(_transpose_xla, window=window)
     if not window.is_worthwhile(y.shape[0], kernel.size):
-        return xla(y, kernel)
+        return _transpose_xla(y, kernel, window)
     if window.suits_winograd(y.shape[0], y.dtype, kernel.shape[2:]):
-        fast = partial(_transpose_winograd, window=window)
+        form = _transpose_winograd
     elif window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
-        fast = partial(_transpose_products, window=window)
+        form = _transpose_products
     else:
-        fast = partial(_transpose_subpixels, window=window)
-    return lax.platform_dependent(y, kernel, cpu=fast, default=xla)
+        form = _transpose_subpixels
+    return _on_cpu(form, _transpose_xla, y, kernel, window)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -173,8 +167,13 @@ def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
         form = _kernel_grad_products
     else:
         form = _kernel_grad_canonical
-    fast, xla = partial(form, window=window), partial(_kernel_grad_xla, window=window)
-    return lax.platform_dependent(x, y, cpu=fast, default=xla)
+    return _on_cpu(form, _kernel_grad_xla, x, y, window)
+
+
+def _on_cpu(form: Form, xla: Form, a: Array, b: Array, window: Window) -> Array:
+    """Computes by one form on CPU and by XLA's convolution on other platforms."""
+    forms = partial(form, window=window), partial(xla, window=window)
+    return lax.platform_dependent(a, b, cpu=forms[0], default=forms[1])
 
 
 def _whole(primal: Array, cotangent: Array) -> Array:

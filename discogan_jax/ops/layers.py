@@ -12,64 +12,35 @@ from jaxtyping import Array, Float
 from discogan_jax.ops import convolution
 
 
-def conv(
-    x: Float[Array, "B H W in"],
-    kernel: Float[Array, "k k in out"],
-    stride: int,
-    padding: str | Sequence[tuple[int, int]],
-) -> Float[Array, "B h w out"]:
-    """Convolves with a stride (correlates, as everywhere in the field).
-
-    Equal to what ``nn.Conv`` computes. All of its derivatives are fast on CPU and GPU, but it has
-    none in forward mode (``jax.jvp``).
-
-    Args:
-      x: images or feature maps.
-      kernel: weights by height, width, input channel and output channel.
-      stride: the factor by which height and width shrink.
-      padding: ``"SAME"``, ``"SAME_LOWER"``, ``"VALID"``, or numbers of rows and of columns.
-
-    Returns:
-      Feature maps.
-
-    Raises:
-      ValueError: the kernel is not square, or the padding is none of these.
-    """
-    window = convolution.window_of_conv(x.shape[1:3], kernel.shape[:2], stride, padding)
-    return convolution.conv(x, kernel, window)
-
-
 def _conv_general_dilated(
     lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, **rest: Any
 ) -> Array:
-    """Stands in for ``lax.conv_general_dilated`` in Flax: by `conv` where that can, else by XLA."""
-    # Windows without a position (an input smaller than the kernel) have no fast form either.
+    """Stands in for ``lax.conv_general_dilated`` in Flax: where `convolution` can."""
+    # `convolution` has neither groups nor dilation; its kernel is square, its stride the same twice.
     plain = rest.get("feature_group_count", 1) == 1 and rest.get("precision") is None
     plain = plain and {*rest["lhs_dilation"], *rest["rhs_dilation"]} == {1}
     if plain and lhs.ndim == 4 and rhs.shape[0] == rhs.shape[1] and len({*window_strides}) == 1:
         geometry = lhs.shape[1:3], rhs.shape[:2], window_strides[0], padding
         window = convolution.window_of_conv(*geometry)
+        # Windows without a position (an input smaller than the kernel) have no fast form either.
         if window.positions:
             return convolution.conv(lhs, rhs, window)
     return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **rest)
 
 
 Conv = partial(nn.Conv, conv_general_dilated=_conv_general_dilated)
-"""Flax's own module, which computes by `conv` whatever that can (no dilation, no groups, a square
-kernel and equal strides), and everything else as Flax does."""
+"""Flax's own module, which computes by `convolution.conv` whatever that can (no dilation, no
+groups, a square kernel and equal strides), and everything else as Flax does."""
 
 
 def conv_transpose(
-    x: Float[Array, "B h w in"],
-    kernel: Float[Array, "k k out in"],
-    stride: int,
-    padding: str,
+    x: Float[Array, "B h w in"], kernel: Float[Array, "k _ out in"], stride: int, padding: str
 ) -> Float[Array, "B H W out"]:
     """Applies the adjoint of a strided convolution (a "transposed convolution").
 
     Equal to ``lax.conv_transpose(..., transpose_kernel=True)``, and to PyTorch's
     ``ConvTranspose2d(4, 2, 1)`` for ``stride=2, padding="SAME"``, a 4×4 kernel and even sizes.
-    Derivatives as for `conv`.
+    All of its derivatives are fast on CPU and GPU, but it has none in forward mode (``jax.jvp``).
 
     Args:
       x: images or feature maps.
@@ -85,13 +56,6 @@ def conv_transpose(
     """
     window = convolution.window_of_transpose(x.shape[1:3], kernel.shape[:2], stride, padding)
     return convolution.conv_transpose(x, kernel, window)
-
-
-def _add_bias(layer: Any, y: Array) -> Array:
-    if not layer.use_bias:
-        return y
-    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
-    return y + bias.astype(layer.dtype).reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(nn.Module):
@@ -118,43 +82,35 @@ class ConvTranspose(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B H W out"]:
         """Up-samples feature maps."""
-        shape = (*self.kernel_size, self.features, x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init, shape)
-        y = conv_transpose(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding
-        )
-        return _add_bias(self, y)
+        kernel = self._kernel(x.shape[-1]).astype(self.dtype)
+        y = conv_transpose(x.astype(self.dtype), kernel, self.stride, self.padding)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y += bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y
+
+    def _kernel(self, channels: int) -> Float[Array, "k k out in"]:
+        shape = (*self.kernel_size, self.features, channels)
+        return self.param("kernel", self.kernel_init, shape)
 
 
-class ResizeConv(nn.Module):
+class ResizeConv(ConvTranspose):
     """Copies every pixel into a 2×2 square and convolves: up-sampling without a checkerboard.
 
     See Odena et al. 2016, "Deconvolution and checkerboard artifacts". Copying is a transposed
     convolution with ones, so both together are one transposed convolution with the 3×3 kernel
     summed over its four shifts in a 4×4 window: less than half of the arithmetic, no large copy.
 
-    Attributes:
-      features: output channels.
-      use_bias: adds a bias per output channel.
-      kernel_init: initial weights, of shape ``[3, 3, in, out]``.
-      dtype: type of the computation; parameters are float32.
+    The initial weights are of shape ``[3, 3, in, out]``. Kernel size, stride and padding stay those
+    of `ConvTranspose`'s defaults.
     """
 
-    features: int
-    use_bias: bool = True
-    kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B h w in"]) -> Float[Array, "B 2*h 2*w out"]:
-        """Up-samples feature maps."""
+    def _kernel(self, channels: int) -> Float[Array, "4 4 out in"]:
         # A transposed convolution applies the kernel turned round.
-        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
         rotated = kernel[::-1, ::-1].swapaxes(2, 3)
         shifts = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
-        wide = sum((jnp.pad(rotated, shift) for shift in shifts), jnp.zeros(()))
-        y = conv_transpose(x.astype(self.dtype), wide.astype(self.dtype), 2, "SAME")
-        return _add_bias(self, y)
+        return sum((jnp.pad(rotated, shift) for shift in shifts), jnp.zeros(()))
 
 
 def depth_to_space(x: Float[Array, "B H W depth"]) -> Float[Array, "B 2*H 2*W depth//4"]:

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-Input = Float[Array, "B H W in"]  # 2h + 2 by 2w + 2; h + 3 by w + 3 at stride 1
-Kernel = Float[Array, "4 4 in out"]
+Input = Float[Array, "B H W C"]  # 2h + 2 by 2w + 2; h + 3 by w + 3 at stride 1
+Kernel = Float[Array, "4 4 C out"]
 Output = Float[Array, "B h w out"]  # h and w are even; multiples of four at stride 1
 
 
@@ -42,11 +42,9 @@ def conv_transpose(y: Output, kernel: Kernel, stride: int) -> Input:
     if stride == 1:
         x = conv_transpose(_four_outputs(y), kernel, 2)
         four = x.reshape(2, 2, -1, *x.shape[1:])
-        shifted = [
-            jnp.pad(four[i, j], ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0)))
-            for i in range(2)
-            for j in range(2)
-        ]
+        # Each is shifted by a row, by a column or by both.
+        shifts = {(i, j): [(0, 0), (i, 1 - i), (j, 1 - j), (0, 0)] for i in (0, 1) for j in (0, 1)}
+        shifted = [jnp.pad(four[at], shift) for at, shift in shifts.items()]
         return sum(shifted[1:], shifted[0])
     (B, h, w, _), C = y.shape, kernel.shape[2]
     products = jnp.einsum("pno,pio->pni", _output_factors(y), _kernel_factors(kernel))
@@ -79,13 +77,13 @@ def _four_outputs(y: Array) -> Array:
 # The factors of the nine products: three terms of each along the rows, then along the columns.
 
 
-def _input_factors(x: Input) -> Float[Array, "9 tiles 4*in"]:
+def _input_factors(x: Input) -> Float[Array, "9 tiles 4*C"]:
     B, H, W, C = x.shape
     rows = _stack(_input_terms(x.reshape(B, H // 2, 2, W // 2, 2 * C), 1), 0)
     return _stack(_input_terms(rows, 4), 1).swapaxes(4, 5).reshape(9, -1, 4 * C)
 
 
-def _kernel_factors(kernel: Kernel) -> Float[Array, "9 4*in out"]:
+def _kernel_factors(kernel: Kernel) -> Float[Array, "9 4*C out"]:
     C, out = kernel.shape[2:]
     rows = _stack(_kernel_terms(kernel.reshape(2, 2, 2, 2 * C, out), 0), 0)
     return _stack(_kernel_terms(rows, 2), 1).reshape(9, 4 * C, out)

@@ -7,12 +7,11 @@ is read.
 
 import shutil
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +31,6 @@ LEAST_KEPT = 2
 
 Shardings = Any
 """A `jax.sharding.Sharding` for all arrays of a state, or a tree of them."""
-
-T = TypeVar("T")
 
 
 class Checkpoints:
@@ -108,30 +105,23 @@ class Checkpoints:
         Raises:
           InputError: all checkpoints are damaged, or they hold another state.
         """
-        load = partial(_load, shapes=shapes, sharding=sharding)
-        if jax.process_count() == 1:
-            return self._choose(load)[1]
+        # Process 0 chooses a checkpoint; then all of them read it.
+        step = multihost.all_max(multihost.on_process_0_first(self._choose))
+        return None if step < 0 else _load(self._directory / str(step), shapes, sharding)
 
-        # Process 0 chooses among the sealed ones, which it can verify alone; then all of them read.
-        def choose() -> int | None:
-            return self._choose(_verify)[0] if multihost.is_chief() else None
-
-        step = multihost.broadcast_from_0(multihost.on_process_0_first(choose))
-        return None if step is None else load(self._directory / str(step))
-
-    def _choose(self, load: Callable[[Path], T]) -> tuple[int | None, T | None]:
-        """Loads the newest intact checkpoint; renames damaged ones and newer ones without seal."""
-        steps = manifest.steps(self._directory)
-        if not steps:
-            return None, None
-        step, loaded, damaged = _newest_intact(self._directory, load)
+    def _choose(self) -> int:
+        """Returns the step to resume from on process 0; -1 if there is none, and elsewhere."""
+        if not multihost.is_chief() or not manifest.steps(self._directory):
+            return -1
+        step, damaged = _newest_intact(self._directory)
         # The steps after it are saved again, so their names have to be free.
-        for s in steps:
-            if s > step and s not in damaged:  # unsealed, so it was not tried
-                damaged[s] = "; ".join(manifest.verify(self._directory / str(s)))
         for s, problem in damaged.items():
-            self._set_aside(s, problem, step)
-        return step, loaded
+            folder = self._directory / str(s)
+            names = (folder.with_name(f"{s}.damaged{i or ''}") for i in range(1000))
+            new = folder.rename(next(name for name in names if not name.exists()))
+            renamed = f"Renamed to {new.name}; resuming from step {step}."
+            logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
+        return step
 
     def __enter__(self) -> Self:
         return self
@@ -172,14 +162,6 @@ class Checkpoints:
             for_good = self._keep_every and s % self._keep_every == 0
             if s < sealed[-self._keep] and not for_good:
                 remove_folder(self._directory / str(s))
-
-    def _set_aside(self, step: int, problem: str, resume: int) -> None:
-        folder = self._directory / str(step)
-        names = (folder.with_name(f"{step}.damaged{i or ''}") for i in range(1000))
-        new = next(name for name in names if not name.exists())
-        folder.rename(new)
-        renamed = f"Renamed to {new.name}; resuming from step {resume}."
-        logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
 
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
@@ -222,76 +204,70 @@ def read(
     Raises:
       InputError: it is damaged, or holds another state.
     """
-    load = partial(_load, shapes=shapes, sharding=sharding)
-    if step is not None:
-        try:
-            return step, load(directory / str(step))
-        except _DamagedError as error:
-            raise InputError(f"{directory / str(step)} cannot be trusted: {error}") from error
-    step, state, damaged = _newest_intact(directory, load)
-    for s, problem in damaged.items():
-        folder = directory / str(s)
-        logging.error("%s cannot be trusted: %s. Using step %d instead.", folder, problem, step)
-    return step, state
+    if step is None:
+        step, damaged = _newest_intact(directory)
+        for s, problem in damaged.items():
+            folder = directory / str(s)
+            if manifest.is_sealed(folder):  # or it may be saved at this moment
+                instead = f"Using step {step} instead."
+                logging.error("%s cannot be trusted: %s. %s", folder, problem, instead)
+    elif manifest.is_sealed(folder := directory / str(step)) and (problem := _problem(folder)):
+        raise InputError(f"{folder} cannot be trusted: {problem}")
+    return step, _load(directory / str(step), shapes, sharding)
 
 
-class _DamagedError(Exception):
-    """A checkpoint is not what was saved."""
+def _problem(folder: Path) -> str:
+    return "; ".join(manifest.verify(folder)[:3])
 
 
-def _newest_intact(directory: Path, load: Callable[[Path], T]) -> tuple[int, T, dict[int, str]]:
-    """Loads the newest checkpoint that is intact.
-
-    Args:
-      directory: folder of the checkpoints; it has one at least.
-      load: loads a checkpoint, or raises `_DamagedError`.
+def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
+    """Finds the newest checkpoint that is intact, in a folder that has one at least.
 
     Returns:
-      Its step, what `load` returned, and the problems of the damaged ones that were tried before.
+      Its step, and the problems of the newer ones.
+
+    Raises:
+      InputError: all are damaged.
     """
-    damaged: dict[int, str] = {}
-    # Sealed ones come first: others are of earlier versions, or their save was cut off.
-    sealed = manifest.sealed_steps(directory)
-    unsealed = [s for s in manifest.steps(directory) if s not in sealed]
-    for step in reversed(unsealed + sealed):
-        try:
-            return step, load(directory / str(step)), damaged
-        except _DamagedError as error:
-            damaged[step] = str(error)
-    found = "".join(f"\n  {step}: {problem}" for step, problem in damaged.items())
+    problems: dict[int, str] = {}
+    for step in reversed(manifest.steps(directory)):
+        if not (problem := _problem(directory / str(step))):
+            return step, problems
+        problems[step] = problem
+
+    # None is sealed and intact. Earlier versions wrote no manifests, so one without may be whole.
+    for step in problems:
+        folder = directory / str(step)
+        if not manifest.is_sealed(folder) and (folder / "default").exists():
+            return step, {s: newer for s, newer in problems.items() if s > step}
+    found = "".join(f"\n  {step}: {problem}" for step, problem in problems.items())
     raise InputError(
         f"{directory} has no checkpoint that is whole. Put back a copy, or name another run "
         f"directory to start anew:{found}"
     )
 
 
-def _verify(folder: Path) -> None:
-    if problems := manifest.verify(folder):
-        raise _DamagedError("; ".join(problems[:3]))
-
-
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
-    """Verifies a checkpoint and reads it; one without a manifest is read unverified."""
-    placed = shapes_with(shapes, sharding)
-    if manifest.is_sealed(folder):
-        _verify(folder)
-        if different := manifest.differences(manifest.tree(folder), _tree(shapes)):
-            raise InputError(
-                f"{folder} holds another state than this config makes ({len(different)} arrays "
-                "differ):\n  " + "\n  ".join(different[:5])
-            )
-        with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(folder / "default", placed)
-
-    # Earlier versions wrote no manifest. If Orbax cannot read it, its save was cut off.
-    problem = manifest.verify(folder)[0]
+    """Reads a checkpoint that is intact, or has no manifest."""
+    sealed = manifest.is_sealed(folder)
+    if sealed and (different := manifest.differences(manifest.tree(folder), _tree(shapes))):
+        raise InputError(
+            f"{folder} holds another state than this config makes ({len(different)} arrays "
+            "differ):\n  " + "\n  ".join(different[:5])
+        )
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", placed)
+            state = checkpointer.restore(folder / "default", shapes_with(shapes, sharding))
     except Exception as error:
+        if sealed:
+            raise
         reason = str(error).strip().partition("\n")[0]
-        raise _DamagedError(f"{problem}; {reason}") from error
-    logging.error("%s is taken as it is, unverified: %s", folder, problem)
+        raise InputError(
+            f"{folder} cannot be read ({reason}), and has no manifest: its save was cut off. "
+            "Remove it to use the checkpoint before it"
+        ) from error
+    if not sealed:
+        logging.error("%s is taken as it is, unverified: %s", folder, _problem(folder))
     return state
 
 

@@ -38,11 +38,6 @@ def read_settings(run: Path) -> "Settings":
         raise InputError(f"{path} is damaged ({error})") from error
 
 
-def read_versions(run: Path) -> dict[str, Any]:
-    """Reads what a run ran on, see `host.versions`; empty if that is unknown."""
-    return find_json(run / VERSIONS_FILE) or {}
-
-
 def read_evaluation(run: Path) -> dict[str, Any] | None:
     """Reads the last evaluation of a run; None if there is none, or it is damaged."""
     return find_json(run / EVALUATION_FILE)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.files import replacing
+from discogan_jax.files import read_json, write_json
 
 MANIFEST_FILE = "manifest.json"
 
@@ -33,8 +33,7 @@ def seal(step: Path, tree: Tree) -> None:
     names = sorted(p.relative_to(step).as_posix() for p in step.rglob("*") if p.is_file())
     files = {n: _measured(step / n) for n in names if not Path(n).name.startswith(".")}
     body = {"files": files, "tree": tree}
-    with replacing(step / MANIFEST_FILE) as temporary:
-        temporary.write_text(json.dumps(body | {"sha256": _digest(body)}, indent=1) + "\n")
+    write_json(step / MANIFEST_FILE, body | {"sha256": _digest(body)})
 
 
 def is_sealed(step: Path) -> bool:
@@ -49,7 +48,7 @@ def sealed_steps(checkpoints: Path) -> list[int]:
 
 def tree(step: Path) -> Tree:
     """Reads the tree of the state in a checkpoint in which `verify` found no problem."""
-    stored = json.loads((step / MANIFEST_FILE).read_text())["tree"]
+    stored = read_json(step / MANIFEST_FILE)["tree"]
     return {path: (tuple(shape), dtype) for path, (shape, dtype) in stored.items()}
 
 
@@ -69,7 +68,7 @@ def verify(step: Path, contents: bool = True) -> list[str]:
     if not is_sealed(step):
         return [f"no {MANIFEST_FILE}: its save was cut off, or is of an earlier version"]
     try:
-        body = json.loads((step / MANIFEST_FILE).read_text())
+        body = read_json(step / MANIFEST_FILE)
         if body.pop("sha256") != _digest(body):
             raise ValueError("its own digest differs")
         files = body["files"].items()
@@ -95,9 +94,8 @@ def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
         size = path.stat().st_size
         if size != expected["size"]:
             return f"has {size:,} bytes, {expected['size']:,} were written"
-        if not contents:
-            return ""
-        return "" if _measured(path) == expected else "has other content than was written"
+        same = not contents or _measured(path) == expected
+        return "" if same else "has other content than was written"
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
@@ -106,10 +104,8 @@ def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
 
 def _measured(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return {
-            "size": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": path.stat().st_size, "sha256": digest}
 
 
 def _digest(body: Mapping[str, Any]) -> str:

@@ -17,6 +17,9 @@ TAIL = 2**18
 
 MAX = sys.float_info.max
 
+RUN_FILES = (CONFIG_FILE, METRICS_FILE, CHECKPOINTS)
+"""Names that make a folder a run directory: one of them is enough."""
+
 State = Literal["training", "finished", "stopped", "diverged", "damaged", "no run"]
 
 
@@ -71,18 +74,18 @@ def find_runs(folder: Path) -> list[RunStatus]:
         problem = "is no folder" if folder.exists() else "is not there; training makes it"
         raise InputError(f"{folder} {problem}. Name the folder that has the run directories.")
     if _is_run(folder):
-        return [read_status(folder, folder.name or str(folder))]
+        return [_status(folder, folder.name or str(folder))]
     found: list[RunStatus] = []
     for path in _folders(folder):
         # Those of a sweep are in a folder of their own.
         runs = [path] if _is_run(path) else [run for run in _folders(path) if _is_run(run)]
-        found += [read_status(run, run.relative_to(folder).as_posix()) for run in runs]
+        found += [_status(run, run.relative_to(folder).as_posix()) for run in runs]
         if not runs:
             found.append(RunStatus(path, path.name, "no run", (f"it has no {CONFIG_FILE}",)))
     return found
 
 
-def read_status(path: Path, name: str) -> RunStatus:
+def _status(path: Path, name: str) -> RunStatus:
     """Reads the status of a run; another process may be training there."""
     try:
         return _read_status(path, name)
@@ -92,6 +95,7 @@ def read_status(path: Path, name: str) -> RunStatus:
 
 
 def _read_status(path: Path, name: str) -> RunStatus:
+    # What the files hold.
     holder = lock.holder(path)
     steps, config_problems = _steps_of_config(path / CONFIG_FILE)
     checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
@@ -99,7 +103,8 @@ def _read_status(path: Path, name: str) -> RunStatus:
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
-    collapsed = _last_with("collapse_alarm", lines).get("collapse_alarm")
+
+    # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
     if holder:
         state = "training"
@@ -117,7 +122,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         remarks.append("it has no checkpoint")
     if state == "diverged":
         remarks.append(f"a loss was not finite at step {last['step']:,}")
-    if collapsed:
+    if _last_with("collapse_alarm", lines).get("collapse_alarm"):
         remarks.append("translations hardly differ from each other: it may have collapsed")
     return RunStatus(
         path=path,
@@ -156,18 +161,12 @@ def _checkpoints(folder: Path, training: bool) -> tuple[int | None, bool, list[s
 
 
 def _is_run(path: Path) -> bool:
-    """Returns whether a directory has a file of a run."""
-    try:
-        return any((path / name).exists() for name in (CONFIG_FILE, METRICS_FILE, CHECKPOINTS))
-    except OSError:  # no permission
-        return False
+    # Unlike `exists`, `glob` raises nothing where there is no permission.
+    return any(list(path.glob(name)) for name in RUN_FILES)
 
 
 def _folders(path: Path) -> list[Path]:
-    try:
-        return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError:  # no permission
-        return []
+    return sorted(path.glob("[!.]*/"))
 
 
 def _steps_of_config(path: Path) -> tuple[int | None, list[str]]:
@@ -199,13 +198,13 @@ def _last_with(name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keeps what is a number, finite, and no integer of hundreds of digits."""
+    """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
     return {k: v for k, v in values.items() if isinstance(v, int | float) and abs(v) < MAX}
 
 
 def _written(path: Path) -> float | None:
     times = []
-    for name in (METRICS_FILE, CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE):
+    for name in (*RUN_FILES, EVALUATION_FILE):
         with suppress(OSError):  # not there yet, or no longer
             times.append((path / name).stat().st_mtime)
     return max(times, default=None)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_lines, replacing
+from discogan_jax.files import find_json, read_lines, replacing
 from discogan_jax.runs import layout
 from discogan_jax.state import Domains
 
@@ -24,7 +24,7 @@ MAX_POINTS = 800
 """Number of points that longer curves are averaged to: no screen shows more."""
 
 MAX_SAMPLES = 24
-"""Number of grids, at most: spread evenly over the run, with the first and the last."""
+"""Maximum number of sample grids; spread evenly over the run, first and last included."""
 
 MUCH_WAITING = 0.05
 """Share of the time that training may wait for data without a warning."""
@@ -93,8 +93,12 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     # Training may be going on: the files are read as far as they go.
     lines = read_lines(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
-    versions = layout.read_versions(directory)
+    versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
+    # JSON has neither NaN nor infinity: they become null.
+    evaluation = json.loads(
+        json.dumps(layout.read_evaluation(directory)), parse_constant=lambda _: None
+    )
     return {
         "name": name,
         "facts": _facts(settings, lines, versions),
@@ -105,7 +109,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "series": series,
         "families": families(series, settings.domains),
         "samples": _samples(directory / layout.SAMPLES),
-        "evaluation": _finite(layout.read_evaluation(directory)),
+        "evaluation": evaluation,
     }
 
 
@@ -176,8 +180,8 @@ def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str
 
 
 def _warnings(directory: Path, lines: Lines) -> list[str]:
+    # In this order: collapse, waiting for data, divergence, damaged checkpoints.
     found = []
-    # Collapse, waiting, divergence, damage: what did not end the run, or ended it with a message.
     if alarms := [int(line["step"]) for line in lines if line.get("collapse_alarm")]:
         found.append(
             "Translations hardly differed from each other, "
@@ -223,12 +227,3 @@ def _names(paths: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{path.name} ({i + 1})" for i, path in enumerate(paths)]
-
-
-def _finite(value: Any) -> Any:
-    """Replaces NaN and infinity, which JSON lacks, by None."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

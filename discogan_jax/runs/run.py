@@ -14,7 +14,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
 from discogan_jax.images import in_batches
 from discogan_jax.runs import checkpoint, layout, manifest
-from discogan_jax.state import DIRECTIONS, DiscoGAN, Domains, TrainState
+from discogan_jax.state import DiscoGAN, Domains, TrainState
 
 Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
 """Images of a run's size: bytes, or numbers in [0, 1]."""
@@ -76,7 +76,7 @@ def check_resumable(directory: Path, settings: Settings) -> None:
 
 
 class Translator(Protocol):
-    """What translates images: a run, or an export of one."""
+    """Translates images: a run, or an export of one."""
 
     @property
     def path(self) -> Path:
@@ -128,8 +128,8 @@ class Run:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """The directions that are trained: that of B→A is by way of cycles alone."""
-        return DIRECTIONS if self.gan.cycles else DIRECTIONS[:1]
+        """The directions that are trained."""
+        return self.gan.translations
 
     @property
     def raw(self) -> "Run":

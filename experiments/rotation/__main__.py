@@ -1,13 +1,13 @@
-"""The paper's rotation study (section 4.2): do translations keep the angle of their inputs?
+"""The paper's rotation study (section 4.2): whether translations preserve the angle of their inputs.
 
     python -m experiments.rotation
 
-Bags and shoes are drawn at angles of -75 to 75 degrees, into `data/rotation`, and three objectives
-learn to translate bags to shoes, with the loss of the published rotation tasks
-(`configs/rotation.py`, which has the expected result). A probe that was trained on drawn shoes
-predicts the angles of translated ones; the table has their correlation with the bags' angles, and
-the rms difference in degrees, mirrored or not and without a constant offset, beside the values of
-random pairs.
+Bags and shoes are drawn at angles of -75 to 75 degrees and saved in `data/rotation`. Networks are
+trained to translate bags to shoes with each of the three objectives and the loss of the published
+rotation tasks (`configs/rotation.py`, which has the expected results). A probe that is trained on
+drawn shoes predicts the angles of translated ones. The table has their correlation with the angles
+of the bags and the rms difference in degrees, for the better of the two signs (preserved or
+mirrored) and without a constant offset, and both values for random pairs as a reference.
 
 The runs are in `runs/rotation`, with `rotation.png` (output against input angles, one panel per
 objective, first seed), `sweep.md` and `sweep.json` (all measures). The same command skips finished
@@ -40,12 +40,20 @@ def parser() -> frame.Parser:
         "--workdir", type=Path, default="runs/rotation", help="folder for runs, table and figure"
     )
     made.add_argument(
-        "--data_dir", type=Path, default="data", help="the drawings go into rotation/ there"
+        "--data_dir",
+        type=Path,
+        default="data",
+        help="folder of the data; the drawings are saved in its rotation/",
     )
     made.add_argument(
-        "--seeds", type=int, default=3, help="runs of each objective, with seeds 0, 1, ..."
+        "--seeds",
+        type=int,
+        default=3,
+        help="number of runs of each objective, with seeds 0, 1, ...",
     )
-    made.add_argument("--steps", type=int, help="length of a run; that of configs/rotation.py")
+    made.add_argument(
+        "--steps", type=int, help="steps of a run; as in configs/rotation.py if not given"
+    )
     made.add_work(run)
     return made
 

@@ -1,13 +1,13 @@
-"""Draws the rotation study's figure: angles of outputs against angles of inputs."""
+"""Draws the figure of the rotation study: angles of outputs over angles of inputs."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from discogan_jax.evaluation.attributes import tilt_agreement
+from discogan_jax.evaluation.attributes import tilt_error
 from discogan_jax.evaluation.metrics.attribute_correlation import correlation
 from experiments.plots import COLOURS, Plot
 
-EXTENT = 90.0  # of the axes, degrees either way
+EXTENT = 90.0  # half the length of the axes, in degrees
 TICKS = (-75, -50, -25, 0, 25, 50, 75)
 DIAGONALS = (170, 170, 170)
 
@@ -15,19 +15,18 @@ DIAGONALS = (170, 170, 170)
 def panel(
     name: str, tilts: Float[np.ndarray, "N"], found: Float[np.ndarray, "N"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Draws a point per image; angles that are kept, or mirrored, lie on a diagonal.
+    """Draws a point per image; angles that are preserved or mirrored lie on a diagonal.
 
     Args:
-      name: name of the run; correlation (with its sign) and error follow it in the title.
+      name: name of the run; the title also has the signed correlation and the error.
       tilts: angles of the inputs in degrees.
-      found: angles of the outputs; points outside of the axes are drawn at the border.
+      found: angles of the outputs; points outside the axes are drawn at the border.
     """
     plot = Plot(EXTENT)
     for sign in (1, -1):
         plot.line((-EXTENT, -sign * EXTENT), (EXTENT, sign * EXTENT), DIAGONALS)
     for x, y in zip(tilts, np.clip(found, -EXTENT, EXTENT), strict=True):
         plot.dot((x, y), 2.5, fill=COLOURS[0])
-    _, error = tilt_agreement(tilts, found)
-    signed = correlation(tilts, found)
-    title = f"{name}: correlation {signed:.2f}, rms error {error.value:.0f}°"
+    signed, error = correlation(tilts, found), tilt_error(tilts, found)
+    title = f"{name}: correlation {signed:.2f}, rms error {error:.0f}°"
     return plot.framed(title, "input angle in degrees", "output angle in degrees", TICKS)

@@ -1,4 +1,4 @@
-"""Trains and compares the three objectives on drawings at known angles."""
+"""Trains and compares the three objectives on drawings with known angles."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,16 +25,16 @@ VARIANTS = [Variant(name, {"loss.objective": name}) for name in ("gan", "reconga
 TILTS = (-75.0, 75.0)
 TRAIN, VAL = 2000, 200  # drawings of each kind
 
-# Columns of the table: a row of the evaluation, and its value or its reference.
+# Columns of the table: a row of the evaluation, of which the value or the reference is shown.
 COLUMNS = {
     "angle/correlation": ("bags_to_shoes/true_tilt_correlation", "value"),
-    "by chance/correlation": ("bags_to_shoes/true_tilt_correlation", "reference"),
+    "chance/correlation": ("bags_to_shoes/true_tilt_correlation", "reference"),
     "angle/rms error": ("bags_to_shoes/true_tilt_error", "value"),
-    "by chance/rms error": ("bags_to_shoes/true_tilt_error", "reference"),
-    "back again/PSNR": ("bags_to_shoes_to_bags/psnr", "value"),
+    "chance/rms error": ("bags_to_shoes/true_tilt_error", "reference"),
+    "reconstruction/PSNR": ("bags_to_shoes_to_bags/psnr", "value"),
     "outputs/diversity": ("bags_to_shoes/diversity", "value"),
-    "outputs/taken for shoes": ("bags_to_shoes/domain_test", "value"),
-    "real shoes/read error": ("shoes/read_tilt_error", "value"),
+    "outputs/classified as shoes": ("bags_to_shoes/domain_test", "value"),
+    "real shoes/probe error": ("shoes/read_tilt_error", "value"),
 }
 
 
@@ -48,7 +48,7 @@ def settings(archives: Path, data_dir: Path, steps: int) -> ConfigDict:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Writes the main measures beside chance: mean ± standard deviation over the seeds."""
+    """Formats the main measures and their chance values: mean ± standard deviation over seeds."""
     shown = []
     for outcome in outcomes:
         rows = {}
@@ -100,7 +100,7 @@ def compare(
       InputError: a number is out of range, a folder cannot be written, or `workdir` has runs of
         other settings.
       DivergedError: a loss was not finite; the other runs are finished, and in the table.
-      InterruptedRunError: SIGTERM or Ctrl-C was received; the same call resumes the study.
+      InterruptedRunError: a signal was received; the same call resumes the study.
     """
     for name, value in (("seeds", seeds), ("steps", steps)):
         if value < 1:
@@ -113,6 +113,8 @@ def compare(
     say(f"\n{table(outcomes)}\n")
     if first := [o for o in outcomes if o.job.seed == 0 and not o.error]:
         save(workdir / "rotation.png", figure(first))
-        say(f"{workdir}/rotation.png has the angles, seed 0; {sweep.TABLE_FILE} all measures")
+        say(
+            f"{workdir}/rotation.png shows the angles (seed 0); {sweep.TABLE_FILE} has all measures"
+        )
     if bad := sum(bool(o.error) for o in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -1,1 +1,1 @@
-"""The paper's toy study, on points in the plane."""
+"""The paper's toy experiment, on points in the plane."""

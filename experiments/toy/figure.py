@@ -1,4 +1,4 @@
-"""Draws the toy experiment's figure with Pillow: planes with axes, shading and coloured points."""
+"""Draws the figure of the toy experiment: planes with axes, shading and coloured points."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -7,9 +7,9 @@ from PIL import Image, ImageDraw
 from experiments.plots import COLOURS, FINE, INK, SIDE, Plot, font, scaled_down
 from experiments.toy import system
 
-EXTENT = 1.6  # of the axes, either way
-LEVELS = 10  # of the shading: the borders between them are contour lines
-SHOWN = 100  # points of a mode
+EXTENT = 1.6  # half the length of the axes
+LEVELS = 10  # of the shading, whose steps look like contour lines
+SHOWN = 100  # points per mode
 
 
 def plane() -> Float[np.ndarray, "N 2"]:
@@ -19,7 +19,7 @@ def plane() -> Float[np.ndarray, "N 2"]:
 
 
 def _shades(real: Float[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """Shades in steps: grey for "false", white for "real"."""
+    """Converts outputs to shades in steps, from grey for "translated" to white for "real"."""
     steps_ = np.floor(np.clip(real, 0, 1 - 1e-6) * LEVELS) / (LEVELS - 1)
     return np.repeat((130 + 125 * steps_)[..., None], 3, -1).astype(np.uint8)
 
@@ -31,7 +31,7 @@ def panel(
     groups: Float[np.ndarray, "modes N 2"],
     targets: Float[np.ndarray, "targets M 2"] | None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Draws a plane with its axes: shading, real points of B in black, coloured points on top."""
+    """Draws a plane with axes: shading, real points of B in black, coloured points on top."""
     plot = Plot(EXTENT, _shades(real))
     if targets is not None:
         reach = system.REACH / (2 * EXTENT) * SIDE
@@ -46,7 +46,7 @@ def panel(
 
 
 def legend(height: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Explains the shading and the marks."""
+    """Draws the legend of the shading and the marks."""
     top, bar, side = 34 * FINE, 22 * FINE, (SIDE - 130) * FINE
     canvas = Image.new("RGB", (170 * FINE, height * FINE), "white")
     ramp = np.linspace(1, 0, side)[:, None].repeat(bar, 1)
@@ -56,7 +56,7 @@ def legend(height: int) -> UInt8[np.ndarray, "H W 3"]:
     for share, text in ((0, "1: real"), (0.5, "0.5"), (1, "0: translated")):
         draw.text((38 * FINE, top + share * side), text, INK, font(14), anchor="lm")
     y = top + side + 22 * FINE
-    notes = ("shading: verdict of B's", "discriminator", "black: points of B")
-    for i, text in enumerate((*notes, "circles: B's modes", "colours: mode of A")):
+    notes = ("shading: output of", "B's discriminator", "black: points of B")
+    for i, text in enumerate((*notes, "circles: modes of B", "colours: modes of A")):
         draw.text((8 * FINE, y + i * 20 * FINE), text, INK, font(14), anchor="lm")
     return scaled_down(canvas)

@@ -29,13 +29,13 @@ BATCH = 200
 HIDDEN = 64
 LEARNING_RATE = 1e-3
 ADAM = Adam(LEARNING_RATE, 0.5, 0.999)
-CHECKS = 20  # how often a run is measured, the end included
-POINTS = 400  # that measure a mode of A, and a mode of B
+CHECKS = 20  # number of measurements in a run, including the one at its end
+POINTS = 400  # held-out points per mode
 MEASURES = ("covered", "landed", "purity", "shared", "rmse_a", "rmse_b")
 
 
 def system(objective: Objective) -> DiscoGAN:
-    """Builds the networks and the terms of the paper's formulas, with weight 1."""
+    """Builds the networks, and the losses of the paper's formulas, with all weights 1."""
     return DiscoGAN(
         generator=toy_system.DenseGenerator((HIDDEN,) * 2),
         discriminator=toy_system.DenseDiscriminator((HIDDEN,) * 4),
@@ -48,7 +48,7 @@ def system(objective: Objective) -> DiscoGAN:
 
 
 class HeldOut(NamedTuple):
-    """Points that no run was trained on."""
+    """Points that are not used for training."""
 
     a: Float[jax.Array, "modes POINTS 2"]
     b: Float[jax.Array, "modes POINTS 2"]
@@ -65,13 +65,13 @@ def held_out() -> HeldOut:
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one objective, a seed each.
+    """The runs of one objective, one per seed.
 
     Attributes:
-      history: per check, its cycle and the measures of every seed.
-      state: state of the first seed at the end.
+      history: for each measurement, its cycle and the values of every seed.
+      state: final state of the first seed.
       translated: held-out points of A, translated by that state.
-      seconds: duration, with compilation.
+      seconds: duration, including compilation.
     """
 
     history: list[dict[str, Any]]
@@ -81,10 +81,10 @@ class Runs:
 
 
 def run(gan: DiscoGAN, seeds: int, cycles: int, points: HeldOut) -> Runs:
-    """Trains an objective with several seeds side by side, and measures on the way."""
+    """Trains an objective with several seeds in parallel, and measures at intervals."""
     began = time.perf_counter()
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
-    # The state does not depend on the objective: with the same one for all, it is compiled once.
+    # The initial state does not depend on the objective: with one objective, this compiles once.
     states = toy_system.create(replace(gan, objective="gan"), keys)
     measure = jax.jit(jax.vmap(lambda state: _measure(gan, state, points)))
     history = []
@@ -103,7 +103,7 @@ def run(gan: DiscoGAN, seeds: int, cycles: int, points: HeldOut) -> Runs:
 
 
 def _measure(gan: DiscoGAN, state: TrainState, points: HeldOut) -> tuple[Any, dict[str, Any]]:
-    """Translates A's points, and measures the root mean squared errors of both cycles."""
+    """Translates A's points, and measures the root mean squared errors of both reconstructions."""
     a, b = (x.reshape(-1, 2) for x in points)
     sums = steps.eval_step(gan, state, {"a": a, "b": b})
     errors = {
@@ -118,7 +118,7 @@ Summary = dict[str, dict[str, float] | None]
 
 
 def summary(history: Sequence[dict[str, Any]]) -> Summary:
-    """Averages checks, then gives mean and standard deviation over the seeds.
+    """Averages measurements, and returns mean and standard deviation over the seeds.
 
     Measures that an objective does not have (a plain GAN does not train a cycle) are None.
     """
@@ -132,8 +132,8 @@ def summary(history: Sequence[dict[str, Any]]) -> Summary:
 
 
 def table(rows: dict[str, Summary]) -> str:
-    """Writes the measures of each objective as text."""
-    head = ("", "B covered", "landed", "purity", "pairs that meet", "A>B>A rmse", "B>A>B rmse")
+    """Formats the measures of each objective as a table."""
+    head = ("", "B covered", "landed", "purity", "pairs merged", "A>B>A rmse", "B>A>B rmse")
     cells: list[Sequence[str]] = [head]
     for objective, row in rows.items():
         numbers = (row[name] for name in MEASURES)
@@ -164,12 +164,12 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     """Runs the three objectives, prints the table, writes `toy.json` and `toy.png`.
 
     Raises:
-      InputError: if a number is out of range or the folder cannot be written.
+      InputError: a number is out of range, or the folder cannot be written.
     """
     for name, value in (("seeds", seeds), ("cycles", cycles)):
         if value < 1:
             raise InputError(f"--{name}={value}: at least 1 is needed")
-    try:  # before minutes of work, not after
+    try:  # now, not after minutes of training
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(

@@ -1,8 +1,8 @@
 """Points instead of images: mixtures of Gaussians, dense networks, and the coverage of modes.
 
-Kim et al. 2017 (arXiv 1703.05192) show on points what they claim for images: five modes of A, ten
-of B on a circle, and a translation that should reach all ten without mapping two of A's to one.
-The updates, the losses and the state are those of images (`steps`, `losses`, `state`).
+Kim et al. 2017 (arXiv 1703.05192) demonstrate on points what they claim for images: A has five
+modes, B has ten on a circle, and a translation should cover all ten without merging two of A's.
+The updates, the losses and the state are those used for images (`steps`, `losses`, `state`).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ SPREAD = 0.1
 """Standard deviation of every mode, in each coordinate."""
 
 REACH = 3 * SPREAD
-"""Points within this distance of a mode's centre belong to it: 98.9% of its own points."""
+"""Distance from a mode's centre within which points belong to it: 98.9% of its own points do."""
 
 
 def circle(modes: int) -> Float[np.ndarray, "modes 2"]:
@@ -39,12 +39,12 @@ def dice_five() -> Float[np.ndarray, "5 2"]:
     return np.array([(0, 0), *corners], np.float32) / np.float32(np.sqrt(2))
 
 
-# Five modes on a circle would be apart on B's circle without training: the one in the middle has to
-# find a place.
+# Five modes on a circle would already be separate on B's circle before training; the mode in the
+# middle is not, so that its translation has to be learned.
 MODES_A = dice_five()
 
-# On a circle all modes are equally hard to reach. The radius puts them six standard deviations
-# apart, so that the circles of `REACH` just do not touch.
+# On a circle all modes are equally hard to reach. With this radius they are six standard deviations
+# apart, so that the circles of radius `REACH` just do not touch.
 MODES_B = circle(10)
 
 
@@ -116,14 +116,14 @@ def create(gan: DiscoGAN, keys: Key[Array, "S"]) -> TrainState:
 def train(
     gan: DiscoGAN, batch_size: int, states: TrainState, keys: Key[Array, "S"], n: Int[Array, ""]
 ) -> tuple[TrainState, dict[str, Float[Array, "S"]]]:
-    """Trains several runs side by side, in one dispatch, on points that are drawn anew.
+    """Trains several runs in parallel, in one dispatch, on newly drawn points.
 
     Args:
       gan: networks, optimizers and losses.
       batch_size: points of a domain in an update.
       states: states of the runs, stacked.
       keys: one per run; with the state's step they determine the points of each cycle.
-      n: number of cycles, at least 1; traced, so that any number runs the same program.
+      n: number of cycles, at least 1; traced, so that the same program runs any number.
 
     Returns:
       The states afterwards, and each run's metrics of the last cycle.
@@ -161,7 +161,7 @@ class ModeCoverage:
       landed: share of the translations that are within reach of any mode.
       purity: share of these translations that come from the most frequent source of their mode: 1
         if no mode of B has two sources, 1 / (modes of A) at chance; 0 if there are none.
-      shared: pairs of A's modes that meet: some mode of B gets a tenth of the points of both.
+      shared: pairs of A's modes that are merged: some mode of B gets a tenth of the points of both.
     """
 
     covered: float
@@ -171,11 +171,11 @@ class ModeCoverage:
 
 
 def coverage(counts: Int[np.ndarray, "M modes"], points: int) -> ModeCoverage:
-    """Summarizes where translations are.
+    """Summarizes how translations are distributed over the modes of B.
 
     Args:
       counts: from `mode_counts`.
-      points: number of translations of each mode of A, those between modes included.
+      points: number of translations of each mode of A, including those between B's modes.
     """
     sources, modes = counts.shape
     landed = int(counts.sum())

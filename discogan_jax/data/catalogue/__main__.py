@@ -1,4 +1,4 @@
-"""Draws the sample archives.
+"""Draws the sample archives, handbags and shoes: so many to train on and to hold out, of each.
 
 python -m discogan_jax.data.catalogue DIR --train 2000 --val 100 --seed 0
 """
@@ -7,26 +7,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from discogan_jax.data.catalogue.archive import record_path, write_archives
+from discogan_jax.data.catalogue.archive import Parameters, record_path, write_archives
 from discogan_jax.errors import EXIT_INPUT, InputError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m discogan_jax.data.catalogue",
-        description="Draws the sample archives: handbags and shoes in pix2pix's layout.",
-    )
+    parser = argparse.ArgumentParser("python -m discogan_jax.data.catalogue", description=__doc__)
     parser.add_argument("directory", type=Path, help="folder for the archives")
-    parser.add_argument("--train", type=int, default=2000, help="training drawings of each kind")
-    parser.add_argument("--val", type=int, default=100, help="validation drawings of each kind")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the drawings")
+    for name in ("train", "val", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Parameters, name))
     given = parser.parse_args(arguments)
     try:
-        paths = write_archives(given.directory, train=given.train, val=given.val, seed=given.seed)
+        paths = write_archives(**vars(given))
     except InputError as error:
         print(error, file=sys.stderr)
         return EXIT_INPUT
+    # A line an archive.
     for path in paths.values():
         print(
             f"{path}: {given.train} train + {given.val} val, seed {given.seed}, "

@@ -5,28 +5,27 @@ drawing shows (hue, tilt, style, ...) is known exactly and recorded beside the a
 that a translation's hue or angle can be measured against it.
 """
 
-import concurrent.futures
-import contextlib
 import dataclasses
 import gzip
 import hashlib
 import io
-import json
 import multiprocessing
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from discogan_jax.data.catalogue.items import TILT_RANGE, Item, describe, draw
+from discogan_jax.data.catalogue.items import TILT_RANGE, Item, Items, describe, draw
 from discogan_jax.data.catalogue.painting import edges
 from discogan_jax.errors import InputError
-from discogan_jax.files import replacing
+from discogan_jax.files import find_json, read_json, replacing, write_json
 from discogan_jax.host import usable_cores
 
 #: Name of the archive, and of the folder inside it, of each kind.
@@ -39,8 +38,6 @@ _VERSION = 1  # raise it when drawings change, so that old archives are drawn ag
 _CHUNK = 50  # drawings that a worker takes at once
 _MAX_WORKERS = 8
 
-Map: TypeAlias = Callable[..., Iterator[list[bytes]]]
-
 
 @dataclass(frozen=True)
 class Parameters:
@@ -48,7 +45,7 @@ class Parameters:
 
     Attributes:
       train: number of training drawings of each kind.
-      val: number of validation drawings of each kind.
+      val: number of validation drawings of each kind; the same ones for every `train`.
       seed: seed of the drawings.
       tilt_range: least and greatest tilt in degrees.
     """
@@ -81,13 +78,7 @@ class Parameters:
 
 
 def write_archives(
-    directory: str | Path,
-    *,
-    train: int = Parameters.train,
-    val: int = Parameters.val,
-    seed: int = Parameters.seed,
-    workers: int | None = None,
-    tilt_range: tuple[float, float] = TILT_RANGE,
+    directory: str | Path, *, workers: int | None = None, **parameters: Any
 ) -> dict[str, Path]:
     """Writes both archives, and beside each a JSON file that records what every drawing shows.
 
@@ -96,13 +87,10 @@ def write_archives(
 
     Args:
       directory: folder for the archives; created if need be.
-      train: number of training drawings of each kind.
-      val: number of validation drawings of each kind; the same ones for every `train`.
-      seed: seed of the drawings.
       workers: number of processes that draw; by default one for each available core, and for a few
         drawings none but this process. They are started afresh ('spawn'), so that a script that
         calls this needs the usual `if __name__ == "__main__":`.
-      tilt_range: least and greatest tilt in degrees.
+      **parameters: attributes of `Parameters` that differ from its defaults.
 
     Returns:
       The path of each archive, by its name ('edges2handbags', 'edges2shoes').
@@ -112,26 +100,26 @@ def write_archives(
         of that name that this function did not write (the published one, for instance).
     """
     directory = Path(directory)
-    parameters = Parameters(train, val, seed, tilt_range)
-    parameters.check()
+    wanted = Parameters(**parameters)
+    wanted.check()
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; at least one process must draw.")
 
     # Draw what is missing or was drawn with other parameters.
     paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
-    current = {k: _is_current(paths[name], parameters.record(k)) for k, name in ARCHIVES.items()}
-    missing = [kind for kind in ARCHIVES if not current[kind]]
+    missing = [k for k, n in ARCHIVES.items() if not _is_current(paths[n], wanted.record(k))]
     if not missing:
         return paths
     # Starting processes takes longer than a few drawings.
     if workers is None:
-        few = len(missing) * (train + val) <= 4 * _CHUNK
+        few = len(missing) * (wanted.train + wanted.val) <= 4 * _CHUNK
         workers = 1 if few else min(_MAX_WORKERS, usable_cores())
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _parallel_map(workers) as parallel_map:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, spawn) if workers > 1 else nullcontext() as pool:
             for kind in missing:
-                _write(paths[ARCHIVES[kind]], kind, parameters, parallel_map)
+                _write(paths[ARCHIVES[kind]], kind, wanted, pool.map if pool else map)
     except BrokenProcessPool as error:
         raise InputError(
             "The processes that draw could not be started. Call write_archives under "
@@ -147,7 +135,7 @@ def record_path(archive: Path) -> Path:
     return archive.with_name(archive.name.removesuffix(".tar.gz") + ".json")
 
 
-def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
+def recorded_items(archive: Path) -> Items | None:
     """Reads what the drawings of an archive show, if it was drawn here and not changed since.
 
     Args:
@@ -158,7 +146,7 @@ def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
       for any other archive.
     """
     try:
-        record = json.loads(record_path(archive).read_text())
+        record = read_json(record_path(archive))
         if record["sha256"] != _digest(archive):
             return None
         return by_split({name: Item(**item) for name, item in record["images"].items()})
@@ -166,7 +154,7 @@ def recorded_items(archive: Path) -> dict[str, list[Item]] | None:
         return None
 
 
-def by_split(items: Mapping[str, Item]) -> dict[str, list[Item]]:
+def by_split(items: Mapping[str, Item]) -> Items:
     """Groups items by the split in their files' names."""
     return {
         split: [item for name, item in items.items() if name.startswith(f"{split}/")]
@@ -178,15 +166,13 @@ def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
     """Whether an archive is complete and was drawn with these parameters."""
     if not archive.exists():
         return False
-    try:
-        record = json.loads(record_path(archive).read_text())
-        recorded, digest = record["parameters"], record["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+    record = find_json(record_path(archive)) or {}
+    if not {"parameters", "sha256"} <= record.keys():
         raise InputError(
             f"{archive} exists, but no record beside it says that it was drawn by this library. It "
             "may be the published archive: choose another directory, or move it away."
-        ) from None
-    return bool(recorded == parameters and _digest(archive) == digest)
+        )
+    return bool(record["parameters"] == parameters and record["sha256"] == _digest(archive))
 
 
 def _digest(path: Path) -> str:
@@ -194,18 +180,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextlib.contextmanager
-def _parallel_map(workers: int) -> Iterator[Map]:
-    """Provides a `map` that runs in worker processes, or in this process if one is enough."""
-    if workers == 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield pool.map
-
-
-def _write(archive: Path, kind: str, parameters: Parameters, parallel_map: Map) -> None:
+def _write(
+    archive: Path, kind: str, parameters: Parameters, parallel_map: Callable[..., Any]
+) -> None:
     """Writes the archive of one kind, and its record."""
     items = parameters.items(kind)
     with replacing(archive) as temporary:
@@ -217,11 +194,12 @@ def _write(archive: Path, kind: str, parameters: Parameters, parallel_map: Map) 
         }
         # The record first: after a crash in between, the next call finds an archive that it may
         # replace.
-        with replacing(record_path(archive)) as record:
-            record.write_text(json.dumps(content, indent=0) + "\n")
+        write_json(record_path(archive), content)
 
 
-def _write_tar(path: Path, top: str, items: Mapping[str, Item], parallel_map: Map) -> None:
+def _write_tar(
+    path: Path, top: str, items: Mapping[str, Item], parallel_map: Callable[..., Any]
+) -> None:
     """Draws items into a tar.gz file whose bytes depend on the drawings alone."""
     drawings = list(items.values())
     chunks = [drawings[at : at + _CHUNK] for at in range(0, len(drawings), _CHUNK)]
@@ -234,17 +212,13 @@ def _write_tar(path: Path, top: str, items: Mapping[str, Item], parallel_map: Ma
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         for folder in (top, f"{top}/train", f"{top}/val"):
-            tar.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(member)
         for name, data in zip(items, encoded, strict=True):
-            member = _member(f"{top}/{name}", tarfile.REGTYPE, 0o644)
+            member = tarfile.TarInfo(f"{top}/{name}")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-
-
-def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.mode = kind, mode
-    return member
 
 
 def _encode(items: Sequence[Item]) -> list[bytes]:

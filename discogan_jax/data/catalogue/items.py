@@ -4,6 +4,7 @@ import colorsys
 import math
 import random
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,6 +47,10 @@ class Item:
     stretch: float = 1.0
     x: float = 0.0
     y: float = 0.0
+
+
+#: What the pictures of each split ('train', 'val') show, row by row.
+Items: TypeAlias = dict[str, list[Item]]
 
 
 def describe(
@@ -132,5 +137,4 @@ def draw(item: Item) -> UInt8[np.ndarray, "256 256 3"]:
 
 
 def _rgb(hue: float, lightness: float, saturation: float) -> painting.Colour:
-    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
-    return round(255 * red), round(255 * green), round(255 * blue)
+    return tuple(round(255 * x) for x in colorsys.hls_to_rgb(hue / 360, lightness, saturation))

@@ -9,7 +9,7 @@ import functools
 import itertools
 import re
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Points = list[tuple[float, float]]
 KINDS = ("bags", "shoes")
@@ -66,13 +66,9 @@ def _part(line: str) -> Part:
     # The path begins at the first command; options are between the kind and the path.
     words = line.split()
     start = next(i for i, word in enumerate(words) if word in ("M", "O", "R"))
-    options = dict(word.split("=") for word in words[1:start])
-    part = _PARTS[words[0]]._replace(path=" ".join(words[start:]))
-    return part._replace(
-        role=options.get("role", part.role),
-        width=float(options.get("width", part.width)),
-        relief=float(options.get("relief", part.relief)),
-    )
+    options: dict[str, Any] = dict(word.split("=") for word in words[1:start])
+    numbers = {name: float(text) for name, text in options.items() if name != "role"}
+    return _PARTS[words[0]]._replace(path=" ".join(words[start:]), **options | numbers)
 
 
 @functools.cache

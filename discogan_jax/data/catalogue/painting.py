@@ -9,14 +9,18 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from discogan_jax.data.catalogue.outlines import Part, Points, sample
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 Place = Callable[[float, float], tuple[float, float]]
+Draw = ImageDraw.ImageDraw
 
 SIDE = 256
 
 # Objects are painted at twice the size and averaged, for smooth outlines. Soft light needs no
 # detail: a quarter of the size is enough.
 _FINE, _COARSE = 2 * SIDE, SIDE // 4
+
+# What the colour of an object's outline is mixed with.
+_RIM = (20, 16, 24)
 
 # The least change of colour over two pixels that is an edge.
 _FAINTEST = 36
@@ -37,35 +41,36 @@ def paint(
       The picture.
     """
     unit = 2 * math.dist(place(0.0, 0.0), place(0.0, 1.0))
+    parts = [part._replace(width=part.width * unit, dash=part.dash * unit) for part in parts]
 
     def fine(x: float, y: float) -> tuple[float, float]:
         x, y = place(x, y)
         return 2 * x, 2 * y
 
     drawn = [[fine(x, y) for x, y in sample(part.path)] for part in parts]
-    canvas = _backdrop(parts, drawn, unit)
+    canvas = _backdrop(parts, drawn)
     draw = ImageDraw.Draw(canvas)
     light = Image.new("L", (SIDE, SIDE), 128)
     over = _pattern(pattern, fine, unit) if pattern != "plain" else None
     for part, points in zip(parts, drawn, strict=True):
         colour = colours[part.role]
-        rim = _mix(colour, (20, 16, 24), 0.45)
+        rim = tuple(round(0.55 * x + 0.45 * y) for x, y in zip(colour, _RIM, strict=True))
         # Stitches and thin lines are flat.
         if part.dash:
-            _dashes(draw, points, colour, part, unit)
+            _dashes(draw, part, points, colour)
             continue
         if not part.relief:
-            _ink(draw, part, points, colour, unit)
+            _ink(draw, part, points, colour)
             continue
         # All else is rounded. The rim of a cord is a wider line beneath it.
         if part.width:
-            _ink(draw, part, points, rim, unit, extra=3)
-        box = _window(points, part.width * unit)
+            _ink(draw, part, points, rim, extra=3)
+        box = _window(points, part.width)
         left, top = box[:2]
         mask = Image.new("L", (box[2] - left, box[3] - top))
         inside = [(x - left, y - top) for x, y in points]
-        _ink(ImageDraw.Draw(mask), part, inside, 255, unit)
-        _ink(draw, part, points, colour, unit)
+        _ink(ImageDraw.Draw(mask), part, inside, 255)
+        _ink(draw, part, points, colour)
         if part.patterned and over:
             canvas.paste(colours["pattern"], box, ImageChops.multiply(mask, over.crop(box)))
         if not part.width:
@@ -128,42 +133,32 @@ def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
     return (strength > _FAINTEST**2) & np.where(slanted, oblique, upright)
 
 
-def _ink(
-    draw: ImageDraw.ImageDraw,
-    part: Part,
-    points: Points,
-    colour: Colour | int,
-    unit: float,
-    *,
-    extra: int = 0,
-) -> None:
+def _ink(draw: Draw, part: Part, points: Points, colour: Colour | int, extra: int = 0) -> None:
     if not part.width:
         draw.polygon(points, colour)
         return
-    width = max(1, round(part.width * unit)) + 2 * extra
+    width = max(1, round(part.width)) + 2 * extra
     draw.line(points, colour, width, joint="curve")
     for x, y in (points[0], points[-1]):
         draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], colour)
 
 
-def _dashes(
-    draw: ImageDraw.ImageDraw, points: Points, colour: Colour, part: Part, unit: float
-) -> None:
+def _dashes(draw: Draw, part: Part, points: Points, colour: Colour) -> None:
     corners = np.array(points)
     along = np.concatenate([[0], np.hypot(*np.diff(corners, axis=0).T).cumsum()])
-    width, step = max(2, round(part.width * unit)), part.dash * unit
+    width, step = max(2, round(part.width)), part.dash
     starts = np.arange(0.0, max(along[-1] - step / 2, step), step)
     ends = np.stack([starts, starts + 0.6 * step], axis=1)
     for line in np.stack([np.interp(ends, along, corners[:, axis]) for axis in (0, 1)], axis=-1):
         draw.line([tuple(point) for point in line], colour, width)
 
 
-def _backdrop(parts: Sequence[Part], drawn: Sequence[Points], unit: float) -> Image.Image:
+def _backdrop(parts: Sequence[Part], drawn: Sequence[Points]) -> Image.Image:
     """Paints the object's faint, soft shadow on white, a little to the lower right."""
     shape = Image.new("L", (_FINE, _FINE))
     draw = ImageDraw.Draw(shape)
     for part, points in zip(parts, drawn, strict=True):
-        _ink(draw, part, points, 255, unit)
+        _ink(draw, part, points, 255)
     soft = shape.reduce(8).filter(ImageFilter.GaussianBlur(1.6))
     soft = ImageChops.offset(soft, 1, 2).point([255 - round(0.17 * value) for value in range(256)])
     return Image.merge("RGB", (soft.resize((_FINE, _FINE), Image.Resampling.BILINEAR),) * 3)
@@ -223,8 +218,3 @@ def _pattern(name: str, fine: Place, unit: float) -> Image.Image:
             draw.line([fine(-1.3, at), fine(1.3, at)], 130, width)
         over = ImageChops.add(over, cross)
     return over
-
-
-def _mix(a: Colour, b: Colour, share: float) -> Colour:
-    red, green, blue = (round((1 - share) * x + share * y) for x, y in zip(a, b, strict=True))
-    return red, green, blue

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax.data.catalogue import archive
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.pix2pix.archives import ARCHIVES
 from discogan_jax.data.pix2pix.source import ArchiveSide
 from discogan_jax.data.source import CachedSource, Places
@@ -45,6 +45,6 @@ class Catalogue(CachedSource):
         photos = ArchiveSide(f"{name}/photo", ARCHIVES[name], "photo")
         photos.write(folder, image_size, Places(places.data_dir, archives))
 
-    def items(self, places: Places) -> dict[str, list[Item]]:
+    def items(self, places: Places) -> Items:
         """Returns what the drawings show."""
         return archive.by_split(_PARAMETERS.items(self.text))

@@ -18,9 +18,10 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from discogan_jax import files
-from discogan_jax.data.decode import progress_bar
-from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find, locate
+from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find
+from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.pix2pix.tar import images, members
+from discogan_jax.data.progress import progress_bar
 
 SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
 
@@ -42,9 +43,8 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         archive = ARCHIVES[self.builder_config.name]
-        image = tfds.features.Image(
-            shape=(archive.height, archive.width, 3), encoding_format="jpeg"
-        )
+        shape = archive.height, archive.width, 3
+        image = tfds.features.Image(shape=shape, encoding_format="jpeg")
         info = self.dataset_info_from_configs(
             description="Pairs of images side by side, for image-to-image translation.",
             features=tfds.features.FeaturesDict({"image": image, "name": tfds.features.Text()}),
@@ -59,12 +59,11 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         archive = ARCHIVES[self.builder_config.name]
         path = self.archive_path or Path(dl_manager.manual_dir) / archive.file
-        found = set(REQUIRED)
-        for member in members(path, archive) if set(archive.splits) > found else ():
-            found.add(member.split)
-            if found.issuperset(archive.splits):
-                break
-        return {s: self._generate_examples(path, s) for s in archive.splits if s in found}
+        # The archive may lack its third split; looked for only where there may be one.
+        optional = set(archive.splits).difference(REQUIRED)
+        has_it = optional and any(member.split in optional for member in members(path, archive))
+        splits = archive.splits if has_it else REQUIRED
+        return {split: self._generate_examples(path, split) for split in splits}
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         archive = ARCHIVES[self.builder_config.name]
@@ -101,9 +100,10 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
     Raises:
       InputError: as for `locate`, `members` and `images`, or there is too little room on the disk.
     """
-    path = None if archives is None else locate(name, archives, data_dir)
+    data_dir = files.expanded(data_dir)
+    path = locate(name, files.expanded(archives), data_dir) if archives else None
     key = "published" if path is None else files.fingerprint(path)
-    home = files.expanded(data_dir) / "archives" / key
+    home = data_dir / "archives" / key
     builder = Pix2pix(data_dir=home, config=find(name).name)
     if _is_prepared(builder):
         return builder

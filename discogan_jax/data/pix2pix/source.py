@@ -12,10 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-from discogan_jax.data import cache, catalogue, decode
-from discogan_jax.data.catalogue.items import Item
+from discogan_jax.data import cache, decode
+from discogan_jax.data.catalogue import archive as drawn_archive
+from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.pix2pix import archives, tar
-from discogan_jax.data.pix2pix.archives import PublishedArchive
+from discogan_jax.data.pix2pix.locate import locate
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.data.source import CachedSource, Places, Source
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
@@ -36,7 +38,7 @@ class ArchiveSide(CachedSource):
 
     kind = "archive"
     grammar = "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second"
-    archive: PublishedArchive
+    archive: archives.PublishedArchive
     side: str
     half: str | None = None
 
@@ -63,30 +65,21 @@ class ArchiveSide(CachedSource):
 
     def facts(self, places: Places) -> dict[str, Any]:
         """Returns what was asked for, and which file it comes from."""
-        origin = "published"
-        if places.archives is not None:
-            origin = fingerprint(self._path(places))
-        return {
-            "archive": self.archive.name,
-            "side": self.side,
-            "half": self.half,
-            "origin": origin,
-        }
+        origin = fingerprint(self._path(places)) if places.archives else "published"
+        asked = {"archive": self.archive.name, "side": self.side, "half": self.half}
+        return {**asked, "origin": origin}
 
     def pairs_with(self, other: Source) -> bool:
         """Whether the other is the other side; halves are halves of the training files alone."""
-        return (
-            isinstance(other, ArchiveSide)
-            and self.archive == other.archive
-            and self.side != other.side
-        )
+        if not isinstance(other, ArchiveSide):
+            return False
+        return self.archive == other.archive and self.side != other.side
 
-    def items(self, places: Places) -> dict[str, list[Item]] | None:
+    def items(self, places: Places) -> Items | None:
         """Returns what drawn photos show, as recorded beside an archive that was drawn here."""
         if places.archives is None or self.side != "photo":
             return None
-        items = catalogue.recorded_items(self._path(places))
-        if items is not None:
+        if items := drawn_archive.recorded_items(self._path(places)):
             items["train"] = _chosen(items["train"], self.half)
         return items
 
@@ -117,10 +110,10 @@ class ArchiveSide(CachedSource):
             if not rows:
                 raise InputError(f"{path} has too few pictures to take the {self.half} half of.")
             raw = folder / f"{split}.raw"
-            shape = (len(numbers), image_size, image_size, 3)
-            cache.write_rows(
-                np.memmap(raw, np.uint8, "r", shape=shape), rows, folder / f"{split}.npy"
+            pictures = np.memmap(
+                raw, np.uint8, "r", shape=(len(numbers), image_size, image_size, 3)
             )
+            cache.write_rows(pictures, rows, folder / f"{split}.npy")
             raw.unlink()
 
     def _decode(
@@ -131,16 +124,11 @@ class ArchiveSide(CachedSource):
         Not into arrays: how many pictures there are is known only at the end of the stream.
         """
         cut = partial(self._cut, image_size=image_size)
-        with ExitStack() as stack, decode.progress_bar(path.name, path.stat().st_size) as bar:
-            files = {
-                split: stack.enter_context((folder / f"{split}.raw").open("wb"))
-                for split in tallies
-            }
-            found = tar.members(path, self.archive)
-            wanted = (member for member in found if member.split in tallies)
-            for member, (picture, problem) in decode.map_ahead(
-                lambda member: tar.decode(member, self.archive, cut), wanted
-            ):
+        with ExitStack() as stack, progress_bar(path.name, path.stat().st_size) as bar:
+            files = {s: stack.enter_context((folder / f"{s}.raw").open("wb")) for s in tallies}
+            found = (m for m in tar.members(path, self.archive) if m.split in tallies)
+            use = partial(tar.decode, archive=self.archive, use=cut)
+            for member, (picture, problem) in decode.map_ahead(use, found):
                 if tallies[member.split].take(member.name, problem):
                     assert picture is not None
                     files[member.split].write(picture.tobytes())
@@ -152,6 +140,7 @@ class ArchiveSide(CachedSource):
         By a whole factor, such as 4 for 64 px of the published archives, the result is an exact
         mean of blocks.
         """
+        # The square in the middle of one half.
         drawing = self.side == "edges"
         if drawing:
             # A drawing's colours are noise of its compression; without them it decodes faster.
@@ -171,10 +160,10 @@ class ArchiveSide(CachedSource):
             shrinks = side > image_size
             resample = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
             picture = picture.resize((image_size, image_size), resample)
-        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+        return np.asarray(picture.convert("RGB"))
 
     def _path(self, places: Places) -> Path:
-        return archives.locate(self.archive.name, places.archives, places.data_dir)
+        return locate(self.archive.name, places.archives, places.data_dir)
 
 
 def _chosen(rows: list[T], half: str | None) -> list[T]:

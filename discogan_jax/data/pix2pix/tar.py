@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -49,20 +50,19 @@ class _Bounded:
     """Limits the unpacked bytes that are read, against archives made to fill the memory.
 
     Attributes:
-      allowance: bytes that may still be read in this step of tarfile, which would read a header of
-        any size into memory.
-      total: bytes read so far.
+      limit: position up to which tarfile may read in this step; it would read a header of any size
+        into memory.
     """
 
     def __init__(self, stream: gzip.GzipFile, path: Path):
-        self.stream, self.path = stream, path
-        self.allowance, self.total = 0, 0
+        self.stream, self.path, self.limit = stream, path, 0
+
+    def begin_step(self) -> None:
+        self.limit = min(self.stream.tell() + STEP_BYTES, MAX_TOTAL_BYTES)
 
     def read(self, size: int) -> bytes:
         block = self.stream.read(size)
-        self.allowance -= len(block)
-        self.total += len(block)
-        if self.allowance < 0 or self.total > MAX_TOTAL_BYTES:
+        if self.stream.tell() > self.limit:
             raise InputError(f"{self.path} unpacks to more than an archive of images can hold.")
         return block
 
@@ -93,7 +93,7 @@ def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
                     name = info.name.rpartition("/")[2]
                     yield Member(split, name, file.read(), raw.tell())  # type: ignore[union-attr]
             # To the very end, where the CRC is; tarfile stops early, and at any garbage.
-            bounded.allowance = STEP_BYTES
+            bounded.begin_step()
             while block := bounded.read(BLOCK):
                 if block.strip(b"\0"):
                     raise InputError(f"{path} is damaged (data after its end). {again}")
@@ -106,41 +106,42 @@ def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
 
 
 def _entries(bounded: _Bounded, path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    bounded.allowance = STEP_BYTES
+    bounded.begin_step()
     # A pipe needs no more of its file object than read().
     with tarfile.open(fileobj=bounded, mode="r|", bufsize=BLOCK) as tar:  # type: ignore[call-overload]
-        for _ in range(MAX_MEMBERS):
-            bounded.allowance = STEP_BYTES
+        for number in itertools.count():
+            bounded.begin_step()
             info = tar.next()
             if info is None:
                 return
+            if number == MAX_MEMBERS:
+                raise InputError(f"{path} has more than {MAX_MEMBERS} members.")
             tar.members.clear()  # else they pile up
             yield info, tar
-        if tar.next() is not None:
-            raise InputError(f"{path} has more than {MAX_MEMBERS} members.")
 
 
 def _split_of(info: tarfile.TarInfo, archive: PublishedArchive, path: Path) -> str | None:
     """Returns the split of an image, or None for what is skipped; refuses what is dangerous."""
-    parts = [part for part in info.name.split("/") if part not in ("", ".")]
-    holds = f"{path} holds {info.name[:200]!r}, "
-    if info.name.startswith("/") or ".." in parts:
-        raise InputError(f"{holds}which leads out of its folder: not an archive to trust.")
-    if info.isdir() or not parts:
+    *folders, name = [part for part in info.name.split("/") if part not in ("", ".")] or [""]
+    if info.name.startswith("/") or ".." in (*folders, name):
+        problem = "which leads out of its folder: not an archive to trust"
+    # Folders are skipped; links and devices have no place in an archive of images.
+    elif info.isdir() or not name:
         return None
-    if not info.isreg():
-        raise InputError(f"{holds}which is a link or a device: not an archive to trust.")
-    if len(parts[-1]) > MAX_NAME:
-        raise InputError(
-            f"{holds}a name of {len(parts[-1])} characters; at most {MAX_NAME} are read."
-        )
-    if info.size > MAX_MEMBER_BYTES:
-        raise InputError(f"{holds}of {info.size} bytes; at most {MAX_MEMBER_BYTES} are read.")
-    if parts[-1].startswith(".") or not parts[-1].lower().endswith((".jpg", ".jpeg")):
+    elif not info.isreg():
+        problem = "which is a link or a device: not an archive to trust"
+    elif len(name) > MAX_NAME:
+        problem = f"a name of {len(name)} characters; at most {MAX_NAME} are read"
+    elif info.size > MAX_MEMBER_BYTES:
+        problem = f"of {info.size} bytes; at most {MAX_MEMBER_BYTES} are read"
+    elif name.startswith(".") or not name.lower().endswith((".jpg", ".jpeg")):
         return None
-    if parts[0] != archive.name:
-        raise InputError(f"{holds}but the images of {archive.file} are under {archive.name}/.")
-    return parts[1] if len(parts) == 3 and parts[1] in archive.splits else None
+    # An image: of this archive, and of one of its splits or of none.
+    elif [archive.name] != folders[:1]:
+        problem = f"but the images of {archive.file} are under {archive.name}/"
+    else:
+        return folders[1] if len(folders) == 2 and folders[1] in archive.splits else None
+    raise InputError(f"{path} holds {info.name[:200]!r}, {problem}.")
 
 
 class Tally:
@@ -170,22 +171,19 @@ class Tally:
         Raises:
           InputError: too many images are unusable, or none is usable.
         """
-        path, split, bad = self.path, self.split, self.bad
-        total = len(self.names) + len(bad)
-        some = "; ".join(bad[:3])
+        bad, total = self.bad, len(self.names) + len(self.bad)
+        where, some = f"{self.archive.name}/{self.split}/*.jpg", "; ".join(self.bad[:3])
+        # Too few or too many are left out: the archive cannot be used.
         if not self.names:
-            reason = f"none of {total} is usable: {some}"
-            if not bad:
-                reason = f"no {self.archive.name}/{split}/*.jpg"
-            raise InputError(f"{path} has no images for '{split}' ({reason}).")
+            reason = f"none of {total} is usable: {some}" if bad else f"no {where}"
+            raise InputError(f"{self.path} has no images for '{self.split}' ({reason}).")
         if len(bad) > max(MAX_BAD_COUNT, MAX_BAD_FRACTION * total):
-            raise InputError(
-                f"{path} has {len(bad)} unusable images of {total} in '{split}' ({some}). "
-                f"Delete it and download it again from {self.archive.url}."
-            )
+            found = f"{len(bad)} unusable images of {total} in '{self.split}' ({some})"
+            again = f"Delete it and download it again from {self.archive.url}."
+            raise InputError(f"{self.path} has {found}. {again}")
         if bad:
             text = "%s, %s: %d of %d images left out (%s)"
-            logging.warning(text, path, split, len(bad), total, some)
+            logging.warning(text, self.path, self.split, len(bad), total, some)
 
 
 def images(path: Path, archive: PublishedArchive, split: str) -> Iterator[Member]:

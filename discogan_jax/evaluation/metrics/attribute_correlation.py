@@ -29,19 +29,6 @@ class Agreement(NamedTuple):
     random: float
 
 
-class AngleMap(NamedTuple):
-    """Fit of the rotation, or reflection and rotation, that comes nearest to a map of angles.
-
-    Attributes:
-      correlation: circular correlation, of the mirrored angles if the fit is a reflection: 1 if it
-        is exact, near 0 if the angles are unrelated.
-      rmse: root mean squared error of the fit in degrees.
-    """
-
-    correlation: float
-    rmse: float
-
-
 def against_random(
     measure: Callable[[np.ndarray, np.ndarray], float],
     x: Num[np.ndarray, "N"],
@@ -124,8 +111,8 @@ def circular_correlation(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -
     return _ratio(np.sin(x - a), np.sin(y - b))
 
 
-def angle_map(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> AngleMap:
-    """Fits a rotation, mirrored or not, to a map of angles.
+def map_error(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+    """Fits a rotation, mirrored or not, to a map of angles; measures what it leaves unexplained.
 
     Kim et al. 2017 (arXiv 1703.05192, section 4.2) count an angle as kept when output and input
     correspond one to one, be it mirrored or rotated by a constant. Of both directions the one with
@@ -134,34 +121,35 @@ def angle_map(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> AngleMap:
     Args:
       x: angles of the inputs in degrees.
       y: angles of the outputs.
+
+    Returns:
+      The root mean squared error of the fit in degrees.
     """
-    # Output ≈ offset + sign · input: the offset is the mean direction of what remains.
-    fits = []
-    for sign in (1, -1):
-        difference = y - sign * x
-        rest = _wrapped(difference - np.degrees(_direction(np.radians(difference))))
-        fits.append((float(np.sqrt(np.square(rest).mean())), sign))
-    rmse, sign = min(fits)
-    return AngleMap(sign * circular_correlation(x, y), rmse)
+    return _fit(x, y)[0]
 
 
-def angle_agreement(
-    x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]
-) -> tuple[Agreement, Agreement]:
-    """Measures whether a map of angles is one rotation, mirrored or not.
+def map_correlation(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> float:
+    """Computes the circular correlation of angles, of mirrored ones if that fits better.
 
     Args:
       x: angles of the inputs in degrees.
       y: angles of the outputs.
 
     Returns:
-      Correlation and error (degrees) of `angle_map`, each beside chance, where the better of both
-      directions is taken as well.
+      1 if the fit of `map_error` is exact, near 0 if the angles are unrelated.
     """
-    return (
-        against_random(lambda a, b: angle_map(a, b).correlation, x, y),
-        against_random(lambda a, b: angle_map(a, b).rmse, x, y),
-    )
+    return _fit(x, y)[1] * circular_correlation(x, y)
+
+
+def _fit(x: Float[np.ndarray, "N"], y: Float[np.ndarray, "N"]) -> tuple[float, int]:
+    """Returns the error of the better direction, and its sign: -1 if that is mirrored."""
+    # Output ≈ offset + sign · input: the offset is the mean direction of what remains.
+    fits = []
+    for sign in (1, -1):
+        difference = y - sign * x
+        rest = _wrapped(difference - np.degrees(_direction(np.radians(difference))))
+        fits.append((float(np.sqrt(np.square(rest).mean())), sign))
+    return min(fits)
 
 
 def _direction(angles: Float[np.ndarray, "N"]) -> float:

@@ -12,8 +12,8 @@ def diversity_ratio(
     """Divides the mean distance between two outputs by the mean distance between two inputs.
 
     The distance is Euclidean, per value, so that images of different sizes can be compared. Domains
-    differ by nature: a healthy translation comes near `diversity_ratio(real images of the target
-    domain, inputs)`, which need not be 1. Noise makes outputs differ, too: read it beside
+    differ by nature: a healthy translation comes near the ratio of real images of the target domain
+    to the inputs, which need not be 1. Noise makes outputs differ, too: compare it with
     `distinct_neighbours`.
 
     Args:

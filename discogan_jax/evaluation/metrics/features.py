@@ -205,19 +205,16 @@ def density_coverage(
     Raises:
       ValueError: if there are not more than k real samples.
     """
-    # A fake on the border of a ball is inside: rounding must not decide.
-    reach = _reach(real, k) + rounding(real, fake)
+    if not 1 <= k < len(real):
+        raise ValueError(f"A set of {len(real)} has no neighbour number {k}; give more samples.")
+    # The squared distance of each real sample to its k-th nearest other: of all, it is itself the
+    # nearest. A fake on the border of a ball is inside: rounding must not decide.
+    tables = squared_distances(real, real)
+    reach = np.concatenate([np.partition(table, k)[:, k] for _, table in tables])
+    reach += rounding(real, fake)
     inside = covered = 0
     for rows, distances in squared_distances(real, fake):
         hits = distances <= reach[rows, None]
         inside += int(hits.sum())
         covered += int(hits.any(1).sum())
     return DensityCoverage(inside / (k * len(fake)), covered / len(real))
-
-
-def _reach(x: Float[np.ndarray, "N D"], k: int) -> Float[np.ndarray, "N"]:
-    """Measures the squared distance of each sample to its k-th nearest other."""
-    if not 1 <= k < len(x):
-        raise ValueError(f"A set of {len(x)} has no neighbour number {k}; give more samples.")
-    # Number k counted from 0, because the nearest of all is the sample itself.
-    return np.concatenate([np.partition(table, k)[:, k] for _, table in squared_distances(x, x)])

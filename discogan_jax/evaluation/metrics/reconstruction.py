@@ -6,8 +6,6 @@ The functions give one number per image, so that means have an interval.
 import numpy as np
 from jaxtyping import Float
 
-from discogan_jax.evaluation.metrics.baselines import derangement
-
 _WINDOW, _SIGMA = 11, 1.5  # Wang et al. 2004, section III-B
 _CHUNK = 64  # images at a time: SSIM needs ten times the memory of its input
 
@@ -78,18 +76,10 @@ def paired(
     return {"l1": l1, "mse": mse, "psnr": psnr, "ssim": ssim(x, y)}
 
 
-def shuffled(
-    x: Float[np.ndarray, "N H W C"], y: Float[np.ndarray, "N H W C"], seed: int = 0
-) -> dict[str, Float[np.ndarray, "N"]]:
-    """Measures each image against the partner of another one: what `paired` gives by chance."""
-    return paired(x, y[derangement(len(y), seed)])
-
-
 def _window(side: int) -> Float[np.ndarray, "positions side"]:
     """Writes the Gaussian window along one axis as a matrix: a row for each place that fits."""
     offsets = np.arange(_WINDOW) - _WINDOW // 2
     weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
-    matrix = np.zeros((side - _WINDOW + 1, side))
-    for position, row in enumerate(matrix):
-        row[position : position + _WINDOW] = weights / weights.sum()
-    return matrix
+    weights /= weights.sum()
+    places = side - _WINDOW + 1
+    return np.stack([np.pad(weights, (place, places - 1 - place)) for place in range(places)])

@@ -108,12 +108,9 @@ def _resample(x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarra
 
 def _blur(side: int) -> Float32[np.ndarray, "side side"]:
     """Writes the 1-4-6-4-1 filter along one axis as a matrix, mirrored at the ends."""
-    matrix = np.zeros((side, side), np.float32)
-    for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
-        at = np.abs(np.arange(side) + offset)
-        at = side - 1 - np.abs(side - 1 - at)
-        np.add.at(matrix, (np.arange(side), at), weight / 16)
-    return matrix
+    mirrored = np.pad(np.eye(side, dtype=np.float32), ((2, 2), (0, 0)), "reflect")
+    weights = np.array([1, 4, 6, 4, 1], np.float32) / 16
+    return sum(weight * mirrored[i : i + side] for i, weight in enumerate(weights))
 
 
 def _normalise(x: Float32[np.ndarray, "N C D"], y: Float32[np.ndarray, "N C D"]) -> None:

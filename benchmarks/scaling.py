@@ -76,9 +76,9 @@ def projection(recipe: str, size: int, batch: int) -> str:
         for name, network in networks.items():
             expected = collectives.efficiency(found, network, work)
             lines.append(
-                f"    {name:20} {1e3 * collectives.seconds(found, network):7.2f} ms beside "
+                f"    {name:20} {1e3 * collectives.seconds(found, network):7.2f} ms of traffic, "
                 f"{1e3 * work / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS):.1f} ms of "
-                f"computing: {expected:.0%} expected, not measured"
+                f"computation: {expected:.0%} expected, not measured"
             )
     return "\n".join(lines)
 

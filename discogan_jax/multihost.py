@@ -175,25 +175,24 @@ def joined(info: ProcessInfo | None) -> Iterator[None]:
 
 def _exit(info: ProcessInfo, error: BaseException) -> NoReturn:
     """Ends the process without waiting for the others, and says why."""
-    code = EXIT_ENDED
-    text = " ".join(str(e) for e in causes(error))
+    code, message = EXIT_ENDED, ""
+    everything = " ".join(str(e) for e in causes(error))
     if isinstance(error, InputError):
-        print(error, file=sys.stderr)
-        code = EXIT_INPUT
+        code, message = EXIT_INPUT, f"{error}\n"
     elif isinstance(error, KeyboardInterrupt):
         code = 128 + signal.SIGINT
-    elif any(sign in text for sign in _SIGNS_OF_NETWORK):
-        print(
+    elif any(sign in everything for sign in _SIGNS_OF_NETWORK):
+        message = (
             f"Process {info.process} of {info.processes} cannot reach the others "
             f"({str(error).splitlines()[0]}): most likely one of them has ended. Start all of them "
-            "again: they resume from the last checkpoint.",
-            file=sys.stderr,
+            "again: they resume from the last checkpoint.\n"
         )
     else:
-        traceback.print_exception(error)
+        message = "".join(traceback.format_exception(error))
+
     # `sys.exit` would wait for the others.
     sys.stdout.flush()
-    sys.stderr.flush()
+    print(message, end="", file=sys.stderr, flush=True)
     os._exit(code)
 
 

@@ -5,7 +5,8 @@
 The images of the archive are pairs, an edge map and its photo side by side. To train without pairs,
 the edges come from one half of the training files and the photos from the other: training never
 sees the edges of a photo that it uses. Held-out images remain pairs, so that translations can be
-compared with the true ones. For another archive: `--config.data.source_a=archive:edges2shoes/edges/first
+compared with the true ones. For another archive add
+`--config.data.source_a=archive:edges2shoes/edges/first
 --config.data.source_b=archive:edges2shoes/photo/second`.
 """
 

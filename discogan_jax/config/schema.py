@@ -11,7 +11,7 @@ from discogan_jax.config.validate import MayChangeOnResume, Range
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.losses import LossWeights
-from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE
+from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE, Recipe
 from discogan_jax.state import Domains, Objective
 
 MAX_IMAGE_SIZE = 4096
@@ -64,7 +64,7 @@ class Model:
       literal: the book's code with its defects, for comparison only.
     """
 
-    recipe: Literal["book", "official", "best"] = "book"
+    recipe: Recipe = "book"
     width: Annotated[int, Range(above=0, high=MAX_FEATURES)] = 32
     bottleneck: Annotated[int, Range(0, MAX_BOTTLENECK)] = 0
     literal: bool = False

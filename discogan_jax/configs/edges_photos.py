@@ -1,6 +1,8 @@
 """Edges ↔ photos of one archive, unpaired by construction: 64 px, the published recipe.
 
-python -m experiments.edges_photos --config.data.archives=DIR
+    python -m experiments.edges_photos --config.data.archives=DIR
+
+Based on `configs/official.py`.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,8 @@
 """Any two folders of images: 64 px, the published recipe, random mirroring, averaged weights.
 
-python -m experiments.folders --a=DIR_A --b=DIR_B
+    python -m experiments.folders --a=DIR_A --b=DIR_B
+
+Based on `configs/official.py`. `discogan train --a=DIR_A --b=DIR_B` uses it as well.
 """
 
 from ml_collections import ConfigDict

@@ -15,8 +15,8 @@ from discogan_jax.ops import convolution
 def _conv_general_dilated(
     lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Any, **rest: Any
 ) -> Array:
-    """Stands in for ``lax.conv_general_dilated`` in Flax: where `convolution` can."""
-    # `convolution` has neither groups nor dilation; its kernel is square, its stride the same twice.
+    """Computes what ``lax.conv_general_dilated`` does, by `convolution.conv` where that can."""
+    # It can with neither groups nor dilation, a square kernel, and one stride for both axes.
     plain = rest.get("feature_group_count", 1) == 1 and rest.get("precision") is None
     plain = plain and {*rest["lhs_dilation"], *rest["rhs_dilation"]} == {1}
     if plain and lhs.ndim == 4 and rhs.shape[0] == rhs.shape[1] and len({*window_strides}) == 1:

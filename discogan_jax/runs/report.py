@@ -134,23 +134,21 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
 
 
 def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
-    """Groups the curves into charts."""
+    """Groups the curves into charts; losses have a log scale, `more` charts are folded away."""
     charts = []
 
-    def add(
-        title: str, about: str, names: Mapping[str, str], *, log: bool = False, more: bool = False
-    ) -> None:
+    def add(title: str, about: str, names: Mapping[str, str], more: bool = False) -> None:
         if names := {name: text for name, text in names.items() if name in series}:
-            chart = {"title": title, "about": about, "names": names}
-            charts.append(chart | {"log": log, "more": more, "smooth": not more})
+            log = all(name.endswith("_loss") for name in names)
+            charts.append(
+                {"title": title, "about": about, "names": names, "log": log, "more": more}
+            )
 
     # Losses: the training curve and the held-out one of a term share a chart.
-    total = {"gen_loss": "generators", "disc_loss": "discriminators"}
-    add("Losses", "weighted sums", total, log=True)
+    add("Losses", "weighted sums", {"gen_loss": "generators", "disc_loss": "discriminators"})
     for kind, title, about in _FAMILIES:
         names = {f"{kind}_{d}_loss": d for d in domains}
-        names |= {f"val_{kind}_{d}_loss": f"val {d}" for d in domains}
-        add(title, about, names, log=True)
+        add(title, about, names | {f"val_{name}": f"val {d}" for name, d in names.items()})
 
     # The health of the run.
     diversity = {f"diversity_{d}": f"to {d}" for d in domains}

@@ -1,4 +1,4 @@
-"""The paper's rotation study (section 4.2): whether translations preserve the angle of their inputs.
+"""The paper's rotation study (section 4.2): whether translations keep the angle of inputs.
 
     python -m experiments.rotation
 
@@ -43,16 +43,13 @@ def parser() -> frame.Parser:
         "--data_dir",
         type=Path,
         default="data",
-        help="folder of the data; the drawings are saved in its rotation/",
+        help="data folder; the drawings are in its rotation/",
     )
     made.add_argument(
-        "--seeds",
-        type=int,
-        default=3,
-        help="number of runs of each objective, with seeds 0, 1, ...",
+        "--seeds", type=int, default=3, help="number of runs per objective, with seeds 0, 1, ..."
     )
     made.add_argument(
-        "--steps", type=int, help="steps of a run; as in configs/rotation.py if not given"
+        "--steps", type=int, help="steps per run; those of configs/rotation.py if not given"
     )
     made.add_work(run)
     return made

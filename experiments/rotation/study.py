@@ -113,8 +113,6 @@ def compare(
     say(f"\n{table(outcomes)}\n")
     if first := [o for o in outcomes if o.job.seed == 0 and not o.error]:
         save(workdir / "rotation.png", figure(first))
-        say(
-            f"{workdir}/rotation.png shows the angles (seed 0); {sweep.TABLE_FILE} has all measures"
-        )
+        say(f"{workdir}/rotation.png shows the angles, seed 0; {sweep.TABLE_FILE} has all measures")
     if bad := sum(bool(o.error) for o in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -16,10 +16,10 @@ standard deviation over five seeds, in 3 minutes on two CPU cores under other lo
 (A→B→A is a root mean squared error per coordinate; the standard deviation of a mode is 0.1. The
 other columns are defined in `system.ModeCoverage`.) The ranking is that of the paper. discogan is
 clearly better: it misses no mode of B with two seeds, one with two, two with one, and merges no two
-modes of A. gan and recongan miss two or three of ten modes, and their difference is smaller than the
-spread over the seeds; gan also merges some of A's modes, and different ones over time. Averaged over
-the second half of the training, gan, recongan and discogan cover 0.68, 0.74 and 0.90, and merge 0.9,
-0.2 and 0.0 pairs.
+modes of A. gan and recongan miss two or three of ten modes, and their difference is smaller than
+the spread over the seeds; gan also merges some of A's modes, and different ones over time. Averaged
+over the second half of the training, gan, recongan and discogan cover 0.68, 0.74 and 0.90, and
+merge 0.9, 0.2 and 0.0 pairs.
 
 8,000 cycles (16,000 updates) are enough: from cycle 2,000 on, discogan covers 0.88 to 0.92 at every
 check, and the coverage of the others fluctuates between 0.62 and 0.82. A published reproduction
@@ -62,13 +62,13 @@ def parser() -> frame.Parser:
         "--seeds",
         type=int,
         default=5,
-        help="number of runs of each objective, with seeds 0, 1, ...; the figure shows seed 0",
+        help="number of runs per objective, with seeds 0, 1, ...; the figure shows 0",
     )
     made.add_argument(
         "--cycles",
         type=int,
         default=8000,
-        help="cycles of a run: an update of the discriminators and one of the generators each",
+        help="cycles per run, each one update of the discriminators and one of the generators",
     )
     made.add_work(run)
     return made

@@ -72,7 +72,7 @@ function chart(place, family) {
   const x = [...new Set(lines.flatMap((l) => l.run.steps))].sort((a, b) => a - b);
   const at = new Map(x.map((step, i) => [step, i]));
   const draw = () => {
-    const weight = family.smooth ? Number(byId("smoothing").value) : 0;
+    const weight = family.more ? 0 : Number(byId("smoothing").value);
     const data = [x];
     for (const { run, values } of lines) {
       const y = smoothed(values, weight), placed = new Array(x.length).fill(null);

@@ -15,11 +15,11 @@ COMMANDS = {
     "report": "write a page about a run, or several side by side",
     "evaluate": "measure a run on its held-out images",
     "export": "write a run for use without this code: StableHLO, ONNX or SavedModel",
-    "card": "write a folder to hand on: model card and checkpoint",
+    "card": "write a folder to share: model card and checkpoint",
     "runs": "list runs: state, step, speed, losses, evaluation",
     "verify": "check the checkpoints of a run for damage",
-    "prepare": "download and decode the data of a run ahead of it",
-    "doctor": "check what there is to train with, and what is missing",
+    "prepare": "download and decode the data of a run in advance",
+    "doctor": "check packages, devices, data and disk",
     "completion": "print a script that completes commands, options and files",
 }
 """Names and help, in the order of ``--help``. Each module has `add_arguments` and `run`."""

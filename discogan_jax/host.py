@@ -70,10 +70,12 @@ def keep_freed_memory(pixels: int) -> bool:
       Whether memory is kept: not if that would take more than half of the machine's memory, nor
       with the plugin of an accelerator that ``JAX_PLATFORMS`` does not rule out, nor without glibc.
     """
+    # Only on the CPU, and only with room to spare.
     platforms = os.environ.get("JAX_PLATFORMS")
     on_cpu = platforms == "cpu" if platforms else not entry_points(group="jax_plugins")
     if not on_cpu or pixels * _BYTES_PER_PIXEL > _physical_memory() / 2:
         return False
+    # Never trim the heap, never map large pieces, and share one arena.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         settings = ((_TRIM_THRESHOLD, -1), (_MMAP_MAX, 0), (_ARENA_MAX, 1))

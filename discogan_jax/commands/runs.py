@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -104,13 +105,7 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
     def column(head: str, rank: int, cell: Callable[["RunStatus"], str]) -> Column:
         return Column(rank, [head, *map(cell, runs)])
 
-    def worst(name: str, worse: Callable[..., float | None]) -> Callable[["RunStatus"], str]:
-        def cell(run: "RunStatus") -> str:
-            values = [v for k, v in run.evaluation.items() if k.endswith(f"/{name}")]
-            return _number(worse(values, default=None))
-
-        return cell
-
+    # A measure that no run has gets no column.
     measured = {name.rpartition("/")[2] for run in runs for name in run.evaluation}
     return [
         column("run", 0, lambda run: run.name),
@@ -120,12 +115,17 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
         column("gen_loss", 4, lambda run: _number(run.losses.get("gen_loss"))),
         column("disc_loss", 5, lambda run: _number(run.losses.get("disc_loss"))),
         *(
-            column(head, 6 + i, worst(name, worse))
+            column(head, 6 + i, partial(_worst, name, worse))
             for i, (name, (head, worse)) in enumerate(_WORSE.items())
             if name in measured
         ),
         column("written", 2, lambda run: _ago(run.written, now)),
     ]
+
+
+def _worst(name: str, worse: Callable[..., float | None], run: "RunStatus") -> str:
+    values = [v for k, v in run.evaluation.items() if k.endswith(f"/{name}")]
+    return _number(worse(values, default=None))
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:

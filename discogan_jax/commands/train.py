@@ -29,7 +29,7 @@ Adapt = Callable[["ConfigDict"], None]
 
 @dataclass(frozen=True)
 class Study:
-    """Several runs to compare.
+    """Describes several runs to compare.
 
     Attributes:
       name: name of the folder in `runs/`.
@@ -111,8 +111,9 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.config.schema import flat, from_config, to_json
 
     settings = from_config(config)
+    # Before JAX is used for the first time.
     host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
-    from discogan_jax.train import dry_run, loop, variants
+    from discogan_jax.train import dry_run, train_and_evaluate, variants
 
     # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
     name = flags.find(arguments).stem
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         say = frame.say if multihost.is_chief() else lambda _: None
         for field, value in flat(to_json(settings)).items():
             say(f"{field} = {json.dumps(value)}")
+        # Describe it, compare several runs, or train one.
         if arguments.dry_run:
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
@@ -140,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
             _compare(config, study, workdir)
         else:
             with _reporting(workdir, say):
-                loop.train_and_evaluate(config, workdir)
+                train_and_evaluate(config, workdir)
     return 0
 
 

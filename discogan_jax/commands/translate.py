@@ -39,12 +39,16 @@ def add_arguments(parser: frame.Parser) -> None:
         nargs="+",
         help="files, folders (with all below them), glob patterns, or - for standard input",
     )
-    parser.add_argument("--to", required=True, metavar="DOMAIN", help="what they become: shoes")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where to")
+    parser.add_argument(
+        "--to", required=True, metavar="DOMAIN", help="domain to translate to: shoes"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder of the results"
+    )
     parser.add_argument(
         "--pairs",
         choices=("left", "right"),
-        help="inputs show two pictures side by side, as the pix2pix archives do: take this one",
+        help="inputs show two pictures side by side, as in the pix2pix archives: take this one",
     )
     parser.add_argument(
         "--keep_aspect",
@@ -85,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Input(NamedTuple):
-    """A picture to translate.
+    """Holds a picture to translate.
 
     Attributes:
       source: its path, or its bytes.
@@ -97,7 +101,7 @@ class Input(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A picture that is fitted to a run.
+    """Holds a picture that is fitted to a run.
 
     Attributes:
       square: ``[S, S, 3]``.
@@ -110,7 +114,7 @@ class Fitted(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the inputs.
+    """Lists what was written and what was skipped.
 
     Attributes:
       written: results.
@@ -138,6 +142,7 @@ def find(given: Sequence[str]) -> list[Input]:
     from discogan_jax import images
     from discogan_jax.data.folder import pictures_below
 
+    # By place, so that a picture which is named twice is translated once.
     found: dict[Path, Input] = {}
     for word in given:
         path = Path(word).expanduser()
@@ -198,6 +203,7 @@ def read(source: Path | bytes, size: int, half: Half | None, squeeze: bool) -> F
     from discogan_jax import images
 
     picture = images.read(source)
+    # Take a half.
     if half:
         middle = picture.shape[1] // 2
         if not middle:
@@ -254,6 +260,7 @@ def translate(
     back = [there[::-1]] if sheet and there[::-1] in translator.directions else []
     labels = [translator.domains.route(path) for path in (there[0], there, there + there[0])]
     outcome = Outcome()
+    # Fails before anything is written.
     jobs = list(zip(inputs, destinations(inputs, folder), strict=True))
 
     def load(job: tuple[Input, Path]) -> Fitted | InputError:
@@ -272,7 +279,7 @@ def translate(
                 outcome.bad.append(str(found))
                 frame.say(f"skipped: {found}", sys.stderr)
 
-    # As many results at a time as a contact sheet shows.
+    # Write as many results at a time as a contact sheet shows, and the sheet.
     results = _translated(translator, readable(), [there, *back], batch_size)
     while some := list(islice(results, SHEET_ROWS)):
         for place, shape, pictures in some:

@@ -19,6 +19,7 @@ from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
 
 def gan(s: Settings) -> DiscoGAN:
     """Builds the networks, optimizers and losses."""
+    # The networks of the recipe.
     common: dict[str, Any] = {
         "image_size": s.data.image_size,
         "width": s.model.width,

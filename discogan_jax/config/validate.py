@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import operator
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -141,6 +142,7 @@ def find(cls: type, name: str) -> Field:
     Raises:
       InputError: there is none; the message suggests the nearest name.
     """
+    # Descend a section at a time.
     section, prefix = cls, ""
     for part in name.split("."):
         if not dataclasses.is_dataclass(section):
@@ -177,6 +179,7 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     lacking = [field for name, field in known.items() if name not in given]
     if missing := [field.name for field in lacking if field.default is dataclasses.MISSING]:
         raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
+    # Types last, once all names are known to be right.
     filled = {}
     for name, field in given.items():
         try:
@@ -187,18 +190,15 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     return cls(**filled)
 
 
-def out_of_range(section: Any, prefix: str = "") -> Iterator[str]:
+def out_of_range(filled: Any) -> Iterator[str]:
     """Yields a message for each field whose value is outside its range.
 
     Args:
-      section: a dataclass that `fill` made.
-      prefix: the section that it is, with a dot at the end.
+      filled: a dataclass that `fill` made.
     """
-    for name, field in fields_of(section.__class__, prefix).items():
-        value = getattr(section, name)
-        if dataclasses.is_dataclass(value):
-            yield from out_of_range(value, f"{field.name}.")
-        elif field.range and value is not None and value not in field.range:
+    for field in leaves(type(filled)):
+        value = operator.attrgetter(field.name)(filled)
+        if field.range and value is not None and value not in field.range:
             yield f"{field.name} must {field.range}, it is {value}"
 
 
@@ -213,6 +213,7 @@ def parse(field: Field, text: str) -> Any:
       InputError: the text is empty or is no value of the field's type.
     """
     value: Any = text
+    # Words come first: an optional field may be none, a switch is true or false.
     if not text:
         raise InputError("a value is empty: there is a comma too many")
     if field.optional and text in ("none", "None"):

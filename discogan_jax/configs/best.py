@@ -19,16 +19,20 @@ from discogan_jax.configs import official
 def get_config() -> ConfigDict:
     """Makes `official` with the networks, losses and learning rates that the search selected."""
     config = official.get_config()
+    # Small batches, and other networks.
     config.data.batch_size = 16
     config.model.recipe = "best"
+    # More reconstruction from the start, and an identity term.
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5
     config.loss.identity = 2.0
     config.loss.rate_start = 0.5
     config.loss.rate_updates = 0
+    # Two time scales, and averaged generators.
     config.optim.learning_rate = 1e-3
     config.optim.d_learning_rate = 2e-4
     config.optim.ema_decay = 0.99
+    # A short schedule, evaluated often.
     config.train.steps = 2500
     config.train.sample_every = 250
     config.train.evaluate_every = 250

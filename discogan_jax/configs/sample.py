@@ -21,11 +21,13 @@ def get_config() -> ConfigDict:
     bijection as keeping the colour; the identity term selects the latter.
     """
     config = official.get_config()
+    # Drawn images, and networks to match.
     config.data.source_a = "catalogue:bags"
     config.data.source_b = "catalogue:shoes"
     config.data.image_size = 32
     config.data.batch_size = 16
     config.model.width = 32
+    # No curriculum; colours are kept.
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5
     config.loss.identity = 0.5
@@ -33,6 +35,7 @@ def get_config() -> ConfigDict:
     config.loss.rate_updates = 0
     config.optim.learning_rate = 1e-3
     config.optim.ema_decay = 0.99
+    # Minutes, with pictures on the way.
     config.train.steps = 1000
     config.train.sample_every = 200
     config.train.evaluate_every = 0

@@ -1,4 +1,4 @@
-"""Who is answered, and how much they may send."""
+"""Controls access: which requests are answered, and how much they may send."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ MAX_FORM = 64 * 1024
 """Bytes of the largest login form that is read."""
 
 BODY_SECONDS = 300
-"""Time in which the body of a request has to arrive."""
+"""Time within which the body of a request has to arrive."""
 
 GUESS_SECONDS = 1.0
-"""Time that a wrong password takes. The next guess has to wait for it."""
+"""Delay after a wrong password; the next guess has to wait for it, too."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 _HEADERS = {
@@ -37,12 +37,12 @@ _HEADERS = {
 
 
 class Access:
-    """An ASGI application that stands in front of another one and lets some requests through."""
+    """Stands in front of an ASGI application, and lets only some requests through."""
 
     def __init__(
         self, app: ASGIApp, *, hosts: Collection[str] | None = None, password: str | None = None
     ) -> None:
-        """Remembers who may pass.
+        """Sets who may pass.
 
         Args:
           app: the application behind.
@@ -66,6 +66,7 @@ class Access:
             await send(message)
 
         request = Request(scope, receive)
+        # Whoever hangs up gets no answer, and leaves no traceback.
         with contextlib.suppress(ClientDisconnect):
             try:
                 answer = await self._answer(request)
@@ -84,12 +85,14 @@ class Access:
         # Browsers give a server's cookies to every port of its host.
         cookie = f"discogan-{request.scope['server'][1]}"
         path = request.scope["path"]
+        # What the forms send.
         if (request.method, path) == ("POST", "/login"):
             return await self._log_in(request, cookie)
         if (request.method, path) == ("POST", "/logout"):
             left = RedirectResponse("./", 303)
             left.delete_cookie(cookie)
             return left
+        # Those who have logged in, and those who have not.
         known = request.cookies.get(cookie, "").encode()
         if hmac.compare_digest(known, self._token.encode()):
             return None
@@ -108,6 +111,7 @@ class Access:
         form = await read_body(request, MAX_FORM)
         typed = parse_qs(form.decode(errors="replace")).get("password", [""])[0]
         assert self._password is not None
+        # Guesses are checked one at a time, whoever makes them.
         async with self._one_guess:
             expected = self._password.encode(errors="surrogateescape")
             if not hmac.compare_digest(typed.encode(), expected):
@@ -125,7 +129,7 @@ def _check_origin(request: Request, host: str) -> None:
     site, origin = (request.headers.get(name) for name in ("sec-fetch-site", "origin"))
     if site is not None:  # newer browsers, at addresses that they trust
         ours = site in ("same-origin", "none")
-    else:
+    else:  # no browser sends neither with a POST
         ours = origin is None or origin.lower().partition("://")[2] == host
     if not ours:
         raise HTTPException(403, "This came from a page of another server and is refused.")
@@ -147,6 +151,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     too_large = HTTPException(413, f"Too large: the limit is {limit:,} bytes.")
     if int(request.headers.get("content-length", 0)) > limit:
         raise too_large
+    # Count what arrives.
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):

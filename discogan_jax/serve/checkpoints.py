@@ -1,4 +1,4 @@
-"""The checkpoints of a run, opened when somebody asks for them."""
+"""Opens the checkpoints of a run on demand and translates pictures with them."""
 
 import functools
 import os
@@ -65,6 +65,7 @@ class CheckpointCache:
         self._lock = threading.Lock()
         self._opened = functools.lru_cache(maxsize=KEPT)(self._open)
         self.newest: Translator = _light(exported.open_translator(self._path))
+        # Compile before the first request.
         size = self.newest.image_size
         for direction in self.newest.directions:
             self.newest.apply(np.zeros((1, size, size, 3), np.uint8), direction, 1)
@@ -80,7 +81,7 @@ class CheckpointCache:
           step: the wanted step; None takes the newest one.
 
         Raises:
-          InputError: it is damaged, or went away meanwhile.
+          InputError: it is damaged, or was deleted meanwhile.
         """
         steps = self.steps()
         if step is None or not steps:
@@ -110,6 +111,7 @@ class CheckpointCache:
             translator = self.at(step)
         except InputError as error:
             raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
+        # There, and back where the run has a way back.
         taken = images.fit(images.read(picture), translator.image_size)
         made = _translated(translator, taken, direction)
         back = None
@@ -121,6 +123,7 @@ class CheckpointCache:
         """Finds held-out pictures of the domains that can be translated; none if not here."""
         if not isinstance(self.newest, Run):
             return {}
+        # Nothing is downloaded or drawn for them.
         found = build.prepared_images(self.newest.settings)
         sources = [direction[0] for direction in self.newest.directions]
         return {d: np.asarray(found[d].val[:EXAMPLES]) for d in sources if d in found}

@@ -26,7 +26,7 @@ AT_ONCE = 2
 """Number of pictures that are translated at the same time."""
 
 MAX_WAITING = 32
-"""Number of further pictures that may wait; whoever comes then is told to try again."""
+"""Number of further pictures that may wait; later requests are refused with status 503."""
 
 
 class Page:
@@ -63,7 +63,7 @@ class Page:
         return HTMLResponse(assets.PAGE)
 
     def _about(self, _: Request) -> Response:
-        """Tells about the run. It looks for checkpoints anew: training may be going on."""
+        """Describes the run. Checkpoints are looked up each time: training may be going on."""
         newest = self._cache.newest
         return JSONResponse(
             {
@@ -94,12 +94,14 @@ class Page:
 
     async def _translate(self, request: Request) -> Response:
         """Translates the picture that is the request's body, as soon as it is its turn."""
+        # Refuse what this run cannot do, and what would have to wait too long.
         direction = request.query_params.get("direction", "")
         if direction not in self._cache.newest.directions:
             raise HTTPException(400, "The direction is none of this run's.")
         step = _whole_number(request.query_params.get("step", ""))
         if self._inside >= AT_ONCE + MAX_WAITING:
             raise HTTPException(503, "The server is busy with others: try again in a moment.")
+        # Read the picture while others are translated, then wait for a turn.
         self._inside += 1
         try:
             picture = await read_body(request, MAX_UPLOAD)

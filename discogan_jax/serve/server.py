@@ -1,4 +1,4 @@
-"""The server around the page: an address, a password and an end."""
+"""Serves the page: address, password, start and end."""
 
 import asyncio
 import contextlib
@@ -39,13 +39,13 @@ def serve(
     port: int | None = None,
     say: Callable[[str], object] = print,
 ) -> None:
-    """Serves a page about a run until SIGINT, or SIGTERM in a `discogan` command.
+    """Serves a page about a run until a KeyboardInterrupt.
 
     Args:
       path: run directory, one of its checkpoints, or an exported file.
-      host: name or address to listen at. Anything but loopback needs a password.
-      port: port to listen at; the first free one from `PORT` on if None.
-      say: function that is told where the page is.
+      host: name or address to listen on. Anything but loopback needs a password.
+      port: port to listen on; the first free one from `PORT` on if None.
+      say: function that prints a line.
 
     Raises:
       InputError: nothing that translates is there, the address cannot be had, or a password is
@@ -55,9 +55,10 @@ def serve(
         address, found = place.getsockname()[:2]
         password = find_password(address)
 
-        # Late: a mistake in the arguments is told before JAX is loaded.
+        # Imported late, so that a mistake in the arguments is reported before JAX is loaded.
         from discogan_jax.serve.checkpoints import CheckpointCache
 
+        # Open the run, say where the page is, and serve it.
         serving = server(CheckpointCache(path), address, password)
         if port is None and found != PORT:
             say(f"port {PORT} is taken; the next free one is {found}")
@@ -76,7 +77,7 @@ def server(
 
     Args:
       cache: what the page translates with.
-      address: address that is listened at.
+      address: address to listen on.
       password: what everybody has to type first. Without one only a browser that knows the server
         by a loopback name is answered.
     """
@@ -87,6 +88,7 @@ def server(
     from discogan_jax.serve.page import Page
 
     page = Starlette(routes=Page(cache, has_login=password is not None).routes)
+    # Without a password only a browser that uses one of these names is answered.
     hosts = None if password else (*LOOPBACK_NAMES, _in_url(address))
     config = uvicorn.Config(
         Access(page, hosts=hosts, password=password),
@@ -107,21 +109,23 @@ def _in_url(name: str) -> str:
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """Takes a port, before any work that would be in vain without.
+    """Opens a socket that listens on a port; called first, as all else needs one.
 
     Args:
-      host: name or address to listen at.
-      port: port to listen at; None takes the first free one of `PORTS` from `PORT` on.
+      host: name or address to listen on.
+      port: port to listen on; None takes the first free one of `PORTS` from `PORT` on.
 
     Raises:
       InputError: it cannot be had.
     """
+    # Resolve the name first: an address has a family, and an IPv6 one more parts.
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise InputError(
             f"--host={host} is no address of this machine: {error.strerror}"
         ) from error
+    # Try ports until one is free; any other error than that it is taken ends the search.
     for candidate in range(PORT, PORT + PORTS) if port is None else [port]:
         place = socket.socket(family, socket.SOCK_STREAM)
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,15 +147,15 @@ def find_password(address: str) -> str | None:
     """Finds the password: in `PASSWORD`, or typed in where other machines can see the page.
 
     Args:
-      address: address that is listened at.
+      address: address to listen on.
 
     Raises:
       InputError: one is needed and nobody is there to type it, or it is too short.
     """
     password = os.environ.get(PASSWORD)
-    if not password and ipaddress.ip_address(address).is_loopback:
-        return None
     if not password:
+        if ipaddress.ip_address(address).is_loopback:
+            return None
         if not sys.stdin.isatty():
             raise InputError(
                 f"--host: beyond {LOOPBACK} the page needs a password; set {PASSWORD} to it"

@@ -1,6 +1,6 @@
 """Weights of the official PyTorch implementation, as variables of these networks.
 
-The official generator is one ``Sequential`` called ``main`` in which activations count too; the
+The official generator is one ``Sequential`` called ``main``, which numbers activations, too; the
 discriminator has ``conv1``, ``conv2``, ``bn2``, ... Kernels are (out, in, h, w) for a convolution
 and (in, out, h, w) for a transposed one; here they are (h, w, in, out) and (h, w, out, in).
 """

@@ -30,7 +30,7 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--samples",
         action="store_true",
-        help="add the sample grid: only if you may publish its pictures (drawn ones always are)",
+        help="add the sample grid, if you may publish its pictures; drawn ones are always added",
     )
     parser.add_work(run)
 
@@ -53,8 +53,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
     Args:
       run: run, opened at the checkpoint in question.
       out: folder, which must be empty or not there; `NAME-STEP-card` in the run directory if None.
-      samples: whether the grid of held-out images and their translations is added even if they are
-        no drawings. It may be published by those who may publish the images.
+      samples: whether to add the grid of held-out images and their translations even if the images
+        are not drawn by this library. Whoever may publish the images may publish the grid.
 
     Returns:
       The folder.
@@ -75,7 +75,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
             # What `runs.open` needs, without this machine's paths.
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint)
-            _without_places(folder / checkpoint)
+            _remove_paths(folder / checkpoint)
             config = read_json(run.path / layout.CONFIG_FILE)
             write_json(folder / layout.CONFIG_FILE, card_text.public(config))
             if (run.path / layout.VERSIONS_FILE).is_file():
@@ -93,7 +93,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
     return out
 
 
-def _without_places(checkpoint: Path) -> None:
+def _remove_paths(checkpoint: Path) -> None:
     """Removes this machine's paths from Orbax's notes in a checkpoint, and seals it again."""
     sealed = manifest.is_sealed(checkpoint)
     if sealed and (complaints := manifest.verify(checkpoint)):

@@ -55,7 +55,8 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     """
     s, (a, b) = run.settings, _sources(run.settings)
     template = files("discogan_jax.commands") / "card_template.md"
-    both, rate = len(run.directions) > 1, s.optim.d_learning_rate
+    both = len(run.directions) > 1
+    rate = s.optim.d_learning_rate
     return template.read_text(encoding="utf-8").format(
         run=run,
         s=s,
@@ -124,6 +125,7 @@ def _samples(picture: Path) -> str:
 
 def _numbers(evaluation: Mapping[str, Any]) -> str:
     cells = [["on held-out images", "value", "95%", "beside", "", "better"]]
+    # A value that was not finite is null in JSON.
     for row in evaluation["rows"]:
         value = table.four_digits(row["value"]) or "not finite"
         interval, reference = table.interval_text(row["interval"]), row["reference"]
@@ -134,12 +136,15 @@ def _numbers(evaluation: Mapping[str, Any]) -> str:
 
 
 def _limits(run: Run) -> list[str]:
-    """Describes what this recipe, and what happened in training, imply for the translations."""
-    loss, limits = run.settings.loss, []
+    """Lists the limits that not every run has."""
+    limits = []
+    # The recipe.
+    loss = run.settings.loss
     if not loss.identity:
         limits.append("  It was trained without an identity term: colours need not be kept.")
     if loss.objective != "discogan":
         limits.append(f"* Its objective is `{loss.objective}`, a baseline that tends to collapse.")
+    # What happened in training, up to this checkpoint.
     lines = [line for line in read_lines(run.path / METRICS_FILE) if line.get("collapse_alarm")]
     if alarms := [line["step"] for line in lines if line["step"] <= run.step]:
         limits += [

@@ -74,6 +74,7 @@ class AttributeProbe:
 
     def predict(self, images: ByteOrFloatImages) -> Attributes:
         """Predicts what images show."""
+        # The columns are those of the targets in `fit`.
         outputs = self.probe.predict(images).astype(np.float64)
         hue = np.degrees(np.arctan2(outputs[:, 1], outputs[:, 0])) % 360
         lightness, tilt = (outputs[:, 2:4] * self.spread + self.mean).T
@@ -85,11 +86,10 @@ def probe_accuracy(
 ) -> list[Row]:
     """Measures how well a probe predicts held-out real images: a bound for translations."""
     found = trained.predict(real)
+    lightness = known.lightness, found.lightness
     measured = {
         "read_hue_error": attribute_correlation.hue_error(known.hue, found.hue),
-        "read_lightness_correlation": attribute_correlation.correlation(
-            known.lightness, found.lightness
-        ),
+        "read_lightness_correlation": attribute_correlation.correlation(*lightness),
         "read_pattern": float((found.pattern == known.pattern).mean()),
         "read_tilt_error": float(np.sqrt(np.square(found.tilt - known.tilt).mean())),
     }
@@ -108,6 +108,7 @@ def preserved(
       route: of the translations.
     """
     found = trained.predict(made)
+    # The attribute that is compared, and how.
     measures = {
         "true_hue_error": ("hue", attribute_correlation.hue_error),
         "true_hue_map_error": ("hue", attribute_correlation.map_error),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> Referen
         if len(x.val) < MIN_IMAGES:
             raise InputError(
                 f"{s.domains.name(d)}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, "
-                "and a hundred give numbers to rely on"
+                "and reliable numbers need about a hundred"
             )
     # For photographs, all there is are the images themselves and what tells the domains apart.
     real = {d: to_unit(x.val[:MAX_IMAGES]) for d, x in loaded.items()}
@@ -95,9 +94,10 @@ def measure(
         )
     # Translate on one device, whatever the run is trained on.
     run = replace(run, state=generators_only(run.state))
-    directions = run.gan.directions
-    measured = (_measure_direction(run, d, references, extractor) for d in directions)
-    return [*_measure_references(references, run), *chain.from_iterable(measured)]
+    rows = _measure_references(references, run)
+    for direction in run.gan.directions:
+        rows += _measure_direction(run, direction, references, extractor)
+    return rows
 
 
 def write(run: Run, rows: Sequence[Row]) -> Path:
@@ -125,6 +125,7 @@ def _measure_direction(
     run: Run, direction: str, references: References, extractor: Extractor | None
 ) -> list[Row]:
     source, target = direction[0], direction[1]
+    # Translate the held-out images of the source domain.
     real = references.real[source]
     route = (run.domains.name(source), run.domains.name(target))
     made = run.apply(real, direction)

@@ -6,7 +6,7 @@ predictions for generated ones.
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -38,12 +38,14 @@ class _Network(nn.Module):
     def __call__(
         self, x: Float[Array, "B S S 3"]
     ) -> tuple[Float[Array, "B outputs"], Float[Array, "B features"]]:
+        # Halve the sides, keeping the mean activation of every channel as a feature.
         pooled = []
         width = 24
         while x.shape[1] > 4:
             x = nn.relu(nn.GroupNorm(8)(nn.Conv(width, (4, 4), 2)(x)))
             pooled.append(x.mean((1, 2)))
             width = min(2 * width, 96)
+        # Predict from what is left.
         hidden = nn.relu(nn.Dense(128)(x.reshape(len(x), -1)))
         return nn.Dense(self.outputs)(hidden), jnp.concatenate(pooled, 1)
 
@@ -99,8 +101,7 @@ def fit(
     network = _Network(targets.shape[1])
     key = jax.random.key(seed)
     params = jax.jit(network.init)(key, jnp.zeros((1, *images.shape[1:])))
-    tx = _adam(steps)
-    opt_state = tx.init(params)
+    opt_state = _optimizer(steps).init(params)
 
     # Train.
     random = np.random.default_rng(seed)
@@ -109,9 +110,9 @@ def fit(
         chosen = random.integers(0, len(images), min(BATCH, len(images)))
         batch = images[chosen], targets[chosen]
         noise = jax.random.fold_in(key, step)
-        params, opt_state = _train_step(network, tx, params, opt_state, *batch, noise)
+        params, opt_state = _train_step(network, steps, params, opt_state, *batch, noise)
 
-    # Standardise the features.
+    # Measure the features, by which they are standardised from now on.
     activations = Probe(network, params, np.zeros(1), np.ones(1)).features(images)
     return Probe(network, params, activations.mean(0), np.maximum(activations.std(0), 1e-3))
 
@@ -121,8 +122,7 @@ def spaced(count: int, chosen: int) -> Int[np.ndarray, "chosen"]:
     return np.linspace(0, count - 1, chosen).astype(int)
 
 
-@cache  # the same object for the same number of steps, so that jit compiles once
-def _adam(steps: int) -> optax.GradientTransformation:
+def _optimizer(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(2e-3, steps))
 
 
@@ -134,7 +134,7 @@ def _forward(network: nn.Module, params: Any, images: Num[Array, "B S S 3"]) -> 
 @partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
 def _train_step(
     network: nn.Module,
-    tx: optax.GradientTransformation,
+    steps: int,
     params: Any,
     opt_state: Any,
     images: Num[Array, "B S S 3"],
@@ -147,5 +147,5 @@ def _train_step(
     def loss(params: Any) -> Array:
         return jnp.square(network.apply(params, x)[0] - targets).mean()
 
-    updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
+    updates, opt_state = _optimizer(steps).update(jax.grad(loss)(params), opt_state)
     return optax.apply_updates(params, updates), opt_state

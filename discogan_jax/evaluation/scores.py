@@ -74,6 +74,28 @@ MEASURES: dict[str, tuple[str, Better]] = {
 _Z = 1.96  # standard errors on either side of a mean hold 95%
 
 
+@dataclass(frozen=True)
+class Translations:
+    """Held-out images and their translations.
+
+    Attributes:
+      route: names of source and target domain.
+      source: real images of the source domain.
+      made: their translations, in the same order.
+      target: real images of the target domain.
+    """
+
+    route: Route
+    source: FloatImages
+    made: FloatImages
+    target: FloatImages
+
+    @property
+    def count(self) -> int:
+        """The number of images on either side of a comparison with the target domain."""
+        return min(len(self.made), len(self.target))
+
+
 def row(
     route: Route,
     measure: str,
@@ -118,40 +140,21 @@ def chance_row(
     x: Num[np.ndarray, "N"],
     y: Num[np.ndarray, "N"],
 ) -> Row:
-    """Makes a row of how an attribute of inputs, x, and outputs, y, agrees; beside random pairs."""
+    """Makes a row of how well an attribute of inputs (x) and outputs (y) agrees.
+
+    Random pairs of both are the reference.
+    """
     found = attribute_correlation.against_random(formula, x, y)
     return row(route, measure, found.value, found.random, CHANCE)
-
-
-@dataclass(frozen=True)
-class Translations:
-    """Held-out images and their translations.
-
-    Attributes:
-      route: names of source and target domain.
-      source: real images of the source domain.
-      made: their translations, in the same order.
-      target: real images of the target domain.
-    """
-
-    route: Route
-    source: FloatImages
-    made: FloatImages
-    target: FloatImages
-
-    @property
-    def count(self) -> int:
-        """The number of images on either side of a comparison with the target domain."""
-        return min(len(self.made), len(self.target))
 
 
 def halves_row(
     t: Translations, measure: str, formula: Callable[[FloatImages, FloatImages], float]
 ) -> Row:
-    """Makes a row of a comparison of two sets of images, beside that of two sets of real ones.
+    """Makes a row of a measure of two sets of images, beside its value for real ones alone.
 
-    Half of the translations are compared with the other half of the real images, because the real
-    ones can be compared with each other in no larger number.
+    Such a value depends on the number of images, and real ones can be compared with each other only
+    half against half: so one half of the translations is compared with the other half of them.
     """
     first, second = baselines.halves(t.count)
     usual = baselines.between_halves(formula, t.target[: t.count])
@@ -175,6 +178,7 @@ class DomainClassifier:
         """Trains one on equally many training images of both domains."""
         most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
         chosen = {d: np.asarray(x[probe.spaced(len(x), most)]) for d, x in train.items()}
+        # -1 for domain a, 1 for b.
         targets = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
         trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets)
         return cls(trained, {d: trained.features(x) for d, x in chosen.items()})
@@ -215,8 +219,10 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
       classifier: trained on training images.
       domain: the target, ``a`` or ``b``.
     """
+    # How the classifier judges them.
     share, usual_share = (classifier.share(x, domain) for x in (t.made, t.target))
     rows = [row(t.route, "domain_test", share, usual_share, HELD_OUT)]
+    # Distance and overlap in the space of its features, where there are enough images.
     trained = classifier.training_features[domain]
     made, real = (classifier.probe.features(x[: t.count]) for x in (t.made, t.target))
     if min(t.count, len(trained)) >= 4:  # the least for an estimate without bias
@@ -233,9 +239,9 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
 def measure_features(t: Translations, extractor: inception.Extractor) -> list[Row]:
     """Measures Fréchet and kernel distance in features of a pretrained network.
 
-    On halves, so that the reference is measured on as many images; for at least
-    `LEAST_IN_FEATURES`.
+    It needs at least `LEAST_IN_FEATURES` images of either kind.
     """
+    # As `halves_row` does, but each image goes through the network only once.
     first, second = baselines.halves(t.count)
     made, real = (extractor.features(x[: t.count]) for x in (t.made, t.target))
     distances = partial(inception.distances, extractor=extractor)
@@ -271,6 +277,7 @@ def measure_colour(t: Translations) -> list[Row]:
 
     There are no rows where real images of either domain are mostly grey: edges have no hue.
     """
+    # The hue of an image without colour is not finite.
     before, after, usual = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
     if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
         return []

@@ -42,6 +42,7 @@ def aligned(cells: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     Returns:
       A line per row, without trailing spaces.
     """
+    # Headings do not count for the widths of columns.
     columns = itertools.zip_longest(*(row for row in cells if len(row) > 1), fillvalue="")
     widths = [max(map(len, column)) for column in columns] or [0]
     lines = []
@@ -71,6 +72,7 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
 def as_text(rows: Iterable[Row]) -> str:
     """Writes rows as an aligned table."""
     rows = list(rows)
+    # Values are aligned to the right by hand, because intervals follow them in the same column.
     values = [four_digits(row.value) for row in rows]
     width = max(map(len, ["value", *values]))
     cells = [["measured on held-out images", f"{'value':>{width}} (95%)", "beside", "", "better"]]

@@ -43,6 +43,7 @@ class Exported:
           InputError: it is no export, or damaged.
         """
         path = Path(path)
+        # Files may come from anywhere: whatever is wrong with one is a damaged file, not a bug.
         try:
             metadata, load = _format(path).read(path)
             Domains(*metadata["domains"])

@@ -31,12 +31,12 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
     path.mkdir()
     for direction, program in programs.items():
         model = onnx_graph.model(program, images, INPUT, OUTPUT)
+        # People read the description, programs the properties.
         source, target = map(Domains(*metadata["domains"]).name, direction)
         model.doc_string = (
             f"Translates {source} to {target}. In: {metadata['input']}; fitted by: "
             f"{metadata['preprocessing']}. Out: {metadata['output']}."
         )
-        # Everything that a user of this file alone has to know.
         properties = {"direction": direction, "source": source, "target": target}
         properties |= {key: metadata[key] for key in ("input", "output", "preprocessing")}
         properties[METADATA_FILE] = json.dumps(metadata)
@@ -55,6 +55,7 @@ def read(path: Path) -> Opened:
             if not file.is_file():
                 raise ValueError(f"it has no {file.name}")
     else:
+        # A single file, of one direction, has the metadata among its properties.
         try:
             model = onnx.load(str(path), load_external_data=False)
         except Exception as error:  # the type depends on the implementation of protobuf

@@ -9,7 +9,7 @@ that remain are written. ONNX runtimes compute little in bfloat16, which therefo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
-from onnx import helper, numpy_helper
+from onnx import GraphProto, helper, numpy_helper
 
 from discogan_jax.errors import InputError
 
@@ -41,6 +41,8 @@ class Tensor:
 
 # A constant may have axes of size 1 where JAX has broadcast it: ONNX does so by itself.
 Value = Tensor | np.ndarray
+# What a node takes: the name of a tensor, or a constant.
+Input = str | np.ndarray
 
 
 def model(
@@ -62,45 +64,36 @@ def model(
     """
     # Convert the trace; the last node gives the result its name and JAX's order of axes.
     traced = jax.make_jaxpr(function)(shape)
-    graph = _Graph()
+    graph = GraphProto(name="discogan")
     (output,) = _walk(graph, traced.jaxpr, traced.consts, [Tensor(argument, _identity(shape))])
     if not isinstance(output, Tensor):
         raise InputError("The function does not depend on its argument.")
     name: Any = _ordered(graph, output, _identity(traced.out_avals[0]))
-    graph.nodes.append(helper.make_node("Identity", [name], [result], "result"))
+    graph.node.append(helper.make_node("Identity", [name], [result], "result"))
     # Describe argument and result: symbolic dimensions have names.
-    ends = [
-        helper.make_tensor_value_info(name, _type(x.dtype), [_static(n) or str(n) for n in x.shape])
-        for name, x in ((argument, shape), (result, traced.out_avals[0]))
-    ]
-    return helper.make_model(
-        helper.make_graph(graph.nodes, "discogan", ends[:1], ends[1:], graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="discogan_jax",
-    )
+    ends = ((graph.input, argument, shape), (graph.output, result, traced.out_avals[0]))
+    for end, name, x in ends:
+        sizes = [_static(n) or str(n) for n in x.shape]
+        end.append(helper.make_tensor_value_info(name, _type(x.dtype), sizes))
+    versions = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
+    return helper.make_model(graph, producer_name="discogan_jax", **versions)
 
 
-@dataclass
-class _Graph:
-    """Nodes and constants so far."""
-
-    nodes: list[Any] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-
-    def node(self, kind: str, inputs: Sequence[str | np.ndarray], **attributes: Any) -> str:
-        """Adds a node with one output, and its constants; returns the name of the output."""
-        name = f"{kind}_{len(self.nodes)}"
-        names = [x if isinstance(x, str) else f"{name}.{i}" for i, x in enumerate(inputs)]
-        for x, constant in zip(inputs, names, strict=True):
-            if not isinstance(x, str):
-                wide = x.astype(np.float32) if x.dtype == jnp.bfloat16 else x
-                self.constants.append(numpy_helper.from_array(wide, constant))
-        self.nodes.append(helper.make_node(kind, names, [name], name, **attributes))
-        return name
+def _node(graph: GraphProto, kind: str, inputs: Sequence[Input], **attributes: Any) -> str:
+    """Adds a node with one output, and its constants; returns the name of the output."""
+    name = f"{kind}_{len(graph.node)}"
+    names = [x if isinstance(x, str) else f"{name}.{i}" for i, x in enumerate(inputs)]
+    for x, constant in zip(inputs, names, strict=True):
+        if not isinstance(x, str):
+            wide = x.astype(np.float32) if x.dtype == jnp.bfloat16 else x
+            graph.initializer.append(numpy_helper.from_array(wide, constant))
+    graph.node.append(helper.make_node(kind, names, [name], name, **attributes))
+    return name
 
 
-def _walk(graph: _Graph, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Value]) -> list[Value]:
+def _walk(
+    graph: GraphProto, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Value]
+) -> list[Value]:
     values: dict[Any, Value] = dict(zip(jaxpr.constvars, map(np.asarray, consts), strict=True))
     values |= dict(zip(jaxpr.invars, inputs, strict=True))
 
@@ -113,7 +106,7 @@ def _walk(graph: _Graph, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Val
     return [value(x) for x in jaxpr.outvars]
 
 
-def _operation(graph: _Graph, eqn: Any, inputs: list[Value]) -> list[Value]:
+def _operation(graph: GraphProto, eqn: Any, inputs: list[Value]) -> list[Value]:
     """Converts an operation: a control structure, a computed constant, or a node."""
     kind = eqn.primitive.name
     # Traced functions are walked as if their operations stood here.
@@ -144,6 +137,7 @@ def _unknown(what: str) -> InputError:
 
 def _computed(eqn: Any, inputs: Sequence[Any]) -> list[Value]:
     """Computes an operation on constants."""
+    # Constants were left unbroadcast: their full shapes are those that JAX traced.
     shapes = [x.aval.shape for x in eqn.invars]
     if not all(_static(n) for shape in shapes for n in shape):
         raise _unknown(f"{eqn.primitive.name} of constants")
@@ -162,22 +156,22 @@ def _broadcast(eqn: Any, inputs: Sequence[Value]) -> Value:
     return x.reshape(shape)
 
 
-def _ordered(graph: _Graph, x: Value, axes: tuple[int, ...]) -> str | np.ndarray:
-    """Returns a constant, or the name of a tensor, with the axes in a given order."""
+def _ordered(graph: GraphProto, x: Value, axes: tuple[int, ...]) -> Input:
+    """Puts the axes in a given order; a tensor that has another one is transposed by a node."""
     if isinstance(x, np.ndarray):
         return x.transpose(np.argsort(axes)) if x.ndim else x
     if x.axes == axes:
         return x.name
-    return graph.node("Transpose", [x.name], perm=[x.axes[i] for i in np.argsort(axes)])
+    return _node(graph, "Transpose", [x.name], perm=[x.axes[i] for i in np.argsort(axes)])
 
 
-def _elementwise(graph: _Graph, eqn: Any, inputs: Sequence[Value], *, kind: str) -> Tensor:
+def _elementwise(graph: GraphProto, eqn: Any, inputs: Sequence[Value], *, kind: str) -> Tensor:
     # The other operands follow the order of the first tensor.
     axes = next(x.axes for x in inputs if isinstance(x, Tensor))
-    return Tensor(graph.node(kind, [_ordered(graph, x, axes) for x in inputs]), axes)
+    return Tensor(_node(graph, kind, [_ordered(graph, x, axes) for x in inputs]), axes)
 
 
-def _select(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
+def _select(graph: GraphProto, eqn: Any, inputs: Sequence[Value]) -> Tensor:
     # JAX lists the case for False first, ONNX the one for True.
     which, *cases = inputs
     if len(cases) != 2 or eqn.invars[0].aval.dtype != bool:
@@ -185,18 +179,18 @@ def _select(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
     return _elementwise(graph, eqn, [which, cases[1], cases[0]], kind="Where")
 
 
-def _convert(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
+def _convert(graph: GraphProto, eqn: Any, inputs: Sequence[Any]) -> Tensor:
     (x,) = inputs
     before, after = (_type(v.aval.dtype) for v in (eqn.invars[0], eqn.outvars[0]))
-    return x if before == after else Tensor(graph.node("Cast", [x.name], to=after), x.axes)
+    return x if before == after else Tensor(_node(graph, "Cast", [x.name], to=after), x.axes)
 
 
-def _transpose(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
+def _transpose(graph: GraphProto, eqn: Any, inputs: Sequence[Any]) -> Tensor:
     (x,) = inputs
     return Tensor(x.name, tuple(x.axes[i] for i in eqn.params["permutation"]))
 
 
-def _reshape(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
+def _reshape(graph: GraphProto, eqn: Any, inputs: Sequence[Any]) -> Tensor:
     result = eqn.outvars[0].aval
     # ONNX infers one dimension, -1.
     sizes = [_static(n) or -1 for n in result.shape]
@@ -204,13 +198,14 @@ def _reshape(graph: _Graph, eqn: Any, inputs: Sequence[Any]) -> Tensor:
     if sizes.count(-1) > 1 or permuted:
         raise _unknown("reshape of several symbolic dimensions, or of permuted ones")
     name = _ordered(graph, inputs[0], _identity(eqn.invars[0].aval))
-    return Tensor(graph.node("Reshape", [name, np.asarray(sizes, np.int64)]), _identity(result))
+    return Tensor(_node(graph, "Reshape", [name, np.asarray(sizes, np.int64)]), _identity(result))
 
 
-def _convolution(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
+def _convolution(graph: GraphProto, eqn: Any, inputs: Sequence[Value]) -> Tensor:
     x, kernel = inputs
     if not (isinstance(x, Tensor) and isinstance(kernel, np.ndarray)):
         raise _unknown("convolution with a kernel that is no constant")
+    # Bring the kernel into the order of ONNX: outputs, inputs, space.
     p = eqn.params
     lhs, rhs, out = p["dimension_numbers"]
     kernel = np.broadcast_to(kernel, eqn.invars[1].aval.shape).transpose(rhs)
@@ -236,7 +231,8 @@ def _convolution(graph: _Graph, eqn: Any, inputs: Sequence[Value]) -> Tensor:
 
     # A spec lists, in the order of ONNX (batch, channels, space), the axes of JAX.
     order = tuple(map(int, np.argsort(lhs)))
-    name = graph.node(
+    name = _node(
+        graph,
         kind,
         [_ordered(graph, x, order), np.ascontiguousarray(kernel)],
         **attributes | {"kernel_shape": sizes, "pads": pads},

@@ -1,7 +1,7 @@
 """StableHLO: a zip of `about.json` and, per direction, the program as `jax.export` serializes it.
 
-JAX promises that later releases read such programs for six months, so this is for handing on, not
-for keeping: keep the run, and export again.
+JAX promises that later releases read such programs for six months, so such a file is for handing
+on, not for archiving: keep the run, and export it again.
 """
 
 import json

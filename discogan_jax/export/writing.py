@@ -47,7 +47,10 @@ def write(
     """
     form = registry.load(kind)
     if form.FLOAT32_ONLY:
-        run = _in_float32(run)
+        # The same parameters, in networks that compute in float32.
+        gan = replace(run.gan, generator=run.gan.generator.clone(dtype=jnp.float32))  # type: ignore[call-arg]
+        train = replace(run.settings.train, precision="float32")
+        run = replace(run, gan=gan, settings=replace(run.settings, train=train))
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
     if form.IS_FOLDER and path.exists() and not (path.is_dir() and is_exported(path)):
         raise InputError(f"{path} is there and is no exported folder: name another --out")
@@ -67,25 +70,19 @@ def write(
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _in_float32(run: Run) -> Run:
-    """Returns the run with the same parameters, computing in float32."""
-    gan = replace(run.gan, generator=run.gan.generator.clone(dtype=jnp.float32))  # type: ignore[call-arg]
-    settings = replace(run.settings, train=replace(run.settings.train, precision="float32"))
-    return replace(run, gan=gan, settings=settings)
-
-
 def _check(run: Run, exported: Exported) -> str:
     """Compares the translations of both, and describes the largest difference.
 
     Raises:
       InputError: they differ.
     """
+    # Differences are relative to the range of the images, which is 1 but for literal networks.
     images, what = _images(run)
     differences = []
     for direction in exported.directions:
         x = images[direction[0]]
         expected = run.apply(x, direction)
-        scale = np.maximum(1.0, expected.max())  # the book's literal images have no upper bound
+        scale = np.maximum(1.0, expected.max())
         differences.append(np.abs(exported.apply(x, direction) - expected).max() / scale)
     worst = float(np.max(differences))  # NaN if any is, which Python's `max` would ignore
     allowed = TOLERANCE[run.settings.train.precision]

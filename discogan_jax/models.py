@@ -38,6 +38,7 @@ Recipe = Literal["book", "official", "best"]
 """Names of the recipes; `config.build.gan` has the networks of each."""
 
 Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
+Recipe = Literal["book", "official", "best"]
 
 
 def _full(x: Array) -> Array:
@@ -311,6 +312,14 @@ def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) 
       **fields: fields of `Discriminator` that replace the recipe's.
     """
     return official_discriminator(image_size, width=width, **({"norm": None} | fields))
+
+
+RECIPES: dict[Recipe, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
+    "book": (book_generator, book_discriminator),
+    "official": (official_generator, official_discriminator),
+    "best": (best_generator, best_discriminator),
+}
+"""What makes the networks, by the name in a config; takes ``image_size``, ``width``, ``dtype``."""
 
 
 def count_parameters(params: Any) -> int:

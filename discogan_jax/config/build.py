@@ -25,23 +25,20 @@ def gan(s: Settings) -> DiscoGAN:
         "width": s.model.width,
         "dtype": jnp.dtype(s.train.precision),
     }
-    if s.model.recipe == "book":
-        generator = models.book_generator(literal=s.model.literal, **common)
-        discriminator = models.book_discriminator(literal=s.model.literal, **common)
-    elif s.model.recipe == "best":
-        generator = models.best_generator(**common)
-        discriminator = models.best_discriminator(**common)
-    else:
-        generator = models.official_generator(s.model.bottleneck or None, **common)
-        discriminator = models.official_discriminator(**common)
+    generator, discriminator = models.RECIPES[s.model.recipe]
+    # The schema refuses both with recipes that do not take them.
+    if s.model.bottleneck:
+        generator = partial(generator, s.model.bottleneck)
+    if s.model.literal:
+        common["literal"] = True
 
     # The discriminators may learn at a rate of their own.
     rate = s.optim.learning_rate
     d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
     weights = LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)})
     return DiscoGAN(
-        generator=generator,
-        discriminator=discriminator,
+        generator=generator(**common),
+        discriminator=discriminator(**common),
         gen_tx=Adam(rate, s.optim.b1, s.optim.b2, s.optim.l2),
         dis_tx=Adam(d_rate, s.optim.b1, s.optim.b2, s.optim.l2),
         weights=weights,

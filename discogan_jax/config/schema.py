@@ -58,7 +58,7 @@ class Model:
     """Which networks.
 
     Attributes:
-      recipe: ``book``, ``official`` or ``best``.
+      recipe: name of the networks in `models.RECIPES`.
       width: channels of the first level; each level doubles them, up to 512.
       bottleneck: channels of the official "extra layers", 0 for none.
       literal: the book's code with its defects, for comparison only.

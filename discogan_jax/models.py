@@ -34,9 +34,6 @@ official_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9, use_fast_varia
 book_init = nn.initializers.truncated_normal(0.02)
 official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
 
-Recipe = Literal["book", "official", "best"]
-"""Names of the recipes; `config.build.gan` has the networks of each."""
-
 Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
 Recipe = Literal["book", "official", "best"]
 

@@ -119,7 +119,7 @@ def is_exported(path: str | Path) -> bool:
 def _format(path: Path) -> Format:
     # Files are told apart by their suffix, folders by their metadata.
     if not path.is_dir():
-        return registry.load("onnx" if path.suffix == ".onnx" else "stablehlo")
+        return registry.load(registry.SUFFIXES.get(path.suffix, registry.FORMATS[0]))
     kind = read_json(path / METADATA_FILE)["kind"]
     if kind not in registry.FORMATS or not registry.load(kind).IS_FOLDER:
         raise ValueError(f"{METADATA_FILE} is that of another kind of export, {kind!r}")

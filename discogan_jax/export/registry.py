@@ -1,6 +1,6 @@
 """The export formats by name: each is a module of this package with the members of `format.Format`.
 
-A new format is such a module and its name here.
+A new format is such a module and its name here; one of single files has its suffix here, too.
 """
 
 from importlib import import_module
@@ -10,6 +10,9 @@ from discogan_jax.errors import InputError
 
 # The first one is the default of `discogan export`, which lists them without importing JAX.
 FORMATS = ("stablehlo", "onnx", "savedmodel")
+
+# The formats of single files by their suffix; files of any other suffix are of the first format.
+SUFFIXES = {".onnx": "onnx"}
 
 # What to install for those that import more than this library does.
 _PACKAGES = {"onnx": "'discogan_jax[onnx]'", "savedmodel": "tensorflow"}

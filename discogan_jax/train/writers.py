@@ -31,6 +31,9 @@ class Writer:
     ) -> None:
         """Writes the distribution of the elements of arrays."""
 
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Writes the settings that differ between runs."""
+
     def flush(self) -> None:
         """Returns when everything is written."""
 
@@ -121,7 +124,7 @@ def open_writer(directory: Path, start_step: int) -> Writer:
         return JsonLines(path, start_step)
 
     def open_all() -> Any:
-        trackers = _open_trackers(directory)
+        trackers = _open_trackers(directory, start_step)
         from clu.metric_writers import MultiWriter
 
         return MultiWriter([JsonLines(path, start_step), *trackers])
@@ -143,14 +146,21 @@ def write_hparams(
     """
     if _missing():
         return
-    for tracker in _open_trackers(directory):
+    for tracker in _open_trackers(directory, step):
         tracker.write_hparams(hparams)
         tracker.write_scalars(step, {k: v for k, v in measures.items() if math.isfinite(v)})
         tracker.close()
 
 
-def _open_trackers(directory: Path) -> list[Any]:
-    """Opens CLU's writers; one for another tracker than TensorBoard is added here."""
+def _open_trackers(directory: Path, start_step: int) -> list[Any]:
+    """Opens CLU's writers; one for another tracker than TensorBoard, a `Writer`, is added here.
+
+    A run opens them whenever it starts or resumes, and a sweep once more after each run.
+
+    Args:
+      directory: the run directory.
+      start_step: number of finished steps.
+    """
     tensorflow()  # before CLU imports it, to keep it off the accelerators
     from clu import metric_writers
 

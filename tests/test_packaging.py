@@ -101,6 +101,7 @@ def test_what_is_packed(built):
         about = archive.read(path).decode()
     assert {
         "discogan_jax/py.typed",
+        "discogan_jax/data/pix2pix/archives.toml",
         "discogan_jax/runs/report_page/page.html",
         "discogan_jax/configs/default.py",
     } <= names

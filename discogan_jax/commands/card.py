@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, replacing_folder, write_json
-from discogan_jax.runs import layout, manifest
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
@@ -63,6 +61,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
       InputError: the folder is not empty or cannot be written, or the run's files are damaged.
     """
     from discogan_jax.commands import card_text
+    from discogan_jax.files import read_json, replacing_folder, write_json
+    from discogan_jax.runs import layout
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
@@ -95,6 +95,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
 
 def _remove_paths(checkpoint: Path) -> None:
     """Removes this machine's paths from Orbax's notes in a checkpoint, and seals it again."""
+    from discogan_jax.runs import manifest
+
     sealed = manifest.is_sealed(checkpoint)
     if sealed and (complaints := manifest.verify(checkpoint)):
         raise InputError(f"The checkpoint was not copied whole: {'; '.join(complaints[:3])}")
@@ -108,6 +110,9 @@ def _remove_paths(checkpoint: Path) -> None:
 
 def _evaluation(run: "Run") -> dict[str, Any] | None:
     """Reads the evaluation of the run, if it is of the state that is handed on."""
+    from discogan_jax.files import read_json
+    from discogan_jax.runs import layout
+
     path = run.path / layout.EVALUATION_FILE
     try:
         found = read_json(path)
@@ -126,5 +131,7 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
 
 def _grid(run: "Run") -> Path | None:
     """Finds the last sample grid up to the run's step."""
+    from discogan_jax.runs import layout
+
     grids = [p for p in (run.path / layout.SAMPLES).glob("*.png") if p.stem.isdecimal()]
     return max((p for p in grids if int(p.stem) <= run.step), key=lambda p: p.stem, default=None)

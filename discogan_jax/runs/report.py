@@ -148,15 +148,10 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
     add("Losses", "weighted sums", {"gen_loss": "generators", "disc_loss": "discriminators"})
     for kind, title, about in _FAMILIES:
         names = {f"{kind}_{d}_loss": d for d in domains}
-<<<<<<< HEAD
         add(title, about, names | {f"val_{name}": f"val {d}" for name, d in names.items()})
-=======
-        names |= {f"val_{kind}_{d}_loss": f"val {d}" for d in domains}
-        add(title, about, names, log=True)
     drawn = {name for chart in charts for name in chart["names"]}
     losses = {name: name.removesuffix("_loss") for name in series if name.endswith("_loss")}
-    add("Other terms", "", {k: v for k, v in losses.items() if k not in drawn}, log=True)
->>>>>>> 7df87e2 (The report shows terms of the loss that it has no text about)
+    add("Other terms", "", {name: text for name, text in losses.items() if name not in drawn})
 
     # The health of the run.
     diversity = {f"diversity_{d}": f"to {d}" for d in domains}

@@ -135,7 +135,7 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
 
 def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
     """Groups the curves into charts; losses have a log scale, `more` charts are folded away."""
-    charts = []
+    charts: list[dict[str, Any]] = []
 
     def add(title: str, about: str, names: Mapping[str, str], more: bool = False) -> None:
         if names := {name: text for name, text in names.items() if name in series}:

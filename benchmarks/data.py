@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import turns
+from benchmarks import processes
 from discogan_jax.data import catalogue
 
 SIZE = 64
@@ -117,13 +117,15 @@ def main() -> None:
             archive = Path(folder) / "edges2shoes.tar.gz"
         if args.repeat > 1:
             archive = repeated(archive, args.repeat, Path(folder))
-        turn = partial(turns.take, "benchmarks.data", arguments=["--archive", str(archive)])
+        turn = partial(processes.take, "benchmarks.data", arguments=["--archive", str(archive)])
         settings = {
             "archive": args.archive.name if args.archive else "drawn edges2shoes",
             "repeat": args.repeat,
             "archive_mib": archive.stat().st_size / 2**20,
         }
-        turns.run("data", list(WAYS), turn, budget=args.budget, settings=settings, least_rounds=2)
+        processes.run(
+            "data", list(WAYS), turn, budget=args.budget, settings=settings, least_rounds=2
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import turns
+from benchmarks import processes
 from discogan_jax import steps, train
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
@@ -94,7 +94,7 @@ class Interrupting:
         return getattr(self._inner, name)
 
 
-def measure(config: Any, number: int) -> turns.Numbers:
+def measure(config: Any, number: int) -> processes.Numbers:
     """Measures seconds per step of a training run and of bare steps, and the wait for data."""
     block = number // BLOCKS
     first = config.train.sample_every + config.train.log_every
@@ -144,11 +144,11 @@ def main() -> None:
         arguments = [f"--config={args.config}", f"--steps={args.steps}"]
         arguments += [f"--archives={archives}", f"--data_dir={folder}"]
         sides = [f"{feed} feed" for feed in args.feeds]
-        turn = partial(turns.take, "benchmarks.loop", arguments=arguments)
-        turns.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=1)
+        turn = partial(processes.take, "benchmarks.loop", arguments=arguments)
+        processes.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=1)
 
 
-def one_turn(args: argparse.Namespace) -> turns.Numbers:
+def one_turn(args: argparse.Namespace) -> processes.Numbers:
     """Performs one run in this process."""
     sys.path.insert(0, ".")
     config = runpy.run_path(args.config)["get_config"]()

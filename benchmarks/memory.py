@@ -15,7 +15,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from benchmarks import turns
+from benchmarks import processes
 from benchmarks.train_step import library
 from discogan_jax import steps
 from discogan_jax.state import create_state
@@ -27,7 +27,7 @@ SHAPES = {
 }
 
 
-def one_turn(recipe: str, batch: int, size: int) -> turns.Numbers:
+def one_turn(recipe: str, batch: int, size: int) -> processes.Numbers:
     """Compiles and performs an update, and returns the memory that it took in MiB."""
     gan = library(recipe, size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
@@ -59,8 +59,8 @@ def main() -> None:
         return
     shapes = SHAPES["cpu" if jax.default_backend() == "cpu" else "gpu"]
     sides = [f"batch {batch} at {size}px" for batch, size in shapes]
-    turn = partial(turns.take, "benchmarks.memory", arguments=["--recipe", args.recipe])
-    turns.run(
+    turn = partial(processes.take, "benchmarks.memory", arguments=["--recipe", args.recipe])
+    processes.run(
         f"memory-{args.recipe}",
         sides,
         turn,

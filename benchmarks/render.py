@@ -40,7 +40,7 @@ def cases(found: Mapping[str, Any]) -> str:
 
 
 def processes(found: Mapping[str, Any]) -> str:
-    """Writes what `turns` measured as a table: a row per number, a column per implementation."""
+    """Writes a table of whole processes: a row per number, a column per implementation."""
     cells = [["median (range)", *found]]
     for name in dict.fromkeys(name for rows in found.values() for name in rows):
         cells.append([name.replace("_", " ")])

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
 
-from benchmarks import turns
-from benchmarks.turns import since_start
+from benchmarks import processes
+from benchmarks.processes import since_start
 from discogan_jax.data import catalogue
 
 SIDES = ("second start", "resumed", "first start", "import")
@@ -75,7 +75,7 @@ def _until_first_step(marks: dict[str, float], *args: Any) -> NoReturn:
     raise AssertionError("the run ended before its first step")
 
 
-def take(side: str, command: list[str], folder: Path) -> turns.Numbers:
+def take(side: str, command: list[str], folder: Path) -> processes.Numbers:
     """Performs one run in a separate process.
 
     Args:
@@ -84,14 +84,14 @@ def take(side: str, command: list[str], folder: Path) -> turns.Numbers:
       folder: folder with the caches and a run that has a checkpoint.
     """
     if side == "import":
-        return turns.take("benchmarks.startup", side, [])
+        return processes.take("benchmarks.startup", side, [])
     with tempfile.TemporaryDirectory() as empty:
         cached = Path(empty) if side == "first start" else folder
         run = folder / "run" if side == "resumed" else Path(empty) / "run"
         flags = [*command, f"--config.data.data_dir={cached / 'data'}", f"--workdir={run}"]
         cache = {"JAX_COMPILATION_CACHE_DIR": str(cached / "xla")}
         with mock.patch.dict(os.environ, cache):
-            return turns.take("benchmarks.startup", side, ["--", *flags])
+            return processes.take("benchmarks.startup", side, ["--", *flags])
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def main() -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        turns.run(
+        processes.run(
             "startup",
             SIDES,
             lambda side: take(side, command, folder),

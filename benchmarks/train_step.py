@@ -9,10 +9,10 @@ the images are noise, three batches of each domain. On a GPU both libraries mult
 their default for convolutions (TF32), and cuDNN searches for the fastest algorithm.
 
 The implementations: `jax` is the library; `flax` the same with Flax's own convolutions; `torch
-published` the authors' loop, eager (see `torch_sides`); `torch tuned` has no redundant work, eager;
-`torch compiled` is the same with ``torch.compile``; on a GPU also bfloat16. GFLOP/s are computed
-from the count in `flops` for all implementations, regardless of the operations that they actually
-perform; the JSON also contains the compiled programs' own counts.
+published` the authors' loop, eager (see `torch_updates`); `torch tuned` the same without redundant
+work, eager; `torch compiled` is the same with ``torch.compile``; on a GPU also bfloat16. GFLOP/s
+are computed from the count in `flops` for all implementations, regardless of the operations that
+they actually perform; the JSON also contains the compiled programs' own counts.
 """
 
 import argparse
@@ -143,14 +143,14 @@ def torch_calls(
     """
     import torch
 
-    from benchmarks import torch_networks, torch_sides
+    from benchmarks import torch_networks, torch_updates
 
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     torch.manual_seed(0)
     size = images["a"].shape[2]
     nets = torch_networks.networks(recipe, size, fields.pop("width", None))
-    trainer = getattr(torch_sides, kind)(nets, WEIGHTS[recipe], ADAM[recipe], device, **fields)
+    trainer = getattr(torch_updates, kind)(nets, WEIGHTS[recipe], ADAM[recipe], device, **fields)
     each = [
         {
             d: torch.from_numpy(x[i]).to(device).permute(0, 3, 1, 2)  # channels last in memory

@@ -20,11 +20,11 @@ from benchmarks import (
     layers,
     loop,
     machine,
+    processes,
     quality,
     render,
     report,
     train_step,
-    turns,
 )
 from benchmarks.harness import Case, Implementation
 from discogan_jax import models
@@ -147,7 +147,7 @@ def test_processes_take_turns(tmp_path, monkeypatch, capsys):
         taken.append(side)
         return {"seconds": len(taken) * {"a": 1.0, "b": 2.0}[side], side: 1.0}
 
-    turns.run("name", ["a", "b"], turn, budget=0.0, settings={}, least_rounds=3)
+    processes.run("name", ["a", "b"], turn, budget=0.0, settings={}, least_rounds=3)
     assert "".join(taken) == "abbaab"
     (path,) = tmp_path.iterdir()
     written = json.loads(path.read_text())
@@ -163,7 +163,7 @@ def test_processes_take_turns(tmp_path, monkeypatch, capsys):
 
 def test_a_turn_that_fails_says_what_it_wrote():
     with pytest.raises(RuntimeError, match=r"benchmarks.data --turn nothing failed:[^!]*nothing"):
-        turns.take("benchmarks.data", "nothing", [])
+        processes.take("benchmarks.data", "nothing", [])
 
 
 def test_results_replace_results():
@@ -261,7 +261,7 @@ WEIGHT = {"kernel": "weight"}
 def trainer(kind, recipe, tensors, weights, **fields):
     """Builds a PyTorch implementation with the golden weights, given by network."""
     torch = pytest.importorskip("torch")
-    from benchmarks import torch_networks, torch_sides
+    from benchmarks import torch_networks, torch_updates
 
     torch.set_num_threads(1)  # other tests run in parallel
     nets = torch_networks.networks(recipe, 64, **fields)
@@ -270,7 +270,7 @@ def trainer(kind, recipe, tensors, weights, **fields):
         assert expected == set(values)
         found = {n: torch.tensor(x) for n, x in values.items()}
         nets[name].load_state_dict(found, strict=False)  # there are no running statistics
-    return getattr(torch_sides, kind)(nets, weights, train_step.ADAM[recipe], "cpu")
+    return getattr(torch_updates, kind)(nets, weights, train_step.ADAM[recipe], "cpu")
 
 
 def official(kind, extra, weights):

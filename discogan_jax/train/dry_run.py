@@ -6,13 +6,13 @@ from typing import Any
 import jax
 
 from discogan_jax import models, sharding
-from discogan_jax.config.schema import from_config
+from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.state import DOMAINS
 from discogan_jax.train.setup import Setup
 
 
-def describe(config: Mapping[str, Any]) -> str:
+def describe(config: Mapping[str, Any] | Settings) -> str:
     """Returns a table of what `loop.train_and_evaluate` would use for a config.
 
     The counts are those of the compiled step, so this takes the time to compile it; the compile

@@ -24,7 +24,7 @@ from discogan_jax.train.setup import Setup
 
 
 def train_and_evaluate(
-    config: Mapping[str, Any],
+    config: Mapping[str, Any] | Settings,
     workdir: str | Path,
     *,
     open_writer: Callable[[Path, int], writers.Writer] = writers.open_writer,
@@ -33,7 +33,7 @@ def train_and_evaluate(
     """Trains a run from its beginning or its last checkpoint to ``config.train.steps``.
 
     Args:
-      config: the config of the run, see `config.schema.Settings`.
+      config: the config of the run, or the settings made of it.
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.

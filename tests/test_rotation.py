@@ -95,7 +95,7 @@ def test_a_diverged_run_is_told_after_the_table(study, monkeypatch):
 
     def diverges(config, variants, where, *, seeds, say):
         found = outcomes(config, variants, where, seeds=seeds, say=say)
-        return [*found[:2], experiment.replace(found[2], measures={}, why="diverged at step 1")]
+        return [*found[:2], experiment.replace(found[2], measures={}, error="diverged at step 1")]
 
     outcomes = experiment.sweep.run
     monkeypatch.setattr(experiment.sweep, "run", diverges)

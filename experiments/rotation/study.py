@@ -28,9 +28,9 @@ TRAIN, VAL = 2000, 200  # drawings of each kind
 # Columns of the table: a row of the evaluation, of which the value or the reference is shown.
 COLUMNS = {
     "angle/correlation": ("bags_to_shoes/true_tilt_correlation", "value"),
-    "chance/correlation": ("bags_to_shoes/true_tilt_correlation", "reference"),
+    "by chance/correlation": ("bags_to_shoes/true_tilt_correlation", "reference"),
     "angle/rms error": ("bags_to_shoes/true_tilt_error", "value"),
-    "chance/rms error": ("bags_to_shoes/true_tilt_error", "reference"),
+    "by chance/rms error": ("bags_to_shoes/true_tilt_error", "reference"),
     "reconstruction/PSNR": ("bags_to_shoes_to_bags/psnr", "value"),
     "outputs/diversity": ("bags_to_shoes/diversity", "value"),
     "outputs/classified as shoes": ("bags_to_shoes/domain_test", "value"),

@@ -61,6 +61,8 @@ def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:
             module = importlib.import_module(f"discogan_jax.commands.{name}")
             command.description = inspect.getdoc(module)
             module.add_arguments(command)
+            # What trains or prepares data reports its progress in the log.
+            command.add_work(module.run, verbose=name in ("train", "prepare"))
     return whole
 
 

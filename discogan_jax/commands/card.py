@@ -30,7 +30,6 @@ def add_arguments(parser: frame.Parser) -> None:
         action="store_true",
         help="add the sample grid, if you may publish its pictures; drawn ones are always added",
     )
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

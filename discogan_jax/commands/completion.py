@@ -16,7 +16,6 @@ _FOLDERS = ("DIR",)
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

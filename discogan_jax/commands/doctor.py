@@ -52,7 +52,6 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--data_dir", type=Path, default="data", help="config.data.data_dir; data if not given"
     )
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,6 @@ def add_arguments(parser: frame.Parser) -> None:
         help="add FID and KID, in features of this file "
         "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",
     )
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -27,7 +27,6 @@ def add_arguments(parser: frame.Parser) -> None:
         help="file or folder; RUN/NAME-STEP.discogan, -onnx or -savedmodel if not given",
     )
     parser.add_argument("--batch", type=int, metavar="N", help="fixed batch size; any if not given")
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

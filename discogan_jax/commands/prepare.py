@@ -48,7 +48,6 @@ class Prepared(NamedTuple):
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser)
-    parser.add_work(run, verbose=True)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,6 @@ def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page, if not report.html")
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

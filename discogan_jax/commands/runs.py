@@ -46,7 +46,6 @@ def add_arguments(parser: frame.Parser) -> None:
         help="folders with run directories, or one of these; runs if not given",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,6 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--port", type=int, help="7860, or the next free one, if not given", metavar="N"
     )
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

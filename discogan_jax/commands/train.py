@@ -83,7 +83,6 @@ def add_arguments(
     parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
     parser.add_argument("--process", type=int, metavar="I", help="number of this one, from 0")
     parser.set_defaults(adapt=adapt, study=study)
-    parser.add_work(run, verbose=True)
 
 
 def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
@@ -96,6 +95,7 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
     """
     parser = frame.Parser(description=doc, epilog=frame.EXIT_CODES)
     add_arguments(parser, default, **changes)
+    parser.add_work(run, verbose=True)
     return parser
 
 

@@ -61,7 +61,6 @@ def add_arguments(parser: frame.Parser) -> None:
         action="store_true",
         help="also write contact sheets: input, translation, the way back",
     )
-    parser.add_work(run)
 
 
 def run(arguments: argparse.Namespace) -> int:

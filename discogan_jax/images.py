@@ -53,13 +53,14 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     """
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "The file")
     file = io.BytesIO(source) if isinstance(source, bytes) else source
+    limit = f"the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
     try:
         if isinstance(file, str | Path):
             _check_file(Path(file))
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{width}×{height} pixels")
+                raise InputError(f"{name} is too large: {width}×{height} pixels, {limit}")
             image.load()
             # A damaged EXIF record is no reason to refuse a good picture.
             with contextlib.suppress(Exception):
@@ -73,8 +74,7 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
     except PermissionError:
         raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = f"the limit is {MAX_PIXELS:,} pixels in all"
-        raise InputError(f"{name} is too large ({error}): {limit}. Scale it down first.") from error
+        raise InputError(f"{name} is too large: {limit}") from error
     except Exception as error:  # damaged files make decoders raise nearly anything
         unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
         problem = f"cannot be read as a picture ({'of no known kind' if unknown else error})"

@@ -178,7 +178,7 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     given = {name: field for name, field in known.items() if name in values}
     lacking = [field for name, field in known.items() if name not in given]
     if missing := [field.name for field in lacking if field.default is dataclasses.MISSING]:
-        raise InputError(f"config lacks {', '.join(missing)}: see configs/default.py")
+        raise InputError(f"config lacks {', '.join(missing)}: see discogan_jax/config/schema.py")
     # Types last, once all names are known to be right.
     filled = {}
     for name, field in given.items():

@@ -15,7 +15,6 @@ class Arrays(Source):
 
     kind = "arrays"
     grammar = "arrays:DIR"
-    private = True
 
     def cache_folder(self, image_size: int, places: Places) -> Path:
         """Returns the folder itself."""

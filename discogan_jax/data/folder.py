@@ -28,7 +28,6 @@ class Folder(CachedSource):
 
     kind = "folder"
     grammar = "folder:PATH"
-    private = True
 
     @property
     def label(self) -> str:

@@ -44,7 +44,7 @@ class Source(ABC):
 
     kind: ClassVar[str]
     grammar: ClassVar[str]
-    private: ClassVar[bool] = False
+    private: ClassVar[bool] = True
     drawn: ClassVar[bool] = False
     text: str
 

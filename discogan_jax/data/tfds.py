@@ -24,6 +24,7 @@ class Tfds(CachedSource):
     """
 
     kind = "tfds"
+    private = False
     grammar = "tfds:NAME[/CONFIG][:VERSION]:TRAIN_SPLIT[:VAL_SPLIT]"
     name: str
     train: str

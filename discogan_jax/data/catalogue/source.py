@@ -20,6 +20,7 @@ class Catalogue(CachedSource):
     """The photo side of one of the drawn archives."""
 
     kind = "catalogue"
+    private = False
     grammar = "catalogue:bags or catalogue:shoes"
     drawn = True
 

@@ -37,6 +37,7 @@ class ArchiveSide(CachedSource):
     """
 
     kind = "archive"
+    private = False
     grammar = "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second"
     archive: archives.PublishedArchive
     side: str

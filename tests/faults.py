@@ -271,7 +271,7 @@ def full_disk(trial, undisturbed):
     trial.workdir.mkdir()
     target = str(trial.workdir)
     mount = ["mount", "-t", "tmpfs", "tmpfs", target, "-o"]
-    if not mounted(*mount, "size=1500k"):
+    if not mounted(*mount, "size=1200k"):
         return False
     try:
         err = trial.end(trial.start(), 2)

@@ -19,7 +19,7 @@ GIB = 2**30
 ROOM = 20 * GIB
 """The two published archives take 10 GB, their images at 64 px 3 GB, checkpoints some more."""
 
-_REQUIRED = ("discogan-jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
+_REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
 _OPTIONAL = {
     "tensorflow": "reads data sets of TFDS, feeds images that are larger than the device's memory, "
     "writes TensorBoard's files",
@@ -79,7 +79,8 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     }
     yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
     for name, use in (dict.fromkeys(_REQUIRED, "") | _OPTIONAL).items():
-        found = [installed[n] for n in (name, *_ALSO.get(name, ())) if n in installed]
+        names = (name.replace("_", "-"), *_ALSO.get(name, ()))
+        found = [installed[n] for n in names if n in installed]
         if found:
             yield Finding("ok", f"{name} {found[0]}")
         elif use:

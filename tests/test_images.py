@@ -168,7 +168,7 @@ def test_programs_are_never_started_for_a_file():
 
 
 def test_too_large_is_refused_before_decoding(monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 15)
+    monkeypatch.setattr(images.reading, "MAX_PIXELS", 15)
     with pytest.raises(InputError, match="4×4"):
         images.read(encoded(Image.new("L", (4, 4))))
 

@@ -196,10 +196,10 @@ def test_a_killed_process_ends_the_others_and_the_restart_goes_on(
     code, _, err = end(processes, timeout=BOUND)[1 - victim]
     assert time.monotonic() - begun < BOUND
     assert code not in (0, None)
-    # Whichever notices first speaks: this process, or JAX's own thread, which may still abort in the
-    # instant between this process's message and its exit.
+    # This process and JAX's own thread may both notice: the thread may abort between the message of
+    # this process and its exit.
     counts = [err.count(message) for message in MESSAGES]
-    assert 1 <= sum(counts) and max(counts) == 1, err
+    assert max(counts) == 1, err
     assert "Traceback" not in err
     before = steps_saved(workdir)[-1]
 

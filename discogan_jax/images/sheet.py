@@ -1,0 +1,95 @@
+"""Contact sheets: pictures in labelled columns."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import filterfalse
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+
+def grid(
+    columns: Sequence[tuple[str, UInt8[np.ndarray, "N S S 3"]]], *, cell: int = 96, gap: int = 4
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Tiles pictures: one labelled column per entry, one row per picture.
+
+    Small pictures are enlarged a whole number of times without smoothing, so that every pixel
+    of the original can be seen.
+
+    Args:
+      columns: label and pictures of each column; ' → ' in a label is drawn as an arrow.
+      cell: least side of a picture; smaller ones are enlarged until they reach it.
+      gap: white pixels between pictures and around them.
+
+    Returns:
+      The grid, dark text above pictures on white.
+
+    Raises:
+      ValueError: there are no columns, or they differ in number or size of pictures.
+    """
+    # The layout: how large the cells are, and where they begin below the labels.
+    shapes = {np.shape(pictures) for _, pictures in columns}
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 4 or shape[1] != shape[2]:
+        raise ValueError(f"Columns must be alike [N, S, S, 3] arrays, not {sorted(shapes)}.")
+    number, size = shape[:2]
+    scale = max(1, math.ceil(cell / size))
+    side = size * scale
+    headers = [_header(label, side) for label, _ in columns]
+    top = gap + max(header.height for header in headers)
+
+    # The cells: enlarged, with a gap to the right and below, in columns.
+    cells = np.stack([np.asarray(pictures) for _, pictures in columns], axis=1)
+    cells = cells.repeat(scale, axis=2).repeat(scale, axis=3)
+    cells = np.pad(cells, [(0, 0), (0, 0), (0, gap), (0, gap), (0, 0)], constant_values=255)
+    rows = cells.swapaxes(1, 2).reshape(number * (side + gap), len(columns) * (side + gap), 3)
+    sheet = Image.fromarray(np.pad(rows, [(top + gap, 0), (gap, 0), (0, 0)], constant_values=255))
+
+    # Short labels stand at the bottom, next to their pictures.
+    for column, header in enumerate(headers):
+        middle = gap + column * (side + gap) + (side - header.width) // 2
+        sheet.paste(header, (middle, top - header.height))
+    return np.array(sheet)
+
+
+def _header(label: str, width: int) -> Image.Image:
+    """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
+    # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
+    letters = filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", label))
+    text = "".join(c if c.isascii() or c == "→" else "?" for c in letters)
+    lines = [_line(text)]
+    if lines[0].width > width:  # an arrow stays with its target
+        lines = [_line(part) for part in re.split(r" (?=→ )", text)]
+    for line in lines:
+        line.thumbnail((width, line.height), Image.Resampling.LANCZOS)
+    header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
+    y = 0
+    for line in lines:
+        header.paste(line, ((header.width - line.width) // 2, y))
+        y += line.height
+    return header
+
+
+def _line(text: str) -> Image.Image:
+    """Draws one line of text."""
+    size, ink = 14, 40
+    font = ImageFont.load_default(size=size)
+    words = text.split()
+    # The built-in face has no arrow: it is drawn, one em wide.
+    widths = [size if word == "→" else font.getlength(word) for word in words]
+    blank = font.getlength(" ")
+    width = math.ceil(sum(widths) + blank * max(0, len(words) - 1))
+    line = Image.new("L", (max(1, width), size + 4), "white")
+    draw = ImageDraw.Draw(line)
+    x, middle = 0.0, line.height / 2
+    for word, extent in zip(words, widths, strict=True):
+        if word == "→":
+            tip = (x + extent - 1, middle)
+            draw.line([(x, middle), tip], ink)
+            draw.line([(tip[0] - 3, middle - 3), tip, (tip[0] - 3, middle + 3)], ink)
+        else:
+            draw.text((x, middle), word, ink, font, anchor="lm")
+        x += extent + blank
+    return line

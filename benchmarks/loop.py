@@ -30,6 +30,7 @@ from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import catalogue
 from discogan_jax.host import keep_freed_memory, use_compile_cache
+from discogan_jax.images import Size
 from discogan_jax.state import create_state
 from discogan_jax.train import writers
 
@@ -43,8 +44,7 @@ class Bare:
         """Compiles the step, or loads the compiled program."""
         self._gan = build.gan(s)
         rng = np.random.default_rng(0)
-        size = s.data.image_size
-        shape = (self._gan.updates, s.data.batch_size, size, size, 3)
+        shape = (self._gan.updates, s.data.batch_size, *build.image_shape(s))
         self._batches = {
             d: jax.device_put(rng.integers(256, size=shape, dtype=np.uint8)) for d in "ab"
         }
@@ -156,7 +156,8 @@ def one_turn(args: argparse.Namespace) -> processes.Numbers:
     config.data.data_dir, config.data.archives = args.data_dir, args.archives
     config.data.feed = args.turn.split()[0]
     use_compile_cache()
-    keep_freed_memory(config.data.batch_size * config.data.image_size**2)
+    height, width = Size.of(config.data.image_size)
+    keep_freed_memory(config.data.batch_size * height * width)
     return measure(config, args.steps)
 
 

@@ -204,7 +204,7 @@ class Discriminator(nn.Module):
         return nn.sigmoid(logits) if self.output == "probability" else logits, tuple(activations)
 
 
-def levels(image_size: int) -> int:
+def levels(image_size: Any) -> int:
     """Counts how often an image is halved on the way to 4×4: four times from 64 px.
 
     Args:
@@ -213,9 +213,11 @@ def levels(image_size: int) -> int:
     Raises:
       ValueError: it is another size.
     """
-    if image_size < MIN_IMAGE_SIZE or image_size & (image_size - 1):
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    depth = min(size).bit_length() - 3
+    if min(size) < MIN_IMAGE_SIZE or any(side % 2**depth for side in size):
         raise ValueError(f"image_size must be 16, 32, 64, 128, ..., not {image_size}")
-    return image_size.bit_length() - 3
+    return depth
 
 
 def _doubling(width: int, n: int) -> tuple[int, ...]:
@@ -228,7 +230,7 @@ BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book
 
 
 def book_generator(
-    image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
+    image_size: Any = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Generator:
     """Makes the book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
 
@@ -244,7 +246,7 @@ def book_generator(
 
 
 def book_discriminator(
-    image_size: int = 64, *, width: int = 32, literal: bool = False, **fields: Any
+    image_size: Any = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Discriminator:
     """Makes the book's discriminator: 32 to 512 channels, then a dense layer of 512.
 
@@ -261,7 +263,7 @@ def book_discriminator(
 
 
 def official_generator(
-    bottleneck: int | None = None, image_size: int = 64, *, width: int = 64, **fields: Any
+    bottleneck: int | None = None, image_size: Any = 64, *, width: int = 64, **fields: Any
 ) -> Generator:
     """Makes the published generator: 64 to 512 channels, transposed convolutions.
 
@@ -276,7 +278,7 @@ def official_generator(
 
 
 def official_discriminator(
-    image_size: int = 64, *, width: int = 64, **fields: Any
+    image_size: Any = 64, *, width: int = 64, **fields: Any
 ) -> Discriminator:
     """Makes the published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
 
@@ -288,7 +290,7 @@ def official_discriminator(
     return Discriminator(**({"features": _doubling(width, levels(image_size))} | fields))
 
 
-def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Generator:
+def best_generator(image_size: Any = 64, *, width: int = 64, **fields: Any) -> Generator:
     """Makes an `official_generator` that leaves no checkerboard (docs/results.md).
 
     Args:
@@ -300,7 +302,7 @@ def best_generator(image_size: int = 64, *, width: int = 64, **fields: Any) -> G
     return official_generator(None, image_size, width=width, **(recipe | fields))
 
 
-def best_discriminator(image_size: int = 64, *, width: int = 64, **fields: Any) -> Discriminator:
+def best_discriminator(image_size: Any = 64, *, width: int = 64, **fields: Any) -> Discriminator:
     """Makes an `official_discriminator` without batch norm (docs/results.md).
 
     Args:

@@ -25,7 +25,7 @@ from PIL import Image
 from discogan_jax import images
 from discogan_jax.data.pix2pix import archives
 from discogan_jax.data.pix2pix.source import ArchiveSide
-from discogan_jax.data.source import Places
+from discogan_jax.data.source import Places, Wanted
 from discogan_jax.errors import InputError
 
 SEED = 20171
@@ -223,7 +223,7 @@ def try_archive(data, folder):
     photos = ArchiveSide("edges2shoes/photo", ARCHIVE, "photo")
     with watched(target) as outside:
         try:
-            photos.write(target, 16, Places(target, path))
+            photos.write(target, Wanted(16), Places(target, path))
         except InputError as error:
             if str(path) not in str(error):
                 outside.append(f"the message does not name the file: {error}")

@@ -19,7 +19,7 @@ from discogan_jax.config.schema import from_config
 from discogan_jax.data import sources
 from discogan_jax.data.pix2pix import tar
 from discogan_jax.data.pix2pix.source import ArchiveSide
-from discogan_jax.data.source import Places
+from discogan_jax.data.source import Places, Wanted
 from discogan_jax.errors import InputError
 from discogan_jax.runs import run
 
@@ -97,7 +97,7 @@ def written(tmp_path, members):
     path.write_bytes(gzip.compress(fuzz.tar(members), 1))
     target.mkdir(exist_ok=True)
     photos = ArchiveSide("edges2shoes/photo", fuzz.ARCHIVE, "photo")
-    photos.write(target, 16, Places(tmp_path, path))
+    photos.write(target, Wanted(16), Places(tmp_path, path))
     return [len(np.load(target / f"{split}.npy")) for split in ("train", "val")]
 
 

@@ -76,7 +76,7 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
     [
         ({"data__source_a": "folder:nowhere"}, "there is no such folder"),
         ({"data__batch_size": 25}, "data.batch_size"),
-        ({"data__image_size": 48}, "config.data.image_size must be"),
+        ({"data__image_size": 50}, "config.data.image_size must be"),
         ({"data__source_b": "archive:edges2shoes/photo", "data__archives": "nowhere"}, "nowhere"),
     ],
 )

@@ -78,6 +78,11 @@ def add_arguments(
         help="print devices, data, counts and memory; do not train",
     )
     parser.add_argument(
+        "--change",
+        action="store_true",
+        help="go on with a run although its pictures have changed",
+    )
+    parser.add_argument(
         "--coordinator", metavar="HOST:PORT", help="process 0, where several train one run"
     )
     parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
@@ -112,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = from_config(config)
     # Before JAX is used for the first time.
-    host.keep_freed_memory(settings.data.batch_size * settings.data.image_size**2)
+    height, width = settings.data.image_size
+    host.keep_freed_memory(settings.data.batch_size * height * width)
     from discogan_jax.train import dry_run, train_and_evaluate, variants
 
     # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
@@ -142,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
             _compare(config, study, workdir)
         else:
             with _reporting(workdir, say):
-                train_and_evaluate(settings, workdir)
+                train_and_evaluate(settings, workdir, change=arguments.change)
     return 0
 
 

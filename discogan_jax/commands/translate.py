@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         keep_aspect=arguments.keep_aspect,
         sheet=arguments.grid,
     )
-    size = f"{translator.image_size}×{translator.image_size} px, as trained"
+    size = f"{translator.preparations['a'].size} px, as trained"
     way = "squeezed" if arguments.keep_aspect else "cut to the largest centred square, scaled"
     frame.say(f"{len(outcome.written)} translated into {arguments.out} ({way} to {size})")
     for sheet in outcome.sheets:
@@ -264,7 +264,9 @@ def translate(
 
     def load(job: tuple[Input, Path]) -> Fitted | InputError:
         try:
-            return read(job[0].source, translator.image_size, half, keep_aspect)
+            return read(
+                job[0].source, translator.preparations[there[0]].size.height, half, keep_aspect
+            )
         except InputError as error:
             return error
 

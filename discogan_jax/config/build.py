@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -13,8 +14,12 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
+from discogan_jax.images import Preparation, Size
 from discogan_jax.losses import LossWeights
 from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
+
+# What a run has fixed about each domain's pictures: fields of `source.Wanted`.
+Known = Mapping[str, Mapping[str, Any]]
 
 
 def gan(s: Settings) -> DiscoGAN:
@@ -49,30 +54,73 @@ def gan(s: Settings) -> DiscoGAN:
     )
 
 
-def sources_of(s: Settings) -> dict[str, dict[str, Any]]:
-    """Returns, by domain, the arguments of the functions of `data.sources`."""
-    common = {"image_size": s.data.image_size, "data_dir": s.data_dir, "archives": s.archives}
-    named = zip(DOMAINS, (s.data.source_a, s.data.source_b), strict=True)
-    return {d: {"source": source, **common} for d, source in named}
+def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, dict[str, Any]]:
+    """Returns, by domain, the arguments of the functions of `data.sources`.
+
+    Args:
+      s: the settings.
+      known: by domain, the fields of `source.Wanted` that a run has fixed when it was started.
+    """
+    data = s.data
+    common = {
+        "data_dir": s.data_dir,
+        "archives": s.archives,
+        "image_size": data.image_size,
+        "fit": data.fit,
+        "channels": data.channels,
+        "pages": data.pages,
+        "range": s.range,
+    }
+    found = {}
+    for d, source in zip(DOMAINS, (data.source_a, data.source_b), strict=True):
+        # None leaves it to the source.
+        thicken = None if data.thicken == "auto" else data.thicken in (d, "both")
+        fixed = {k: v for k, v in known.get(d, {}).items() if k != "range"}
+        found[d] = {"source": source, **common, "thicken": thicken, **fixed}
+    return found
 
 
-def images(s: Settings) -> dict[str, sources.Splits]:
+def images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:
     """Opens both domains' images, from their sources or from the cache."""
-    return {d: sources.load(**source) for d, source in sources_of(s).items()}
+    found = {}
+    for d, source in sources_of(s, known).items():
+        found[d] = sources.load(**source)
+        # Other pictures of a run that goes on keep the range of the first ones.
+        fixed = known.get(d, {}).get("range")
+        if fixed and (found[d].about.get("preparation") or {}).get("range") != list(fixed):
+            found[d] = sources.load(**source | {"range": fixed})
+    return found
 
 
-def prepared_images(s: Settings) -> dict[str, sources.Splits]:
+def larger_images(
+    s: Settings, known: Known, loaded: Mapping[str, sources.Splits]
+) -> dict[str, sources.Splits]:
+    """Opens the images that are cut at random places; `loaded` ones where `data.jitter` is 0."""
+    if not s.data.jitter:
+        return dict(loaded)
+    size = Size(*(round(side * (1 + s.data.jitter)) for side in s.data.image_size))
+    larger = sources_of(s, known)
+    return {d: sources.load(**source | {"image_size": size}) for d, source in larger.items()}
+
+
+def prepared_images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:
     """Opens the domains' images that are in the cache; unlike `images`, this waits for nothing."""
-    found = {d: sources.prepared(**source) for d, source in sources_of(s).items()}
+    found = {d: sources.prepared(**source) for d, source in sources_of(s, known).items()}
     return {d: x for d, x in found.items() if x is not None}
+
+
+def preparations(s: Settings, known: Known = MappingProxyType({})) -> dict[str, Preparation]:
+    """Returns, by domain, what is done to a picture before a network sees it."""
+    return {d: sources.preparation(**source) for d, source in sources_of(s, known).items()}
 
 
 def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
     """Returns, by domain and split, the known contents of images: only drawn ones have that."""
     found = {}
     for d, source in sources_of(s).items():
-        del source["image_size"]  # the contents are those of any size
-        found[d] = sources.items(**source)
+        # The contents are those of any size.
+        places = {name: source[name] for name in ("source", "data_dir", "archives")}
+        found[d] = sources.items(**places)
     return {d: items for d, items in found.items() if items is not None}
 
 
@@ -92,7 +140,7 @@ def order(s: Settings, loaded: Mapping[str, sources.Splits]) -> Order:
 
 def image_shape(s: Settings) -> tuple[int, int, int]:
     """Returns height, width and channels of one image."""
-    return s.data.image_size, s.data.image_size, 3
+    return (*s.data.image_size, s.data.channels)
 
 
 def state_shapes(s: Settings, gan: DiscoGAN) -> TrainState:

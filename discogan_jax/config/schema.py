@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from discogan_jax.config import validate
-from discogan_jax.config.validate import MayChangeOnResume, Range
+from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnResume, Range
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
+from discogan_jax.images import Size
+from discogan_jax.images.preparation import Fit
 from discogan_jax.losses import LossWeights
-from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE, Recipe
+from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE, Recipe, levels
 from discogan_jax.state import Domains, Objective
 
 MAX_IMAGE_SIZE = 4096
 MAX_BOTTLENECK = 4096
+MAX_CHANNELS = 16
 MAX_UPDATES = 100  # each of a step's updates is a part of the compiled program
 MAX_COUNT = 2**31 - 1  # steps and updates are counted in 32 bits
 
 _DOMAINS = Domains("bags", "shoes")
+_SIZE = Size(64, 64)
 
 # Fields that several sections have. What may change when a run is resumed shapes neither the state
 # nor what it is trained on.
@@ -37,17 +41,31 @@ class Data:
       source_b: source of domain b.
       archives: folder of archives that are already there, or None to download them.
       data_dir: folder of downloads, prepared data and cached arrays.
-      image_size: pixels, both ways; a power of two.
+      image_size: pixels: ``64``, or height and width such as ``96x64``.
+      fit: how pictures of another shape become of that size: ``crop`` cuts out the largest centred
+        part, ``pad`` adds borders, ``stretch`` changes the aspect ratio.
+      jitter: how much larger training images are kept, as a share of the size, to be cut at random
+        places.
+      channels: 1 for grey, 3 for colour; up to 16 for sources of arrays.
+      range: the values that become black and white, such as ``0,4095``; None for what is found.
+      pages: whether only the ``first`` page of a TIFF is a picture, or each of ``all``.
+      thicken: domains whose dark lines are thickened; ``auto`` for the edges of the archives.
       batch_size: images per domain in the batch of one update, over all devices.
       flip: mirror every other training image, at random.
       feed: ``tf`` (tf.data), ``device`` (arrays on the accelerator) or ``auto``.
     """
 
-    source_a: str = "archive:edges2handbags/photo"
-    source_b: str = "archive:edges2shoes/photo"
+    source_a: Annotated[str, MayChangeOnResume] = "archive:edges2handbags/photo"
+    source_b: Annotated[str, MayChangeOnResume] = "archive:edges2shoes/photo"
     archives: Annotated[str | None, MayChangeOnResume] = None
     data_dir: Annotated[str, MayChangeOnResume] = "data"
-    image_size: int = 64
+    image_size: Size = _SIZE
+    fit: Fit = "crop"
+    jitter: Annotated[float, Range(0, 1)] = 0.0
+    channels: Annotated[int, Range(above=0, high=MAX_CHANNELS)] = 3
+    range: str | None = None
+    pages: Literal["first", "all"] = "first"
+    thicken: Literal["auto", "none", "a", "b", "both"] = "auto"
     batch_size: Annotated[int, Range(above=0)] = 256
     flip: bool = False
     feed: Annotated[Literal["auto", "tf", "device"], MayChangeOnResume] = "auto"
@@ -172,6 +190,11 @@ class Settings:
         """`data.archives` with the home folder filled in."""
         return None if self.data.archives is None else expanded(self.data.archives)
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """`data.range` as numbers."""
+        return None if self.data.range is None else _range(self.data.range)
+
 
 def from_config(config: Mapping[str, Any] | Settings) -> Settings:
     """Checks a config and types it.
@@ -195,16 +218,39 @@ def from_config(config: Mapping[str, Any] | Settings) -> Settings:
 def to_json(settings: Settings) -> dict[str, Any]:
     """Converts settings to what JSON can hold; `from_config` is the way back."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    plain["data"]["image_size"] = settings.data.image_size.plain
     return plain
+
+
+def _range(text: str) -> tuple[float, float]:
+    """Reads ``low,high``.
+
+    Raises:
+      ValueError: these are not two finite numbers, the first one the smaller.
+    """
+    low, high = map(float, text.split(","))
+    if not -MAX_FLOAT <= low < high <= MAX_FLOAT:
+        raise ValueError(text)
+    return low, high
 
 
 def _contradictions(s: Settings) -> Iterator[str]:
     """Yields what is wrong although each field by itself is in its range."""
     size, t = s.data.image_size, s.train
     # Each level of the networks halves the image.
-    if not MIN_IMAGE_SIZE <= size <= MAX_IMAGE_SIZE or size & (size - 1):
-        sizes = f"16, 32, 64, 128, 256, ..., {MAX_IMAGE_SIZE}"
-        yield f"data.image_size must be {sizes}, it is {size}"
+    if not MIN_IMAGE_SIZE <= min(size) <= max(size) <= MAX_IMAGE_SIZE:
+        limits = f"{MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels high and wide"
+        yield f"data.image_size must be {limits}, it is {size}"
+    else:
+        try:
+            levels(size)
+        except ValueError as error:
+            yield f"data.{error}"
+    if s.data.range is not None:
+        try:
+            _range(s.data.range)
+        except ValueError:
+            yield f"data.range must be two numbers such as 0,4095, it is {s.data.range!r}"
     if s.domains.a == s.domains.b:
         yield f"domains must have two different names, both are {s.domains.a!r}"
     # Settings that another one leaves without effect.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from discogan_jax.errors import InputError, nearest
+from discogan_jax.images import Size
 from discogan_jax.state import Domains
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ def defaults(cls: type) -> "ConfigDict":
         elif field.default is None:
             # A placeholder is None, and knows the type of what may be assigned later.
             config[name] = config_dict.placeholder(field.type)
+        elif field.type is Size:
+            # A size may be assigned as a number or as text.
+            config[name] = config_dict.FieldReference(field.default.plain, field_type=object)
         else:
             # ml_collections would take no plain tuple in place of a named one.
             config[name] = tuple(field.default) if field.type is Domains else field.default
@@ -262,6 +266,12 @@ def _value(field: Field, value: Any) -> Any:
         if len(good) != 2 or len(names) != 2:
             raise InputError(f"config.{name} must be 2 names, not {_shown(value)}")
         return Domains(*names)
+    if kind is Size:
+        try:
+            return Size.of(value)
+        except ValueError:
+            wanted = "a number, or height and width such as 96x64"
+            raise InputError(f"config.{name} must be {wanted}, not {_shown(value)}") from None
 
     # Numbers, strings and switches; a bool is an int in Python, but not here.
     accepted = (int, float) if kind is float else kind

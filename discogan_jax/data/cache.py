@@ -1,24 +1,28 @@
 """Decoded pictures as two NumPy files in a folder: written once, then mapped into memory."""
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import logging
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt64
 
 from discogan_jax import files
 from discogan_jax.errors import InputError
+from discogan_jax.images import Size
 
 SPLITS = ("train", "val")
 _ABOUT = "about.json"  # written last: a folder that has it is complete
+_IDENTITY = "identity.json"
+_DIGESTS = "digests.npz"
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,14 @@ class Splits:
     Attributes:
       train: pictures to train on.
       val: held-out pictures, never trained on.
+      about: what is known of them, see `census.describe`.
+      digests: per split, a digest of each picture; empty where they were not asked for.
     """
 
-    train: UInt8[np.ndarray, "N S S 3"]
-    val: UInt8[np.ndarray, "M S S 3"]
+    train: UInt8[np.ndarray, "N H W C"]
+    val: UInt8[np.ndarray, "M H W C"]
+    about: dict[str, Any] = field(default_factory=dict)
+    digests: Mapping[str, UInt64[np.ndarray, "K"]] = field(default_factory=dict)
 
 
 def folder_name(label: str, facts: Mapping[str, Any]) -> str:
@@ -49,12 +57,14 @@ def folder_name(label: str, facts: Mapping[str, Any]) -> str:
     return f"{slug}-{key}"
 
 
-def open_arrays(folder: Path, image_size: int) -> Splits:
+def open_arrays(folder: Path, size: Size, channels: int, identity: Path | None = None) -> Splits:
     """Maps `train.npy` and `val.npy` of a folder into memory.
 
     Args:
       folder: the folder.
-      image_size: side that the pictures must have.
+      size: height and width that the pictures must have.
+      channels: channels that they must have.
+      identity: folder in which digests of the pictures are kept; None for `folder` itself.
 
     Returns:
       The pictures; read from disk as they are used.
@@ -62,16 +72,53 @@ def open_arrays(folder: Path, image_size: int) -> Splits:
     Raises:
       InputError: a file is missing or is not a uint8 array of that shape.
     """
-    return Splits(*(_open(folder / f"{split}.npy", image_size) for split in SPLITS))
+    shape = (*size, channels)
+    arrays = {split: _open(folder / f"{split}.npy", shape) for split in SPLITS}
+    about, digests = _identified(folder, arrays, identity or folder)
+    return Splits(**arrays, about=(files.find_json(folder / _ABOUT) or {}) | about, digests=digests)
 
 
-def create_array(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N S S 3"]:
+def _identified(
+    folder: Path, arrays: Mapping[str, np.ndarray], kept: Path
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns counts and digests of pictures, which are taken anew where a file has changed."""
+    states = {split: _state(folder / f"{split}.npy") for split in SPLITS}
+    known = files.find_json(kept / _IDENTITY) or {}
+    if known.get("files") == states:
+        with contextlib.suppress(OSError, ValueError, KeyError), np.load(kept / _DIGESTS) as saved:
+            return known["counts"], {split: saved[split] for split in SPLITS}
+    # Of equal pictures, equal digests; of blank ones, one value.
+    digests = {
+        split: np.fromiter(map(_digest, x), np.uint64, len(x)) for split, x in arrays.items()
+    }
+    counts = {split: len(x) for split, x in arrays.items()}
+    counts["distinct"] = len(np.unique(np.concatenate([*digests.values()])))
+    counts["blank"] = sum(int(x.min() == x.max()) for array in arrays.values() for x in array)
+    with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
+        kept.mkdir(parents=True, exist_ok=True)
+        with files.replacing(kept / _DIGESTS) as temporary, temporary.open("wb") as file:
+            np.savez(file, **digests)  # type: ignore[arg-type]
+        files.write_json(kept / _IDENTITY, {"files": states, "counts": counts})
+    return counts, digests
+
+
+def _digest(picture: np.ndarray) -> int:
+    return int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest())
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def create_array(path: Path, count: int, size: Size, channels: int) -> UInt8[np.memmap, "N H W C"]:
     """Creates a `.npy` file to be filled through a mapping, so that few pictures are in memory.
 
     Args:
       path: the file.
       count: number of pictures, at least one.
-      image_size: their side.
+      size: their height and width.
+      channels: their channels.
 
     Returns:
       The array; its rows are zero until they are written.
@@ -79,14 +126,14 @@ def create_array(path: Path, count: int, image_size: int) -> UInt8[np.memmap, "N
     Raises:
       InputError: the disk has no room for it.
     """
-    shape = (count, image_size, image_size, 3)
+    shape = (count, *size, channels)
     # The file is sparse: a disk that fills up later would kill the process without a message.
     # The parent's parent, since the folder itself is a temporary one, which no message should name.
     files.require_room(path.parent.parent, int(np.prod(shape)), path.name)
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
-def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: Path) -> None:
+def write_rows(array: UInt8[np.ndarray, "N H W C"], rows: Sequence[int], path: Path) -> None:
     """Writes chosen rows of an array, in the order given, to a file.
 
     Args:
@@ -94,13 +141,17 @@ def write_rows(array: UInt8[np.ndarray, "N S S 3"], rows: Sequence[int], path: P
       rows: numbers of the rows, at least one.
       path: the `.npy` file.
     """
-    out = create_array(path, len(rows), array.shape[1])
+    out = create_array(path, len(rows), Size(*array.shape[1:3]), array.shape[3])
     np.take(array, rows, axis=0, out=out, mode="clip")  # any other mode would copy all of it
     out.flush()
 
 
 def cached(
-    folder: Path, image_size: int, write: Callable[[Path], None], about: dict[str, Any]
+    folder: Path,
+    size: Size,
+    channels: int,
+    write: Callable[[Path], dict[str, Any]],
+    about: dict[str, Any],
 ) -> Splits:
     """Opens a cache folder; has it written first if it does not exist.
 
@@ -109,9 +160,11 @@ def cached(
 
     Args:
       folder: the cache folder.
-      image_size: side of the pictures.
-      write: writes `train.npy` and `val.npy` into the folder that it is given.
-      about: what is recorded beside the arrays; its `source` names them in the log.
+      size: height and width of the pictures.
+      channels: their channels.
+      write: writes `train.npy` and `val.npy` into the folder that it is given, and returns what it
+        has found.
+      about: what else is recorded beside the arrays; its `source` names them in the log.
 
     Returns:
       The pictures.
@@ -129,10 +182,12 @@ def cached(
         except OSError as error:
             advice = "Is the disk full, or data_dir not writable?"
             raise InputError(f"{folder} could not be made: {error}. {advice}") from error
-    return open_arrays(folder, image_size)
+    return open_arrays(folder, size, channels)
 
 
-def _write(folder: Path, write: Callable[[Path], None], about: dict[str, Any], alone: bool) -> None:
+def _write(
+    folder: Path, write: Callable[[Path], dict[str, Any]], about: dict[str, Any], alone: bool
+) -> None:
     # Where this process is alone, any leftovers are of killed ones.
     for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
         shutil.rmtree(leftover, ignore_errors=True)
@@ -141,25 +196,24 @@ def _write(folder: Path, write: Callable[[Path], None], about: dict[str, Any], a
     keep = None if alone else (folder / _ABOUT).is_file
     with files.replacing_folder(folder, keep) as temporary:
         temporary.mkdir()
-        write(temporary)
+        found = write(temporary)
         arrays = (np.load(temporary / f"{split}.npy", mmap_mode="r") for split in SPLITS)
         counts = dict(zip(SPLITS, map(len, arrays), strict=True))
-        files.write_json(temporary / _ABOUT, {**about, **counts})
+        files.write_json(temporary / _ABOUT, {**about, **found, **counts})
     seconds = time.monotonic() - start
     text = "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second)."
     rate = sum(counts.values()) / max(seconds, 1e-9)
     logging.info(text, about.get("source"), *counts.values(), folder, seconds, rate)
 
 
-def _open(path: Path, image_size: int) -> UInt8[np.ndarray, "N S S 3"]:
+def _open(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N H W C"]:
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; a folder of arrays has it.") from None
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path} is no NumPy array that can be mapped: {error}.") from error
-    expected = (image_size, image_size, 3)
-    if array.dtype != np.uint8 or array.shape[1:] != expected or not len(array):
-        needed = f"uint8 [N, {image_size}, {image_size}, 3] with N at least 1"
+    if array.dtype != np.uint8 or array.shape[1:] != shape or not len(array):
+        needed = f"uint8 [N, {', '.join(map(str, shape))}] with N at least 1"
         raise InputError(f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}.")
     return array

@@ -5,15 +5,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from absl import logging
 
 from discogan_jax import images
 from discogan_jax.data import cache
+from discogan_jax.data.census import Census
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
+from discogan_jax.images import Preparation
 
 # The part of the pictures that is held out where a source has no split for that; more than so many
 # are not needed to measure with.
@@ -38,21 +40,24 @@ def write_pictures(
     folder: Path,
     pictures: Iterable[Path | bytes],
     count: int,
-    image_size: int,
+    preparation: Preparation,
     *,
     held_out: Callable[[Sequence[int]], Collection[int]],
     label: str,
-) -> None:
+) -> dict[str, Any]:
     """Decodes pictures of any kind and size with Pillow, on all cores.
 
     Args:
       folder: the folder for `train.npy` and `val.npy`.
       pictures: files, or their bytes; read as they are needed.
       count: number of the pictures.
-      image_size: side of the squares that are cut out of them.
+      preparation: what is done to them.
       held_out: given the positions of the readable pictures, returns those that are not for
         training.
       label: name of the pictures, for messages.
+
+    Returns:
+      What was found, a `Census` as JSON.
 
     Raises:
       InputError: no picture can be read, or none is left for one of the splits.
@@ -61,12 +66,12 @@ def write_pictures(
         raise InputError(f"{label} has no pictures.")
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
-    out = cache.create_array(scratch, count, image_size)
+    out = cache.create_array(scratch, count, preparation.size, preparation.channels)
 
     def decode(job: tuple[int, Path | bytes]) -> str | None:
         row, picture = job
         try:
-            out[row] = images.fit(images.read(picture), image_size)
+            out[row] = preparation.apply(images.read(picture))
         except InputError as error:
             return str(error)
         return None
@@ -88,6 +93,7 @@ def write_pictures(
         cache.write_rows(out, rows, folder / f"{split}.npy")
     del out
     scratch.unlink()
+    return Census(preparation).to_json()
 
 
 def _report(problems: Sequence[str], count: int, label: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from discogan_jax import images
 from discogan_jax.data import decode
-from discogan_jax.data.source import CachedSource, Places
+from discogan_jax.data.source import CachedSource, Places, Wanted
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 
@@ -67,7 +67,7 @@ class Folder(CachedSource):
             digest.update(repr((str(file.relative_to(root)), *state)).encode())
         return {"folder": str(root), "listing": digest.hexdigest()}
 
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
+    def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes all pictures; about 5% are held out, unless the folder has a split for that."""
         root, train, val = self._listing
         files = [*train, *(val or ())]
@@ -79,8 +79,9 @@ class Folder(CachedSource):
             rows = {files[row].relative_to(root).as_posix(): row for row in readable}
             return [rows[name] for name in _held_out(rows)]
 
-        decode.write_pictures(
-            folder, files, len(files), image_size, held_out=held_out, label=str(root)
+        prepare = self.preparation(wanted)
+        return decode.write_pictures(
+            folder, files, len(files), prepare, held_out=held_out, label=str(root)
         )
 
 

@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from discogan_jax.data import cache
 from discogan_jax.data.cache import Splits
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.errors import InputError
+from discogan_jax.images import Preparation, Size
+from discogan_jax.images.preparation import Fit
 
 #: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
 #: change of `images.read` or `images.fit`.
@@ -29,6 +31,34 @@ class Places(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What arrays are wanted of a source.
+
+    Attributes:
+      image_size: size of the pictures; anything that `Size.of` takes.
+      fit: as in `Preparation`.
+      channels: as in `Preparation`.
+      range: as in `Preparation`; None for what the set of pictures needs.
+      thicken: as in `Preparation`; None for what the source says.
+      pages: whether only the first page of a TIFF is a picture, or each one.
+      max_held_out: number of pictures that are held out at most, as earlier versions did.
+    """
+
+    image_size: Any
+    fit: Fit = "crop"
+    channels: int = 3
+    range: tuple[float, float] | None = None
+    thicken: bool | None = None
+    pages: Literal["first", "all"] = "first"
+    max_held_out: int | None = None
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return Size.of(self.image_size)
+
+
+@dataclass(frozen=True)
 class Source(ABC):
     """A source of pictures: `KIND:TEXT`.
 
@@ -39,6 +69,7 @@ class Source(ABC):
       grammar: the forms of the whole, for messages.
       private: whether the text is a path of this machine, of which only the end may be published.
       drawn: whether this library draws the pictures, so that anyone may publish them.
+      resample: how its pictures are shrunk.
       text: what follows the colon.
     """
 
@@ -46,6 +77,7 @@ class Source(ABC):
     grammar: ClassVar[str]
     private: ClassVar[bool] = True
     drawn: ClassVar[bool] = False
+    resample: ClassVar[Literal["hamming", "area"]] = "hamming"
     text: str
 
     @classmethod
@@ -72,6 +104,18 @@ class Source(ABC):
         """What is known of the origin and the terms of its pictures; ends a sentence."""
         return "pictures of whoever trained this, whose terms only they know"
 
+    @property
+    def thicken(self) -> bool:
+        """Whether dark lines are thickened unless something else is asked for."""
+        return False
+
+    def preparation(self, wanted: Wanted) -> Preparation:
+        """Returns what is done to its pictures."""
+        thicken = self.thicken if wanted.thicken is None else wanted.thicken
+        return Preparation(
+            wanted.size, wanted.fit, wanted.channels, wanted.range, thicken, self.resample
+        )
+
     def pairs_with(self, other: "Source") -> bool:
         """Whether held-out picture i is the partner of the other source's held-out picture i."""
         return False
@@ -81,7 +125,7 @@ class Source(ABC):
         return None
 
     @abstractmethod
-    def cache_folder(self, image_size: int, places: Places) -> Path:
+    def cache_folder(self, wanted: Wanted, places: Places) -> Path:
         """Names the folder of its `train.npy` and `val.npy`, which need not exist yet.
 
         Raises:
@@ -89,7 +133,7 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def load(self, image_size: int, places: Places) -> Splits:
+    def load(self, wanted: Wanted, places: Places) -> Splits:
         """Maps the two arrays into memory.
 
         Raises:
@@ -107,7 +151,7 @@ class CachedSource(Source):
 
     @abstractmethod
     def facts(self, places: Places) -> dict[str, Any]:
-        """Returns everything but the size that determines the arrays: it becomes the cache key.
+        """Returns what determines the arrays beside what is wanted: it becomes the cache key.
 
         Needs neither TensorFlow nor the network, and changes nothing on the disk.
 
@@ -116,33 +160,47 @@ class CachedSource(Source):
         """
 
     @abstractmethod
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
+    def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes all pictures into `train.npy` and `val.npy`.
 
         Args:
           folder: an empty folder for the two files.
-          image_size: side of the square pictures.
+          wanted: what the arrays are to be.
           places: locations of the files behind the source.
+
+        Returns:
+          What was found: the finished preparation and a `census.Census`, as JSON.
 
         Raises:
           InputError: the pictures cannot be found, downloaded or decoded.
         """
 
-    def cache_folder(self, image_size: int, places: Places) -> Path:
+    def cache_folder(self, wanted: Wanted, places: Places) -> Path:
         """Names the folder by label, size and a hash of the facts."""
-        return self._find(image_size, places)[0]
+        return self._find(wanted, places)[0]
 
-    def load(self, image_size: int, places: Places) -> Splits:
+    def load(self, wanted: Wanted, places: Places) -> Splits:
         """Maps the two arrays into memory; decodes the pictures first if that was never done."""
-        folder, facts = self._find(image_size, places)
+        folder, facts = self._find(wanted, places)
         about = {"source": f"{self.kind}:{self.text}", **facts}
-        write = partial(self.write, image_size=image_size, places=places)
-        return cache.cached(folder, image_size, write, about)
+        write = partial(self.write, wanted=wanted, places=places)
+        return cache.cached(folder, wanted.size, wanted.channels, write, about)
 
-    def _find(self, image_size: int, places: Places) -> tuple[Path, dict[str, Any]]:
-        if image_size < 1:
-            raise InputError(f"image_size is {image_size}; it must be at least 1.")
+    def _find(self, wanted: Wanted, places: Places) -> tuple[Path, dict[str, Any]]:
+        if min(wanted.size) < 1:
+            raise InputError(f"image_size is {wanted.size}; it must be at least 1.")
+        if wanted.channels not in (1, 3):
+            raise InputError(
+                f"{self.kind}:{self.text}: channels must be 1 or 3 for pictures in files, not "
+                f"{wanted.channels}; arrays: takes any number"
+            )
         # Everything that determines the arrays is in the key.
-        facts = {"image_size": image_size, "decode_version": DECODE_VERSION, **self.facts(places)}
-        name = cache.folder_name(f"{self.label}-{image_size}", facts)
+        facts = {
+            "preparation": self.preparation(wanted).to_json(),
+            "pages": wanted.pages,
+            "max_held_out": wanted.max_held_out,
+            "decode_version": DECODE_VERSION,
+            **self.facts(places),
+        }
+        name = cache.folder_name(f"{self.label}-{wanted.size}", facts)
         return places.data_dir / "arrays" / name, facts

@@ -28,10 +28,11 @@ from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.catalogue.source import Catalogue
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.pix2pix.source import ArchiveSide
-from discogan_jax.data.source import Places, Source
+from discogan_jax.data.source import Places, Source, Wanted
 from discogan_jax.data.tfds import Tfds
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import expanded
+from discogan_jax.images import Preparation
 
 #: The kinds of sources, by the word before the colon.
 KINDS: dict[str, type[Source]] = {
@@ -39,14 +40,14 @@ KINDS: dict[str, type[Source]] = {
 }
 
 
-def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Splits:
+def load(source: str, *, data_dir: Path, archives: Path | None = None, **wanted: Any) -> Splits:
     """Opens the pictures of a source; decodes them first if that was never done.
 
     Args:
       source: the source, in a form of the table above.
-      image_size: side of the square pictures.
       data_dir: folder of downloads, prepared data and arrays.
       archives: folder of `NAME.tar.gz` files, or one such file; None for the published ones.
+      **wanted: fields of `source.Wanted`; ``image_size=64`` is enough.
 
     Returns:
       The pictures, mapped into memory from the folder that `identify` names.
@@ -54,23 +55,28 @@ def load(source: str, *, image_size: int, data_dir: Path, archives: Path | None 
     Raises:
       InputError: the source cannot be understood, found, read or cached.
     """
-    return parse(source).load(image_size, _places(data_dir, archives))
+    return parse(source).load(Wanted(**wanted), _places(data_dir, archives))
 
 
-def prepared(source: str, **places: Any) -> Splits | None:
+def prepared(
+    source: str, *, data_dir: Path, archives: Path | None = None, **wanted: Any
+) -> Splits | None:
     """Opens the pictures of a source if they are decoded already; returns None if they are not.
 
     Args:
       source: as for `load`.
-      places: `image_size`, `data_dir` and `archives`, as for `load`.
+      data_dir: as for `load`.
+      archives: as for `load`.
+      **wanted: as for `load`.
     """
     try:
-        return cache.open_arrays(identify(source, **places), places["image_size"])
+        folder = identify(source, data_dir=data_dir, archives=archives, **wanted)
+        return cache.open_arrays(folder, Wanted(**wanted).size, Wanted(**wanted).channels)
     except InputError:
         return None
 
 
-def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | None = None) -> Path:
+def identify(source: str, *, data_dir: Path, archives: Path | None = None, **wanted: Any) -> Path:
     """Names the folder that has, or will have, the arrays of a source.
 
     The name contains a key of everything that determines the arrays: equal folders have equal
@@ -78,9 +84,9 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
 
     Args:
       source: as for `load`.
-      image_size: as for `load`.
       data_dir: as for `load`.
       archives: as for `load`.
+      **wanted: as for `load`.
 
     Returns:
       A folder below `data_dir/arrays`, or that of the source ``arrays:DIR`` itself.
@@ -88,7 +94,18 @@ def identify(source: str, *, image_size: int, data_dir: Path, archives: Path | N
     Raises:
       InputError: the source cannot be understood or found.
     """
-    return parse(source).cache_folder(image_size, _places(data_dir, archives))
+    return parse(source).cache_folder(Wanted(**wanted), _places(data_dir, archives))
+
+
+def preparation(
+    source: str, *, data_dir: Path, archives: Path | None = None, **wanted: Any
+) -> Preparation:
+    """Returns what is done to pictures of a source; arguments as for `load`.
+
+    Raises:
+      InputError: the source cannot be understood.
+    """
+    return parse(source).preparation(Wanted(**wanted))
 
 
 def items(source: str, *, data_dir: Path, archives: Path | None = None) -> Items | None:

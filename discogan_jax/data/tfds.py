@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from discogan_jax.data import decode
-from discogan_jax.data.source import CachedSource, Places
+from discogan_jax.data.source import CachedSource, Places, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import locked
 from discogan_jax.host import tensorflow
@@ -52,7 +52,7 @@ class Tfds(CachedSource):
         """Returns what was asked for: only TensorFlow Datasets itself knows more."""
         return {"tfds": self.name, "train": self.train, "val": self.val}
 
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
+    def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Downloads and prepares the data set if need be, and decodes the first of its images."""
         tensorflow()
         import tensorflow_datasets as tfds
@@ -81,8 +81,9 @@ class Tfds(CachedSource):
                 )
                 yield from (record[feature] for record in records.as_numpy_iterator())
 
-        decode.write_pictures(
-            folder, pictures(), total, image_size, held_out=held_out, label=self.label
+        prepare = self.preparation(wanted)
+        return decode.write_pictures(
+            folder, pictures(), total, prepare, held_out=held_out, label=self.label
         )
 
     def _prepared(self, tfds: Any, root: Path) -> Any:

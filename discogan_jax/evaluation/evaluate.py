@@ -85,7 +85,7 @@ def measure(
     Raises:
       InputError: the run's images cannot be loaded, or too few are held out.
     """
-    references = references or fit_references(run.settings, build.images(run.settings))
+    references = references or fit_references(run.settings, run.images())
     fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
         raise InputError(

@@ -1,6 +1,6 @@
 """Opens exported runs: they translate as runs do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,9 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
 from discogan_jax.files import read_json
-from discogan_jax.images import in_batches
+from discogan_jax.images import Preparation, Size, in_batches
 from discogan_jax.runs import run
-from discogan_jax.state import DIRECTIONS, Domains
+from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Exported:
         try:
             metadata, load = _format(path).read(path)
             Domains(*metadata["domains"])
-            if not metadata["image_size"] > 0 or not set(metadata["directions"]) <= set(DIRECTIONS):
+            size = Size.of(metadata["image_size"])
+            if not min(size) > 0 or not set(metadata["directions"]) <= set(DIRECTIONS):
                 raise ValueError("invalid metadata: image_size or directions")
         except InputError:
             raise
@@ -61,9 +62,17 @@ class Exported:
         return Domains(*self.metadata["domains"])
 
     @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
-        return int(self.metadata["image_size"])
+    def image_size(self) -> Size:
+        """Height and width of the images in pixels."""
+        return Size.of(self.metadata["image_size"])
+
+    @cached_property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """By domain, what is done to a picture before it is translated."""
+        # Earlier exports name no more than the size.
+        plain = self.metadata.get("preparation") or {}
+        usual = {"size": self.metadata["image_size"]}
+        return {d: Preparation.from_json(plain.get(d, usual)) for d in DOMAINS}
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -85,8 +94,8 @@ class Exported:
             ) from error
 
     def apply(
-        self, images: UInt8[np.ndarray, "N S S 3"], direction: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N S S 3"]:
+        self, images: UInt8[np.ndarray, "N H W C"], direction: str, batch_size: int = 64
+    ) -> Float[np.ndarray, "N H W C"]:
         """Translates images; see `runs.Run.apply`."""
         # Programs with a fixed batch size take no other.
         fixed = self.metadata["batch_size"]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import jax
 from jaxtyping import Float
 
+from discogan_jax.config import build
 from discogan_jax.host import versions
 from discogan_jax.runs.run import Run
 
@@ -65,18 +66,19 @@ def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict
       readable: description of who can read the export.
       batch_size: of the programs; None for any.
     """
-    size = run.image_size
+    shape = ", ".join(map(str, build.image_shape(run.settings)))
+    colours = {1: "grey", 3: "RGB"}.get(run.settings.data.channels, "as trained")
     output_range = "0 and above" if run.settings.model.literal else "in [0, 1]"
     return {
         "format": 1,
         "kind": kind,
         "domains": run.domains,
         "directions": run.directions,
-        "image_size": size,
+        "image_size": run.image_size.plain,
         "batch_size": batch_size,
-        "input": f"uint8 [batch, {size}, {size}, 3], RGB, not scaled or centred further",
-        "preprocessing": "largest centred square, Hamming filter when shrinking, bilinear when "
-        "enlarging (discogan_jax.images.fit)",
+        "input": f"uint8 [batch, {shape}], {colours}, not scaled or centred further",
+        "preparation": {d: x.to_json() for d, x in run.preparations.items()},
+        "preprocessing": "; ".join(map(str, run.preparations.values())),
         "output": f"float32, the same shape, {output_range}",
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",

@@ -56,7 +56,7 @@ def write(
         raise InputError(f"{path} is there and is no exported folder: name another --out")
     # Where any batch size will do, the first dimension of the images is symbolic.
     (count,) = (batch_size,) if batch_size else symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((count, run.image_size, run.image_size, 3), np.uint8)
+    images = jax.ShapeDtypeStruct((count, *build.image_shape(run.settings)), np.uint8)
     translate = partial(steps.translate, run.gan, run.state)
     programs = {d: partial(translate, direction=d) for d in run.directions}
     about = metadata(run, kind, form.READABLE, batch_size)
@@ -94,12 +94,12 @@ def _check(run: Run, exported: Exported) -> str:
     return f"largest difference to the run on {what}: {worst:.1e}"
 
 
-def _images(run: Run) -> tuple[dict[str, UInt8[np.ndarray, "N S S 3"]], str]:
+def _images(run: Run) -> tuple[dict[str, UInt8[np.ndarray, "N H W C"]], str]:
     try:
-        loaded = build.images(run.settings)
+        loaded = run.images()
         return {d: np.asarray(x.val[:CHECKED]) for d, x in loaded.items()}, "held-out pictures"
     except InputError:  # the run was made elsewhere
         rng = np.random.default_rng(0)
-        shape = (CHECKED, run.image_size, run.image_size, 3)
+        shape = (CHECKED, *build.image_shape(run.settings))
         noise = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
         return noise, "pictures of noise, since the run's images are not here"

@@ -30,9 +30,9 @@ class Size(NamedTuple):
         Raises:
           ValueError: it is none of these.
         """
-        match = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", str(value))
         if isinstance(value, list | tuple) and len(value) == 2:
-            return cls(*map(int, value))
+            value = "x".join(map(str, value))
+        match = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", str(value))
         if isinstance(value, bool) or not match:
             raise ValueError(f"a size is 64, or height and width such as 96x64, not {value!r}")
         height, width = match.groups()

@@ -17,6 +17,9 @@ EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 CHECKPOINTS = "checkpoints"
 SAMPLES = "samples"
+DATA_FILE = "data.json"
+DIGESTS_FILE = "digests.npz"
+CHANGES_FILE = "changes.jsonl"
 
 
 def read_settings(run: Path) -> "Settings":

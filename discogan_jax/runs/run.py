@@ -1,6 +1,8 @@
 """Run directories: starting or resuming one, and opening its trained state."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -11,19 +13,26 @@ from jaxtyping import Float, UInt8
 from discogan_jax import files, host, sharding, steps
 from discogan_jax.config import build, schema
 from discogan_jax.config.schema import Settings
+from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
-from discogan_jax.images import in_batches
-from discogan_jax.runs import checkpoint, layout, manifest
+from discogan_jax.images import Preparation, Size, in_batches
+from discogan_jax.runs import checkpoint, layout, manifest, pictures
 from discogan_jax.state import DiscoGAN, Domains, TrainState
 
-Images = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+Images = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
 """Images of a run's size: bytes, or numbers in [0, 1]."""
 
-Translations = Float[np.ndarray, "N S S 3"]
+Translations = Float[np.ndarray, "N H W C"]
 """Images in [0, 1]."""
 
 
-def begin(directory: Path, settings: Settings) -> None:
+def begin(
+    directory: Path,
+    settings: Settings,
+    loaded: Mapping[str, Splits] | None = None,
+    *,
+    change: bool = False,
+) -> None:
     """Creates a run directory, or checks that the settings may resume the run that is there.
 
     Leftovers of killed processes are removed, so this process has to hold the directory's lock.
@@ -31,9 +40,12 @@ def begin(directory: Path, settings: Settings) -> None:
     Args:
       directory: the run directory.
       settings: written as ``config.json``.
+      loaded: the pictures of the run, see `pictures.claim`; None leaves them unrecorded.
+      change: whether a run of other pictures goes on with these.
 
     Raises:
-      InputError: a run of other settings is there, or the directory cannot be written.
+      InputError: a run of other settings or pictures is there, or the directory cannot be
+        written.
       OSError: the disk is full or read-only, see `files.disk_full`.
     """
     samples = directory / layout.SAMPLES
@@ -42,6 +54,8 @@ def begin(directory: Path, settings: Settings) -> None:
         samples.mkdir(exist_ok=True)
         # Nothing is written before it is clear that the run is ours.
         check_resumable(directory, settings)
+        if loaded is not None:
+            pictures.claim(directory, settings, loaded, change=change)
         files.write_json(directory / layout.CONFIG_FILE, schema.to_json(settings))
         files.write_json(directory / layout.VERSIONS_FILE, host.versions())
         for folder in (directory, samples):
@@ -87,8 +101,8 @@ class Translator(Protocol):
         """Names of a and b."""
 
     @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
+    def preparations(self) -> Mapping[str, Preparation]:
+        """By domain, what is done to a picture before it is translated."""
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -122,9 +136,22 @@ class Run:
         return self.settings.domains
 
     @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
+    def image_size(self) -> Size:
+        """Height and width of the images in pixels."""
         return self.settings.data.image_size
+
+    @cached_property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """By domain, what is done to a picture before it is translated."""
+        return pictures.preparations(self.path, self.settings)
+
+    def images(self) -> dict[str, Splits]:
+        """Opens the images of both domains as they are trained on.
+
+        Raises:
+          InputError: the sources are not here.
+        """
+        return build.images(self.settings, pictures.known(self.path))
 
     @property
     def directions(self) -> tuple[str, ...]:

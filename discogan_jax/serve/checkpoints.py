@@ -14,7 +14,7 @@ from discogan_jax import images
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import exported
-from discogan_jax.runs import manifest
+from discogan_jax.runs import manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.runs.run import Run, Translator
 from discogan_jax.state import generators_only
@@ -25,7 +25,7 @@ KEPT = 4
 EXAMPLES = 8
 """Number of held-out pictures of each domain that are shown."""
 
-Picture = UInt8[np.ndarray, "S S 3"]
+Picture = UInt8[np.ndarray, "H W C"]
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class CheckpointCache:
         self._opened = functools.lru_cache(maxsize=KEPT)(self._open)
         self.newest: Translator = _light(exported.open_translator(self._path))
         # Compile before the first request.
-        size = self.newest.image_size
         for direction in self.newest.directions:
-            self.newest.apply(np.zeros((1, size, size, 3), np.uint8), direction, 1)
+            prepared = self.newest.preparations[direction[0]]
+            shape = (1, *prepared.size, prepared.channels)
+            self.newest.apply(np.zeros(shape, np.uint8), direction, 1)
 
     def steps(self) -> list[int]:
         """Finds the steps of the checkpoints that are there now; none if there is no choice."""
@@ -112,19 +113,19 @@ class CheckpointCache:
         except InputError as error:
             raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
         # There, and back where the run has a way back.
-        taken = images.fit(images.read(picture), translator.image_size)
+        taken = translator.preparations[direction[0]].apply(images.read(picture))
         made = _translated(translator, taken, direction)
         back = None
         if direction[::-1] in translator.directions:
             back = _translated(translator, made, direction[::-1])
         return Shown(taken, made, back, _step(translator))
 
-    def examples(self) -> Mapping[str, UInt8[np.ndarray, "N S S 3"]]:
+    def examples(self) -> Mapping[str, UInt8[np.ndarray, "N H W C"]]:
         """Finds held-out pictures of the domains that can be translated; none if not here."""
         if not isinstance(self.newest, Run):
             return {}
         # Nothing is downloaded or drawn for them.
-        found = build.prepared_images(self.newest.settings)
+        found = build.prepared_images(self.newest.settings, pictures.known(self.newest.path))
         sources = [direction[0] for direction in self.newest.directions]
         return {d: np.asarray(found[d].val[:EXAMPLES]) for d in sources if d in found}
 

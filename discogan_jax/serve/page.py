@@ -70,7 +70,7 @@ class Page:
                 "domains": newest.domains,
                 "directions": {d: self._labels(d) for d in newest.directions},
                 "steps": self._cache.steps(),
-                "size": newest.image_size,
+                "size": str(newest.preparations["a"].size),
                 "examples": list(self._examples),
                 "kinds": FORMATS,
                 "max_bytes": MAX_UPLOAD,

@@ -14,7 +14,7 @@ from absl import logging
 from discogan_jax import files, multihost
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.errors import InputError
-from discogan_jax.runs import checkpoint, layout, lock, manifest, run
+from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
 from discogan_jax.state import TrainState
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
@@ -27,6 +27,7 @@ def train_and_evaluate(
     config: Mapping[str, Any] | Settings,
     workdir: str | Path,
     *,
+    change: bool = False,
     open_writer: Callable[[Path, int], writers.Writer] = writers.open_writer,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainState:
@@ -36,6 +37,7 @@ def train_and_evaluate(
       config: the config of the run, or the settings made of it.
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
+      change: whether a run that was trained on other pictures goes on with these.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
       clock: returns seconds; used for the reported speed only.
 
@@ -49,12 +51,11 @@ def train_and_evaluate(
       InterruptedRunError: SIGINT, SIGTERM or SIGHUP arrived; the state is saved. A second signal
         has its default effect: the process stops immediately.
     """
-    s = from_config(config)
-    setup, last_step = Setup(s), s.train.steps
-    workdir = Path(workdir).absolute()
+    s, workdir = from_config(config), Path(workdir).absolute()
+    setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
     with ExitStack() as stack:
         # Lock the run directory, check that it belongs to this config, find its last checkpoint.
-        checkpoints = stack.enter_context(_run_directory(workdir, s))
+        checkpoints = stack.enter_context(_run_directory(workdir, setup, change))
         state = checkpoints.restore(setup.shapes, setup.shardings)
         start = 0 if state is None else int(state.step)
         if state is not None and start >= last_step:
@@ -93,14 +94,15 @@ def train_and_evaluate(
 
 
 @contextmanager
-def _run_directory(workdir: Path, s: Settings) -> Iterator[checkpoint.Checkpoints]:
+def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkpoint.Checkpoints]:
     """Locks and opens a run directory; explains failures of its disk and forced stops."""
+    s = setup.settings
     with ExitStack() as stack:
 
         def begin() -> None:
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
-                run.begin(workdir, s)
+                run.begin(workdir, s, setup.images, change=change)
 
         folder = workdir / layout.CHECKPOINTS
         try:

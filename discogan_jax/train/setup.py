@@ -1,6 +1,7 @@
 """What the settings of a run determine before its first step: networks, images, devices, step."""
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 import jax
 from absl import logging
@@ -32,11 +33,12 @@ class Setup:
       train_step: `steps.train_step`, compiled for these shardings.
     """
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, known: build.Known = MappingProxyType({})):
         """Builds the networks and opens the images.
 
         Args:
           settings: the settings of the run.
+          known: what a run that is resumed has fixed about its images, from `runs.pictures`.
 
         Raises:
           InputError: the images cannot be used, or the batch size does not suit them or the
@@ -51,7 +53,8 @@ class Setup:
         self.shapes = build.state_shapes(s, self.gan)
         self.shardings = sharding.of_state(self.mesh, self.shapes, s.train.shard_state)
         self._batch_sharding = sharding.split_batches(self.mesh)
-        self.images = multihost.on_process_0_first(lambda: build.images(s))
+        self.images = multihost.on_process_0_first(lambda: build.images(s, known))
+        self._larger = build.larger_images(s, known, self.images)
         self.held_out = {d: x.val for d, x in self.images.items()}
         self.order = build.order(s, self.images)
         self.train_step = sharding.train_step_for(self.shardings)
@@ -80,7 +83,7 @@ class Setup:
         Returns:
           For each further step, uint8 batches on the devices.
         """
-        s, train = self.settings, {d: x.train for d, x in self.images.items()}
+        s, train = self.settings, {d: x.train for d, x in self._larger.items()}
         kind, why = feed.choose(s.data.feed, train)
         logging.info("feed: %s (%s)", kind, why)
         if kind == "device":

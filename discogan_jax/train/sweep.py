@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 
-from discogan_jax.config import build
 from discogan_jax.config.schema import Data, Settings, from_config
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
@@ -72,7 +71,7 @@ def measuring() -> Measure:
         # What is fitted to real images does not depend on how they are fed.
         images = replace(run.settings.data, batch_size=1, flip=False, feed="auto")
         if images not in references:
-            loaded = build.images(run.settings)
+            loaded = run.images()
             references[images] = evaluate.fit_references(run.settings, loaded)
         rows = evaluate.measure(run, references[images])
         evaluate.write(run, rows)

@@ -9,7 +9,6 @@ from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from discogan_jax import runs
-from discogan_jax.config import build
 from discogan_jax.configs import rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
@@ -69,7 +68,7 @@ def figure(outcomes: Sequence[Outcome]) -> UInt8[np.ndarray, "H W 3"]:
     for outcome in outcomes:
         run = runs.open(outcome.job.directory)
         if references is None:
-            references = evaluate.fit_references(run.settings, build.images(run.settings))
+            references = evaluate.fit_references(run.settings, run.images())
         made = run.apply(references.real["a"], "ab")
         found = references.probes["b"].predict(made).tilt
         name = f"{outcome.job.variant.name}, seed {outcome.job.seed}"

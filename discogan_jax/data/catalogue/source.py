@@ -8,7 +8,7 @@ from discogan_jax.data.catalogue import archive
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.pix2pix.archives import ARCHIVES
 from discogan_jax.data.pix2pix.source import ArchiveSide
-from discogan_jax.data.source import CachedSource, Places
+from discogan_jax.data.source import CachedSource, Places, Wanted
 from discogan_jax.errors import choose
 
 # Those of `write_archives` by default.
@@ -23,6 +23,7 @@ class Catalogue(CachedSource):
     private = False
     grammar = "catalogue:bags or catalogue:shoes"
     drawn = True
+    resample = "area"
 
     @classmethod
     def parse(cls, text: str) -> "Catalogue":
@@ -38,13 +39,13 @@ class Catalogue(CachedSource):
         """Returns the parameters of the drawings."""
         return {"catalogue": _PARAMETERS.record(self.text)}
 
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
+    def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Draws the archives if they do not exist, and decodes the photos of one of them."""
         archives = places.data_dir / "catalogue"
         archive.write_archives(archives)
         name = archive.ARCHIVES[self.text]
         photos = ArchiveSide(f"{name}/photo", ARCHIVES[name], "photo")
-        photos.write(folder, image_size, Places(places.data_dir, archives))
+        return photos.write(folder, wanted, Places(places.data_dir, archives))
 
     def items(self, places: Places) -> Items:
         """Returns what the drawings show."""

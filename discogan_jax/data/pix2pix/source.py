@@ -15,10 +15,11 @@ from PIL import Image, ImageFilter
 from discogan_jax.data import cache, decode
 from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Items
+from discogan_jax.data.census import Census
 from discogan_jax.data.pix2pix import archives, tar
 from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.progress import progress_bar
-from discogan_jax.data.source import CachedSource, Places, Source
+from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
 
@@ -38,6 +39,7 @@ class ArchiveSide(CachedSource):
 
     kind = "archive"
     private = False
+    resample = "area"
     grammar = "archive:NAME/SIDE, archive:NAME/SIDE/first or archive:NAME/SIDE/second"
     archive: archives.PublishedArchive
     side: str
@@ -70,6 +72,11 @@ class ArchiveSide(CachedSource):
         asked = {"archive": self.archive.name, "side": self.side, "half": self.half}
         return {**asked, "origin": origin}
 
+    @property
+    def thicken(self) -> bool:
+        """Whether it is the side of edges."""
+        return self.side == "edges"
+
     def pairs_with(self, other: Source) -> bool:
         """Whether the other is the other side; halves are halves of the training files alone."""
         if not isinstance(other, ArchiveSide):
@@ -84,7 +91,7 @@ class ArchiveSide(CachedSource):
             items["train"] = _chosen(items["train"], self.half)
         return items
 
-    def write(self, folder: Path, image_size: int, places: Places) -> None:
+    def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes the side in one pass over the archive; downloads that first if need be.
 
         Rows are sorted by the numbers in the file names. So are those of the other side: row i of
@@ -92,13 +99,13 @@ class ArchiveSide(CachedSource):
 
         Args:
           folder: an empty folder for the two files.
-          image_size: side of the square pictures.
+          wanted: what the arrays are to be.
           places: locations of the archives.
 
         Raises:
           InputError: the archive is not found, it is damaged, or too many of its pictures are.
         """
-        path = self._path(places)
+        path, image_size = self._path(places), wanted.size.height
         tallies = {split: tar.Tally(path, self.archive, split) for split in cache.SPLITS}
         self._decode(folder, path, image_size, tallies)
         for split, tally in tallies.items():
@@ -116,6 +123,7 @@ class ArchiveSide(CachedSource):
             )
             cache.write_rows(pictures, rows, folder / f"{split}.npy")
             raw.unlink()
+        return Census(self.preparation(wanted)).to_json()
 
     def _decode(
         self, folder: Path, path: Path, image_size: int, tallies: Mapping[str, tar.Tally]

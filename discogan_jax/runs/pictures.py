@@ -1,0 +1,171 @@
+"""Which pictures a run is trained on, and what was done to them: `data.json` and `digests.npz`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from discogan_jax import files
+from discogan_jax.config import build
+from discogan_jax.config.schema import Settings
+from discogan_jax.data.cache import SPLITS, Splits
+from discogan_jax.data.source import DECODE_VERSION
+from discogan_jax.errors import InputError
+from discogan_jax.images import Preparation
+from discogan_jax.runs import layout, manifest
+from discogan_jax.state import DOMAINS
+
+# Runs that recorded no pictures held out so many at most.
+_MAX_HELD_OUT = 500
+
+
+def known(directory: Path) -> build.Known:
+    """Returns what a run has fixed about its pictures, for the functions of `config.build`.
+
+    Args:
+      directory: the run directory; it may be empty, or not exist yet.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    record = _read(directory)
+    if record is None:
+        is_earlier = (directory / layout.CONFIG_FILE).exists()
+        return {d: {"max_held_out": _MAX_HELD_OUT} for d in DOMAINS} if is_earlier else {}
+    return {
+        d: {
+            "range": prepared.range,
+            "thicken": prepared.thicken,
+            "max_held_out": record[d].get("max_held_out"),
+        }
+        for d, prepared in ((d, Preparation.from_json(record[d]["preparation"])) for d in DOMAINS)
+    }
+
+
+def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
+    """Returns, by domain, what is done to a picture before the networks of a run see it.
+
+    Args:
+      directory: the run directory.
+      s: settings of the run.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    record = _read(directory)
+    if record is None:
+        return build.preparations(s, known(directory))
+    return {d: Preparation.from_json(record[d]["preparation"]) for d in DOMAINS}
+
+
+def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool) -> None:
+    """Records the pictures of a run, or checks that they are those that it was started with.
+
+    Args:
+      directory: the run directory, with or without a run.
+      s: the settings.
+      loaded: the pictures.
+      change: whether a run goes on with other pictures; that is recorded.
+
+    Raises:
+      InputError: the run was trained on other pictures and `change` is false.
+    """
+    record = _read(directory)
+    if record is not None:
+        # Another decoder changes every picture a little, which says nothing about the files.
+        versions = [record[d].get("decode_version") for d in DOMAINS]
+        if versions == [DECODE_VERSION] * 2:
+            _compare(directory, s, loaded, change)
+        else:
+            logging.warning("%s: %s", directory, _DECODED_ANEW)
+    elif (directory / layout.CONFIG_FILE).exists():
+        before = layout.read_settings(directory).data
+        if (before.source_a, before.source_b) != (s.data.source_a, s.data.source_b):
+            sources = f"{before.source_a} and {before.source_b}"
+            raise InputError(
+                f"{directory} was trained on {sources}, and did not record which pictures these "
+                "were: use the same sources, or name another --workdir"
+            )
+        logging.warning("%s: %s", directory, _DECODED_ANEW)
+    _write(directory, s, loaded)
+
+
+_DECODED_ANEW = (
+    "its pictures were decoded by another version, whose values may differ by a little from those "
+    "that it goes on with; they are recorded now"
+)
+
+
+def _compare(directory: Path, s: Settings, loaded: Mapping[str, Splits], change: bool) -> None:
+    """Counts the pictures that came and went since the run was started."""
+    try:
+        with np.load(directory / layout.DIGESTS_FILE) as saved:
+            before = {name: saved[name] for name in saved.files}
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{directory / layout.DIGESTS_FILE} is damaged ({error}); remove it and "
+            f"{layout.DATA_FILE} to record the pictures anew"
+        ) from error
+    # By domain, pictures that are in one of the two sets alone.
+    changes = {}
+    for d, x in loaded.items():
+        pairs = [(before[f"{d}_{split}"], x.digests[split]) for split in SPLITS]
+        if not all(np.array_equal(*pair) for pair in pairs):
+            old, new = map(np.concatenate, zip(*pairs, strict=True))
+            came, went = (len(np.setdiff1d(*sets)) for sets in ((new, old), (old, new)))
+            changes[s.domains.name(d)] = {"came": came, "went": went}
+    if not changes:
+        return
+    what = "; ".join(
+        f"{name}: {n['came']:,} came, {n['went']:,} went"
+        if any(n.values())
+        else f"{name}: reordered"
+        for name, n in changes.items()
+    )
+    if not change:
+        raise InputError(
+            f"{directory} was trained on other pictures ({what}): name another --workdir to start "
+            "anew, or add --change to go on with these"
+        )
+    logging.warning("%s goes on with other pictures (%s)", directory, what)
+    step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
+    with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "pictures": changes}) + "\n")
+
+
+def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:
+    fixed, prepared = known(directory), build.preparations(s, known(directory))
+    record = {}
+    for d, x in loaded.items():
+        found = x.about.get("preparation") or prepared[d].to_json()
+        record[d] = {
+            "decode_version": DECODE_VERSION,
+            "max_held_out": fixed.get(d, {}).get("max_held_out"),
+            "preparation": found,
+            "pictures": x.about,
+        }
+    digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
+    with (
+        files.replacing(directory / layout.DIGESTS_FILE) as temporary,
+        temporary.open("wb") as file,
+    ):
+        np.savez(file, **digests)  # type: ignore[arg-type]
+    files.write_json(directory / layout.DATA_FILE, record)
+
+
+def _read(directory: Path) -> dict[str, Any] | None:
+    path = directory / layout.DATA_FILE
+    if not path.exists():
+        return None
+    try:
+        record = files.read_json(path)
+        for d in DOMAINS:
+            Preparation.from_json(record[d]["preparation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); remove it to record the run's pictures anew"
+        ) from error
+    return record

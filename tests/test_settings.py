@@ -246,9 +246,8 @@ def test_every_field_is_read_somewhere():
             if isinstance(node, ast.Attribute):
                 owner = ast.unparse(node.value).split(".")[-1]
                 read.add(f"{aliases.get(owner, owner)}.{node.attr}".lstrip("."))
-    read |= {
-        f"data.{name}" for name in ("archives", "data_dir", "range") if name in read
-    }  # properties
+    properties = ("archives", "data_dir", "range")
+    read |= {f"data.{name}" for name in properties if name in read}
     names = set(names_in(schema.Settings))
     assert {"seed", "data.feed", "train.steps", "loss.identity"} <= names
     assert names - read == set()

@@ -36,13 +36,12 @@ class Prepared(NamedTuple):
     seconds: float | None
 
     def __str__(self) -> str:
-        train, val = self.images.train, self.images.val
-        size = (train.nbytes + val.nbytes) / 2**20
+        from discogan_jax.data import census
+
+        size = (self.images.train.nbytes + self.images.val.nbytes) / 2**20
         made = "there before" if self.seconds is None else f"made in {self.seconds:,.1f} s"
-        return (
-            f"{self.domain}: {len(train):,} to train on, {len(val):,} held out, "
-            f"{train.shape[1]} px, {size:,.0f} MiB, {made}: {self.folder}"
-        )
+        about = census.describe(self.images.about)
+        return f"{self.domain}: {about}. {size:,.0f} MiB, {made}: {self.folder}"
 
 
 def add_arguments(parser: frame.Parser) -> None:

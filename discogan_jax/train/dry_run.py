@@ -7,6 +7,7 @@ import jax
 
 from discogan_jax import models, sharding
 from discogan_jax.config.schema import Settings, from_config
+from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.state import DOMAINS
 from discogan_jax.train.setup import Setup
@@ -35,9 +36,7 @@ def describe(config: Mapping[str, Any] | Settings) -> str:
     count = models.count_parameters
     rows = [("devices", f"{setup.mesh.size} × {device.device_kind} ({device.platform})")]
     for d in DOMAINS:
-        x = setup.images[d]
-        about = f"{len(x.train):,} to train on, {len(x.val):,} held out, {s.data.image_size} px"
-        rows.append((f"data {s.domains.name(d)}", about))
+        rows.append((f"data {s.domains.name(d)}", census.describe(setup.images[d].about)))
     # Batches, networks and memory.
     epoch = min(setup.order.sizes) // s.data.batch_size
     per_device = sharding.bytes_per_device(state, setup.shardings)

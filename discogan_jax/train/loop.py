@@ -13,6 +13,7 @@ from absl import logging
 
 from discogan_jax import files, multihost
 from discogan_jax.config.schema import Settings, from_config
+from discogan_jax.data import census
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
 from discogan_jax.state import TrainState
@@ -61,6 +62,9 @@ def train_and_evaluate(
         if state is not None and start >= last_step:
             logging.info("%s is already at step %d of %d", workdir, start, last_step)
             return state
+
+        for d, x in setup.images.items():
+            logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.

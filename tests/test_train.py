@@ -88,7 +88,7 @@ def test_run_directory(data, undisturbed):
     assert len(events) == 1
     assert names - events == {
         ".lock", "config.json", "versions.json", "metrics.jsonl", "checkpoints", "samples",
-        "report.html",
+        "report.html", "data.json", "digests.npz",
     }  # fmt: skip
     settings = from_config(config(data, **LONG))
     assert json.loads((workdir / "config.json").read_text()) == to_json(settings)

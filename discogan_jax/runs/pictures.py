@@ -18,6 +18,9 @@ from discogan_jax.images import Preparation
 from discogan_jax.runs import layout, manifest
 from discogan_jax.state import DOMAINS
 
+# By the name of a domain, how many pictures came and went.
+Differences = dict[str, dict[str, int]]
+
 # Runs that recorded no pictures held out so many at most.
 _MAX_HELD_OUT = 500
 
@@ -73,24 +76,33 @@ def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change:
     Raises:
       InputError: the run was trained on other pictures and `change` is false.
     """
-    record = _read(directory)
-    if record is not None:
-        # Another decoder changes every picture a little, which says nothing about the files.
-        versions = [record[d].get("decode_version") for d in DOMAINS]
-        if versions == [DECODE_VERSION] * 2:
-            _compare(directory, s, loaded, change)
-        else:
-            logging.warning("%s: %s", directory, _DECODED_ANEW)
+    if _is_comparable(directory):
+        if found := differences(directory, s, loaded):
+            _go_on(directory, found, change)
     elif (directory / layout.CONFIG_FILE).exists():
+        # Another decoder changes every picture a little, which says nothing about the files.
         before = layout.read_settings(directory).data
         if (before.source_a, before.source_b) != (s.data.source_a, s.data.source_b):
             sources = f"{before.source_a} and {before.source_b}"
             raise InputError(
-                f"{directory} was trained on {sources}, and did not record which pictures these "
-                "were: use the same sources, or name another --workdir"
+                f"{directory} was trained on {sources}, and has no record of these pictures that "
+                "could be compared: use the same sources, or name another --workdir"
             )
         logging.warning("%s: %s", directory, _DECODED_ANEW)
     _write(directory, s, loaded)
+
+
+def _go_on(directory: Path, found: Differences, change: bool) -> None:
+    """Records that a run goes on with other pictures, if that was asked for."""
+    if not change:
+        raise InputError(
+            f"{directory} was trained on other pictures ({_as_text(found)}): name another "
+            "--workdir to start anew, or add --change to go on with these"
+        )
+    logging.warning("%s goes on with other pictures (%s)", directory, _as_text(found))
+    step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
+    with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "pictures": found}) + "\n")
 
 
 _DECODED_ANEW = (
@@ -99,41 +111,67 @@ _DECODED_ANEW = (
 )
 
 
-def _compare(directory: Path, s: Settings, loaded: Mapping[str, Splits], change: bool) -> None:
-    """Counts the pictures that came and went since the run was started."""
+def differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences:
+    """Counts the pictures that came and went since a run was started.
+
+    Args:
+      directory: the run directory.
+      s: settings of the run.
+      loaded: the pictures as they are now.
+
+    Returns:
+      For each domain whose pictures differ, by its name, the numbers that ``came`` and ``went``;
+      both are 0 where only the order or the division differs.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    file = directory / layout.DIGESTS_FILE
     try:
-        with np.load(directory / layout.DIGESTS_FILE) as saved:
+        with np.load(file) as saved:
             before = {name: saved[name] for name in saved.files}
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{directory / layout.DIGESTS_FILE} is damaged ({error}); remove it and "
-            f"{layout.DATA_FILE} to record the pictures anew"
+            f"{file} is damaged ({error}); remove it and {layout.DATA_FILE} to record the run's "
+            "pictures anew"
         ) from error
-    # By domain, pictures that are in one of the two sets alone.
-    changes = {}
+    found = {}
     for d, x in loaded.items():
         pairs = [(before[f"{d}_{split}"], x.digests[split]) for split in SPLITS]
         if not all(np.array_equal(*pair) for pair in pairs):
             old, new = map(np.concatenate, zip(*pairs, strict=True))
             came, went = (len(np.setdiff1d(*sets)) for sets in ((new, old), (old, new)))
-            changes[s.domains.name(d)] = {"came": came, "went": went}
-    if not changes:
-        return
-    what = "; ".join(
-        f"{name}: {n['came']:,} came, {n['went']:,} went"
-        if any(n.values())
-        else f"{name}: reordered"
-        for name, n in changes.items()
+            found[s.domains.name(d)] = {"came": came, "went": went}
+    return found
+
+
+def open_images(directory: Path, s: Settings) -> dict[str, Splits]:
+    """Opens the pictures of a run, and warns if they are others than it was trained on.
+
+    Args:
+      directory: the run directory.
+      s: settings of the run.
+
+    Raises:
+      InputError: the sources are not here.
+    """
+    loaded = build.images(s, known(directory))
+    if _is_comparable(directory) and (changed := differences(directory, s, loaded)):
+        logging.warning("%s was trained on other pictures (%s)", directory, _as_text(changed))
+    return loaded
+
+
+def _is_comparable(directory: Path) -> bool:
+    """Whether its pictures were recorded as they are decoded now."""
+    record = _read(directory) or {}
+    return [x.get("decode_version") for x in record.values()] == [DECODE_VERSION] * len(DOMAINS)
+
+
+def _as_text(found: Differences) -> str:
+    return "; ".join(
+        f"{name}: {n['came']:,} came, {n['went']:,} went" if any(n.values()) else f"{name}: moved"
+        for name, n in found.items()
     )
-    if not change:
-        raise InputError(
-            f"{directory} was trained on other pictures ({what}): name another --workdir to start "
-            "anew, or add --change to go on with these"
-        )
-    logging.warning("%s goes on with other pictures (%s)", directory, what)
-    step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
-    with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "pictures": changes}) + "\n")
 
 
 def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:

@@ -151,7 +151,7 @@ class Run:
         Raises:
           InputError: the sources are not here.
         """
-        return build.images(self.settings, pictures.known(self.path))
+        return pictures.open_images(self.path, self.settings)
 
     @property
     def directions(self) -> tuple[str, ...]:

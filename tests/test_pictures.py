@@ -1,0 +1,125 @@
+"""A run knows which pictures it is trained on, wherever they are."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import runs_here
+from PIL import Image
+
+from discogan_jax.config import build
+from discogan_jax.config.schema import from_config
+from discogan_jax.errors import InputError
+from discogan_jax.images import Size
+from discogan_jax.runs import pictures, run
+
+
+@pytest.fixture
+def data(tmp_path):
+    return runs_here.write_arrays(tmp_path / "data")
+
+
+def settings(data, **changes):
+    return from_config(runs_here.config(data, **changes))
+
+
+def begin(directory, s, *, change=False):
+    loaded = build.images(s, pictures.known(directory))
+    run.begin(directory, s, loaded, change=change)
+    return loaded
+
+
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+
+
+def replace(path, function):
+    np.save(path, function(np.load(path)))
+
+
+def test_the_same_pictures_continue_a_run_from_another_place(data, tmp_path):
+    begin(tmp_path / "run", settings(data))
+    moved = tmp_path / "moved"
+    shutil.move(data, moved)
+    begin(tmp_path / "run", settings(moved))
+
+
+def test_other_pictures_are_counted_and_refused(data, tmp_path, caplog):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    before = contents(directory)
+    # Three of bags go and one comes; of shoes the order changes.
+    replace(data / "bags" / "train.npy", lambda x: np.concatenate([x[3:], 255 - x[:1]]))
+    replace(data / "shoes" / "val.npy", lambda x: x[::-1])
+    pictures.open_images(directory, s)
+    assert "trained on other pictures (bags: 1 came, 3 went; shoes: moved)" in caplog.text
+    with pytest.raises(InputError) as raised:
+        begin(directory, s)
+    for part in ("bags: 1 came, 3 went", "shoes: moved", "--change"):
+        assert part in str(raised.value)
+    assert contents(directory) == before
+
+
+def test_a_run_goes_on_with_other_pictures_when_asked_to(data, tmp_path):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    replace(data / "bags" / "train.npy", lambda x: x[1:])
+    begin(directory, s, change=True)
+    lines = (directory / "changes.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"step": 0, "pictures": {"bags": {"came": 0, "went": 1}}}
+    ]
+    begin(directory, s)  # from now on these are its pictures
+
+
+def test_files_that_are_touched_or_copied_hold_the_same_pictures(data, tmp_path):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    file = data / "bags" / "train.npy"
+    os.utime(file, (0, 0))
+    begin(directory, s)
+    shutil.copy(file, tmp_path / "copy.npy")
+    (tmp_path / "copy.npy").replace(file)
+    begin(directory, s)
+
+
+def test_a_run_of_an_earlier_version_keeps_its_division_and_says_so(data, tmp_path, caplog):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    (directory / "data.json").unlink()
+    assert pictures.known(directory)["a"]["max_held_out"] == 500
+    with pytest.raises(InputError, match="use the same sources"):
+        begin(directory, settings(data, data__source_a=f"arrays:{data / 'shoes'}"))
+    caplog.clear()
+    begin(directory, s)
+    assert caplog.text.count("decoded by another version") == 1
+    assert pictures.known(directory)["a"]["max_held_out"] == 500
+    caplog.clear()
+    begin(directory, s)
+    assert "decoded by another version" not in caplog.text
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"a": {}, "b": {}}', '{"a": {"preparation": 3}}'])
+def test_a_damaged_record_is_named(data, tmp_path, content):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    (directory / "data.json").write_text(content)
+    with pytest.raises(InputError, match=r"data\.json is damaged"):
+        begin(directory, s)
+
+
+def test_what_is_done_to_pictures_stands_in_the_run(tmp_path):
+    for domain in "ab":
+        for i in range(20):
+            path = tmp_path / domain / f"{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("RGB", (40, 20), (i * 12, 0, 0)).save(path)
+    folders = {f"data__source_{d}": f"folder:{tmp_path / d}" for d in "ab"}
+    s = settings(tmp_path, **folders, data__thicken="b", data__fit="pad", data__image_size="32x16")
+    begin(tmp_path / "run", s)
+    found = pictures.preparations(tmp_path / "run", s)
+    assert [found[d].thicken for d in "ab"] == [False, True]
+    assert found["a"].fit == "pad"
+    assert found["a"].size == Size(height=32, width=16)

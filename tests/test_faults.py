@@ -116,6 +116,27 @@ def test_empty_folder_with_the_name_of_a_step_is_no_checkpoint(made, base, copy,
     faults.assert_same_run(copy, base, made)
 
 
+def test_a_checkpoint_under_the_name_of_another_step_is_no_checkpoint(made, base, copy, caplog):
+    shutil.copytree(newest(copy, 6), newest(copy, 20))
+    train.train_and_evaluate(made, copy)
+    [message] = said(caplog)
+    assert "it is a copy of the checkpoint of step 6" in message
+    faults.assert_same_run(copy, base, made)
+    # Without its manifest it cannot be told from others before its state is read.
+    unsealed = shutil.copytree(newest(copy, 6), newest(copy, 30))
+    (unsealed / runs_manifest.MANIFEST_FILE).unlink()
+    with pytest.raises(InputError, match=r"30 holds the state of step 6"):
+        runs.open(copy, 30)
+
+
+def test_paths_that_look_like_patterns(made, base, copy, tmp_path):
+    directory = copy.rename(tmp_path / "[1] *really? \u00e9")
+    shutil.rmtree(newest(directory))
+    train.train_and_evaluate(made, directory)
+    assert runs.open(directory).step == 8
+    faults.assert_same_run(directory, base, made)
+
+
 def test_no_whole_checkpoint_is_an_error_again_and_again(made, copy):
     for step in runs_manifest.steps(copy / layout.CHECKPOINTS):
         faults.truncate(newest(copy, step), np.random.default_rng(step))

@@ -5,10 +5,13 @@ checkpoint. So each checkpoint is sealed with a manifest once it is written, and
 is read.
 """
 
+import glob
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -51,12 +54,15 @@ class Checkpoints:
         self._keep, self._keep_every = max(keep, LEAST_KEPT), keep_every
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
+        self._links = ExitStack()
         self._remove_leftovers()
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
         # Created after `restore` has renamed what Orbax would take for a checkpoint.
-        return ocp.CheckpointManager(self._directory, options=ocp.CheckpointManagerOptions())
+        self._directory.mkdir(parents=True, exist_ok=True)
+        seen = self._links.enter_context(_without_patterns(self._directory))
+        return ocp.CheckpointManager(seen, options=ocp.CheckpointManagerOptions())
 
     def last(self) -> int | None:
         """Returns the step of the newest checkpoint, or None if there is none."""
@@ -144,6 +150,7 @@ class Checkpoints:
             if "_manager" in self.__dict__:
                 with suppress(Exception):  # `wait` has raised it already
                     self._manager.close()
+            self._links.close()
             self._remove_leftovers()
 
     def _seal(self, step: int, tree: manifest.Tree) -> None:
@@ -256,8 +263,8 @@ def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
             "differ):\n  " + "\n  ".join(different[:5])
         )
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(folder / "default", shapes_with(shapes, sharding))
+        with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
+            state = checkpointer.restore(seen / "default", shapes_with(shapes, sharding))
     except Exception as error:
         if sealed:
             raise
@@ -266,9 +273,26 @@ def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
             f"{folder} cannot be read ({reason}), and has no manifest: its save was cut off. "
             "Remove it to use the checkpoint before it"
         ) from error
+    if int(state.step) != int(folder.name):
+        raise InputError(
+            f"{folder} holds the state of step {int(state.step)}: somebody has renamed or copied "
+            "it. Remove it, or give it that name"
+        )
     if not sealed:
         logging.error("%s is taken as it is, unverified: %s", folder, _problem(folder))
     return state
+
+
+@contextmanager
+def _without_patterns(folder: Path) -> Iterator[Path]:
+    """Gives a path to a folder without brackets, stars and question marks, which Orbax expands."""
+    if not glob.has_magic(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="discogan-") as place:
+        link = Path(place, folder.name)
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
 
 
 def _tree(state: TrainState) -> manifest.Tree:

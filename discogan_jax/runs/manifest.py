@@ -32,7 +32,7 @@ def seal(step: Path, tree: Tree) -> None:
     # Hidden files are temporary ones, or those of the file system.
     names = sorted(p.relative_to(step).as_posix() for p in step.rglob("*") if p.is_file())
     files = {n: _measured(step / n) for n in names if not Path(n).name.startswith(".")}
-    body = {"files": files, "tree": tree}
+    body = {"step": int(step.name), "files": files, "tree": tree}
     write_json(step / MANIFEST_FILE, body | {"sha256": _digest(body)})
 
 
@@ -72,6 +72,8 @@ def verify(step: Path, contents: bool = True) -> list[str]:
         if body.pop("sha256") != _digest(body):
             raise ValueError("its own digest differs")
         files = body["files"].items()
+        if (of := body.get("step", int(step.name))) != int(step.name):
+            return [f"it is a copy of the checkpoint of step {of}"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         return [f"{MANIFEST_FILE} is damaged ({error})"]
 

@@ -209,6 +209,15 @@ def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):
     assert all(p.exists() for p in mine)
 
 
+def test_a_lock_that_is_a_link_is_refused_and_its_target_kept(made, copy, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (copy / faults.lock.LOCK_FILE).unlink()
+    (copy / faults.lock.LOCK_FILE).symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"\.lock must not be a link"):
+        train.train_and_evaluate(made, copy)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_readers_do_not_wait_for_who_trains(copy):
     with faults.lock.claimed(copy):
         assert runs.open(copy).step == 8

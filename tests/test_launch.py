@@ -18,6 +18,7 @@ FILES = {
     "syntax.py": "def get_config(:\n    pass\n",
     "imports.py": "\nimport no_such_module\n",
     "without.py": "x = 1\n",
+    "exits.py": "import sys\n\nsys.exit(0)\n",
     "nothing.py": DEFAULT,
 }
 
@@ -42,9 +43,9 @@ MISTAKES = {
         "--config.data.batch_size=-4 --workdir={own}/run",
         ["config.data.batch_size must be above 0, it is -4"],
     ),
-    "no power of two": (
-        "--config.data.image_size=48 --workdir={own}/run",
-        ["config.data.image_size must be 16, 32, 64", "48"],
+    "size that cannot be halved": (
+        "--config.data.image_size=50 --workdir={own}/run",
+        ["config.data.image_size", "50"],
     ),
     "no number": (
         "--config.optim.learning_rate=nan --workdir={own}/run",
@@ -80,6 +81,7 @@ MISTAKES = {
     "own: missing file": ("--config={own}/reads.py", ["{own}/reads.py", "line 4", "no_such_file"]),
     "own: syntax": ("--config={own}/syntax.py", ["{own}/syntax.py", "line 1", "invalid syntax"]),
     "own: import": ("--config={own}/imports.py", ["{own}/imports.py", "line 2", "no_such_module"]),
+    "own: end of Python": ("--config={own}/exits.py", ["{own}/exits.py", "line 3", "SystemExit"]),
     "own: no function": ("--config={own}/without.py", ["{own}/without.py", "get_config()"]),
     "own: nothing returned": ("--config={own}/nothing.py", ["{own}/nothing.py", "get_config()"]),
 }

@@ -23,7 +23,7 @@ def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
+        "--out", type=expanded, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
     )
     parser.add_argument(
         "--samples",

@@ -116,7 +116,7 @@ def load(file: Path | str, fields: Sequence[str] = ()) -> "ConfigDict":
     try:
         get_config = runpy.run_path(path).get("get_config")
         config = get_config(*argument) if get_config else None
-    except Exception as error:  # anything, since the user's file is run here
+    except (Exception, SystemExit) as error:  # anything, since the user's file is run here
         raise InputError(f"--config={path}: {_mistake(error, path)}") from error
     if not isinstance(config, ConfigDict):
         raise InputError(f"--config={path} needs a function get_config() that returns a ConfigDict")
@@ -125,7 +125,7 @@ def load(file: Path | str, fields: Sequence[str] = ()) -> "ConfigDict":
     return config
 
 
-def _mistake(error: Exception, path: str) -> str:
+def _mistake(error: BaseException, path: str) -> str:
     """Describes an error in a config file to whoever wrote it."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}"

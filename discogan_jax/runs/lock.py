@@ -31,8 +31,12 @@ def claimed(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / LOCK_FILE).open("a+")
+        # A link may lead to a file of somebody else, which the name would replace.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.fdopen(os.open(directory / LOCK_FILE, flags, 0o666), "a+")
     except OSError as error:
+        if (directory / LOCK_FILE).is_symlink():
+            raise InputError(f"{directory / LOCK_FILE} must not be a link: remove it") from error
         raise InputError(
             f"--workdir={directory} cannot be written ({error.strerror}): name another one"
         ) from error

@@ -130,6 +130,10 @@ def sound_pictures():
         + [frames, {"exif": exif}],
         "WEBP": [{}, {"lossless": True}, {"mode": "RGBA"}, frames],
         "BMP": [{"mode": mode} for mode in ("1", "L", "P", "RGB", "RGBA")],
+        "GIF": [{"mode": mode} for mode in ("L", "P", "RGB")],
+        "PPM": [{"mode": mode} for mode in ("1", "L", "RGB", "F")],
+        "JPEG2000": [{"mode": mode} for mode in ("L", "RGBA", "I;16")],
+        "AVIF": [{}, {"mode": "RGBA"}],
         "TIFF": [{"mode": mode} for mode in ("1", "L", "P", "RGBA", "CMYK", "I;16", "I", "F")]
         + [{"compression": name} for name in ("tiff_lzw", "tiff_adobe_deflate", "jpeg")]
         + [{"mode": "1", "compression": "group4"}, {"exif": exif}],

@@ -1,9 +1,13 @@
 import io
+import json
+import math
 import struct
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from discogan_jax import images
 from discogan_jax.errors import InputError
@@ -50,26 +54,119 @@ def test_deep_pictures_are_scaled_not_clipped(values, kind):
     np.testing.assert_array_equal(got, np.repeat(RAMP[..., None], 3, axis=-1))
 
 
-def test_a_dark_sixteen_bit_picture_stays_dark():
-    got = images.read(encoded(Image.fromarray(np.full((4, 4), 257, np.uint16))))
-    assert (got == 1).all()
+@pytest.mark.parametrize(("value", "bits"), [(200, 8), (257, 10), (2000, 12), (20_000, 16)])
+def test_a_sixteen_bit_picture_alone_is_scaled_by_the_bits_it_needs(value, bits):
+    got = images.read(encoded(Image.fromarray(np.full((4, 4), value, np.uint16))))
+    assert (got == round(value / (2**bits - 1) * 255)).all()
+
+
+def tiff(data, shape, bits, kind=1, order="<", **tags):
+    """Makes a TIFF that Pillow cannot write: `kind` is 1 for unsigned, 2 for signed, 3 for float.
+
+    More tags are named by their numbers, as t262.
+    """
+    height, width, bands = (*shape, 1)[:3]
+    entries = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: bands, 278: height}
+    entries |= {279: len(data), 339: kind} | {int(tag[1:]): value for tag, value in tags.items()}
+    directory = struct.pack(order + "H", len(entries))
+    for tag, value in sorted(entries.items()):
+        # A single short value stands at the beginning of its four bytes.
+        directory += struct.pack(order + "HHIHH", tag, 3, 1, value, 0)
+    header = struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(data))
+    return header + data + directory + bytes(4)
 
 
 def test_twelve_bits_use_their_full_scale():
-    """Pillow unpacks 12 bits to 16 without scaling, and cannot write 12 bits: a handmade TIFF."""
-    entries = [(256, 4), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1)]
-    directory = struct.pack("<H", len(entries) + 1)
-    for tag, value in [*entries, (279, 6)]:
-        directory += struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value)
+    """Pillow unpacks 12 bits to 16 without scaling."""
     pixels = bytes([0x00, 0x0F, 0xFF, 0x80, 0x07, 0x00])  # 0, 4095, 2056, 1792
-    data = struct.pack("<2sHI", b"II", 42, 14) + pixels + directory + bytes(4)
-    got = images.read(data)[0, :, 0].tolist()
+    got = images.read(tiff(pixels, (1, 4), 12))[0, :, 0].tolist()
     assert got[:2] == [0, 255]
     assert 100 < min(got[2:]) <= max(got[2:]) < 140
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(
+    ("kind", "number", "held"),
+    [
+        *[("u1", 1, "uint8"), ("u2", 1, "uint16"), ("u4", 1, "float32")],
+        *[("i1", 2, "int32"), ("i2", 2, "int32"), ("i4", 2, "int32")],
+        *[("f4", 3, "float32"), ("f8", 3, "float32")],
+    ],
+)
+def test_tiffs_of_one_band_keep_their_values(order, kind, number, held):
+    top = np.iinfo(kind).max if number < 3 else 1400.5
+    values = np.array([[0, 1, 77], [top // 2, top, -top * (number > 1)]], order + kind)
+    picture = images.load(tiff(values.tobytes(), (2, 3), 8 * int(kind[1]), number, order))
+    np.testing.assert_array_equal(picture.pixels[..., 0], values.astype(held))
+    assert picture.pixels.dtype == held
+    assert picture.bits == {"uint8": 8, "uint16": 16}.get(held)
+
+
+def test_white_may_be_zero():
+    values = np.uint16([[0, 65535, 60000]])
+    got = images.load(tiff(values.tobytes(), (1, 3), 16, t262=0)).pixels
+    assert got.ravel().tolist() == [65535, 0, 5535]
+
+
+@pytest.mark.parametrize(
+    ("shape", "bits", "kind", "what"),
+    [
+        ((8, 8, 13), 8, 1, "13 bands of uint8"),
+        ((8, 8, 5), 8, 1, "5 bands of uint8"),
+        ((8, 8), 16, 3, "1 band of float16"),
+        ((8, 8, 3), 32, 3, "3 bands of float32"),
+        ((8, 8), 64, 1, "1 band of uint64"),
+    ],
+)
+def test_what_is_not_read_of_a_tiff_is_named(shape, bits, kind, what, tmp_path, caplog):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(bytes(math.prod(shape) * bits // 8), shape, bits, kind))
+    with pytest.raises(InputError, match=rf"a\.tif .*{what}; read are one grey band"):
+        images.read(path)
+    assert not caplog.records
+
+
+def test_a_band_is_an_opacity_only_if_the_file_says_so():
+    values = np.random.default_rng(0).integers(0, 256, (4, 6, 4), np.uint8)
+    for tags in ({}, {"t338": 0}):
+        got = images.read(tiff(values.tobytes(), (4, 6, 4), 8, t262=2, **tags))
+        np.testing.assert_array_equal(got, values[..., :3])
+    declared = images.read(tiff(values.tobytes(), (4, 6, 4), 8, t262=2, t338=2))
+    assert (declared != values[..., :3]).any()
+
+
+def png(values, colour):
+    """Encodes 16-bit RGB, which Pillow cannot write."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + zlib.crc32(name + data).to_bytes(4)
+
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def test_sixteen_bit_colour_is_not_cut_to_eight():
+    values = np.random.default_rng(0).integers(0, 4096, (5, 7, 4)).astype(np.uint16)
+    values[..., 3] = 65535
+    colour = values[..., :3]
+    files = [png(colour, 2), png(values, 6)]
+    for order in "<>":
+        files.append(
+            tiff(colour.astype(order + "u2").tobytes(), (5, 7, 3), 16, order=order, t262=2)
+        )
+    for data in files:
+        picture = images.load(data)
+        np.testing.assert_array_equal(picture.pixels, colour)
+        assert picture.bits == 16
+    values[..., 3] = 0
+    assert (images.load(png(values, 6)).pixels == 65535).all()
+
+
 def test_nan_in_a_float_picture_is_refused():
-    with pytest.raises(InputError, match="finite"):
+    with pytest.raises(InputError, match="infinite"):
         images.read(encoded(Image.fromarray(np.full((2, 2), np.nan, np.float32)), "TIFF"))
 
 
@@ -124,6 +221,78 @@ def test_orientation_is_applied(kind, orientation, corner):
     darkest = got.reshape(got.shape[0], got.shape[1], 3).mean(-1)
     quarters = {(y, x): darkest[y, x] for y in (0, -1) for x in (0, -1)}
     assert min(quarters, key=quarters.get) == corner
+
+
+EXACT = ["BMP", "GIF", "JPEG2000", "PNG", "PPM", "TIFF"]
+
+
+@pytest.mark.parametrize("kind", [*EXACT, "AVIF", "JPEG", "WEBP"])
+def test_kinds_are_known_by_content(kind, tmp_path):
+    picture = Image.new("RGB", (32, 16), (9, 120, 200))
+    path = tmp_path / "a.dat"
+    path.write_bytes(encoded(picture, kind))
+    assert images.kind(path) == images.kind(path.read_bytes()) == kind
+    assert images.readable(kind)
+    got = images.read(path).astype(int)
+    assert np.abs(got - picture.getpixel((0, 0))).max() <= (0 if kind in EXACT else 4)
+    assert images.page_count(path) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", None),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "camera raw"),
+        (b"II*\0\x10\0\0\0CR\2\0", "camera raw"),
+        (b"8BPS\0\1", "Photoshop"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
+        (b"<?xml version='1.0'?>\n<!-- a -->\n<svg xmlns=''>", "SVG"),
+        (b"<html><body>", None),
+        (bytes(128) + b"DICM", "DICOM"),
+        (b"P5 is the name of a text", None),
+        (b"P5\n# a comment\n# 2\n3 4 255\n", "PPM"),
+        (b"BMW and other cars", None),
+        (b"", None),
+    ],
+)
+def test_other_kinds_are_told_apart(head, kind):
+    assert images.kind(head) == kind
+    if kind not in images.FORMATS:
+        with pytest.raises(InputError, match=kind or "no known kind"):
+            images.read(head)
+
+
+def test_heic_is_named_with_what_reads_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install pillow-heif"):
+        images.read(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic")
+    assert not images.readable("HEIC")
+
+
+def test_pages():
+    frames = [Image.new("L", (4, 4), n) for n in range(5)]
+    data = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    assert images.page_count(data) == 5
+    assert [images.load(data, page=n).pixels.max() for n in range(5)] == list(range(5))
+    for source, page in ((data, 5), (encoded(frames[0]), 1)):
+        with pytest.raises(InputError, match=f"no page {page}"):
+            images.load(source, page=page)
+
+
+def test_a_large_jpeg_is_read_at_a_fraction_of_its_size():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ramp = np.linspace(0, 255, 900 * 1200).reshape(900, 1200).astype(np.uint8)
+    data = encoded(Image.fromarray(ramp).convert("RGB"), "JPEG", exif=exif)
+    size = images.Size(48, 64)
+    whole, part = images.load(data), images.load(data, at_least=size)
+    assert whole.size == part.size == images.Size(*whole.pixels.shape[:2]) == (1200, 900)
+    assert part.pixels.shape == (300, 225, 3)
+    apart = images.fit(whole.pixels, size).astype(int) - images.fit(part.pixels, size)
+    assert np.abs(apart).max() <= 2
+    assert images.load(data, at_least=images.Size(300, 400)).pixels.shape == (1200, 900, 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -185,6 +354,81 @@ def test_fit_leaves_a_fitting_square_alone():
     np.testing.assert_array_equal(images.fit(picture, 9), picture[:, 2:11])
 
 
+@pytest.mark.parametrize(("height", "width", "size"), [(90, 61, 32), (31, 50, 48), (64, 64, 16)])
+def test_fit_to_squares_is_one_resize_of_the_centre(height, width, size):
+    """Stored arrays were made so."""
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    centre = Image.fromarray(picture[top : top + side, left : left + side])
+    for resample, shrinks in (
+        ("hamming", Image.Resampling.HAMMING),
+        ("area", Image.Resampling.BOX),
+    ):
+        kind = shrinks if size < side else Image.Resampling.BILINEAR
+        expected = np.asarray(centre.resize((size, size), kind))
+        if resample == "area" and side % size == 0:
+            expected = np.asarray(centre.reduce(side // size))
+        np.testing.assert_array_equal(images.fit(picture, size, "crop", resample), expected)
+
+
+def test_fit_to_other_shapes():
+    picture = np.zeros((40, 100, 1), np.uint8)
+    picture[:, 20:80] = 200
+    wide = images.Size(20, 30)  # of the picture's height, and of 60 of its columns
+    assert images.fit(picture, wide).shape == (20, 30, 1)
+    assert (images.fit(picture, wide) == 200).all()
+    assert images.share_cut(images.Size(40, 100), wide) == pytest.approx(0.4)
+    stretched = images.fit(picture, wide, "stretch")
+    assert (stretched[:, 7:23] == 200).all()
+    assert (stretched[:, :5] == 0).all()
+    assert images.share_cut(images.Size(40, 100), wide, "stretch") == 0
+
+
+def test_padding_has_the_colour_of_the_border():
+    uniform = np.full((10, 40, 3), (10, 200, 90), np.uint8)
+    uniform[4:6] += np.uint8(60)
+    uniform[:, ::9] += np.uint8(3)  # noise of a compression
+    padded = images.fit(uniform, 40, "pad")
+    np.testing.assert_array_equal(padded[15:25], uniform)
+    assert (padded[:15] == (10, 200, 90)).all()
+    assert (padded[25:] == (10, 200, 90)).all()
+    noise = np.random.default_rng(0).integers(0, 200, (10, 40, 1), np.uint8)
+    assert (images.fit(noise, 40, "pad")[:15] == 255).all()
+
+
+@pytest.mark.parametrize("how", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [images.Size(30, 90), images.Size(64, 16)])
+def test_unfit_gives_back_the_shape(how, size):
+    rows, columns = np.mgrid[0:60, 0:90]
+    picture = np.stack([rows * 4, columns * 2, rows + columns], axis=-1).astype(np.uint8)
+    back = images.unfit(images.fit(picture, size, how), images.Size(60, 90), how)
+    expected = {"crop": {(30, 90): (30, 90), (64, 16): (60, 15)}[size]}.get(how, (60, 90))
+    assert back.shape[:2] == expected
+    top, left = (60 - expected[0]) // 2, (90 - expected[1]) // 2
+    original = picture[top : top + expected[0], left : left + expected[1]].astype(int)
+    assert np.abs(back - original)[4:-4, 4:-4].max() <= 12
+    longer = images.unfit(images.fit(picture, size, how), images.Size(60, 90), how, longer=180)
+    assert max(longer.shape) == 180
+
+
+@pytest.mark.parametrize(("height", "ink"), [(256, 3), (512, 5), (128, 2), (384, 4)])
+def test_thickening_is_a_pixel_on_each_side_at_256(height, ink):
+    page = np.full((height, 64, 1), 255, np.uint8)
+    page[:, 32] = 0
+    thick = images.fitting.thicken(page)
+    assert (255 - thick[0].astype(float)).sum() / 255 == pytest.approx(ink, abs=0.02)
+    np.testing.assert_array_equal(thick[0, ::-1][:63], thick[0, 1:])
+
+
+def test_thickening_takes_the_darkest_around_as_the_published_archives_were_read():
+    grey = np.random.default_rng(0).integers(0, 256, (768, 40, 1), np.uint8)
+    for height, window in ((256, 3), (512, 5), (768, 7)):
+        expected = Image.fromarray(grey[:height, :, 0]).filter(ImageFilter.MinFilter(window))
+        thick = images.fitting.thicken(grey[:height])
+        np.testing.assert_array_equal(thick[..., 0], np.asarray(expected))
+
+
 def test_fit_is_antialiased_and_does_not_ring():
     board = np.indices((64, 64)).sum(0) % 2 * 255
     grey = images.fit(np.repeat(board[..., None], 3, -1).astype(np.uint8), 8)
@@ -198,6 +442,80 @@ def test_fit_is_antialiased_and_does_not_ring():
 
 def test_fit_enlarges_any_size():
     assert images.fit(np.full((1, 3, 3), 9, np.uint8), 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unsigned", "expected", "text"),
+    [
+        (7, 200, True, (0, 255), "8 bits (0 to 255)"),
+        (7, 1023, True, (0, 1023), "10 bits (0 to 1023)"),
+        (0, 1024, True, (0, 4095), "12 bits (0 to 4095)"),
+        (0, 5000, True, (0, 16383), "14 bits (0 to 16383)"),
+        (0, 65535, True, (0, 65535), "16 bits (0 to 65535)"),
+        (-1000, 1400, False, (-1000, 1400), "-1000 to 1400"),
+        (0.25, 1.01, False, (0.25, 1.01), "0.25 to 1.01"),
+    ],
+)
+def test_the_range_of_a_set(low, high, unsigned, expected, text):
+    found = images.needed_range(float(low), float(high), unsigned=unsigned)
+    assert found == expected
+    assert images.range_text(found) == text
+
+
+def test_deep_pictures_of_a_set_share_a_range():
+    light, dark = (
+        images.load(encoded(Image.fromarray(np.full((4, 4), value, np.uint16))))
+        for value in (4000, 500)
+    )
+    prepare = images.Preparation(images.Size(4, 4), channels=1).for_values(
+        500.0, 4000.0, unsigned=True
+    )
+    assert prepare.range == (0, 4095)
+    assert {int(prepare.apply(x)[0, 0, 0]) for x in (light, dark)} == {249, 31}
+    # Files of 8 bits keep their values, unless the user has named a range.
+    bytes_ = np.full((4, 4, 1), 100, np.uint8)
+    assert (prepare.apply(bytes_) == 100).all()
+    named = images.Preparation(images.Size(4, 4), channels=1, range=(0.0, 200.0))
+    assert (named.apply(bytes_) == round(255 / 2)).all()
+    assert named.for_values(0.0, 5.0, unsigned=True) == named
+    assert (named.clipped(light), prepare.clipped(light)) == (16, 0)
+    assert (named.apply(light) == 255).all()
+
+
+@pytest.mark.parametrize("low_high", [(0.0, 4095.0), (-1000.0, 1400.0)])
+def test_values_go_there_and_back(low_high):
+    unit = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16, 1)
+    deep = images.from_unit(unit, low_high)
+    assert deep.dtype == ("uint16" if low_high[0] == 0 else "float32")
+    assert (deep.min(), deep.max()) == low_high
+    picture = images.Picture(deep, images.Size(16, 16), None)
+    np.testing.assert_array_equal(images.values.to_bytes(picture, low_high)[..., 0], RAMP)
+    with pytest.raises(ValueError, match="NaN"):
+        images.from_unit(unit * np.nan, low_high)
+
+
+def test_a_preparation_does_its_steps_in_order():
+    drawing = np.full((256, 300, 3), (250, 240, 255), np.uint8)
+    drawing[:, 150] = (255, 0, 0)
+    prepare = images.Preparation(images.Size(64, 32), thicken=True, resample="area")
+    grey = np.asarray(Image.fromarray(drawing).convert("L").filter(ImageFilter.MinFilter(3)))
+    expected = grey[:, 86:214].astype(float).reshape(64, 4, 32, 4).mean((1, 3))
+    got = prepare.apply(drawing)
+    assert got.shape == (64, 32, 3)
+    assert np.abs(got - expected[..., None]).max() <= 0.5
+    one = replace(prepare, channels=1)
+    np.testing.assert_array_equal(one.apply(drawing), got[..., :1])
+    assert images.Preparation.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert [step["step"] for step in one.for_values(0.0, 4000.0, unsigned=True).steps()] == [
+        *("map values to 0..255", "convert", "thicken dark lines", "fit")
+    ]
+    assert one.steps()[-1] == {
+        **{"step": "fit", "how": "crop", "height": 64, "width": 32, "resample": "area"}
+    }
+    assert str(one) == (
+        "cut to the largest centred part of the shape of 64x32, scaled, made grey, "
+        "dark lines made thicker"
+    )
 
 
 def test_to_uint8():
@@ -227,6 +545,31 @@ def test_save(tmp_path, name):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_one_channel_makes_a_grey_file(tmp_path, name):
+    for kind in ("uint8", "uint16", "float32") if name == "a.tif" else ("uint8", "uint16"):
+        picture = (np.arange(12).reshape(3, 4, 1) * 21).astype(kind)
+        images.save(tmp_path / name, picture)
+        found = images.load(tmp_path / name).pixels
+        assert found.dtype == kind
+        np.testing.assert_array_equal(found, picture)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "channels"),
+    [
+        ("a.jpg", "uint16", 1),
+        ("a.png", "float32", 1),
+        ("a.tif", "uint16", 3),
+        ("a.png", "uint8", 2),
+    ],
+)
+def test_save_refuses_what_a_format_does_not_hold(tmp_path, name, kind, channels):
+    with pytest.raises(InputError, match=rf"{channels} channels? of {kind}"):
+        images.save(tmp_path / name, np.zeros((4, 4, channels), kind))
+    assert not [*tmp_path.iterdir()]
+
+
 def test_save_refuses_other_kinds_and_places(tmp_path):
     picture = np.zeros((4, 4, 3), np.uint8)
     for name in ("a.webp", "a"):
@@ -250,6 +593,18 @@ def test_grid_enlarges_whole_pixels_and_puts_each_in_its_place():
             np.testing.assert_array_equal(cell[::2, ::2], picture)
             np.testing.assert_array_equal(cell[1::2, 1::2], picture)
     assert sheet[: top - 4].min() < 100  # with a header
+
+
+def test_grid_shows_any_shape_and_number_of_channels():
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(0, 256, (2, 8, 16, channels), np.uint8) for channels in (1, 3, 2, 5)]
+    sheet = images.grid([(str(x.shape[-1]), x) for x in columns], cell=32, gap=4)
+    top = sheet.shape[0] - 2 * 20
+    assert sheet.shape[1] == 4 + 4 * 36
+    for i, x in enumerate(columns):
+        cell = sheet[top : top + 16, 4 + 36 * i : 36 + 36 * i][::2, ::2]
+        shown = x[0, ..., :3] if x.shape[-1] > 2 else x[0, ..., :1].repeat(3, -1)
+        np.testing.assert_array_equal(cell, shown)
 
 
 @pytest.mark.parametrize(

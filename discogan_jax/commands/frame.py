@@ -252,6 +252,8 @@ def _set_up_process(verbose: bool) -> None:
             stream.reconfigure(errors="backslashreplace")
     # Orbax leaves coroutines behind when a save fails; the error that it raises is enough.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    # Pillow warns of damaged pictures without naming them; where one is not read, its error does.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     if verbose:
         _show_log()
     else:

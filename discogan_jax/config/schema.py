@@ -11,7 +11,7 @@ from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnResume, Range
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.images import Size
-from discogan_jax.images.preparation import Fit
+from discogan_jax.images.fitting import Fit
 from discogan_jax.losses import LossWeights
 from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE, Recipe, levels
 from discogan_jax.state import Domains, Objective

@@ -11,7 +11,7 @@ from discogan_jax.data.cache import Splits
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size
-from discogan_jax.images.preparation import Fit
+from discogan_jax.images.fitting import Fit
 
 #: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
 #: change of `images.read` or `images.fit`.

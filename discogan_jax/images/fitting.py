@@ -1,26 +1,158 @@
-"""Brings pictures of any shape to one size."""
+"""Brings pictures of any shape to one size, and translations back to the shape of their picture."""
+
+import math
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from discogan_jax.images.picture import Size
 
-def fit(image: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
-    """Crops the largest centred square and resizes it, which keeps the aspect ratio.
+Fit = Literal["crop", "pad", "stretch"]
+Resample = Literal["hamming", "area"]
 
-    Shrinking uses Hamming's filter: antialiased, nearly as sharp as bicubic, and never negative,
-    so that dark objects on white get no bright rims and thin lines lose no ink to clipping, as they
-    would with bicubic or Lanczos. Enlarging is bilinear. A square of the right size is unchanged.
+# The height at which `thicken` adds one pixel on each side of a line.
+_THICK_AT = 256
+
+# A border is of one colour if so much of it differs by no more than so many levels from the middle.
+_UNIFORM, _TOLERANCE = 0.9, 8
+
+
+def fit(
+    picture: UInt8[np.ndarray, "H W C"],
+    size: Size | int,
+    how: Fit = "crop",
+    resample: Resample = "hamming",
+) -> UInt8[np.ndarray, "h w C"]:
+    """Brings a picture to a size.
+
+    ``hamming`` is antialiased, nearly as sharp as bicubic, and never negative, so that dark
+    objects on white get no bright rims and thin lines lose no ink to clipping, as they would with
+    bicubic or Lanczos. Enlarging is bilinear. A picture of the right size is unchanged.
 
     Args:
-      image: the picture.
-      size: side of the result, in pixels.
+      picture: grey or RGB.
+      size: size of the result; a number for a square.
+      how: ``crop`` takes the largest centred part of the result's shape, ``pad`` adds borders (in
+        the colour of the picture's own, if that is one, else white), ``stretch`` changes the
+        aspect ratio.
+      resample: how a picture is shrunk: Hamming's filter, or the mean of the area that a pixel of
+        the result covers.
     """
-    height, width = image.shape[:2]
-    side = min(height, width)
-    # Whole pixels: half a pixel of offset would blur a picture that needs no resizing.
-    left, top = (width - side) // 2, (height - side) // 2
-    # Cut first: given a box, Pillow's filters still look at the pixels just outside it.
-    square = Image.fromarray(np.ascontiguousarray(image[top : top + side, left : left + side]))
-    resample = Image.Resampling.HAMMING if size < side else Image.Resampling.BILINEAR
-    return np.array(square.resize((size, size), resample), np.uint8)
+    size = Size.of(size)
+    if how == "stretch":
+        return _resized(picture, size, resample)
+    if how == "crop":
+        height, width = _part(Size(*picture.shape[:2]), size)
+        # Whole pixels: half a pixel of offset would blur a picture that needs no resizing.
+        # Cut first: given a box, Pillow's filters still look at the pixels just outside it.
+        return _resized(_centre(picture, height, width), size, resample)
+    inner = _inner(Size(*picture.shape[:2]), size)
+    result = np.empty((*size, picture.shape[-1]), np.uint8)
+    result[:] = _border_colour(picture)
+    _centre(result, *inner)[:] = _resized(picture, inner, resample)
+    return result
+
+
+def unfit(
+    made: UInt8[np.ndarray, "h w C"], size: Size, how: Fit = "crop", *, longer: int | None = None
+) -> UInt8[np.ndarray, "H W C"]:
+    """Brings a translation back to the shape that its picture had before `fit`.
+
+    Args:
+      made: what a network made of the fitted picture.
+      size: size of the picture before `fit`.
+      how: how it was fitted. Of ``crop`` the part that was cut out comes back, of ``pad`` and
+        ``stretch`` the whole picture.
+      longer: longer side of the result in pixels; None for that in the picture.
+    """
+    fitted = Size(*made.shape[:2])
+    shape = _part(size, fitted) if how == "crop" else size
+    if how == "pad":
+        made = _centre(made, *_inner(size, fitted))
+    scale = (longer or max(shape)) / max(shape)
+    return _resized(made, Size(*(max(1, round(side * scale)) for side in shape)), "hamming")
+
+
+def share_cut(picture: Size, size: Size, how: Fit = "crop") -> float:
+    """Returns the part of a picture's area, from 0 to 1, that `fit` throws away."""
+    return 1 - math.prod(_part(picture, size)) / math.prod(picture) if how == "crop" else 0.0
+
+
+def thicken(grey: UInt8[np.ndarray, "H W 1"]) -> UInt8[np.ndarray, "H W 1"]:
+    """Makes dark lines thicker: by one pixel on each side if the picture is 256 high.
+
+    In other heights it is as much of the picture; between whole pixels the results for the nearest
+    two are blended.
+    """
+    part, whole = math.modf(len(grey) / _THICK_AT)
+    thick = _darkest(grey, int(whole))
+    if not part:
+        return thick
+    thicker = _darkest(grey, int(whole) + 1)
+    return np.rint(thick * (1 - part) + thicker * part).astype(np.uint8)
+
+
+def _darkest(grey: UInt8[np.ndarray, "H W 1"], radius: int) -> UInt8[np.ndarray, "H W 1"]:
+    """Returns the darkest value around each pixel, up to so many pixels away on either axis."""
+    window = 2 * radius + 1
+    result = np.pad(grey, [(radius, radius), (radius, radius), (0, 0)], mode="edge")
+    for axis in (0, 1):
+        # Rows of minima over 1, 2, 4, ... pixels, up to the window.
+        rows, span = result.swapaxes(0, axis), 1
+        while span < window:
+            step = min(span, window - span)
+            rows, span = np.minimum(rows[:-step], rows[step:]), span + step
+        result = rows.swapaxes(0, axis)
+    return result
+
+
+def _part(picture: Size, size: Size) -> Size:
+    """Returns the size of the largest part of a picture that has the shape of another size."""
+    (height, width), (h, w) = picture, size
+    if width * h >= height * w:
+        return Size(height, max(1, round(height * w / h)))
+    return Size(max(1, round(width * h / w)), width)
+
+
+def _inner(picture: Size, size: Size) -> Size:
+    """Returns the largest size of a picture's shape that has room in another size."""
+    scale = min(size.height / picture.height, size.width / picture.width)
+    return Size(max(1, round(picture.height * scale)), max(1, round(picture.width * scale)))
+
+
+def _centre(
+    picture: UInt8[np.ndarray, "H W C"], height: int, width: int
+) -> UInt8[np.ndarray, "h w C"]:
+    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return picture[top : top + height, left : left + width]
+
+
+def _resized(
+    picture: UInt8[np.ndarray, "H W C"], size: Size, resample: Resample
+) -> UInt8[np.ndarray, "h w C"]:
+    height, width, channels = picture.shape
+    if (height, width) == size:
+        return np.array(picture)
+    image = Image.fromarray(np.ascontiguousarray(picture if channels == 3 else picture[..., 0]))
+    if resample == "area" and height % size.height == 0 and width % size.width == 0:
+        # Whole factors are faster, and exact.
+        image = image.reduce((width // size.width, height // size.height))
+    else:
+        shrunk = {"hamming": Image.Resampling.HAMMING, "area": Image.Resampling.BOX}[resample]
+        # Each axis by its own filter: one may shrink while the other one grows.
+        for shape, grows in (
+            ((size.width, height), size.width >= width),
+            ((size.width, size.height), size.height >= height),
+        ):
+            image = image.resize(shape, Image.Resampling.BILINEAR if grows else shrunk)
+    return np.array(image).reshape(*size, channels)
+
+
+def _border_colour(picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, " C"]:
+    """Returns the colour of a picture's outermost pixels if nearly all have it, else white."""
+    border = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
+    colour = np.median(border, axis=0)
+    alike = (np.abs(border - colour) <= _TOLERANCE).all(-1).mean()
+    return (colour if alike >= _UNIFORM else np.full_like(colour, 255)).astype(np.uint8)

@@ -1,50 +1,16 @@
 """What is done to a picture before a network sees it: it belongs to the model."""
 
-import re
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
-from discogan_jax.images.fitting import fit
-
-Fit = Literal["crop", "pad", "stretch"]
-
-
-class Size(NamedTuple):
-    """Height and width in pixels; as text ``64`` for a square, else ``96x64``.
-
-    Attributes:
-      height: height in pixels.
-      width: width in pixels.
-    """
-
-    height: int
-    width: int
-
-    @classmethod
-    def of(cls, value: Any) -> "Size":
-        """Converts ``64``, ``"64"``, ``"96x64"`` or a pair of numbers, height first.
-
-        Raises:
-          ValueError: it is none of these.
-        """
-        if isinstance(value, list | tuple) and len(value) == 2:
-            value = "x".join(map(str, value))
-        match = re.fullmatch(r"(\d{1,9})(?:[x×](\d{1,9}))?", str(value))
-        if isinstance(value, bool) or not match:
-            raise ValueError(f"a size is 64, or height and width such as 96x64, not {value!r}")
-        height, width = match.groups()
-        return cls(int(height), int(width or height))
-
-    def __str__(self) -> str:
-        return str(self.height) if self.height == self.width else f"{self.height}x{self.width}"
-
-    @property
-    def plain(self) -> int | str:
-        """The size as JSON holds it: a number for a square."""
-        return self.height if self.height == self.width else str(self)
+from discogan_jax.images import values
+from discogan_jax.images.fitting import Fit, Resample, fit, thicken
+from discogan_jax.images.picture import Picture, Size
+from discogan_jax.images.values import Range
 
 
 @dataclass(frozen=True)
@@ -60,14 +26,17 @@ class Preparation:
       thicken: make dark lines thicker, by a pixel on each side where a picture is 256 high.
       resample: how a picture is shrunk: ``hamming`` (nearly as sharp as bicubic, never brighter or
         darker than the picture) or ``area`` (the mean of the area that a pixel covers).
+      deep_only: whether `range` was found in a set's deep pictures, so that files of 8 bits keep
+        theirs; a range that the user gave holds for all.
     """
 
     size: Size
     fit: Fit = "crop"
     channels: int = 3
-    range: tuple[float, float] | None = None
+    range: Range | None = None
     thicken: bool = False
-    resample: Literal["hamming", "area"] = "hamming"
+    resample: Resample = "hamming"
+    deep_only: bool = False
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "Preparation":
@@ -84,6 +53,69 @@ class Preparation:
         """Returns the fields as JSON holds them."""
         return asdict(self) | {"size": self.size.plain}
 
-    def apply(self, picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "h w c"]:
-        """Prepares a picture."""
-        return fit(picture, self.size.height)
+    def for_values(self, low: float, high: float, *, unsigned: bool) -> "Preparation":
+        """Returns it with the range of a set, unless it has one.
+
+        Args:
+          low: least value of the set's deep pictures, those of more than 8 bits.
+          high: greatest value of them.
+          unsigned: whether all of them hold unsigned integers.
+        """
+        if self.range:
+            return self
+        needed = values.needed_range(low, high, unsigned=unsigned)
+        return replace(self, range=needed, deep_only=True)
+
+    def apply(self, picture: Picture | UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "h w c"]:
+        """Prepares a picture from `images.load`, or an array that is grey or RGB."""
+        if isinstance(picture, np.ndarray):
+            picture = Picture(picture, Size(*picture.shape[:2]), 8)
+        pixels = values.to_bytes(picture, self._range_of(picture))
+        pixels = _in_channels(pixels, 1 if self.thicken else self.channels)
+        if self.thicken:
+            pixels = thicken(pixels)
+        return _in_channels(fit(pixels, self.size, self.fit, self.resample), self.channels)
+
+    def clipped(self, picture: Picture) -> int:
+        """Counts the values of a picture that are beyond the range, and become its ends."""
+        low_high = self._range_of(picture)
+        return values.clipped(picture, low_high) if low_high else 0
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Describes it in plain words and numbers, for programs that have to do the same."""
+        steps: list[dict[str, Any]] = []
+        if self.range:
+            low, high = self.range
+            kept = {"except": "8-bit pictures"} if self.deep_only else {}
+            steps.append({"step": "map values to 0..255", "low": low, "high": high, **kept})
+        steps.append({"step": "convert", "channels": self.channels})
+        if self.thicken:
+            steps.append({"step": "thicken dark lines", "pixels": 1, "at_height": 256})
+        height, width = self.size
+        resample = {"height": height, "width": width, "resample": self.resample}
+        return [*steps, {"step": "fit", "how": self.fit, **resample}]
+
+    def __str__(self) -> str:
+        size = f"{self.size.height}x{self.size.width}"
+        parts = {
+            "crop": f"cut to the largest centred part of the shape of {size}, scaled",
+            "pad": f"scaled into {size}, with borders",
+            "stretch": f"stretched to {size}",
+        }[self.fit]
+        if self.channels == 1:
+            parts += ", made grey"
+        if self.thicken:
+            parts += ", dark lines made thicker"
+        return parts + (f", values {values.range_text(self.range)}" if self.range else "")
+
+    def _range_of(self, picture: Picture) -> Range | None:
+        return None if picture.bits == 8 and self.deep_only else self.range
+
+
+def _in_channels(pixels: UInt8[np.ndarray, "H W C"], channels: int) -> UInt8[np.ndarray, "H W c"]:
+    """Converts RGB to grey, by the luma of ITU-R 601, or grey to RGB."""
+    if pixels.shape[-1] == channels:
+        return pixels
+    if channels == 1:
+        return np.array(Image.fromarray(pixels).convert("L"))[..., None]
+    return pixels.repeat(channels, axis=-1)

@@ -1,21 +1,20 @@
 """Reads picture files, whatever they are, and refuses what must not be decoded."""
 
 import contextlib
+import importlib
 import io
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from discogan_jax.errors import InputError
-from discogan_jax.images.arrays import to_uint8
-
-EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, of the files that `read` reads."""
+from discogan_jax.images import decoding, kinds, tiff, values
+from discogan_jax.images.picture import Picture, Size
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused before they are decoded: a small file can unpack to gigabytes.
@@ -24,20 +23,23 @@ Decoding takes up to 20 bytes a pixel. The limit is below that at which Pillow i
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are opened: some decoders read all of a file at once."""
 
-# The only decoders that run, whatever a file is called: others start programs (EPS) or are rare.
-FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
-"""Formats that `read` reads, as Pillow names them."""
+MAX_SCANS = 100
+"""JPEGs with more scans are refused: a scan of a few bytes makes a decoder go over a whole picture.
+Progressive ones have about 10, those in CMYK 18; libtiff and libvips have the same limit."""
 
-_TIFF_BITS = 258  # the tag BitsPerSample
+Source = str | Path | bytes | tiff.File
+
+# A JPEG's markers: all but those without a length of their own, which are among the pixels.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_SCAN, _END = 0xDA, 0xD9
 
 
-def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
+def read(source: Source) -> UInt8[np.ndarray, "H W 3"]:
     """Reads any picture as 8-bit RGB, upright, on white.
 
     The camera's orientation is applied, transparency becomes white, palettes, CMYK and grey become
-    RGB, and an animation is reduced to its first frame. Deep pictures are scaled, not clipped: 16
-    bits by their full scale; 32 bits and floating point by the smallest of the usual full scales
-    (1 for floats, 8, 16, 31 or 32 bits) that holds their brightest value.
+    RGB, an animation is its first frame, and a document its first page. Deep pictures are scaled
+    by their own values (see `values.needed_range`), without regard to others of their set.
 
     Args:
       source: a path, the bytes of a file, or a file open for reading in binary mode.
@@ -46,35 +48,113 @@ def read(source: str | Path | bytes | BinaryIO) -> UInt8[np.ndarray, "H W 3"]:
       InputError: there is no such file, it is no picture, it is damaged or it is too large.
         Nothing else is raised, whatever the bytes are.
     """
+    pixels = values.to_bytes(load(source))
+    return pixels if pixels.shape[-1] == 3 else pixels.repeat(3, axis=-1)
+
+
+def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Picture:
+    """Reads any picture as its file holds it: grey or RGB, 8 bits or deep; upright, on white.
+
+    Args:
+      source: a path, the bytes of a file, or a file open for reading in binary mode.
+      at_least: the size that is needed: JPEGs may be read at a fraction of theirs, which is several
+        times faster, if that is still twice as much.
+      page: number of the page of a TIFF, from 0.
+
+    Raises:
+      InputError: there is no such file, it is no picture, it is damaged or it is too large.
+        Nothing else is raised, whatever the bytes are.
+    """
+    with _opened(source) as file:
+        found = kinds.sniff(file.read(kinds.HEAD))
+        decoder = _decoder(found)
+        # What some files would do to a decoder is seen before it runs.
+        if found == "JPEG":
+            file.seek(0)
+            check_jpeg(file.read())
+        declared = tiff.check(file, page) if found == "TIFF" else None
+        if page and not declared:
+            raise ValueError(f"it has no page {page}: of {found} the first picture is read")
+        try:
+            with Image.open(file, formats=[decoder]) as image:
+                image.seek(page)
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise InputError(f"is too large: {width}×{height} pixels, {_limit()}")
+                return decoding.decode(image, file, at_least, declared)
+        except UnidentifiedImageError:
+            if declared:
+                raise ValueError(f"{declared}; read are {tiff.READ}") from None
+            raise
+
+
+def kind(source: Source) -> str | None:
+    """Names what a file is by its first bytes: one of `FORMATS`, another kind of picture, or None.
+
+    Raises:
+      InputError: there is no such file, or it cannot be opened.
+    """
+    with _opened(source) as file:
+        return kinds.sniff(file.read(kinds.HEAD))
+
+
+def page_count(source: Source) -> int:
+    """Counts the pages of a TIFF; other pictures have one.
+
+    Raises:
+      InputError: there is no such file, it is damaged, or it has more than `tiff.MAX_PAGES` pages.
+    """
+    with _opened(source) as file:
+        is_tiff = kinds.sniff(file.read(kinds.HEAD)) == "TIFF"
+        return sum(1 for _ in tiff.pages(file)) if is_tiff else 1
+
+
+def check_jpeg(data: bytes) -> None:
+    """Refuses a JPEG that is made to take long, before any decoder sees it.
+
+    Raises:
+      ValueError: it has more than `MAX_SCANS` scans.
+    """
+    # The two bytes of the marker also occur in videos behind a picture: where there are many of
+    # them, go from marker to marker, up to the picture's end.
+    if data.count(bytes([0xFF, _SCAN])) <= MAX_SCANS:
+        return
+    scans = at = 0
+    while (marker := _MARKER.search(data, at)) and data[marker.end() - 1] != _END:
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+        scans += data[marker.end() - 1] == _SCAN
+        if scans > MAX_SCANS:
+            raise ValueError(f"a JPEG with more than {MAX_SCANS} scans, made to take long")
+
+
+@contextlib.contextmanager
+def _opened(source: Source) -> Iterator[tiff.File]:
+    """Opens a source at its beginning; whatever is raised in the body becomes an `InputError`."""
     name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "The file")
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    limit = f"the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
     try:
-        if isinstance(file, str | Path):
-            _check_file(Path(file))
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise InputError(f"{name} is too large: {width}×{height} pixels, {limit}")
-            image.load()
-            # A damaged EXIF record is no reason to refuse a good picture.
-            with contextlib.suppress(Exception):
-                # In place: a copy would lose format and tags, which say how deep it is.
-                ImageOps.exif_transpose(image, in_place=True)
-            return np.array(_on_white(_eight_bits(image)), np.uint8)
-    except InputError:
-        raise
+        if isinstance(source, bytes):
+            yield io.BytesIO(source)
+        elif isinstance(source, str | Path):
+            _check_file(Path(source))
+            with Path(source).open("rb") as file:
+                yield file
+        else:
+            source.seek(0)
+            yield source
+    except InputError as error:
+        raise InputError(f"{name} {error}") from error.__cause__
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; check the path.") from None
     except PermissionError:
         raise InputError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{name} is too large: {limit}") from error
+        raise InputError(f"{name} is too large: {_limit()}") from error
     except Exception as error:  # damaged files make decoders raise nearly anything
-        unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
-        problem = f"cannot be read as a picture ({'of no known kind' if unknown else error})"
-        advice = f"replace it or remove it. Readable are {', '.join(sorted(EXTENSIONS))}"
-        raise InputError(f"{name} {problem}; {advice}.") from error
+        problem, advice = str(error), "replace it or remove it."
+        if isinstance(error, UnidentifiedImageError):  # whose text names an object in memory
+            problem = "of no known kind"
+            advice += f" Readable are {', '.join(kinds.FORMATS)}."
+        raise InputError(f"{name} cannot be read as a picture ({problem}); {advice}") from error
 
 
 def _check_file(path: Path) -> None:
@@ -88,34 +168,23 @@ def _check_file(path: Path) -> None:
         problem = f"too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}"
     else:
         return
-    raise InputError(f"{path} is {problem}.")
+    raise InputError(f"is {problem}.")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Converts the deep grey modes to 'L' or 'LA'; others have 8 bits (or fewer) already."""
-    if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
-        return image
-    values = np.asarray(image)
-    bits: Sequence[int] = (8, 16, 31, 32)
-    if image.mode == "F":
-        if not np.isfinite(values).all():
-            raise ValueError("it holds values that are not finite numbers")
-        bits = (1, 8, 16, 32)
-    elif image.mode.startswith("I;") or image.format == "PNG":
-        # PNG's deep greys are 16 bits, whichever mode Pillow holds them in.
-        bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (16,))[:1]
-    top = float(values.max(initial=0))
-    full = next((scale for scale in (2.0**n - 1 for n in bits) if top <= scale), max(top, 1.0))
-    grey = to_uint8(np.clip(values / full, 0.0, 1.0))
-    clear = image.info.get("transparency")  # a PNG names the grey that is transparent
-    if clear is None:
-        return Image.fromarray(grey)
-    opaque = np.where(values == clear, 0, 255).astype(np.uint8)
-    return Image.fromarray(np.stack([grey, opaque], axis=-1))
+def _limit() -> str:
+    return f"the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+def _decoder(kind: str | None) -> str:
+    """Returns Pillow's name of the one decoder for a kind of file."""
+    if kind == "HEIC":
+        if not kinds.readable(kind):
+            raise InputError("is a HEIC picture; to read these, `pip install pillow-heif`.")
+        importlib.import_module("pillow_heif").register_heif_opener()
+        return "HEIF"
+    if kind and not kinds.readable(kind):
+        problem = f"is of a kind that is not read, {kind}"
+        raise InputError(f"{problem}; convert it to PNG, TIFF or JPEG.")
+    if not kind:
+        raise UnidentifiedImageError
+    return kind

@@ -3,33 +3,52 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from PIL import Image
 
 from discogan_jax.errors import InputError
 from discogan_jax.files import replacing
 
-_SAVED_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_SAVED_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+
+# Of each type of values: the formats that hold them, and the numbers of channels.
+_HELD = {
+    "uint8": (("PNG", "JPEG", "TIFF"), (1, 3)),
+    "uint16": (("PNG", "TIFF"), (1,)),
+    "float32": (("TIFF",), (1,)),
+}
+SUFFIXES = tuple(_SAVED_AS)
+"""Suffixes, in lower case, of the files that `save` writes."""
 
 
-def save(path: str | Path, image: UInt8[np.ndarray, "H W 3"]) -> None:
-    """Writes a PNG or a JPEG, by the suffix, atomically.
+def save(path: str | Path, image: Shaped[np.ndarray, "H W C"]) -> None:
+    """Writes a PNG, a JPEG or a TIFF, by the suffix, atomically.
 
     Args:
       path: the file; missing folders are created.
-      image: the picture.
+      image: the picture: RGB or grey (one channel) of 8 bits, or grey of uint16 (PNG and TIFF) or
+        float32 (TIFF). A grey picture makes a grey file.
 
     Raises:
-      InputError: the suffix is none of .png, .jpg, .jpeg, or the file cannot be written.
+      InputError: the suffix is another one, the format does not hold such pictures, or the file
+        cannot be written.
     """
-    path = Path(path)
-    if path.suffix.lower() not in _SAVED_AS:
-        suffix = path.suffix or "nothing"
-        raise InputError(f"{path}: pictures are saved as .png, .jpg or .jpeg, not {suffix!r}.")
-    kind, picture = _SAVED_AS[path.suffix.lower()], Image.fromarray(image)
+    path, channels = Path(path), image.shape[-1]
+    suffix = path.suffix.lower()
+    if suffix not in _SAVED_AS:
+        known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise InputError(f"{path}: pictures are saved as {known}, not {suffix or 'nothing'!r}.")
+    form = _SAVED_AS[suffix]
+    forms, held = _HELD.get(image.dtype.name, ((), ()))
+    if form not in forms or channels not in held:
+        what = f"{channels} channel{'s' * (channels > 1)} of {image.dtype}"
+        known = "8-bit grey or RGB, uint16 grey (PNG, TIFF) and float32 grey (TIFF)"
+        raise InputError(f"{path}: {form} is not written with {what}; {known} can be saved.")
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            picture.save(temporary, format=kind, quality=95, subsampling=0)  # for JPEG alone
+            picture.save(temporary, format=form, **options)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,111 @@
+"""Turns an image that Pillow has opened into pixels: upright, on white, as deep as the file."""
+
+import contextlib
+import re
+import sys
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
+
+from discogan_jax.images.picture import Picture, Size
+from discogan_jax.images.tiff import File, Page
+
+_WHITE = 65535
+
+
+def decode(image: ImageFile, file: File, at_least: Size | None, page: Page | None) -> Picture:
+    """Decodes an opened image.
+
+    Args:
+      image: the image, at the page that is wanted.
+      file: the file that it was opened from.
+      at_least: the size that is needed; None for all of the picture.
+      page: what a TIFF says about its values.
+    """
+    if page:
+        page.prepare(image)
+    # JPEGs alone can be smaller. The larger side both ways: the picture may yet be turned.
+    full = image.size
+    if at_least:
+        image.draft(None, (2 * max(at_least), 2 * max(at_least)))
+    low = _low_bytes(image, file)
+    smaller = image.size
+    _load(image)
+    pixels = _pixels(image, page) if low is None else _deep_colour(np.array(image), low, page)
+    size = Size(*pixels.shape[:2])
+    if smaller != full:
+        size = Size(*(full if image.size != smaller else full[::-1]))
+    return Picture(pixels, size, {np.uint8: 8, np.uint16: 16}.get(pixels.dtype.type))
+
+
+def _load(image: Image.Image) -> None:
+    image.load()
+    # A damaged EXIF record is no reason to refuse a good picture.
+    with contextlib.suppress(Exception):
+        # In place: a copy would lose format and tags, which say how deep it is.
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+def _pixels(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W C"]:
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return _deep_grey(image, page)
+    if page and page.values == "int8" and image.mode == "L":
+        return page.corrected(np.array(image))[..., None]
+    # Bands that are not declared to be an opacity are none.
+    if page and not page.has_alpha and image.mode in ("RGBA", "LA"):
+        return np.array(image)[..., : len(image.mode) - 1]
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    pixels = np.array(image.convert(mode))
+    return pixels if mode == "RGB" else pixels[..., None]
+
+
+def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W 1"]:
+    grey = np.array(image)
+    # Pillow holds 16 bits in several modes.
+    if image.mode.startswith("I;") or (image.format in ("PNG", "PPM") and image.mode == "I"):
+        grey = grey.astype(np.uint16)
+    if page:
+        grey = page.corrected(grey)
+    if not np.isfinite(grey).all():
+        raise ValueError("it holds values that are NaN or infinite")
+    clear = image.info.get("transparency")  # a PNG names the grey that is transparent
+    if clear is not None:
+        grey[grey == clear] = _WHITE
+    return grey[..., None]
+
+
+def _low_bytes(image: ImageFile, file: File) -> UInt8[np.ndarray, "H W C"] | None:
+    """Reads the lower bytes of 16-bit RGB; None for other images.
+
+    Pillow takes the higher bytes alone. Told the wrong order of bytes, it takes the lower ones.
+    """
+    args = image.tile[0].args if image.tile else None
+    raw = args[0] if isinstance(args, tuple) else args
+    if not isinstance(raw, str) or not re.fullmatch("RGB[AX]?;16[BLN]", raw):
+        return None
+    order = raw[-1].replace("N", "L" if sys.byteorder == "little" else "B")
+    other = raw[:-1] + {"L": "B", "B": "L"}[order]
+    changed = (other, *args[1:]) if isinstance(args, tuple) else other
+    file.seek(0)
+    with Image.open(file, formats=[str(image.format)]) as again:
+        again.seek(image.tell())
+        again.tile = [tile._replace(args=changed) for tile in again.tile]
+        _load(again)
+        return np.array(again)
+
+
+def _deep_colour(
+    high: UInt8[np.ndarray, "H W C"], low: UInt8[np.ndarray, "H W C"], page: Page | None
+) -> Shaped[np.ndarray, "H W 3"]:
+    """Joins higher and lower bytes to 16-bit RGB, on white."""
+    pixels = high.astype(np.uint16) << 8 | low
+    colour = pixels[..., :3]
+    if pixels.shape[-1] == 3 or (page and not page.has_alpha):
+        return colour
+    opacity = pixels[..., 3:] / _WHITE
+    return np.rint(colour * opacity + _WHITE * (1 - opacity)).astype(np.uint16)

@@ -1,0 +1,61 @@
+"""Tells kinds of picture files apart by their first bytes, whatever the files are called."""
+
+import importlib.util
+import re
+
+HEAD = 512
+"""Number of bytes at the beginning of a file that tell its kind."""
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that are always read, as Pillow names them. The decoders of others never run: some start
+programs (EPS), most are rare. HEIC is read where `pillow-heif` is installed."""
+
+EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Suffixes, in lower case, by which folders are still listed."""
+
+# How the files of a kind begin: the first that fits counts. Cameras' own files may look like TIFF,
+# and a text may begin with two letters.
+_BEGINNINGS = [
+    (re.compile(pattern, re.DOTALL), kind)
+    for pattern, kind in [
+        (rb"\xff\xd8\xff", "JPEG"),
+        (rb"\x89PNG\r\n\x1a\n", "PNG"),
+        (rb"RIFF.{4}WEBP", "WEBP"),
+        (rb"GIF8[79]a", "GIF"),
+        (rb"BM.{12}[\x0c(48@l|]\0\0\0", "BMP"),
+        (rb"P[1-6f]\s+(#[^\n]*\n\s*)*-?\d", "PPM"),
+        (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", "JPEG2000"),
+        (rb"FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|II.{6}CR|.{4}ftypcrx ", "camera raw"),
+        (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+        (rb".{4}ftyp(.{4}){0,15}?avi[fs]", "AVIF"),
+        (rb".{4}ftyp(.{4}){0,15}?(hei[cxms]|hev[cx]|mi[fs]1)", "HEIC"),
+        (rb"8BPS", "Photoshop"),
+        (rb"gimp xcf", "GIMP"),
+        (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
+        (rb"(\xef\xbb\xbf)?\s*<.*<svg|\s*<svg", "SVG"),
+        (rb"\0\0\x01\0", "icon"),
+        (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+        (rb"II\xbc", "JPEG XR"),
+        (rb"\x76\x2f\x31\x01", "OpenEXR"),
+        (rb"#\?RADIANCE", "Radiance HDR"),
+        (rb"DDS ", "DDS"),
+        (rb"SIMPLE  =", "FITS"),
+        (rb".{128}DICM", "DICOM"),
+    ]
+]
+
+
+def sniff(head: bytes) -> str | None:
+    """Names the kind of a file of which these are the first `HEAD` bytes.
+
+    Returns:
+      One of `FORMATS`, the name of another kind of picture, such as HEIC, or None: no picture.
+    """
+    return next((kind for pattern, kind in _BEGINNINGS if pattern.match(head)), None)
+
+
+def readable(kind: str | None) -> bool:
+    """Whether files of a kind, as `sniff` names it, are read here."""
+    if kind == "HEIC":
+        return importlib.util.find_spec("pillow_heif") is not None
+    return kind in FORMATS

@@ -135,7 +135,7 @@ def test_a_band_is_an_opacity_only_if_the_file_says_so():
     assert (declared != values[..., :3]).any()
 
 
-def png(values, colour):
+def png(values, colour, *more):
     """Encodes 16-bit RGB, which Pillow cannot write."""
 
     def chunk(name, data):
@@ -144,7 +144,7 @@ def png(values, colour):
     height, width = values.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
 
@@ -161,8 +161,13 @@ def test_sixteen_bit_colour_is_not_cut_to_eight():
         picture = images.load(data)
         np.testing.assert_array_equal(picture.pixels, colour)
         assert picture.bits == 16
+    # On white: what is transparent, or has the one value that the file names.
     values[..., 3] = 0
     assert (images.load(png(values, 6)).pixels == 65535).all()
+    clear = (b"tRNS", colour[2, 3].astype(">u2").tobytes())
+    colour = colour.copy()
+    colour[2, 3] = 65535
+    np.testing.assert_array_equal(images.load(png(values[..., :3], 2, clear)).pixels, colour)
 
 
 def test_nan_in_a_float_picture_is_refused():

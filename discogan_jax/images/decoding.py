@@ -34,6 +34,10 @@ def decode(image: ImageFile, file: File, at_least: Size | None, page: Page | Non
     smaller = image.size
     _load(image)
     pixels = _pixels(image, page) if low is None else _deep_colour(np.array(image), low, page)
+    # A deep PNG may name a value that is transparent.
+    clear = image.info.get("transparency")
+    if pixels.dtype == np.uint16 and clear is not None:
+        pixels[(pixels == np.array(clear)).all(-1)] = _WHITE
     size = Size(*pixels.shape[:2])
     if smaller != full:
         size = Size(*(full if image.size != smaller else full[::-1]))
@@ -73,9 +77,6 @@ def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W
         grey = page.corrected(grey)
     if not np.isfinite(grey).all():
         raise ValueError("it holds values that are NaN or infinite")
-    clear = image.info.get("transparency")  # a PNG names the grey that is transparent
-    if clear is not None:
-        grey[grey == clear] = _WHITE
     return grey[..., None]
 
 
@@ -84,17 +85,21 @@ def _low_bytes(image: ImageFile, file: File) -> UInt8[np.ndarray, "H W C"] | Non
 
     Pillow takes the higher bytes alone. Told the wrong order of bytes, it takes the lower ones.
     """
-    args = image.tile[0].args if image.tile else None
-    raw = args[0] if isinstance(args, tuple) else args
-    if not isinstance(raw, str) or not re.fullmatch("RGB[AX]?;16[BLN]", raw):
+    # L and B are the two orders, N that of this machine.
+    swapped = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+    tiles = []
+    for tile in image.tile:
+        raw, *more = tile.args if isinstance(tile.args, tuple) else [tile.args]
+        if not isinstance(raw, str) or not re.fullmatch("RGB[AX]?;16[BLN]", raw):
+            return None
+        other = raw[:-1] + swapped[raw[-1]]
+        tiles.append(tile._replace(args=(other, *more) if more else other))
+    if not tiles:
         return None
-    order = raw[-1].replace("N", "L" if sys.byteorder == "little" else "B")
-    other = raw[:-1] + {"L": "B", "B": "L"}[order]
-    changed = (other, *args[1:]) if isinstance(args, tuple) else other
     file.seek(0)
     with Image.open(file, formats=[str(image.format)]) as again:
         again.seek(image.tell())
-        again.tile = [tile._replace(args=changed) for tile in again.tile]
+        again.tile = tiles
         _load(again)
         return np.array(again)
 

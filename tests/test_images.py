@@ -511,14 +511,20 @@ def test_a_preparation_does_its_steps_in_order():
     one = replace(prepare, channels=1)
     np.testing.assert_array_equal(one.apply(drawing), got[..., :1])
     assert images.Preparation.from_json(json.loads(json.dumps(one.to_json()))) == one
-    assert [step["step"] for step in one.for_values(0.0, 4000.0, unsigned=True).steps()] == [
-        *("map values to 0..255", "convert", "thicken dark lines", "fit")
+    assert one.for_values(0.0, 4000.0, unsigned=True).steps() == [
+        {
+            "step": "map values to 0..255",
+            "low": 0.0,
+            "high": 4095.0,
+            "except": "pictures of 8 bits",
+        },
+        {"step": "convert to grey", "weights": [0.299, 0.587, 0.114]},
+        {"step": "thicken dark lines", "pixels": 1, "at_height": 256},
+        {"step": "fit", "how": "crop", "height": 64, "width": 32, "resample": "area"},
     ]
-    assert one.steps()[-1] == {
-        **{"step": "fit", "how": "crop", "height": 64, "width": 32, "resample": "area"}
-    }
+    assert prepare.steps()[-1] == {"step": "convert to RGB"}
     assert str(one) == (
-        "cut to the largest centred part of the shape of 64x32, scaled, made grey, "
+        "cut to the largest centred part in the shape of 64x32, scaled to 64x32, made grey, "
         "dark lines made thicker"
     )
 

@@ -86,27 +86,33 @@ class Preparation:
         steps: list[dict[str, Any]] = []
         if self.range:
             low, high = self.range
-            kept = {"except": "8-bit pictures"} if self.deep_only else {}
+            kept = {"except": "pictures of 8 bits"} if self.deep_only else {}
             steps.append({"step": "map values to 0..255", "low": low, "high": high, **kept})
-        steps.append({"step": "convert", "channels": self.channels})
+        # Thickening makes grey, which becomes RGB again at the end.
+        grey = {"step": "convert to grey", "weights": [0.299, 0.587, 0.114]}
+        rgb = {"step": "convert to RGB"}
+        steps.append(grey if self.thicken or self.channels == 1 else rgb)
         if self.thicken:
             steps.append({"step": "thicken dark lines", "pixels": 1, "at_height": 256})
         height, width = self.size
-        resample = {"height": height, "width": width, "resample": self.resample}
-        return [*steps, {"step": "fit", "how": self.fit, **resample}]
+        shape = {"height": height, "width": width, "resample": self.resample}
+        steps.append({"step": "fit", "how": self.fit, **shape})
+        return [*steps, rgb] if self.thicken and self.channels == 3 else steps
 
     def __str__(self) -> str:
-        size = f"{self.size.height}x{self.size.width}"
-        parts = {
-            "crop": f"cut to the largest centred part of the shape of {size}, scaled",
-            "pad": f"scaled into {size}, with borders",
-            "stretch": f"stretched to {size}",
-        }[self.fit]
+        height, width = self.size
+        part = "square" if height == width else f"part in the shape of {height}x{width}"
+        phrases = {
+            "crop": f"cut to the largest centred {part}, scaled to {height}x{width}",
+            "pad": f"scaled into {height}x{width}, with borders",
+            "stretch": f"stretched to {height}x{width}",
+        }
+        text = phrases[self.fit]
         if self.channels == 1:
-            parts += ", made grey"
+            text += ", made grey"
         if self.thicken:
-            parts += ", dark lines made thicker"
-        return parts + (f", values {values.range_text(self.range)}" if self.range else "")
+            text += ", dark lines made thicker"
+        return text + (f", values of {values.range_text(self.range)}" if self.range else "")
 
     def _range_of(self, picture: Picture) -> Range | None:
         return None if picture.bits == 8 and self.deep_only else self.range

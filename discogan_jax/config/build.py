@@ -20,6 +20,8 @@ from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
 
 # What a run has fixed about each domain's pictures: fields of `source.Wanted`.
 Known = Mapping[str, Mapping[str, Any]]
+# Those that are found in the pictures.
+_FOUND = ("range", "deep_only")
 
 
 def gan(s: Settings) -> DiscoGAN:
@@ -75,7 +77,7 @@ def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, di
     for d, source in zip(DOMAINS, (data.source_a, data.source_b), strict=True):
         # None leaves it to the source.
         thicken = None if data.thicken == "auto" else data.thicken in (d, "both")
-        fixed = {k: v for k, v in known.get(d, {}).items() if k != "range"}
+        fixed = {k: v for k, v in known.get(d, {}).items() if k not in _FOUND}
         found[d] = {"source": source, **common, "thicken": thicken, **fixed}
     return found
 
@@ -86,9 +88,10 @@ def images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, source
     for d, source in sources_of(s, known).items():
         found[d] = sources.load(**source)
         # Other pictures of a run that goes on keep the range of the first ones.
-        fixed = known.get(d, {}).get("range")
-        if fixed and (found[d].about.get("preparation") or {}).get("range") != list(fixed):
-            found[d] = sources.load(**source | {"range": fixed})
+        fixed = {k: v for k, v in known.get(d, {}).items() if k in _FOUND}
+        range_now = (found[d].about.get("preparation") or {}).get("range")
+        if fixed.get("range") and range_now != list(fixed["range"]):
+            found[d] = sources.load(**source | fixed)
     return found
 
 

@@ -39,6 +39,7 @@ class Wanted:
       fit: as in `Preparation`.
       channels: as in `Preparation`.
       range: as in `Preparation`; None for what the set of pictures needs.
+      deep_only: as in `Preparation`.
       thicken: as in `Preparation`; None for what the source says.
       pages: whether only the first page of a TIFF is a picture, or each one.
       max_held_out: number of pictures that are held out at most, as earlier versions did.
@@ -48,6 +49,7 @@ class Wanted:
     fit: Fit = "crop"
     channels: int = 3
     range: tuple[float, float] | None = None
+    deep_only: bool = False
     thicken: bool | None = None
     pages: Literal["first", "all"] = "first"
     max_held_out: int | None = None
@@ -113,7 +115,13 @@ class Source(ABC):
         """Returns what is done to its pictures."""
         thicken = self.thicken if wanted.thicken is None else wanted.thicken
         return Preparation(
-            wanted.size, wanted.fit, wanted.channels, wanted.range, thicken, self.resample
+            wanted.size,
+            wanted.fit,
+            wanted.channels,
+            wanted.range,
+            thicken,
+            self.resample,
+            wanted.deep_only,
         )
 
     def pairs_with(self, other: "Source") -> bool:

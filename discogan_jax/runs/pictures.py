@@ -41,6 +41,7 @@ def known(directory: Path) -> build.Known:
     return {
         d: {
             "range": prepared.range,
+            "deep_only": prepared.deep_only,
             "thicken": prepared.thicken,
             "max_held_out": record[d].get("max_held_out"),
         }

@@ -56,7 +56,7 @@ ADAM = {
 def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.float32) -> DiscoGAN:
     """Returns this library's implementation of a recipe."""
     generator, discriminator = {
-        "official": (partial(models.official_generator, None), models.official_discriminator),
+        "official": (models.official_generator, models.official_discriminator),
         "book": (models.book_generator, models.book_discriminator),
     }[recipe]
     fields = {"dtype": dtype} if width is None else {"dtype": dtype, "width": width}

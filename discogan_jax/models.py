@@ -2,12 +2,13 @@
 
 Recipes fill in the modules' fields: ``book`` (the chapter this library implements), ``official``
 (Kim et al. 2017, arXiv 1703.05192) and ``best`` (docs/results.md). Depth follows the image size:
-64 px has four levels, each doubling of the size one more. Channels double from level to level up to
-512.
+64 px has four levels, each doubling of the smaller side one more. Channels double from level to
+level up to 512. Images may have any number of channels: a network has those of its input.
 """
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, Literal
 
 import jax
@@ -36,6 +37,8 @@ official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # 
 
 Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
 Recipe = Literal["book", "official", "best"]
+ImageSize = int | tuple[int, int]
+"""The side of a square, or height and width, in pixels."""
 
 
 def _full(x: Array) -> Array:
@@ -48,8 +51,8 @@ class Generator(nn.Module):
 
     Attributes:
       features: channels of the down-sampling levels; the way up mirrors them.
-      bottleneck: channels of a 1×1 code between a valid 4×4 convolution and its transpose (the
-        official "extra layers"), or None for no such pair.
+      bottleneck: channels of a code between a valid 4×4 convolution and its transpose (the
+        official "extra layers"), or None for no such pair. The code of a power of two is 1×1.
       upsample: ``"transpose"`` (transposed convolutions), ``"smooth"`` (the same, but the last
         layer and all after the second, from 32 px on, are a `ResizeConv`, which leaves no
         checkerboard), ``"subpixel"`` (convolution to four times the channels, then
@@ -100,7 +103,7 @@ class Generator(nn.Module):
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
         )
 
-        # Down to 4×4; the first layer is not normalized.
+        # Down to 4×4, or up to 7 pixels at other sizes; the first layer is not normalized.
         first, *others = self.features
         x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
         x = nn.leaky_relu(x, LEAK)
@@ -120,7 +123,7 @@ class Generator(nn.Module):
         if self.upsample in ("transpose", "smooth"):
             fine = partial(ResizeConv, **settings) if self.upsample == "smooth" else conv_t
             for i, n in enumerate(ups):
-                up = conv_t if i < 2 else partial(fine, use_bias=False)  # two make 8 and 16 px
+                up = conv_t if i < 2 else partial(fine, use_bias=False)  # to 8 and 16 px, or more
                 x = nn.relu(norm(name=f"up_{i}_norm")(up(features=n, name=f"up_{i}")(x)))
             x = fine(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
@@ -182,7 +185,7 @@ class Discriminator(nn.Module):
         def norm(x: Array, name: str) -> Any:
             return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
 
-        # Down to 4×4; the first layer is not normalized, and its features are not compared.
+        # Down; the first layer is not normalized, and its features are not compared.
         first, *others = self.features
         x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
         x = nn.leaky_relu(x, LEAK)
@@ -194,7 +197,7 @@ class Discriminator(nn.Module):
 
         # The logit of each image.
         if self.hidden is None:
-            # There is one position at the recipes' sizes; at others the logits of all are averaged.
+            # A power of two has one position; at other sizes the logits of all are averaged.
             x = conv(features=1, use_bias=False, padding="VALID", name="out")(x).mean((1, 2, 3))
         else:
             x = dense(features=self.hidden, use_bias=biased, name="hidden")(x.reshape(len(x), -1))
@@ -204,20 +207,52 @@ class Discriminator(nn.Module):
         return nn.sigmoid(logits) if self.output == "probability" else logits, tuple(activations)
 
 
-def levels(image_size: Any) -> int:
-    """Counts how often an image is halved on the way to 4×4: four times from 64 px.
+def levels(image_size: ImageSize) -> int:
+    """Counts how often an image is halved until its smaller side has 4 to 7 pixels.
 
     Args:
-      image_size: height and width in pixels, a power of two of at least 16.
+      image_size: of at least 16 pixels; both sides must be multiples of two to the power of the
+        result, as all powers of two are, 48, 80, 96 by 64 and 256 by 512.
 
     Raises:
-      ValueError: it is another size.
+      ValueError: it is another size; the message has the nearest that work.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
-    depth = min(size).bit_length() - 3
-    if min(size) < MIN_IMAGE_SIZE or any(side % 2**depth for side in size):
-        raise ValueError(f"image_size must be 16, 32, 64, 128, ..., not {image_size}")
-    return depth
+    nearest = nearest_sizes(size)
+    if nearest != (size,):
+        found, *others = (f"{h}x{w}" if h != w else f"{h}" for h, w in (size, *nearest))
+        raise ValueError(
+            f"image_size is {found}: the nearest that the networks take is {' or '.join(others)}"
+        )
+    return _halvings(size)
+
+
+def nearest_sizes(size: tuple[int, int], largest: float = inf) -> tuple[tuple[int, int], ...]:
+    """Finds the image sizes next to a given one that the networks take.
+
+    Args:
+      size: height and width in pixels.
+      largest: the most pixels that a side may have, a power of two.
+
+    Returns:
+      Heights and widths: the given size alone if the networks take it; otherwise the next below
+      and the next above, or one of them at either limit.
+    """
+
+    def multiple(size: tuple[int, int], up: bool) -> tuple[int, int]:
+        factor = 2 ** _halvings(size)
+        height, width = ((n + up * (factor - 1)) // factor * factor for n in size)
+        return height, width
+
+    height, width = (int(min(max(n, MIN_IMAGE_SIZE), largest)) for n in size)
+    # Rounding up may reach the next power of two, whose factor is twice as large.
+    below = multiple((height, width), False)
+    above = multiple(multiple((height, width), True), True)
+    return (below,) if below == above else (below, above)
+
+
+def _halvings(size: tuple[int, int]) -> int:
+    return min(size).bit_length() - 3
 
 
 def _doubling(width: int, n: int) -> tuple[int, ...]:
@@ -230,28 +265,28 @@ BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book
 
 
 def book_generator(
-    image_size: Any = 64, *, width: int = 32, literal: bool = False, **fields: Any
+    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Generator:
     """Makes the book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
 
     Args:
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
       literal: do what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
       **fields: fields of `Generator` that replace the recipe's.
     """
     upsample, output = ("reshape", "relu") if literal else ("subpixel", "sigmoid")
     recipe = BOOK | {"upsample": upsample, "output": output}
-    return official_generator(None, image_size, width=width, **(recipe | fields))
+    return official_generator(image_size, width=width, **(recipe | fields))
 
 
 def book_discriminator(
-    image_size: Any = 64, *, width: int = 32, literal: bool = False, **fields: Any
+    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Discriminator:
     """Makes the book's discriminator: 32 to 512 channels, then a dense layer of 512.
 
     Args:
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
       literal: do what the book's code did: return probabilities where the loss takes logits.
       **fields: fields of `Discriminator` that replace the recipe's.
@@ -263,14 +298,14 @@ def book_discriminator(
 
 
 def official_generator(
-    bottleneck: int | None = None, image_size: Any = 64, *, width: int = 64, **fields: Any
+    image_size: ImageSize = 64, *, width: int = 64, bottleneck: int | None = None, **fields: Any
 ) -> Generator:
     """Makes the published generator: 64 to 512 channels, transposed convolutions.
 
     Args:
-      bottleneck: 100 for the published "extra layers".
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
+      bottleneck: 100 for the published "extra layers".
       **fields: fields of `Generator` that replace the recipe's.
     """
     recipe = {"features": _doubling(width, levels(image_size)), "bottleneck": bottleneck}
@@ -278,35 +313,37 @@ def official_generator(
 
 
 def official_discriminator(
-    image_size: Any = 64, *, width: int = 64, **fields: Any
+    image_size: ImageSize = 64, *, width: int = 64, **fields: Any
 ) -> Discriminator:
     """Makes the published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
 
     Args:
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
       **fields: fields of `Discriminator` that replace the recipe's.
     """
     return Discriminator(**({"features": _doubling(width, levels(image_size))} | fields))
 
 
-def best_generator(image_size: Any = 64, *, width: int = 64, **fields: Any) -> Generator:
+def best_generator(image_size: ImageSize = 64, *, width: int = 64, **fields: Any) -> Generator:
     """Makes an `official_generator` that leaves no checkerboard (docs/results.md).
 
     Args:
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
       **fields: fields of `Generator` that replace the recipe's.
     """
     recipe = {"upsample": "smooth", "use_bias": True}
-    return official_generator(None, image_size, width=width, **(recipe | fields))
+    return official_generator(image_size, width=width, **(recipe | fields))
 
 
-def best_discriminator(image_size: Any = 64, *, width: int = 64, **fields: Any) -> Discriminator:
+def best_discriminator(
+    image_size: ImageSize = 64, *, width: int = 64, **fields: Any
+) -> Discriminator:
     """Makes an `official_discriminator` without batch norm (docs/results.md).
 
     Args:
-      image_size: height and width in pixels; sets the depth.
+      image_size: the side of a square, or height and width, in pixels; sets the depth.
       width: number of channels of the first level.
       **fields: fields of `Discriminator` that replace the recipe's.
     """

@@ -56,7 +56,7 @@ class Case:
             for n, d in (("D_A", "a"), ("D_B", "b"))
         }
         self.gan = DiscoGAN(
-            models.official_generator(100 if extra else None),
+            models.official_generator(bottleneck=100 if extra else None),
             models.official_discriminator(),
             SGD,
             SGD,

@@ -22,7 +22,7 @@ def shapes(module):
 def test_shapes_are_those_of_the_networks(bottleneck):
     generator = gw.official_tensors(0, gw.official_generator_shapes(bool(bottleneck)))
     found = jax.tree.map(jnp.shape, interop.generator_from_torch(generator))
-    assert found == shapes(models.official_generator(bottleneck))
+    assert found == shapes(models.official_generator(bottleneck=bottleneck))
     discriminator = gw.official_tensors(1, gw.official_discriminator_shapes())
     found = jax.tree.map(jnp.shape, interop.discriminator_from_torch(discriminator))
     assert found == shapes(models.official_discriminator())

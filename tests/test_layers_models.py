@@ -237,7 +237,7 @@ def shapes(module, size):
     ("module", "count"),
     [
         (models.official_generator(), 5_513_856),
-        (models.official_generator(100), 7_153_480),
+        (models.official_generator(bottleneck=100), 7_153_480),
         (models.official_discriminator(), 2_765_568),
     ],
 )
@@ -247,7 +247,7 @@ def test_parameter_counts_are_the_published_ones(module, count):
 
 def test_depth_follows_the_image_size():
     for size, n in ((32, 3), (64, 4), (128, 5), (256, 6)):
-        for make in (models.book_generator, lambda **k: models.official_generator(None, **k)):
+        for make in (models.book_generator, models.official_generator):
             generator = make(image_size=size)
             assert len(generator.features) == n
             x = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
@@ -290,7 +290,7 @@ def test_bfloat16_stays_inside(recipe):
         "best": (models.best_generator, models.best_discriminator),
         "book": (models.book_generator, models.book_discriminator),
         "official": (
-            lambda **k: models.official_generator(None, **k),
+            models.official_generator,
             models.official_discriminator,
         ),
     }[recipe]

@@ -48,7 +48,7 @@ def gan(recipe="official", tx=None, **fields):
         )
     else:
         networks = (
-            models.official_generator(None, SIZE, width=4),
+            models.official_generator(SIZE, width=4),
             models.official_discriminator(SIZE, width=4),
         )
     return replace(DiscoGAN(*networks, tx, tx, WEIGHTS), **fields)

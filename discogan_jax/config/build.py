@@ -35,7 +35,7 @@ def gan(s: Settings) -> DiscoGAN:
     generator, discriminator = models.RECIPES[s.model.recipe]
     # The schema refuses both with recipes that do not take them.
     if s.model.bottleneck:
-        generator = partial(generator, s.model.bottleneck)
+        generator = partial(generator, bottleneck=s.model.bottleneck)
     if s.model.literal:
         common["literal"] = True
 

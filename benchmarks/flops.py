@@ -20,6 +20,8 @@ one image of each domain costs:
 from collections.abc import Iterator
 from itertools import pairwise
 
+from discogan_jax.models import MAX_FEATURES, ImageSize, levels
+
 KERNEL = 4 * 4
 
 
@@ -28,49 +30,62 @@ def conv(positions: int, n_in: int, n_out: int) -> float:
     return 2.0 * KERNEL * n_in * n_out * positions
 
 
-def _channels(size: int, width: int) -> list[int]:
-    return [3, *(min(width * 2**i, 512) for i in range(size.bit_length() - 3))]
+def _sides(size: ImageSize) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
-def _down(size: int, channels: list[int]) -> Iterator[float]:
+def _channels(channels: int, width: int, n: int) -> list[int]:
+    return [channels, *(min(width * 2**i, MAX_FEATURES) for i in range(n))]
+
+
+def _down(size: ImageSize, channels: list[int]) -> Iterator[float]:
+    height, width = _sides(size)
     for n_in, n_out in pairwise(channels):
-        size //= 2
-        yield conv(size * size, n_in, n_out)
+        height, width = -(-height // 2), -(-width // 2)
+        yield conv(height * width, n_in, n_out)
 
 
-def official(size: int, width: int = 64) -> tuple[list[float], list[float]]:
+def official(
+    size: ImageSize, width: int = 64, channels: int = 3
+) -> tuple[list[float], list[float]]:
     """Returns the operations of each layer of a generator and a discriminator, for one image."""
-    down = list(_down(size, _channels(size, width)))
-    last = _channels(size, width)[-1]
-    return [*down, *down[::-1]], [*down, conv(1, last, 1)]
+    n = levels(size)
+    down = list(_down(size, _channels(channels, width, n)))
+    h, w = (side // 2**n - 3 for side in _sides(size))
+    last = _channels(channels, width, n)[-1]
+    return [*down, *down[::-1]], [*down, conv(h * w, last, 1)]
 
 
-def book(size: int, width: int = 32) -> tuple[list[float], list[float]]:
+def book(size: ImageSize, width: int = 32, channels: int = 3) -> tuple[list[float], list[float]]:
     """Returns the same for the book's networks."""
-    down = _channels(size, width)
+    n = levels(size)
+    h, w = (side // 2**n for side in _sides(size))
+    down = _channels(channels, width, n)
     up = [*down[:0:-1], width // 2]
     generator = list(_down(size, down))
-    side = 4
-    for n_in, n_out in pairwise(up):
-        generator.append(conv(side * side, n_in, 4 * n_out))
-        side *= 2
-    generator.append(conv(side * side, up[-1], 3))
-    channels = _channels(2 * size, width)
-    dense = [2.0 * 2 * 2 * channels[-1] * 512, 2.0 * 512]
-    return generator, [*_down(size, channels), *dense]
+    for i, (n_in, n_out) in enumerate(pairwise(up)):
+        generator.append(conv(4**i * h * w, n_in, 4 * n_out))
+    generator.append(conv(4**n * h * w, up[-1], channels))
+    judged = _channels(channels, width, n + 1)
+    dense = [2.0 * -(-h // 2) * -(-w // 2) * judged[-1] * 512, 2.0 * 512]
+    return generator, [*_down(size, judged), *dense]
 
 
-def updates(recipe: str, size: int, batch: int, width: int | None = None) -> dict[str, float]:
+def updates(
+    recipe: str, size: ImageSize, batch: int, width: int | None = None, channels: int = 3
+) -> dict[str, float]:
     """Returns the operations of each update and of a cycle.
 
     Args:
       recipe: ``"official"`` or ``"book"``.
-      size: image size in pixels.
+      size: the side of a square image, or height and width, in pixels.
       batch: images of each domain.
       width: channels of the first level; the recipe's if None.
+      channels: of the images.
     """
     count, feature = (official, True) if recipe == "official" else (book, False)
-    generator, discriminator = count(size) if width is None else count(size, width)
+    fields = {"channels": channels} if width is None else {"channels": channels, "width": width}
+    generator, discriminator = count(size, **fields)
     G, D = sum(generator), sum(discriminator)
     d = batch * (2 * G + 12 * D - 4 * discriminator[0])
     g = batch * (12 * G - 2 * generator[0] + (6 if feature else 4) * D)

@@ -4,6 +4,7 @@ Written from the papers' and the book's tables (docs/recipes.md), not from this 
 NCHW here; parameters of the official networks have the names of the published code.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,23 +19,27 @@ warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserW
 MAX_WIDTH = 512
 
 
-def widths(size: int, first: int) -> list[int]:
-    """Returns the channels of the levels that halve an image down to 4×4."""
-    return [min(first * 2**i, MAX_WIDTH) for i in range(size.bit_length() - 3)]
+Sides = tuple[int, int]  # height and width
+
+
+def widths(size: Sides, first: int, more: int = 0) -> list[int]:
+    """Returns the channels of the levels that halve an image down to 4 to 7 pixels, and of more."""
+    n = min(size).bit_length() - 3 + more
+    return [min(first * 2**i, MAX_WIDTH) for i in range(n)]
 
 
 class OfficialGenerator(nn.Module):
     """The published generator, optionally with the bottleneck of the "extra layers"."""
 
-    def __init__(self, size: int = 64, width: int = 64, bottleneck: int | None = None):
+    def __init__(self, size: Sides, channels: int, width: int = 64, bottleneck: int | None = None):
         super().__init__()
-        down = [3, *widths(size, width)]
+        down = [channels, *widths(size, width)]
         layers: list[nn.Module] = []
 
         def hidden(conv: nn.Module, n: int, activation: nn.Module) -> None:
             layers.extend([conv, nn.BatchNorm2d(n), activation])
 
-        layers += [nn.Conv2d(3, down[1], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers += [nn.Conv2d(channels, down[1], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for n_in, n in pairwise(down[1:]):
             hidden(nn.Conv2d(n_in, n, 4, 2, 1, bias=False), n, nn.LeakyReLU(0.2))
         if bottleneck is not None:
@@ -43,7 +48,7 @@ class OfficialGenerator(nn.Module):
             hidden(nn.ConvTranspose2d(bottleneck, last, 4, bias=False), last, nn.ReLU())
         for n_in, n in zip(down[:1:-1], down[-2:0:-1], strict=True):
             hidden(nn.ConvTranspose2d(n_in, n, 4, 2, 1, bias=False), n, nn.ReLU())
-        layers += [nn.ConvTranspose2d(down[1], 3, 4, 2, 1, bias=False), nn.Sigmoid()]
+        layers += [nn.ConvTranspose2d(down[1], channels, 4, 2, 1, bias=False), nn.Sigmoid()]
         self.main = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,16 +59,16 @@ class OfficialGenerator(nn.Module):
 class OfficialDiscriminator(nn.Module):
     """The published discriminator: a logit per image, and the normalized activations."""
 
-    def __init__(self, size: int = 64, width: int = 64):
+    def __init__(self, size: Sides, channels: int, width: int = 64):
         super().__init__()
-        channels = [3, *widths(size, width)]
-        self.levels = len(channels) - 1
+        down = [channels, *widths(size, width)]
+        self.levels = len(down) - 1
         for i in range(1, self.levels + 1):
-            conv = nn.Conv2d(channels[i - 1], channels[i], 4, 2, 1, bias=False)
+            conv = nn.Conv2d(down[i - 1], down[i], 4, 2, 1, bias=False)
             self.add_module(f"conv{i}", conv)
             if i > 1:
-                self.add_module(f"bn{i}", nn.BatchNorm2d(channels[i]))
-        self.add_module(f"conv{self.levels + 1}", nn.Conv2d(channels[-1], 1, 4, bias=False))
+                self.add_module(f"bn{i}", nn.BatchNorm2d(down[i]))
+        self.add_module(f"conv{self.levels + 1}", nn.Conv2d(down[-1], 1, 4, bias=False))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Judges images."""
@@ -75,7 +80,7 @@ class OfficialDiscriminator(nn.Module):
             x = F.leaky_relu(x, 0.2)
             if i > 1:
                 activations.append(x)
-        return self.get_submodule(f"conv{self.levels + 1}")(x).flatten(), activations
+        return self.get_submodule(f"conv{self.levels + 1}")(x).mean((1, 2, 3)), activations
 
 
 def _offset_norm(norm: type[nn.Module], n: int) -> nn.Module:
@@ -95,9 +100,9 @@ def _draw(module: nn.Module) -> None:
 class BookGenerator(nn.Module):
     """The book's generator, defects fixed: sub-pixel up-sampling, a sigmoid at the end."""
 
-    def __init__(self, size: int = 64, width: int = 32):
+    def __init__(self, size: Sides, channels: int, width: int = 32):
         super().__init__()
-        down = [3, *widths(size, width)]
+        down = [channels, *widths(size, width)]
         up = [*down[-1:0:-1], down[1] // 2]
         self.down = nn.ModuleList(
             nn.Conv2d(n_in, n, 4, 2, 1, bias=i == 0) for i, (n_in, n) in enumerate(pairwise(down))
@@ -107,7 +112,7 @@ class BookGenerator(nn.Module):
             nn.Conv2d(n_in, 4 * n, 4, padding="same", bias=False) for n_in, n in pairwise(up)
         )
         self.up_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, 4 * n) for n in up[1:])
-        self.out = nn.Conv2d(up[-1], 3, 4, padding="same")
+        self.out = nn.Conv2d(up[-1], channels, 4, padding="same")
         _draw(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,15 +128,15 @@ class BookGenerator(nn.Module):
 class BookDiscriminator(nn.Module):
     """The book's discriminator, defects fixed: a logit per image and the normalized activations."""
 
-    def __init__(self, size: int = 64, width: int = 32):
+    def __init__(self, size: Sides, channels: int, width: int = 32):
         super().__init__()
-        channels = [3, *widths(2 * size, width)]
+        down = [channels, *widths(size, width, more=1)]
         self.down = nn.ModuleList(
-            nn.Conv2d(n_in, n, 4, 2, 1, bias=i == 0)
-            for i, (n_in, n) in enumerate(pairwise(channels))
+            nn.Conv2d(n_in, n, 4, 2, 1, bias=i == 0) for i, (n_in, n) in enumerate(pairwise(down))
         )
-        self.down_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, n) for n in channels[2:])
-        self.hidden = nn.Linear(2 * 2 * channels[-1], 512, bias=False)
+        self.down_norms = nn.ModuleList(_offset_norm(nn.BatchNorm2d, n) for n in down[2:])
+        height, width = (math.ceil(side / 2 ** len(self.down)) for side in size)
+        self.hidden = nn.Linear(height * width * down[-1], 512, bias=False)
         self.hidden_norm = _offset_norm(nn.BatchNorm1d, 512)
         self.out = nn.Linear(512, 1)
         _draw(self)
@@ -141,6 +146,7 @@ class BookDiscriminator(nn.Module):
         x = F.leaky_relu(self.down[0](x), 0.2)
         activations = []
         for conv, norm in zip(self.down[1:], self.down_norms, strict=True):
+            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))  # the last size may be odd
             x = F.leaky_relu(norm(conv(x)), 0.2)
             activations.append(x)
         # Height, width, channels: free of cost if the memory format is channels-last.
@@ -148,7 +154,9 @@ class BookDiscriminator(nn.Module):
         return self.out(F.leaky_relu(self.hidden_norm(x), 0.2)).flatten(), activations
 
 
-def networks(recipe: str, size: int, width: int | None = None, **fields: int) -> nn.ModuleDict:
+def networks(
+    recipe: str, size: int | Sides, width: int | None = None, channels: int = 3, **fields: int
+) -> nn.ModuleDict:
     """Builds both generators (``ab``, ``ba``) and discriminators (``a``, ``b``) of a recipe."""
     of = {
         "official": (OfficialGenerator, OfficialDiscriminator),
@@ -156,8 +164,9 @@ def networks(recipe: str, size: int, width: int | None = None, **fields: int) ->
     }
     generator, discriminator = of[recipe]
     narrow = {} if width is None else {"width": width}
-    nets = {d: generator(size, **narrow, **fields) for d in ("ab", "ba")}
-    nets |= {d: discriminator(size, **narrow) for d in ("a", "b")}
+    shape = (size, size) if isinstance(size, int) else size, channels
+    nets = {d: generator(*shape, **narrow, **fields) for d in ("ab", "ba")}
+    nets |= {d: discriminator(*shape, **narrow) for d in ("a", "b")}
     return nn.ModuleDict(nets)
 
 

@@ -31,6 +31,7 @@ from benchmarks import flops, machine, report
 from benchmarks.harness import Case, Implementation
 from discogan_jax import models, steps
 from discogan_jax.host import keep_freed_memory
+from discogan_jax.images import Size
 from discogan_jax.losses import LossWeights
 from discogan_jax.state import Adam, DiscoGAN, create_state
 
@@ -53,7 +54,9 @@ ADAM = {
 }
 
 
-def library(recipe: str, size: int, width: int | None = None, dtype: Any = jnp.float32) -> DiscoGAN:
+def library(
+    recipe: str, size: models.ImageSize, width: int | None = None, dtype: Any = jnp.float32
+) -> DiscoGAN:
     """Returns this library's implementation of a recipe."""
     generator, discriminator = {
         "official": (models.official_generator, models.official_discriminator),
@@ -97,7 +100,7 @@ def jax_calls(
 
     Args:
       gan: the networks and optimizers to train.
-      images: uint8 images, ``[3, B, H, W, 3]`` per domain.
+      images: uint8 images, ``[3, B, H, W, C]`` per domain.
       only: names of the requested cases.
 
     Returns:
@@ -148,8 +151,9 @@ def torch_calls(
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     torch.manual_seed(0)
-    size = images["a"].shape[2]
-    nets = torch_networks.networks(recipe, size, fields.pop("width", None))
+    *_, height, width, channels = images["a"].shape
+    size = height, width
+    nets = torch_networks.networks(recipe, size, fields.pop("width", None), channels)
     trainer = getattr(torch_updates, kind)(nets, WEIGHTS[recipe], ADAM[recipe], device, **fields)
     each = [
         {
@@ -187,26 +191,29 @@ def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
 def works(
     recipe: str,
     batch: int,
-    size: int,
+    size: models.ImageSize,
     width: int | None = None,
     sides: Sequence[str] | None = None,
     only: Sequence[str] = WORKS,
+    channels: int = 3,
 ) -> tuple[list[Case], dict[str, str]]:
     """Builds and compiles all implementations.
 
     Args:
       recipe: ``"official"`` or ``"book"``.
       batch: images of each domain in an update.
-      size: image size in pixels.
+      size: the side of a square image, or height and width, in pixels.
       width: channels of the first level; the recipe's if None.
       sides: names of the requested implementations; None for all.
       only: names of the requested cases.
+      channels: of the images.
 
     Returns:
       The cases, and the reasons why implementations are missing.
     """
     rng = np.random.default_rng(0)
-    shape = (3, batch, size, size, 3)
+    height_width = (size, size) if isinstance(size, int) else size
+    shape = (3, batch, *height_width, channels)
     images = {d: rng.integers(256, size=shape, dtype=np.uint8) for d in "ab"}
     made: dict[str, list[Implementation]] = {work: [] for work in only}
     counts: dict[str, dict[str, float]] = {work: {} for work in only}
@@ -248,7 +255,7 @@ def works(
             skipped[name] = f"{type(error).__name__}: {error}".splitlines()[0]
         else:
             add(name, calls, machine.torch_wait(device))
-    needed = flops.updates(recipe, size, batch, width)
+    needed = flops.updates(recipe, size, batch, width, channels)
     works = [Case(w, made[w], needed[w], {"xla_flops": counts[w]}) for w in only]
     return works, skipped
 
@@ -258,13 +265,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", choices=("official", "book"), default="official")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--size", type=Size.of, default=Size(64, 64), help="such as 64 or 96x64")
+    parser.add_argument("--channels", type=int, default=3, help="of the images")
     parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
     args = parser.parse_args()
-    keep_freed_memory(args.batch * args.size**2)  # as training does; applies to PyTorch as well
+    # As training does; this applies to PyTorch as well.
+    keep_freed_memory(args.batch * args.size.height * args.size.width)
     name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
-    made = partial(works, args.recipe, args.batch, args.size)
-    report.run(name, made, args.budget, vars(args))
+    made = partial(works, args.recipe, args.batch, args.size, channels=args.channels)
+    report.run(name, made, args.budget, vars(args) | {"size": args.size.plain})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ level up to 512. Images may have any number of channels: a network has those of 
 
 from collections.abc import Callable
 from functools import partial
-from math import inf
+from sys import maxsize
 from typing import Any, Literal
 
 import jax
@@ -227,7 +227,7 @@ def levels(image_size: ImageSize) -> int:
     return _halvings(size)
 
 
-def nearest_sizes(size: tuple[int, int], largest: float = inf) -> tuple[tuple[int, int], ...]:
+def nearest_sizes(size: tuple[int, int], largest: int = maxsize) -> tuple[tuple[int, int], ...]:
     """Finds the image sizes next to a given one that the networks take.
 
     Args:
@@ -244,7 +244,7 @@ def nearest_sizes(size: tuple[int, int], largest: float = inf) -> tuple[tuple[in
         height, width = ((n + up * (factor - 1)) // factor * factor for n in size)
         return height, width
 
-    height, width = (int(min(max(n, MIN_IMAGE_SIZE), largest)) for n in size)
+    height, width = (min(max(n, MIN_IMAGE_SIZE), largest) for n in size)
     # Rounding up may reach the next power of two, whose factor is twice as large.
     below = multiple((height, width), False)
     above = multiple(multiple((height, width), True), True)
@@ -333,7 +333,7 @@ def best_generator(image_size: ImageSize = 64, *, width: int = 64, **fields: Any
       width: number of channels of the first level.
       **fields: fields of `Generator` that replace the recipe's.
     """
-    recipe = {"upsample": "smooth", "use_bias": True}
+    recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
     return official_generator(image_size, width=width, **(recipe | fields))
 
 

@@ -28,6 +28,38 @@ def test_shapes_are_those_of_the_networks(bottleneck):
     assert found == shapes(models.official_discriminator())
 
 
+@pytest.mark.parametrize(
+    ("size", "channels", "bottleneck"), [((48, 48), 1, None), ((24, 16), 3, 3), ((20, 20), 16, 3)]
+)
+def test_any_size_and_channels_compute_what_pytorch_does(size, channels, bottleneck):
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_networks
+
+    nets = torch_networks.networks("official", size, 4, channels, bottleneck=bottleneck).eval()
+    rng = np.random.default_rng(0)
+    x = rng.random((2, *size, channels), np.float32)
+    tensors = {}
+    for name, net in nets.items():
+        drawn = {n: rng.normal(0, 0.3, t.shape) for n, t in net.state_dict().items() if t.ndim}
+        drawn = {n: np.exp(t) if "var" in n else t for n, t in drawn.items()}
+        net.load_state_dict({n: torch.from_numpy(t) for n, t in drawn.items()}, strict=False)
+        tensors[name] = drawn
+    with torch.no_grad():
+        given = torch.from_numpy(x).permute(0, 3, 1, 2)
+        image, (logits, _) = nets["ab"](given).permute(0, 2, 3, 1), nets["b"](given)
+    assert image.std() > 0.02
+
+    def applied(net, variables):
+        return jax.jit(lambda v, x: net.apply(v, x, False))(variables, x)
+
+    generator = models.official_generator(size, width=4, bottleneck=bottleneck)
+    found = applied(generator, interop.generator_from_torch(tensors["ab"]))
+    np.testing.assert_allclose(found, image, atol=1e-5)
+    judge = models.official_discriminator(size, width=4)
+    found, _ = applied(judge, interop.discriminator_from_torch(tensors["b"]))
+    np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+
+
 def test_running_statistics_come_along():
     tensors = gw.official_tensors(1, gw.official_discriminator_shapes())
     mean, var = np.arange(128.0), np.arange(128.0) + 1

@@ -1,6 +1,8 @@
 """The layers compared with plain ones; the networks' sizes, depths, ranges and types."""
 
 import re
+from dataclasses import replace
+from itertools import chain
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from flax import linen as nn
 
 from discogan_jax import models
 from discogan_jax.ops import convolution, layers
+from discogan_jax.state import create_state
 
 pytestmark = pytest.mark.usefixtures("no_nan")
 
@@ -31,7 +34,7 @@ PLAIN = {
 }
 OURS = {"conv": tiny.conv, "conv_transpose": layers.conv_transpose}
 # Odd batches; strides and channels on both sides of each selection threshold; indivisible sizes;
-# a kernel whose width is not a multiple of the stride.
+# a kernel whose width is not a multiple of the stride; layers of 48, 80, 96×64 and grey images.
 SHAPES = [  # size, channels, kernel, stride, padding
     (6, (3, 20), 4, 2, "SAME"),
     (5, (20, 3), 4, 2, "SAME"),
@@ -44,6 +47,10 @@ SHAPES = [  # size, channels, kernel, stride, padding
     (9, (18, 2), 4, 1, "SAME"),
     (4, (5, 1), 4, 1, "VALID"),
     (7, (5, 6), 3, 2, "SAME"),
+    ((10, 6), (33, 18), 4, 2, "SAME"),
+    ((8, 20), (18, 17), 4, 1, "SAME"),
+    ((24, 16), (1, 20), 4, 2, "SAME"),
+    ((5, 4), (20, 1), 4, 1, "VALID"),
 ]
 
 
@@ -73,7 +80,8 @@ def test_convolutions_and_their_gradients_equal_the_plain_forms(
     any_size, name, dtype, size, channels, k, stride, padding
 ):
     keys = jax.random.split(KEY, 3)
-    x = jax.random.normal(keys[0], (3, size, size, channels[0]), dtype)
+    height, width = (size, size) if isinstance(size, int) else size
+    x = jax.random.normal(keys[0], (3, height, width, channels[0]), dtype)
     kernel = jax.random.normal(keys[1], kernel_shape(name, channels, k), dtype)
 
     def with_gradients(f, x, kernel, cotangent):
@@ -248,7 +256,7 @@ def test_parameter_counts_are_the_published_ones(module, count):
 def test_depth_follows_the_image_size():
     for size, n in ((32, 3), (64, 4), (128, 5), (256, 6)):
         for make in (models.book_generator, models.official_generator):
-            generator = make(image_size=size)
+            generator = make(size)
             assert len(generator.features) == n
             x = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
             y, _ = jax.eval_shape(
@@ -259,8 +267,43 @@ def test_depth_follows_the_image_size():
             assert y.shape == x.shape
         for judge in (models.book_discriminator(size), models.official_discriminator(size)):
             assert "out" in shapes(judge, size)["params"]
-    with pytest.raises(ValueError, match="image_size must be 16, 32, 64"):
-        models.book_generator(48)
+    for make in chain(*models.RECIPES.values()):
+        with pytest.raises(ValueError, match=r"is 100x60: .* is 96x56 or 112x64$"):
+            make((100, 60))
+        with pytest.raises(ValueError, match=r"is 8: .* is 16$"):
+            make(8)
+
+
+def test_the_nearest_sizes_that_can_be_halved():
+    for size, n in (((48, 48), 3), ((80, 80), 4), ((96, 64), 4), ((160, 160), 5), ((256, 512), 6)):
+        assert models.levels(size) == n
+        assert models.nearest_sizes(size) == (size,)
+    assert models.nearest_sizes((60, 60)) == ((56, 56), (64, 64))
+    # Rounded up to a smaller side of 64, the larger one must halve four times, not three.
+    assert models.nearest_sizes((60, 1000)) == ((56, 1000), (64, 1008))
+    assert models.nearest_sizes((66, 5000), 4096) == ((64, 4096), (80, 4096))
+    assert models.nearest_sizes((9, 100)) == ((16, 100),)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "size", "channels"),
+    [("book", (20, 16), 1), ("official", (16, 28), 5), ("best", (20, 20), 2)],
+)
+def test_networks_learn_on_any_size_and_channels(recipe, size, channels):
+    generator, discriminator = models.RECIPES[recipe]
+    fields = {"bottleneck": 3} if recipe == "official" else {}
+    gan = replace(
+        tiny.gan(recipe),
+        generator=generator(size, width=4, **fields),
+        discriminator=discriminator(image_size=size, width=4),
+    )
+    state = create_state(KEY, gan, (*size, channels))
+    batch = {d: jax.random.uniform(KEY, (2, *size, channels)) for d in "ab"}
+    trained, metrics = tiny.g_step(gan, state, batch)
+    assert tiny.translate(gan, trained, batch["a"]).shape == batch["a"].shape
+    assert all(jnp.isfinite(x) for x in metrics.values())
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), state.gen.params, trained.gen.params)
+    assert all(jax.tree.leaves(moved))
 
 
 def test_a_size_that_does_not_halve_is_refused_and_other_shapes_work():
@@ -286,16 +329,8 @@ def test_without_normalization_every_image_is_judged_by_itself(make):
 
 @pytest.mark.parametrize("recipe", ["book", "official", "best"])
 def test_bfloat16_stays_inside(recipe):
-    make = {
-        "best": (models.best_generator, models.best_discriminator),
-        "book": (models.book_generator, models.book_discriminator),
-        "official": (
-            models.official_generator,
-            models.official_discriminator,
-        ),
-    }[recipe]
     x = jax.random.uniform(KEY, (8, 16, 16, 3))
-    for build in make:
+    for build in models.RECIPES[recipe]:
         results = {}
         for dtype in (jnp.float32, jnp.bfloat16):
             module = build(image_size=16, width=8, dtype=dtype)

@@ -16,7 +16,7 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from discogan_jax import cli, export, images, runs
+from discogan_jax import cli, export, images, models, runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
@@ -251,6 +251,16 @@ def test_every_operation_of_the_graph():
         for n in (2, *batch):
             made = as_onnx(f, jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype))(x)
             np.testing.assert_allclose(made, f(jnp.asarray(x)), rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_graphs_of_oblong_grey_images():
+    net = models.official_generator((28, 16), width=4, bottleneck=3)
+    x = jax.random.uniform(jax.random.key(0), (2, 28, 16, 1))
+    variables = jax.jit(net.init, static_argnums=2)(jax.random.key(1), x, False)
+    f = jax.jit(lambda x: net.apply(variables, x, False))
+    (batch,) = jax.export.symbolic_shape("batch")
+    made = as_onnx(f, jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype))(np.asarray(x))
+    np.testing.assert_allclose(made, f(x), rtol=1e-5, atol=1e-5)
 
 
 def test_an_unknown_operation_is_refused_by_name():

@@ -222,7 +222,8 @@ def levels(image_size: ImageSize) -> int:
     if nearest != (size,):
         found, *others = (f"{h}x{w}" if h != w else f"{h}" for h, w in (size, *nearest))
         raise ValueError(
-            f"image_size is {found}: the nearest that the networks take is {' or '.join(others)}"
+            f"image_size must be a size that the networks can halve, it is {found}; "
+            f"nearest: {', '.join(others)}"
         )
     return _halvings(size)
 

@@ -268,9 +268,9 @@ def test_depth_follows_the_image_size():
         for judge in (models.book_discriminator(size), models.official_discriminator(size)):
             assert "out" in shapes(judge, size)["params"]
     for make in chain(*models.RECIPES.values()):
-        with pytest.raises(ValueError, match=r"is 100x60: .* is 96x56 or 112x64$"):
+        with pytest.raises(ValueError, match=r"is 100x60; nearest: 96x56, 112x64$"):
             make((100, 60))
-        with pytest.raises(ValueError, match=r"is 8: .* is 16$"):
+        with pytest.raises(ValueError, match=r"is 8; nearest: 16$"):
             make(8)
 
 
@@ -287,7 +287,7 @@ def test_the_nearest_sizes_that_can_be_halved():
 
 @pytest.mark.parametrize(
     ("recipe", "size", "channels"),
-    [("book", (20, 16), 1), ("official", (16, 28), 5), ("best", (20, 20), 2)],
+    [("book", (20, 16), 1), ("official", (16, 28), 5)],
 )
 def test_networks_learn_on_any_size_and_channels(recipe, size, channels):
     generator, discriminator = models.RECIPES[recipe]

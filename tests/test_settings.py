@@ -91,7 +91,7 @@ def test_every_shipped_config_is_accepted(path):
         ({"train__precision": "float16"}, ["config.train.precision", "bfloat16", "'float16'"]),
         ({"train__steps": 0}, ["config.train.steps", "above 0"]),
         ({"train__log_every": -1}, ["config.train.log_every", "negative", "-1"]),
-        ({"data__image_size": 50}, ["config.data.image_size", "50"]),
+        ({"data__image_size": 50}, ["config.data.image_size", "50", "nearest: 48 or 56"]),
         ({"data__image_size": "9x"}, ["config.data.image_size", "96x64", "'9x'"]),
         ({"seed": 2**32}, ["config.seed", "2^32"]),
         ({"optim__b2": 1.0}, ["config.optim.b2", "[0, 1)", "1.0"]),
@@ -100,7 +100,7 @@ def test_every_shipped_config_is_accepted(path):
         ({"loss__feature": math.inf}, ["config.loss.feature", "finite", "inf"]),
         ({"loss__feature": 1e39}, ["config.loss.feature", "finite"]),  # inf in float32
         ({"seed": 10**5000}, ["config.seed", "below 2^32", "cannot be shown"]),
-        ({"data__image_size": 2**20}, ["config.data.image_size", "16 to 4096"]),
+        ({"data__image_size": 2**20}, ["config.data.image_size", "nearest: 4096"]),
         ({"data__source_a": "folder:a\0b"}, ["config.data.source_a", "zero"]),
         ({"domains": ("a", "b\n")}, ["config.domains", "2 names"]),
         ({"model__width": 1024}, ["config.model.width", "at most 512"]),

@@ -13,7 +13,7 @@ from discogan_jax.files import expanded
 from discogan_jax.images import Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.losses import LossWeights
-from discogan_jax.models import MAX_FEATURES, MIN_IMAGE_SIZE, Recipe, levels
+from discogan_jax.models import MAX_FEATURES, Recipe, nearest_sizes
 from discogan_jax.state import Domains, Objective
 
 MAX_IMAGE_SIZE = 4096
@@ -238,14 +238,13 @@ def _contradictions(s: Settings) -> Iterator[str]:
     """Yields what is wrong although each field by itself is in its range."""
     size, t = s.data.image_size, s.train
     # Each level of the networks halves the image.
-    if not MIN_IMAGE_SIZE <= min(size) <= max(size) <= MAX_IMAGE_SIZE:
-        limits = f"{MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels high and wide"
-        yield f"data.image_size must be {limits}, it is {size}"
-    else:
-        try:
-            levels(size)
-        except ValueError as error:
-            yield f"data.{error}"
+    nearest = nearest_sizes(size, MAX_IMAGE_SIZE)
+    if nearest != (size,):
+        sizes = " or ".join(str(Size(*near)) for near in nearest)
+        yield (
+            f"data.image_size must be a size that the networks can halve, it is {size}; nearest: "
+            f"{sizes}"
+        )
     if s.data.range is not None:
         try:
             _range(s.data.range)

@@ -263,7 +263,7 @@ def progressive(scans):
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch):
     assert images.read(progressive(100)).shape == (64, 64, 3)
     # A video behind the picture, as phones append it, is none of its scans.
-    assert images.read(progressive(10) + b"\xff\xda\0\2" * 500).shape == (64, 64, 3)
+    assert images.read(progressive(10) + b"\0\2\xff\xda" * 500).shape == (64, 64, 3)
     monkeypatch.setattr(Image, "open", None)
     with pytest.raises(InputError, match="more than 100 scans"):
         images.read(progressive(101))

@@ -96,10 +96,12 @@ def test_twelve_bits_use_their_full_scale():
 def test_tiffs_of_one_band_keep_their_values(order, kind, number, held):
     top = np.iinfo(kind).max if number < 3 else 1400.5
     values = np.array([[0, 1, 77], [top // 2, top, -top * (number > 1)]], order + kind)
-    picture = images.load(tiff(values.tobytes(), (2, 3), 8 * int(kind[1]), number, order))
-    np.testing.assert_array_equal(picture.pixels[..., 0], values.astype(held))
-    assert picture.pixels.dtype == held
-    assert picture.bits == {"uint8": 8, "uint16": 16}.get(held)
+    for data, compression in ((values.tobytes(), 1), (zlib.compress(values.tobytes()), 8)):
+        file = tiff(data, (2, 3), 8 * int(kind[1]), number, order, t259=compression)
+        picture = images.load(file)
+        np.testing.assert_array_equal(picture.pixels[..., 0], values.astype(held))
+        assert picture.pixels.dtype == held
+        assert picture.bits == {"uint8": 8, "uint16": 16}.get(held)
 
 
 def test_white_may_be_zero():
@@ -298,6 +300,8 @@ def test_a_large_jpeg_is_read_at_a_fraction_of_its_size():
     apart = images.fit(whole.pixels, size).astype(int) - images.fit(part.pixels, size)
     assert np.abs(apart).max() <= 2
     assert images.load(data, at_least=images.Size(300, 400)).pixels.shape == (1200, 900, 3)
+    lying = images.load(encoded(Image.fromarray(ramp), "JPEG"), at_least=size)
+    assert (lying.size, lying.pixels.shape) == ((900, 1200), (225, 300, 1))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -493,6 +497,7 @@ def test_values_go_there_and_back(low_high):
     deep = images.from_unit(unit, low_high)
     assert deep.dtype == ("uint16" if low_high[0] == 0 else "float32")
     assert (deep.min(), deep.max()) == low_high
+    assert images.from_unit(np.float32([0.5003]), (0.0, 4095.0)) == [2049]  # 2048.7
     picture = images.Picture(deep, images.Size(16, 16), None)
     np.testing.assert_array_equal(images.values.to_bytes(picture, low_high)[..., 0], RAMP)
     with pytest.raises(ValueError, match="NaN"):

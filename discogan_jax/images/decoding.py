@@ -64,7 +64,7 @@ def _pixels(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W C"
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    pixels = np.array(image.convert(mode))
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
     return pixels if mode == "RGB" else pixels[..., None]
 
 

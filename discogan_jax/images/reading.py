@@ -70,19 +70,22 @@ def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Pict
         found = kinds.sniff(file.read(kinds.HEAD))
         decoder = _decoder(found)
         # What some files would do to a decoder is seen before it runs.
+        stream = file
         if found == "JPEG":
             file.seek(0)
-            check_jpeg(file.read())
+            content = file.read()
+            check_jpeg(content)
+            stream = io.BytesIO(content)
         declared = tiff.check(file, page) if found == "TIFF" else None
         if page and not declared:
             raise ValueError(f"it has no page {page}: of {found} the first picture is read")
         try:
-            with Image.open(file, formats=[decoder]) as image:
+            with Image.open(stream, formats=[decoder]) as image:
                 image.seek(page)
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise InputError(f"is too large: {width}×{height} pixels, {_limit()}")
-                return decoding.decode(image, file, at_least, declared)
+                return decoding.decode(image, stream, at_least, declared)
         except UnidentifiedImageError:
             if declared:
                 raise ValueError(f"{declared}; read are {tiff.READ}") from None
@@ -136,8 +139,9 @@ def _opened(source: Source) -> Iterator[tiff.File]:
         if isinstance(source, bytes):
             yield io.BytesIO(source)
         elif isinstance(source, str | Path):
-            _check_file(Path(source))
-            with Path(source).open("rb") as file:
+            path = Path(source)
+            _check_file(path)
+            with path.open("rb") as file:
                 yield file
         else:
             source.seek(0)

@@ -75,7 +75,7 @@ def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W
         grey = grey.astype(np.uint16)
     if page:
         grey = page.corrected(grey)
-    if not np.isfinite(grey).all():
+    if grey.dtype == np.float32 and not np.isfinite(grey).all():
         raise ValueError("it holds values that are NaN or infinite")
     return grey[..., None]
 

@@ -2,11 +2,11 @@
 
     python -m experiments.folders --a=photos/cats --b=photos/dogs --workdir=runs/cats_dogs
 
-JPEG, PNG, WebP, BMP and TIFF files of any size are used, including those in subfolders, but not
-behind links to folders. Each image is cropped to its largest centred square; transparent pixels
+Pictures of any size and name are used, including those in subfolders and behind links to folders.
+Each is cropped to its largest centred square (--config.data.fit changes that); transparent pixels
 become white. If a folder has subfolders `train` and `val` (or `test`), these are the splits;
 otherwise about 5% are held out. The folders' names become the domains' names, if they differ and
-are printable.
+are printable. A folder with `trainA` and `trainB`, given for both, is both.
 """
 
 import sys

@@ -17,6 +17,7 @@ from PIL import Image
 from discogan_jax import files
 from discogan_jax.data import cache, sources
 from discogan_jax.data.catalogue import archive
+from discogan_jax.data.folder import held_out
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
 from discogan_jax.images import Size
@@ -176,8 +177,11 @@ def test_folder_holds_out_by_name_and_skips_what_it_cannot_read(tmp_path, monkey
     before = sources.load(f"folder:{folder}", **options)
     assert len(before.train) + len(before.val) == 81
     assert len(before.val) >= 1
-    assert len(said) == 1
     assert "2 of 83 skipped" in said[0]
+    assert before.about["left_out"] == {
+        "unreadable": {"count": 2, "names": ["broken.jpg", "nowhere.jpg"]},
+        "not a picture": {"count": 1, "names": ["notes.txt"]},
+    }
     assert all(name in said[0] for name in ("broken.jpg", "nowhere.jpg"))
     key = sources.identify(f"folder:{folder}", **options)
 
@@ -190,13 +194,19 @@ def test_folder_holds_out_by_name_and_skips_what_it_cannot_read(tmp_path, monkey
     assert len(after.train) + len(after.val) == 85
 
 
-def test_held_out_part_is_bounded():
-    from discogan_jax.data.folder import _held_out
-
+def test_no_picture_moves_between_the_splits_when_others_come_or_go():
     names = [f"{number}.jpg" for number in range(20_000)]
-    assert len(_held_out(names[:2])) == 1
-    assert 70 < len(_held_out(names[:2000])) < 130
-    assert len(_held_out(names)) == 500
+    chosen = set(held_out(names))
+    assert 800 < len(chosen) < 1200
+    for number in (100, 2000, 12_000):
+        assert set(held_out(names[:number])) == chosen & set(names[:number])
+    # At least one on either side, of two or more.
+    for number in range(2, 30):
+        assert 1 <= len(held_out(names[:number])) < number
+    assert len(held_out(sorted(chosen)[:7])) == 6
+    # Runs of earlier versions held out 500 at most.
+    assert len(held_out(names, at_most=500)) == 500
+    assert held_out(names[:2000], at_most=500) == held_out(names[:2000])
 
 
 def test_folder_with_splits_of_its_own(tmp_path):
@@ -429,7 +439,7 @@ def test_a_source_knows_its_own_facts(source, kind, public, licence, drawn, data
 
 
 def test_every_kind_of_source_is_tried_above():
-    assert set(sources.KINDS) == {"archive", "folder", "tfds", "catalogue", "arrays"}
+    assert set(sources.KINDS) == {"archive", "folder", "pairs", "tfds", "catalogue", "arrays"}
 
 
 @pytest.mark.parametrize(

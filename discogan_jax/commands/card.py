@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
+from discogan_jax.files import expanded
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run

@@ -2,7 +2,8 @@
 
 Downloads archives that are not there, draws those of the sample, and decodes all images to arrays
 below config.data.data_dir. Training with the same settings starts from these at once. Takes CONFIG,
---a, --b and --config.FIELD=VALUE as 'discogan train' does.
+--a, --b and --config.FIELD=VALUE as 'discogan train' does. Names the arrays of pictures that have
+changed since, or removes them.
 """
 
 import argparse
@@ -47,12 +48,20 @@ class Prepared(NamedTuple):
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser)
+    parser.add_argument(
+        "--tidy",
+        action="store_true",
+        help="remove arrays of the two sources that are not used any more: pictures have changed",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
-    for prepared in prepare(flags.read(arguments)):
+    config = flags.read(arguments)
+    for prepared in prepare(config):
         frame.say(str(prepared))
+    for line in tidy(config, remove=arguments.tidy):
+        frame.say(line)
     return 0
 
 
@@ -76,6 +85,7 @@ def prepare(
     from discogan_jax.data import sources
 
     s = from_config(config)
+    sources.check_apart(s.data.source_a, s.data.source_b)
     loaded = {}
     for d, source in build.sources_of(s).items():
         began = clock()
@@ -85,3 +95,38 @@ def prepare(
         seconds = None if there else clock() - began
         yield Prepared(s.domains.name(d), source["source"], folder, loaded[d], seconds)
     build.order(s, loaded)
+
+
+def tidy(config: Mapping[str, Any], *, remove: bool) -> Iterator[str]:
+    """Finds arrays of the two sources that training does not use any more, whatever its settings.
+
+    Args:
+      config: see `config.schema.Settings`.
+      remove: whether to remove them.
+
+    Yields:
+      What was found, or removed.
+
+    Raises:
+      InputError: a source cannot be understood or found.
+    """
+    from discogan_jax.config.schema import from_config
+    from discogan_jax.data import copies, sources
+
+    s = from_config(config)
+    found: dict[Path, copies.Copy] = {}
+    for source in (s.data.source_a, s.data.source_b):
+        old = sources.outdated(source, data_dir=s.data_dir, archives=s.archives)
+        found |= {copy.folder: copy for copy in old}
+    if not found:
+        return
+    for copy in found.values() if remove else ():
+        copies.remove(copy)
+        yield f"removed {copy.folder} ({copy.megabytes:,.1f} MB): {copy.reason}"
+    if not remove:
+        total = sum(copy.megabytes for copy in found.values())
+        names = ", ".join(
+            f"{copy.folder.name} ({copy.megabytes:,.1f} MB, {copy.reason})"
+            for copy in found.values()
+        )
+        yield f"not used any more, {total:,.1f} MB: {names}. --tidy removes them"

@@ -139,7 +139,7 @@ def find(given: Sequence[str]) -> list[Input]:
       InputError: nothing is there, or a folder or pattern has no pictures.
     """
     from discogan_jax import images
-    from discogan_jax.data.folder import pictures_below
+    from discogan_jax.data.listing import pictures_below
 
     # By place, so that a picture which is named twice is translated once.
     found: dict[Path, Input] = {}
@@ -149,14 +149,14 @@ def find(given: Sequence[str]) -> list[Input]:
         if word == STDIN:
             files = [Input(sys.stdin.buffer.read(), Path("stdin.png"))]
         elif path.is_dir():
-            files = [Input(file, file.relative_to(path)) for file in pictures_below(path)]
+            files = [Input(file, file.relative_to(path)) for file in pictures_below(path)[0]]
         elif path.exists() or not glob.has_magic(word):
             files = [Input(path, Path(path.name))]
         else:
             matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (absolute, too)
             files = [Input(file, Path(file.name)) for file in matched if file.is_file()]
         if not files:
-            kinds = ", ".join(sorted(images.EXTENSIONS))
+            kinds = ", ".join(images.FORMATS)
             raise InputError(f"{word}: there are no pictures ({kinds}); check the path.")
         for file in files:
             place = Path(STDIN) if isinstance(file.source, bytes) else file.source.resolve()

@@ -83,15 +83,22 @@ def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, di
 
 
 def images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:
-    """Opens both domains' images, from their sources or from the cache."""
-    found = {}
-    for d, source in sources_of(s, known).items():
-        found[d] = sources.load(**source)
-        # Other pictures of a run that goes on keep the range of the first ones.
-        fixed = {k: v for k, v in known.get(d, {}).items() if k in _FOUND}
-        range_now = (found[d].about.get("preparation") or {}).get("range")
-        if fixed.get("range") and range_now != list(fixed["range"]):
-            found[d] = sources.load(**source | fixed)
+    """Opens both domains' images, from their sources or from the cache.
+
+    Raises:
+      InputError: the images cannot be used, or a new run would have the same ones in both domains.
+    """
+    if not known:
+        sources.check_apart(s.data.source_a, s.data.source_b)
+    return {d: _load(x, known.get(d, {})) for d, x in sources_of(s, known).items()}
+
+
+def _load(source: dict[str, Any], fixed: Mapping[str, Any]) -> sources.Splits:
+    found = sources.load(**source)
+    # Other pictures of a run that goes on keep the range of the first ones.
+    kept = fixed.get("range")
+    if kept and (found.about.get("preparation") or {}).get("range") != list(kept):
+        found = sources.load(**source | {name: fixed[name] for name in _FOUND})
     return found
 
 
@@ -102,8 +109,8 @@ def larger_images(
     if not s.data.jitter:
         return dict(loaded)
     size = Size(*(round(side * (1 + s.data.jitter)) for side in s.data.image_size))
-    larger = sources_of(s, known)
-    return {d: sources.load(**source | {"image_size": size}) for d, source in larger.items()}
+    larger = {d: source | {"image_size": size} for d, source in sources_of(s, known).items()}
+    return {d: _load(source, known.get(d, {})) for d, source in larger.items()}
 
 
 def prepared_images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:

@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
             f"--{letter}",
             metavar="FOLDER",
             required=default == _OF_FOLDERS,
-            help=f"folder of images of domain {letter}, instead of config.data.source_{letter}",
+            help=f"folder of images of domain {letter}, instead of config.data.source_{letter}; "
+            "given twice, one that holds trainA and trainB is both",
         )
     parser.set_defaults(default_config=default)
 
@@ -159,7 +160,14 @@ def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
     folders = arguments.a, arguments.b
     if missing := [f"--{d}=FOLDER" for d, folder in zip("ab", folders, strict=True) if not folder]:
         raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")
-    config.data.source_a, config.data.source_b = (f"folder:{folder}" for folder in folders)
+    domains = None
+    if os.path.realpath(folders[0]) == os.path.realpath(folders[1]):
+        from discogan_jax.data import listing  # imports NumPy and Pillow
+        from discogan_jax.files import expanded
+
+        domains = listing.two_domains(expanded(folders[0]))
+    both = domains or folders
+    config.data.source_a, config.data.source_b = (f"folder:{folder}" for folder in both)
     if not any(field.startswith("--config.domains") for field in arguments.fields):
         # `Path.resolve` raises at links in a circle, which the source itself reports better.
         names = tuple(Path(os.path.realpath(folder)).name for folder in folders)

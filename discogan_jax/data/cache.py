@@ -57,6 +57,11 @@ def folder_name(label: str, facts: Mapping[str, Any]) -> str:
     return f"{slug}-{key}"
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """Returns what is recorded beside the arrays of a folder; empty if that is nothing."""
+    return files.find_json(folder / _ABOUT) or {}
+
+
 def open_arrays(folder: Path, size: Size, channels: int, identity: Path | None = None) -> Splits:
     """Maps `train.npy` and `val.npy` of a folder into memory.
 
@@ -75,7 +80,7 @@ def open_arrays(folder: Path, size: Size, channels: int, identity: Path | None =
     shape = (*size, channels)
     arrays = {split: _open(folder / f"{split}.npy", shape) for split in SPLITS}
     about, digests = _identified(folder, arrays, identity or folder)
-    return Splits(**arrays, about=(files.find_json(folder / _ABOUT) or {}) | about, digests=digests)
+    return Splits(**arrays, about=recorded(folder) | about, digests=digests)
 
 
 def _identified(
@@ -93,7 +98,7 @@ def _identified(
     }
     counts = {split: len(x) for split, x in arrays.items()}
     counts["distinct"] = len(np.unique(np.concatenate([*digests.values()])))
-    counts["blank"] = sum(int(x.min() == x.max()) for array in arrays.values() for x in array)
+    counts["blank"] = sum(bool((x == x[0, 0]).all()) for array in arrays.values() for x in array)
     with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
         kept.mkdir(parents=True, exist_ok=True)
         with files.replacing(kept / _DIGESTS) as temporary, temporary.open("wb") as file:

@@ -1,28 +1,34 @@
 """Decodes pictures of any kind into `train.npy` and `val.npy`, on all cores."""
 
+import mimetypes
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 from absl import logging
+from jaxtyping import UInt8
 
 from discogan_jax import images
 from discogan_jax.data import cache
-from discogan_jax.data.census import Census
+from discogan_jax.data.census import Census, left_out_text
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
-from discogan_jax.images import Preparation
-
-# The part of the pictures that is held out where a source has no split for that; more than so many
-# are not needed to measure with.
-HELD_OUT, MAX_HELD_OUT = 0.05, 500
+from discogan_jax.images import Picture, Preparation
 
 # Unreadable pictures that a warning lists.
 MAX_REPORTED = 10
+
+# Reasons to leave out a file; the first is no news where other files lie beside pictures.
+_NO_PICTURE, _UNREADABLE, _TOO_LARGE = "not a picture", "unreadable", "too large"
+
+# The part of the pictures that is held out where a source has no split for that.
+HELD_OUT = 0.05
 
 # Pictures that a thread takes at once, since waking it costs as much as decoding one; and how many
 # such chunks are in memory at a time.
@@ -31,79 +37,176 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def held_out_count(total: int) -> int:
+class Item(NamedTuple):
+    """A picture to decode.
+
+    Attributes:
+      source: its file, or the bytes of that.
+      name: name for people.
+      page: number of the page, of a TIFF, from 0.
+    """
+
+    source: Path | bytes
+    name: str
+    page: int = 0
+
+
+class UnusableError(InputError):
+    """A picture that can be read and is of no use for what was asked.
+
+    Attributes:
+      reason: the reason as a `Census` has it.
+    """
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+
+
+def held_out_count(total: int, at_most: int | None = None) -> int:
     """Returns how many of so many pictures to hold out: about 5%, at least one."""
-    return min(max(round(HELD_OUT * total), 1), MAX_HELD_OUT)
+    return min(max(round(HELD_OUT * total), 1), total if at_most is None else at_most)
 
 
 def write_pictures(
     folder: Path,
-    pictures: Iterable[Path | bytes],
+    pictures: Callable[[], Iterable[Item]],
     count: int,
-    preparation: Preparation,
+    census: Census,
     *,
-    held_out: Callable[[Sequence[int]], Collection[int]],
+    split: Callable[[list[int]], dict[str, list[int]]],
     label: str,
+    read: Callable[[Item], Picture] | None = None,
 ) -> dict[str, Any]:
     """Decodes pictures of any kind and size with Pillow, on all cores.
 
+    Deep ones are decoded twice: their range is that of the set, known when all have been seen.
+
     Args:
       folder: the folder for `train.npy` and `val.npy`.
-      pictures: files, or their bytes; read as they are needed.
+      pictures: begins anew and returns the pictures; they are read as they are needed.
       count: number of the pictures.
-      preparation: what is done to them.
-      held_out: given the positions of the readable pictures, returns those that are not for
-        training.
-      label: name of the pictures, for messages.
+      census: what is done to them; counts them.
+      split: given the positions of the readable pictures, returns those of each of
+        `cache.SPLITS`, in the order of the rows.
+      label: name of the set, for messages.
+      read: reads a picture; None for `images.load`.
 
     Returns:
-      What was found, a `Census` as JSON.
+      What was found, the `Census` as JSON.
 
     Raises:
       InputError: no picture can be read, or none is left for one of the splits.
     """
     if not count:
         raise InputError(f"{label} has no pictures.")
+    read = read or partial(load, census.preparation)
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
-    out = cache.create_array(scratch, count, preparation.size, preparation.channels)
-
-    def decode(job: tuple[int, Path | bytes]) -> str | None:
-        row, picture = job
-        try:
-            out[row] = preparation.apply(images.read(picture))
-        except InputError as error:
-            return str(error)
-        return None
-
-    problems, readable = [], []
-    with progress_bar(label, count, " pictures") as bar:
-        for (row, _), problem in map_ahead(decode, enumerate(pictures)):
-            problems.append(problem) if problem else readable.append(row)
-            bar.update()
-    _report(problems, count, label)
+    out = cache.create_array(scratch, count, census.preparation.size, census.preparation.channels)
+    readable = _decode(out, pictures, read, census, label)
 
     # Copy the rows of each split to its own file.
-    held = set(held_out(readable))
-    for split in cache.SPLITS:
-        rows = [row for row in readable if (row in held) == (split == "val")]
+    for name, rows in split(readable).items():
         if not rows:
             found = f"{len(readable)} readable pictures"
-            raise InputError(f"{label}: {found} leave none for {split}; add some.")
-        cache.write_rows(out, rows, folder / f"{split}.npy")
+            raise InputError(f"{label}: {found} leave none for {name}; add some.")
+        cache.write_rows(out, rows, folder / f"{name}.npy")
     del out
     scratch.unlink()
-    return Census(preparation).to_json()
+    for warning in census.warnings():
+        logging.warning("%s: %s", label, warning)
+    return census.to_json()
 
 
-def _report(problems: Sequence[str], count: int, label: str) -> None:
-    if len(problems) == count:
-        raise InputError(f"{label}: none of {count} pictures can be read. The first: {problems[0]}")
+def _decode(
+    out: UInt8[np.ndarray, "N H W C"],
+    pictures: Callable[[], Iterable[Item]],
+    read: Callable[[Item], Picture],
+    census: Census,
+    label: str,
+) -> list[int]:
+    """Decodes pictures into the rows of their positions, and returns those that can be read."""
+
+    def look(job: tuple[int, Item]) -> dict[str, Any] | InputError:
+        row, item = job
+        try:
+            picture = read(item)
+        except InputError as error:
+            return error
+        if picture.bits == 8 or census.preparation.range:
+            out[row] = census.preparation.apply(picture)
+        return census.look_at(picture)
+
+    problems, readable, deep = [], [], set()
+    needs_range = census.preparation.range is None
+    with progress_bar(label, len(out), " pictures") as bar:
+        for (row, item), found in map_ahead(look, enumerate(pictures())):
+            bar.update()
+            if isinstance(found, InputError):
+                reason = _reason(item, found)
+                census.leave_out(item.name, reason)
+                problems += [str(found)] if reason in (_UNREADABLE, _TOO_LARGE) else []
+                continue
+            census.add(**found)
+            readable.append(row)
+            if needs_range and found["bits"] != 8:
+                deep.add(row)
+    _report(problems, census, label)
+    if not deep:
+        return readable
+
+    # The others once more, now that it is known how deep they are.
+    census.find_range()
+
+    def decode(job: tuple[int, Item]) -> None:
+        out[job[0]] = census.preparation.apply(read(job[1]))
+
+    jobs = (job for job in enumerate(pictures()) if job[0] in deep)
+    with progress_bar(f"{label}, once more", len(deep), " pictures") as bar:
+        for _ in map_ahead(decode, jobs):
+            bar.update()
+    return readable
+
+
+def load(preparation: Preparation, item: Item) -> Picture:
+    """Reads a picture at the least size that its preparation needs; raises `InputError`."""
+    # Lines are thickened in the whole picture.
+    at_least = None if preparation.thicken else preparation.size
+    return images.load(item.source, at_least=at_least, page=item.page)
+
+
+def _reason(item: Item, error: InputError) -> str:
+    """Returns why a file is left out."""
+    if isinstance(error, UnusableError):
+        return error.reason
+    try:
+        kind = images.kind(item.source)
+    except InputError:
+        return _UNREADABLE
+    if kind == "HEIC" and not images.readable(kind):
+        return "HEIC, to be read with `pip install pillow-heif`"
+    if kind and not images.readable(kind):
+        return f"{kind}, which is not read"
+    if not kind and not (mimetypes.guess_type(item.name)[0] or "").startswith("image/"):
+        return _NO_PICTURE
+    return _TOO_LARGE if "too large" in str(error) else _UNREADABLE
+
+
+def _report(problems: Sequence[str], census: Census, label: str) -> None:
+    """Logs why pictures cannot be read, or raises an error if that is so of all."""
+    left_out = census.to_json()["left_out"]
+    others = len(census.left_out.get(_NO_PICTURE, ()))
+    total = census.number + sum(map(len, census.left_out.values())) - others
+    if not census.number:
+        why = f"The first: {problems[0]}" if problems else f"Left out: {left_out_text(left_out)}"
+        none = f"none of {total} pictures can be read" if total else "holds no pictures"
+        raise InputError(f"{label}: {none}. {why}")
     if problems:
         more = ["..."] if len(problems) > MAX_REPORTED else []
         shown = "\n  ".join([*problems[:MAX_REPORTED], *more])
         text = "%s: %d of %d skipped, unreadable:\n  %s"
-        logging.warning(text, label, len(problems), count, shown)
+        logging.warning(text, label, len(problems), total, shown)
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

@@ -2,24 +2,25 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from absl import logging
 
 from discogan_jax import images
-from discogan_jax.data import decode
-from discogan_jax.data.source import CachedSource, Places, Wanted
+from discogan_jax.data import copies, decode, listing
+from discogan_jax.data.census import Census
+from discogan_jax.data.decode import Item
+from discogan_jax.data.listing import Listing
+from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError
-from discogan_jax.files import expanded
+from discogan_jax.images import Picture, Preparation
 
-
-class _Listing(NamedTuple):
-    root: Path  # absolute, without links
-    train: list[Path]
-    val: list[Path] | None  # None: held out by a hash of the name
+# If so many of a folder's pictures are twice as wide as high, they may be pairs.
+_MOSTLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -30,88 +31,126 @@ class Folder(CachedSource):
     grammar = "folder:PATH"
 
     @property
+    def folder(self) -> str:
+        """The folder, as it was typed."""
+        return self.text
+
+    @property
     def label(self) -> str:
         """The name of the folder that the path leads to."""
-        return f"folder:{self._listing.root.name}"
+        return f"{self.kind}:{listing.existing(self.folder).name}"
 
-    @cached_property
-    def _listing(self) -> _Listing:
-        path = expanded(self.text)
-        try:
-            root = path.resolve(strict=True)
-        except (OSError, RuntimeError) as error:  # RuntimeError: links that form a circle
-            why = getattr(error, "strerror", None) or error
-            raise InputError(f"{path}: there is no such folder ({why}); check the path.") from error
-        if not root.is_dir():
-            raise InputError(f"{root} is not a folder; name the folder that holds the pictures.")
-        # Splits of its own are used only if it has both.
-        held_out = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
-        splits = [root / "train", held_out] if held_out and (root / "train").is_dir() else [root]
-        found = [pictures_below(folder) for folder in splits if folder]
-        for folder, files in zip(splits, found, strict=True):
-            if not files:
-                kinds = ", ".join(sorted(images.EXTENSIONS))
-                raise InputError(f"{folder} holds no pictures ({kinds}), at any depth.")
-        return _Listing(root, found[0], found[1] if len(found) == 2 else None)
+    def shared_with(self, other: Source) -> Path | None:
+        """Returns a folder that is searched for both."""
+        if not isinstance(other, Folder):
+            return None
+        return min(self._list().folders & other._list().folders, default=None)
 
-    def facts(self, places: Places) -> dict[str, Any]:
+    def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns the path, and a hash of the files' names, sizes and modification times."""
-        root, train, val = self._listing
+        found = self._list(wanted)
         digest = hashlib.sha256()
-        for file in chain(train, val or ()):
+        for file in found.files:
             try:
                 status = file.stat()
                 state = (status.st_size, status.st_mtime_ns)
-            except OSError:  # a broken link; skipped and reported when it is to be read
+            except OSError:  # a broken link; left out and counted when it is to be read
                 state = (-1, -1)
-            digest.update(repr((str(file.relative_to(root)), *state)).encode())
-        return {"folder": str(root), "listing": digest.hexdigest()}
+            digest.update(repr((found.name(file), *state)).encode())
+        return {"folder": str(found.root), "listing": digest.hexdigest()}
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes all pictures; about 5% are held out, unless the folder has a split for that."""
-        root, train, val = self._listing
-        files = [*train, *(val or ())]
+        found, census = self._list(wanted), Census(self.preparation(wanted))
+        items = self._items(found, wanted)
+        own = set(found.val or ())
 
-        def held_out(readable: Sequence[int]) -> Collection[int]:
-            if val is not None:
-                return [row for row in readable if row >= len(train)]
-            # By the name below the folder, so that moving the folder changes nothing.
-            rows = {files[row].relative_to(root).as_posix(): row for row in readable}
-            return [rows[name] for name in _held_out(rows)]
+        def by_split(readable: list[int]) -> dict[str, list[int]]:
+            if found.val is not None:
+                held = {row for row in readable if items[row].source in own}
+            else:
+                names = {items[row].name: row for row in readable}
+                held = {names[name] for name in held_out(names, wanted.max_held_out)}
+            train = [row for row in readable if row not in held]
+            return {"train": self._half(train), "val": sorted(held)}
 
-        prepare = self.preparation(wanted)
-        return decode.write_pictures(
-            folder, files, len(files), prepare, held_out=held_out, label=str(root)
+        about = decode.write_pictures(
+            folder,
+            lambda: items,
+            len(items),
+            census,
+            split=by_split,
+            label=str(found.root),
+            read=partial(self._read, census.preparation),
         )
+        for hint in self._hints(found, census):
+            logging.warning("%s: %s", found.root, hint)
+        if old := list(copies.outdated(self, places)):
+            text = "%s: %.1f MB of older copies are in %s; `discogan prepare --tidy` removes them"
+            size = sum(copy.megabytes for copy in old)
+            logging.warning(text, found.root, size, places.arrays)
+        return about | {"layout": found.layout}
+
+    def _list(self, wanted: Wanted | None = None) -> Listing:
+        """Lists the files; for a run of an earlier version, those that this one found."""
+        former = wanted is not None and wanted.max_held_out is not None
+        if former not in self._listings:
+            self._listings[former] = listing.list_folder(self.folder, former=former)
+        return self._listings[former]
+
+    @cached_property
+    def _listings(self) -> dict[bool, Listing]:
+        return {}
+
+    def _items(self, found: Listing, wanted: Wanted) -> list[Item]:
+        """Returns the pictures in the order of the rows."""
+        items = [Item(file, found.name(file)) for file in found.files]
+        if wanted.pages == "first":
+            return items
+        # Names of pages begin with that of their file.
+        pages = []
+        for item, number in decode.map_ahead(_page_count, items):
+            several = [Item(item.source, f"{item.name} page {i + 1}", i) for i in range(number)]
+            pages += several if number > 1 else [item]
+        return pages
+
+    def _read(self, preparation: Preparation, item: Item) -> Picture:
+        return decode.load(preparation, item)
+
+    def _half(self, rows: list[int]) -> list[int]:
+        """Returns the rows of the training pictures that are used."""
+        return rows
+
+    def _hints(self, found: Listing, census: Census) -> Iterator[str]:
+        """Yields what else may be meant by the folder."""
+        twice = sum(n for size, n in census.sizes.items() if size.width == 2 * size.height)
+        if twice >= _MOSTLY * census.number:
+            yield (
+                "pictures twice as wide as high: if each shows a pair side by side, use "
+                f"pairs:{found.root}/left and pairs:{found.root}/right as sources"
+            )
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Lists the pictures at any depth, sorted; hidden files and folders are skipped.
+def held_out(names: Iterable[str], at_most: int | None = None) -> list[str]:
+    """Chooses about 5% by a hash: a name keeps its split when others are added or removed.
 
-    Raises:
-      InputError: a folder cannot be listed.
+    Args:
+      names: all names.
+      at_most: number of names to choose at most.
+
+    Returns:
+      The chosen names, at least one, but not all of several.
     """
-
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
-
-    found = []
-    # Links to folders are not followed: they may form a circle.
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        # Hidden ones are thumbnails and what archivers of other systems leave.
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        found += [
-            Path(where, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in images.EXTENSIONS
-        ]
-    return sorted(found)
-
-
-def _held_out(names: Iterable[str]) -> list[str]:
-    """Chooses about 5% by a hash: a name keeps its split when others are added or removed."""
     # The first eight bytes as a fraction of all that they can be.
     digests = ((hashlib.sha256(os.fsencode(name)).digest()[:8], name) for name in names)
     fractions = sorted((int.from_bytes(digest) / 2**64, name) for digest, name in digests)
     below = sum(fraction < decode.HELD_OUT for fraction, _ in fractions)
-    return [name for _, name in fractions[: min(max(below, 1), decode.MAX_HELD_OUT)]]
+    limit = max(len(fractions) - 1, 1) if at_most is None else at_most
+    return [name for _, name in fractions[: min(max(below, 1), limit)]]
+
+
+def _page_count(item: Item) -> int:
+    try:
+        return images.page_count(item.source)
+    except InputError:  # it is left out and counted when it is to be read
+        return 1

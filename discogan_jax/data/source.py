@@ -29,6 +29,11 @@ class Places(NamedTuple):
     data_dir: Path
     archives: Path | None
 
+    @property
+    def arrays(self) -> Path:
+        """Folder of the decoded arrays."""
+        return self.data_dir / "arrays"
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -128,6 +133,10 @@ class Source(ABC):
         """Whether held-out picture i is the partner of the other source's held-out picture i."""
         return False
 
+    def shared_with(self, other: "Source") -> Path | None:
+        """Returns a folder of which both sources hold the pictures, where they are not pairs."""
+        return None
+
     def items(self, places: Places) -> Items | None:
         """Returns what the pictures show, per split and row; None where that is not known."""
         return None
@@ -158,10 +167,14 @@ class CachedSource(Source):
         return f"{self.kind}:{self.text}"
 
     @abstractmethod
-    def facts(self, places: Places) -> dict[str, Any]:
+    def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns what determines the arrays beside what is wanted: it becomes the cache key.
 
         Needs neither TensorFlow nor the network, and changes nothing on the disk.
+
+        Args:
+          wanted: what the arrays are to be.
+          places: locations of the files behind the source.
 
         Raises:
           InputError: the files behind the source are not found.
@@ -208,7 +221,7 @@ class CachedSource(Source):
             "pages": wanted.pages,
             "max_held_out": wanted.max_held_out,
             "decode_version": DECODE_VERSION,
-            **self.facts(places),
+            **self.facts(wanted, places),
         }
         name = cache.folder_name(f"{self.label}-{wanted.size}", facts)
-        return places.data_dir / "arrays" / name, facts
+        return places.arrays / name, facts

@@ -6,7 +6,10 @@ source                                      pictures
 `archive:NAME/SIDE`                         one side of a pix2pix archive
 `archive:NAME/SIDE/HALF`                    only the `first` or `second` half of its training files
 `folder:PATH`                               every picture below a folder, or below its `train` and
-                                            `val` (or `test`)
+                                            `val` (or `valid`, `test`, ...)
+`pairs:PATH/SIDE`                           the `left` or `right` half of each picture of a folder,
+                                            which show a pair side by side
+`pairs:PATH/SIDE/HALF`                      only the `first` or `second` half of those to train on
 `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`  splits of a data set of TensorFlow Datasets
 `catalogue:bags`, `catalogue:shoes`         drawn by this library
 `arrays:DIR`                                `train.npy` and `val.npy`, such as the cache folder of
@@ -21,14 +24,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache
+from discogan_jax.data import cache, copies
 from discogan_jax.data.arrays import Arrays
 from discogan_jax.data.cache import Splits
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.catalogue.source import Catalogue
 from discogan_jax.data.folder import Folder
+from discogan_jax.data.pairs import Pairs
 from discogan_jax.data.pix2pix.source import ArchiveSide
-from discogan_jax.data.source import Places, Source, Wanted
+from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.data.tfds import Tfds
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import expanded
@@ -36,7 +40,7 @@ from discogan_jax.images import Preparation
 
 #: The kinds of sources, by the word before the colon.
 KINDS: dict[str, type[Source]] = {
-    source.kind: source for source in (ArchiveSide, Folder, Tfds, Catalogue, Arrays)
+    source.kind: source for source in (ArchiveSide, Folder, Pairs, Tfds, Catalogue, Arrays)
 }
 
 
@@ -128,6 +132,29 @@ def items(source: str, *, data_dir: Path, archives: Path | None = None) -> Items
 def are_pairs(source_a: str, source_b: str) -> bool:
     """Whether held-out picture i of one source is the partner of picture i of the other."""
     return parse(source_a).pairs_with(parse(source_b))
+
+
+def check_apart(source_a: str, source_b: str) -> None:
+    """Refuses two sources that hold the same pictures, where these are not the sides of pairs.
+
+    Raises:
+      InputError: a folder is searched for both.
+    """
+    if folder := parse(source_a).shared_with(parse(source_b)):
+        raise InputError(
+            f"{source_a} and {source_b} share the pictures of {folder}; name two folders, neither "
+            "of them inside the other."
+        )
+
+
+def outdated(source: str, *, data_dir: Path, archives: Path | None = None) -> list[copies.Copy]:
+    """Finds arrays of a source that it does not use any more; arguments as for `load`.
+
+    Raises:
+      InputError: the source cannot be understood or found.
+    """
+    found, places = parse(source), _places(data_dir, archives)
+    return list(copies.outdated(found, places)) if isinstance(found, CachedSource) else []
 
 
 def parse(source: str) -> Source:

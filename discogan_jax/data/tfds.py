@@ -1,12 +1,13 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from discogan_jax.data import decode
+from discogan_jax.data.census import Census
 from discogan_jax.data.source import CachedSource, Places, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import locked
@@ -48,7 +49,7 @@ class Tfds(CachedSource):
         """Refers to the catalogue of TensorFlow Datasets."""
         return "a data set of TensorFlow Datasets, whose catalogue has its terms"
 
-    def facts(self, places: Places) -> dict[str, Any]:
+    def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns what was asked for: only TensorFlow Datasets itself knows more."""
         return {"tfds": self.name, "train": self.train, "val": self.val}
 
@@ -65,12 +66,14 @@ class Tfds(CachedSource):
         counts = [self._count(builder, split) for split in splits]
         total = sum(counts)
         # Without a split for that, they are the end of the training split.
-        first_held_out = counts[0] if self.val else total - decode.held_out_count(total)
+        held_out = decode.held_out_count(total, wanted.max_held_out)
+        first_held_out = counts[0] if self.val else total - held_out
 
-        def held_out(rows: Sequence[int]) -> list[int]:
-            return [row for row in rows if row >= first_held_out]
+        def by_split(rows: list[int]) -> dict[str, list[int]]:
+            train = [row for row in rows if row < first_held_out]
+            return {"train": train, "val": rows[len(train) :]}
 
-        def pictures() -> Iterator[bytes]:
+        def pictures() -> Iterator[decode.Item]:
             # Encoded, as `write_pictures` takes them, and no other feature.
             skip = {feature: tfds.decode.SkipDecoding()}
             for split in splits:
@@ -79,11 +82,12 @@ class Tfds(CachedSource):
                     decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
                     read_config=tfds.ReadConfig(try_autocache=False),
                 )
-                yield from (record[feature] for record in records.as_numpy_iterator())
+                for number, record in enumerate(records.as_numpy_iterator()):
+                    yield decode.Item(record[feature], f"{split} {number}")
 
-        prepare = self.preparation(wanted)
+        census = Census(self.preparation(wanted))
         return decode.write_pictures(
-            folder, pictures(), total, prepare, held_out=held_out, label=self.label
+            folder, pictures, total, census, split=by_split, label=self.label
         )
 
     def _prepared(self, tfds: Any, root: Path) -> Any:

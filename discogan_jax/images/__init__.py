@@ -6,7 +6,6 @@ from discogan_jax.images.arrays import to_unit as to_unit
 from discogan_jax.images.fitting import fit as fit
 from discogan_jax.images.fitting import share_cut as share_cut
 from discogan_jax.images.fitting import unfit as unfit
-from discogan_jax.images.kinds import EXTENSIONS as EXTENSIONS
 from discogan_jax.images.kinds import FORMATS as FORMATS
 from discogan_jax.images.kinds import readable as readable
 from discogan_jax.images.picture import Picture as Picture

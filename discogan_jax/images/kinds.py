@@ -10,9 +10,6 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 """Formats that are always read, as Pillow names them. The decoders of others never run: some start
 programs (EPS), most are rare. HEIC is read where `pillow-heif` is installed."""
 
-EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Suffixes, in lower case, by which folders are still listed."""
-
 # How the files of a kind begin: the first that fits counts. Cameras' own files may look like TIFF,
 # and a text may begin with two letters.
 _BEGINNINGS = [

@@ -35,7 +35,7 @@ class Catalogue(CachedSource):
         """The licence of this library."""
         return "drawn by discogan_jax itself, free to use as its code is"
 
-    def facts(self, places: Places) -> dict[str, Any]:
+    def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns the parameters of the drawings."""
         return {"catalogue": _PARAMETERS.record(self.text)}
 

@@ -66,7 +66,7 @@ class ArchiveSide(CachedSource):
         """What is known of the archive."""
         return self.archive.licence
 
-    def facts(self, places: Places) -> dict[str, Any]:
+    def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns what was asked for, and which file it comes from."""
         origin = fingerprint(self._path(places)) if places.archives else "published"
         asked = {"archive": self.archive.name, "side": self.side, "half": self.half}

@@ -1,0 +1,209 @@
+"""Finds the files of a folder of pictures, and which of them are for training."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from discogan_jax import images
+from discogan_jax.errors import InputError
+from discogan_jax.files import expanded
+
+# Names of folders with held-out pictures, the first that is there counts; in any case.
+_TRAIN, _HELD_OUT = "train", ("val", "valid", "validation", "dev", "test", "testing")
+
+# What systems and network storage leave beside pictures: thumbnails, copies of deleted files.
+_NOT_OURS = {
+    *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found"),
+    *("system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+}
+
+# Earlier versions went by the names of files and folders alone.
+_FORMER_HELD_OUT = ("val", "test")
+_FORMER_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class Listing(NamedTuple):
+    """The files of a set; which of them are pictures is known when they are read.
+
+    Attributes:
+      root: the folder, absolute and without links.
+      base: folder that names of files begin at: `root`, or the one above if `val` is beside it.
+      train: files of the training split; all, if `val` is None.
+      val: files that are held out; None if a part of `train` is to be.
+      folders: the folders that were searched, absolute and without links.
+      layout: description of the folders that are splits, and of those that are not; may be empty.
+    """
+
+    root: Path
+    base: Path
+    train: list[Path]
+    val: list[Path] | None
+    folders: frozenset[Path]
+    layout: str
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, those to train on first."""
+        return [*self.train, *(self.val or ())]
+
+    def name(self, file: Path) -> str:
+        """Returns the path of a file below `base`."""
+        return file.relative_to(self.base).as_posix()
+
+
+def list_folder(text: str, *, former: bool = False) -> Listing:
+    """Finds the files of a set of pictures.
+
+    A folder is a set of its own, with a part to hold out; or its `train` and `val` are the splits;
+    or it is the `trainA` of CycleGAN, whose held-out pictures are in the `testA` beside it.
+
+    Args:
+      text: path of the folder.
+      former: whether to find what earlier versions did.
+
+    Raises:
+      InputError: there is no such folder, it cannot be listed, it holds no files, or two domains.
+    """
+    root = existing(text)
+    base, splits, layout = (_former_splits if former else _splits)(root)
+    found = [_walk(folder, former=former) for folder in splits]
+    for folder, (files, _) in zip(splits, found, strict=True):
+        if not files:
+            raise InputError(f"{folder} holds no pictures, at any depth.")
+    (train, seen), *more = found
+    searched = frozenset(seen).union(*(folders for _, folders in more))
+    return Listing(root, base, train, more[0][0] if more else None, searched, layout)
+
+
+def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Lists the files at any depth, sorted; hidden ones and those of the system are skipped.
+
+    Returns:
+      Those that begin as pictures of any kind do, or cannot be opened; and the other ones.
+
+    Raises:
+      InputError: a folder cannot be listed.
+    """
+    files, _ = _walk(folder)
+    others = [file for file in files if not _may_be_picture(file)]
+    return sorted(set(files).difference(others)), others
+
+
+def two_domains(root: Path) -> tuple[Path, Path] | None:
+    """Returns the folders of A and B if a folder is the root of a data set as CycleGAN's are."""
+    here = _subfolders(root) if root.is_dir() else {}
+    a, b = here.get("traina"), here.get("trainb")
+    return (a, b) if a and b else None
+
+
+def _may_be_picture(file: Path) -> bool:
+    try:
+        return images.kind(file) is not None
+    except InputError:
+        return True
+
+
+def existing(text: str) -> Path:
+    """Returns a folder, absolute and without links.
+
+    Raises:
+      InputError: there is no such folder.
+    """
+    path = expanded(text)
+    try:
+        root = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that form a circle
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: there is no such folder ({why}); check the path.") from error
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder; name the folder that holds the pictures.")
+    return root
+
+
+def _splits(root: Path) -> tuple[Path, list[Path], str]:
+    """Returns where names begin, the folders of the splits, and a description."""
+    if domains := two_domains(root):
+        a, b = domains
+        raise InputError(
+            f"{root} holds two domains; name it for both, --a={root} --b={root}, or write "
+            f"folder:{a} and folder:{b}."
+        )
+    # trainA and testA, side by side.
+    if domain := re.fullmatch(r"train([ab])", root.name, re.IGNORECASE):
+        beside = _subfolders(root.parent)
+        names = (f"{name}{domain[1]}".lower() for name in _HELD_OUT)
+        if val := next((beside[name] for name in names if name in beside), None):
+            return root.parent, [root, val], f"folder {val.name}"
+        return root, [root], ""
+    # train and val, one below the other folder.
+    here = _subfolders(root)
+    train = here.pop(_TRAIN, None)
+    val = next((here.pop(name) for name in _HELD_OUT if name in here), None)
+    others = [folder.name for folder in here.values()]
+    if not train:
+        return root, [root], ""
+    if val:
+        others += ["pictures beside them"] if any(_files_of(root)) else []
+        unused = f"; not used: {', '.join(others)}" if others else ""
+        return root, [train, val], f"folder {val.name}{unused}"
+    all_of = f"{', '.join([train.name, *others])} are one set: " if others else ""
+    return root, [root], f"{all_of}no val or test beside {train.name}"
+
+
+def _former_splits(root: Path) -> tuple[Path, list[Path], str]:
+    held_out = next((root / name for name in _FORMER_HELD_OUT if (root / name).is_dir()), None)
+    own = held_out is not None and (root / _TRAIN).is_dir()
+    return root, [root / _TRAIN, held_out] if held_out and own else [root], ""
+
+
+def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
+    """Returns the files at any depth, sorted, and all folders, without links."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
+
+    def ours(name: str) -> bool:
+        return not name.startswith((".", "__MACOSX")) if former else _ours(name)
+
+    found: list[Path] = []
+    seen: set[Path] = set()
+    # Links come last, so that a picture's name does not depend on links to its folder.
+    starts = [root]
+    for start in starts:
+        for where, folders, names in os.walk(start, onerror=refuse):
+            folder = Path(where).resolve()
+            # A link to a folder around it is a circle.
+            if folder in seen or (start != root and _encloses(folder, start)):
+                folders.clear()
+                continue
+            seen.add(folder)
+            folders[:] = sorted(filter(ours, folders))
+            links = [Path(where, name) for name in folders if Path(where, name).is_symlink()]
+            starts += [] if former else links
+            found += [Path(where, name) for name in filter(ours, names)]
+    if former:
+        found = [file for file in found if file.suffix.lower() in _FORMER_SUFFIXES]
+    return sorted(found), seen
+
+
+def _encloses(folder: Path, link: Path) -> bool:
+    return link.parent.resolve().is_relative_to(folder)
+
+
+def _ours(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in _NOT_OURS
+
+
+def _subfolders(folder: Path) -> dict[str, Path]:
+    """Returns folders by their names in lower case."""
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if _ours(e.name) and e.is_dir())
+    # Of names that differ in case alone, the last one counts: that in lower case.
+    return {name.lower(): folder / name for name in names}
+
+
+def _files_of(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (e.name for e in entries if _ours(e.name) and e.is_file())

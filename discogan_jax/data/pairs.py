@@ -1,0 +1,107 @@
+"""The source `pairs:FOLDER/SIDE[/HALF]`: one side of pictures that show a pair side by side."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from discogan_jax import images
+from discogan_jax.data.census import Census
+from discogan_jax.data.decode import Item, UnusableError
+from discogan_jax.data.folder import Folder
+from discogan_jax.data.listing import Listing
+from discogan_jax.data.source import Source, Wanted
+from discogan_jax.errors import choose
+from discogan_jax.images import Picture, Preparation, Size
+
+SIDES = ("left", "right")
+HALVES = ("first", "second")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pairs(Folder):
+    """One side of pictures that show a pair side by side, as those of the pix2pix archives do.
+
+    Attributes:
+      place: the folder.
+      side: left or right.
+      half: 'first' or 'second', the part of the training files that is used; None for all.
+    """
+
+    kind = "pairs"
+    resample = "area"
+    grammar = "pairs:FOLDER/left or pairs:FOLDER/right, each with /first or /second behind it"
+    place: str
+    side: str
+    half: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Pairs | None":
+        """Creates it from FOLDER/SIDE[/HALF]."""
+        rest, _, last = text.rpartition("/")
+        place, _, side = rest.rpartition("/")
+        if last not in SIDES and side in SIDES:
+            return cls(text, place, side, choose(last, HALVES, "half of the training files"))
+        return cls(text, rest, choose(last, SIDES, "side of the pairs")) if rest else None
+
+    @property
+    def folder(self) -> str:
+        """The folder, as it was typed."""
+        return self.place
+
+    @property
+    def label(self) -> str:
+        """The name of the folder that the path leads to, the side and the half."""
+        return "/".join([super().label, self.side, *([self.half] if self.half else [])])
+
+    @property
+    def public_name(self) -> str:
+        """The source without the path of the folder."""
+        return f"{self.kind}:{Path(self.place).name}{self.text.removeprefix(self.place)}"
+
+    def pairs_with(self, other: Source) -> bool:
+        """Whether the other is the other side; halves are halves of the training files alone."""
+        if not isinstance(other, Pairs) or self.side == other.side:
+            return False
+        return Path(self.place).expanduser().resolve() == Path(other.place).expanduser().resolve()
+
+    def shared_with(self, other: Source) -> Path | None:
+        """Returns a folder that is searched for both, unless they use other parts of its files."""
+        apart = isinstance(other, Pairs) and (
+            self.side != other.side or {self.half, other.half} == set(HALVES)
+        )
+        return None if apart else super().shared_with(other)
+
+    def _items(self, found: Listing, wanted: Wanted) -> list[Item]:
+        """Sorts by the numbers in the names, as those of the archives are."""
+        return sorted(super()._items(found, wanted), key=lambda item: by_numbers(item.name))
+
+    def _read(self, preparation: Preparation, item: Item) -> Picture:
+        """Reads one side, from all of the picture: a smaller one may be cut beside its middle."""
+        picture = images.load(item.source, page=item.page)
+        height, width = picture.size
+        if width % 2:
+            raise UnusableError(item.name, "of odd width, so not two pictures side by side")
+        start = width // 2 if self.side == "right" else 0
+        half = picture.pixels[:, start : start + width // 2]
+        return Picture(half, Size(height, width // 2), picture.bits)
+
+    def _half(self, rows: list[int]) -> list[int]:
+        return half_of(rows, self.half)
+
+    def _hints(self, found: Listing, census: Census) -> Iterator[str]:
+        return iter(())
+
+
+def half_of(rows: list[T], half: str | None) -> list[T]:
+    """Returns the first or the second half of a list, or all of it."""
+    middle = len(rows) // 2
+    return {None: rows, "first": rows[:middle], "second": rows[middle:]}[half]
+
+
+def by_numbers(name: str) -> list[tuple[int, str]]:
+    """Splits a name so that its numbers are compared as numbers."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

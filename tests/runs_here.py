@@ -108,7 +108,7 @@ def untrained(made, workdir, steps=(1,)):
     runs_run.begin(workdir, settings)
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
-            saved.save(step, tiny.state(gan, seed=step))
+            saved.save(step, tiny.state(gan, seed=step).replace(step=np.int32(step)))
     return runs.open(workdir)
 
 

@@ -7,6 +7,7 @@ import io
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import requests
 import runs_here
@@ -32,7 +33,8 @@ def made(folder, **changes):
     create = jax.jit(create_state, static_argnums=(1, 2))
     with checkpoint.Checkpoints(folder / "run" / CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in (1, 2):
-            saved.save(step, create(jax.random.key(step), build.gan(s), build.image_shape(s)))
+            state = create(jax.random.key(step), build.gan(s), build.image_shape(s))
+            saved.save(step, state.replace(step=jnp.int32(step)))
     return runs.open(folder / "run")
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
-from discogan_jax.files import expanded
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
@@ -24,7 +23,7 @@ def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_run()
     parser.add_argument(
-        "--out", type=expanded, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
+        "--out", type=frame.path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
     )
     parser.add_argument(
         "--samples",

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from discogan_jax.commands import frame
-from discogan_jax.files import expanded
 
 GIB = 2**30
 ROOM = 20 * GIB
@@ -51,7 +50,10 @@ class Finding(NamedTuple):
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument(
-        "--data_dir", type=expanded, default="data", help="config.data.data_dir; data if not given"
+        "--data_dir",
+        type=frame.path,
+        default="data",
+        help="config.data.data_dir; data if not given",
     )
 
 

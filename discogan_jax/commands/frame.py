@@ -22,7 +22,6 @@ from typing import Any, NoReturn, TextIO
 
 from discogan_jax import errors
 from discogan_jax.errors import InputError, printable
-from discogan_jax.files import expanded
 
 EXIT_CODES = """\
 exit codes:
@@ -50,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_run(self, what: str = "run directory, or one of its checkpoints") -> None:
         """Adds the argument ``RUN`` and the flag ``--step``, for `runs.open` and the like."""
-        self.add_argument("run", metavar="RUN", type=expanded, help=what)
+        self.add_argument("run", metavar="RUN", type=path, help=what)
         self.add_argument("--step", type=int, help="checkpoint to use; the last one if not given")
 
     def add_work(self, run: Run, *, verbose: bool = False) -> None:
@@ -83,6 +82,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises an `InputError`."""
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def path(text: str) -> Path:
+    """Converts an argument to a path; ``~`` is the home folder."""
+    from discogan_jax.files import expanded  # imports what --help does without
+
+    return expanded(text)
 
 
 def main(parser: Parser, words: Sequence[str] | None = None) -> int:

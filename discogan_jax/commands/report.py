@@ -6,13 +6,14 @@ The page is one file that loads nothing from anywhere. The runs may still be tra
 import argparse
 
 from discogan_jax.commands import frame
-from discogan_jax.files import expanded
 
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
-    parser.add_argument("--out", type=expanded, metavar="FILE", help="the page, if not report.html")
+    parser.add_argument(
+        "--out", type=frame.path, metavar="FILE", help="the page, if not report.html"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

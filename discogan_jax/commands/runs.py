@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_DAMAGED
 from discogan_jax.evaluation.table import aligned
-from discogan_jax.files import expanded
 
 if TYPE_CHECKING:
     from discogan_jax.runs.overview import RunStatus
@@ -42,7 +41,7 @@ def add_arguments(parser: frame.Parser) -> None:
         "folders",
         metavar="DIR",
         nargs="*",
-        type=expanded,
+        type=frame.path,
         default=[Path("runs")],
         help="folders with run directories, or one of these; runs if not given",
     )

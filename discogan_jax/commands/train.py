@@ -17,7 +17,6 @@ from discogan_jax import host
 from discogan_jax.commands import frame
 from discogan_jax.config import flags
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
-from discogan_jax.files import expanded
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -62,7 +61,7 @@ def add_arguments(
     """
     flags.add_arguments(parser, default)
     parser.add_argument(
-        "--workdir", type=expanded, metavar="DIR", help="run directory; runs/NAME if not given"
+        "--workdir", type=frame.path, metavar="DIR", help="run directory; runs/NAME if not given"
     )
     if study is None:
         parser.add_argument(

@@ -86,18 +86,18 @@ def measure(
       InputError: the run's images cannot be loaded, or too few are held out, or the extractor does
         not take them.
     """
+    channels = run.settings.data.channels
+    if extractor is not None and channels not in (1, 3):
+        raise InputError(
+            f"{extractor.name} takes images of 1 or 3 channels, and these have {channels}: "
+            "evaluate without --inception"
+        )
     references = references or fit_references(run.settings, run.images())
     fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
         raise InputError(
             f"{fewest} held-out images are too few for {extractor.name}: "
             f"{scores.LEAST_IN_FEATURES} are needed, and thousands for numbers to compare"
-        )
-    channels = run.settings.data.channels
-    if extractor is not None and channels not in (1, 3):
-        raise InputError(
-            f"{extractor.name} takes images of 1 or 3 channels, and these have {channels}: "
-            "evaluate without --inception"
         )
     # Translate on one device, whatever the run is trained on.
     run = replace(run, state=generators_only(run.state))

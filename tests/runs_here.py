@@ -7,6 +7,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tiny
 
@@ -108,7 +109,8 @@ def untrained(made, workdir, steps=(1,)):
     runs_run.begin(workdir, settings)
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
-            saved.save(step, tiny.state(gan, seed=step).replace(step=np.int32(step)))
+            # A checkpoint knows its step.
+            saved.save(step, tiny.state(gan, seed=step).replace(step=jnp.int32(step)))
     return runs.open(workdir)
 
 

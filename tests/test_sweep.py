@@ -4,6 +4,7 @@ import json
 import math
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -209,10 +210,13 @@ def test_seeds_become_one_line():
     assert sweep.markdown(outcomes).splitlines() == [
         f"| {RATE} | n | x/psnr | x/mse | remark |",
         "|---|---|---|---|---|",
-        f"| 0.1 | 3 | 22 ± {deviation:.2g} | nan |  |",
+        f"| 0.1 | 3 | 22 ± {deviation:.2g} | – |  |",
         "| 0.2 | 1 | 30 | 2 | seed 1: diverged at step 7 |",
     ]
     assert sweep.short(outcomes) == ["x/psnr"]
+    known = [replace(outcomes[1], reasons={"x/mse": "no pixel", "y": "not shown"}), *outcomes[2:]]
+    note = "undefined (–): x/mse (no pixel)"
+    assert sweep.table(known).splitlines()[-1] == sweep.markdown(known).splitlines()[-1] == note
     assert sweep.table(outcomes[:4], ["x/psnr"]).splitlines() == [
         "                        x",
         f"{RATE}  n  psnr",

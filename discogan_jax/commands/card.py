@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path:
     """Writes a model card and the files that are needed to use the run's checkpoint.
 
-    The folder holds `README.md`, `config.json` (without this machine's paths), `versions.json`, the
-    evaluation if it is of this step, and the checkpoint: `runs.open` opens it.
+    The folder holds `README.md`, `config.json` and `data.json` (without this machine's paths and
+    names of pictures), `versions.json`, the evaluation if it is of this step, and the checkpoint:
+    `runs.open` opens it.
 
     Args:
       run: run, opened at the checkpoint in question.
@@ -61,7 +62,7 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
     """
     from discogan_jax.commands import card_text
     from discogan_jax.files import read_json, replacing_folder, write_json
-    from discogan_jax.runs import layout
+    from discogan_jax.runs import layout, pictures
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
     try:
@@ -77,6 +78,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
             _remove_paths(folder / checkpoint)
             config = read_json(run.path / layout.CONFIG_FILE)
             write_json(folder / layout.CONFIG_FILE, card_text.public(config))
+            if record := pictures.public(run.path):
+                write_json(folder / layout.DATA_FILE, record)
             if (run.path / layout.VERSIONS_FILE).is_file():
                 shutil.copy(run.path / layout.VERSIONS_FILE, folder)
             # What was measured and what it looks like.
@@ -120,7 +123,9 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
         if found["step"] != run.step or found["parameters"] != used:
             return None
         keys = ("name", "what", "value", "reference", "beside", "better", "interval")
-        found["rows"] = [{key: row[key] for key in keys} for row in found["rows"]]
+        found["rows"] = [
+            {key: row[key] for key in keys} | {"reason": row.get("reason")} for row in found["rows"]
+        ]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -62,6 +62,8 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         s=s,
         a=a,
         b=b,
+        size=f"{run.image_size.height}×{run.image_size.width} px, {_colour(s.data.channels)}",
+        prepared={d: str(prepared) for d, prepared in run.preparations.items()},
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
         back=", and back" if both else "",
@@ -118,6 +120,10 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     ]
 
 
+def _colour(channels: int) -> str:
+    return {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+
+
 def _samples(picture: Path) -> str:
     title = f"at step {int(picture.stem):,}"
     return f'\n\n![Held-out images and their translations]({SAMPLES}/{picture.name} "{title}")'
@@ -125,14 +131,16 @@ def _samples(picture: Path) -> str:
 
 def _numbers(evaluation: Mapping[str, Any]) -> str:
     cells = [["on held-out images", "value", "95%", "beside", "", "better"]]
-    # A value that was not finite is null in JSON.
+    # An undefined value is null in JSON; earlier versions gave no reason.
     for row in evaluation["rows"]:
-        value = table.four_digits(row["value"]) or "not finite"
+        undefined = table.DASH if row["reason"] else "not finite"
+        value = table.four_digits(row["value"]) or undefined
         interval, reference = table.interval_text(row["interval"]), row["reference"]
         cells.append([row["what"], value, interval, table.four_digits(reference)])
         cells[-1] += [row["beside"], row["better"]]
     title = f"Measured on held-out images with {evaluation['parameters']} parameters:"
-    return f"{title}\n\n{table.markdown(cells)}"
+    remarks = "".join(f"\n* {remark}" for remark in evaluation.get("remarks", ()))
+    return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
 
 
 def _limits(run: Run) -> list[str]:

@@ -32,8 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     opened = runs.open(arguments.run, arguments.step)
     opened = opened.raw if arguments.raw else opened
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    rows = evaluate.measure(opened, extractor=extractor)
-    frame.say(as_text(rows))
-    path = evaluate.write(opened, rows)
+    references = evaluate.fit_references(opened.settings, opened.images())
+    rows = evaluate.measure(opened, references, extractor=extractor)
+    frame.say("\n".join([as_text(rows), *evaluate.remarks(rows, references)]))
+    path = evaluate.write(opened, rows, references)
     frame.say(f"step {opened.step}; written to {path}")
     return 0

@@ -99,6 +99,7 @@ def _identified(
     counts = {split: len(x) for split, x in arrays.items()}
     counts["distinct"] = len(np.unique(np.concatenate([*digests.values()])))
     counts["blank"] = sum(bool((x == x[0, 0]).all()) for array in arrays.values() for x in array)
+    counts["leaked"] = int(np.isin(digests["val"], digests["train"]).sum())
     with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
         kept.mkdir(parents=True, exist_ok=True)
         with files.replacing(kept / _DIGESTS) as temporary, temporary.open("wb") as file:

@@ -188,6 +188,8 @@ def describe(about: Mapping[str, Any]) -> str:
         parts.append(f"left out: {left_out_text(about['left_out'])}")
     if about.get("distinct", total) < total:
         parts.append(f"{about['distinct']:,} distinct")
+    if about.get("leaked"):
+        parts.append(f"{about['leaked']:,} of the held-out ones are copies of training pictures")
     if about.get("blank"):
         parts.append(f"{about['blank']:,} of one colour")
     # Their shape and their values.

@@ -19,7 +19,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.host import tensorflow
 from discogan_jax.state import DOMAINS
 
-Arrays = Mapping[str, UInt8[np.ndarray, "N S S 3"]]
+Arrays = Mapping[str, UInt8[np.ndarray, "N H W C"]]
 PREFETCHED_STEPS = 2
 
 # Share of a device's memory that images may take; the rest is for the state and the activations.

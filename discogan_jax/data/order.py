@@ -123,7 +123,7 @@ class Order:
 
     def batches(
         self, images: Any, seed: Any, step: Any, rows: slice = slice(None)
-    ) -> dict[str, UInt8[Array, "U b S S 3"]]:
+    ) -> dict[str, UInt8[Array, "U b h w C"]]:
         """Gathers the batches of a step, or some `rows` of each, from both domains' arrays.
 
         Args:
@@ -136,7 +136,7 @@ class Order:
 
     def gather(
         self, images: Any, seed: Any, step: Any, domain: str, rows: slice = slice(None)
-    ) -> UInt8[Array, "U b S S 3"]:
+    ) -> UInt8[Array, "U b h w C"]:
         """Gathers one domain's batches of a step, or only some `rows` of each batch."""
         # Advanced indexing: [updates, rows] of images.
         chosen = images[self.indices(seed, step, domain)[:, rows]]
@@ -161,6 +161,6 @@ class DeviceDataset:
     seed: UInt32[Array, "1"]
     order: Order = struct.field(pytree_node=False)
 
-    def batches(self, step: UInt32[Array, "1"]) -> dict[str, UInt8[Array, "U B S S 3"]]:
+    def batches(self, step: UInt32[Array, "1"]) -> dict[str, UInt8[Array, "U B h w C"]]:
         """Gathers the batches of a step."""
         return self.order.batches(self.images, self.seed, step)

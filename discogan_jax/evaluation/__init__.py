@@ -4,7 +4,9 @@
 module        what it does
 ============  ==================================================================================
 `evaluate`    measures a run: a table of values beside their references
+`held_out`    which held-out images are measured, and what cannot be
 `scores`      the measures, of translations of any images
+`judge`       a domain classifier, and the space of its features
 `attributes`  the measures for drawn images, whose hue, lightness, pattern and tilt are known
 `probe`       a small network, trained within seconds, that predicts numbers from images
 `metrics`     the formulas: arrays in, numbers out

@@ -9,9 +9,10 @@ import numpy as np
 from discogan_jax import host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
-from discogan_jax.data import sources
+from discogan_jax.data.sources import Splits
 from discogan_jax.errors import InputError
-from discogan_jax.evaluation import attributes, scores, table
+from discogan_jax.evaluation import attributes, held_out, scores, table
+from discogan_jax.evaluation.judge import DomainClassifier
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
@@ -19,9 +20,6 @@ from discogan_jax.images import to_unit
 from discogan_jax.runs import layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import generators_only
-
-MAX_IMAGES = 500
-MIN_IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -33,15 +31,19 @@ class References:
       classifier: trained on the training images.
       known: attributes of the held-out images per domain; drawn images alone have them.
       probes: predictors of such attributes, for the same domains.
+      left_out: measures that these images do not allow, with the reason for each.
+      remarks: what else is to be known of the images, in lines.
     """
 
     real: dict[str, FloatImages]
-    classifier: scores.DomainClassifier
+    classifier: DomainClassifier
     known: dict[str, attributes.Attributes]
     probes: dict[str, attributes.AttributeProbe]
+    left_out: Mapping[str, str]
+    remarks: Sequence[str]
 
 
-def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> References:
+def fit_references(s: Settings, loaded: Mapping[str, Splits]) -> References:
     """Trains classifier and probes: seconds, on one device.
 
     Args:
@@ -51,22 +53,20 @@ def fit_references(s: Settings, loaded: Mapping[str, sources.Splits]) -> Referen
     Raises:
       InputError: too few images are held out.
     """
-    for d, x in loaded.items():
-        if len(x.val) < MIN_IMAGES:
-            raise InputError(
-                f"{s.domains.name(d)}: {len(x.val)} held-out image; measuring needs {MIN_IMAGES}, "
-                "and reliable numbers need about a hundred"
-            )
+    rows = held_out.choose(s, loaded)
     # For photographs, all there is are the images themselves and what tells the domains apart.
-    real = {d: to_unit(x.val[:MAX_IMAGES]) for d, x in loaded.items()}
-    classifier = scores.DomainClassifier.fit({d: x.train for d, x in loaded.items()})
+    real = {d: to_unit(x.val[rows[d]]) for d, x in loaded.items()}
+    classifier = DomainClassifier.fit({d: x.train for d, x in loaded.items()})
     # Drawn images have known attributes, which a probe per domain learns to predict.
     known, probes = {}, {}
     for d, items in build.described(s).items():
-        known[d] = attributes.Attributes.of(items["val"][:MAX_IMAGES])
+        known[d] = attributes.Attributes.of([items["val"][row] for row in rows[d]])
         shown = attributes.Attributes.of(items["train"])
         probes[d] = attributes.AttributeProbe.fit(loaded[d].train, shown)
-    return References(real, classifier, known, probes)
+    trained = min(map(len, classifier.training_features.values()))
+    left_out = held_out.left_out(s.domains, real, drawn=bool(known), trained=trained)
+    remarks = held_out.remarks(s.domains, loaded, rows)
+    return References(real, classifier, known, probes, left_out, remarks)
 
 
 def measure(
@@ -83,8 +83,15 @@ def measure(
       extractor: from `inception.load`, for FID and KID.
 
     Raises:
-      InputError: the run's images cannot be loaded, or too few are held out.
+      InputError: the run's images cannot be loaded, or too few are held out, or the extractor does
+        not take them.
     """
+    channels = run.settings.data.channels
+    if extractor is not None and channels not in (1, 3):
+        raise InputError(
+            f"{extractor.name} takes images of 1 or 3 channels, and these have {channels}: "
+            "evaluate without --inception"
+        )
     references = references or fit_references(run.settings, run.images())
     fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
@@ -100,12 +107,24 @@ def measure(
     return rows
 
 
-def write(run: Run, rows: Sequence[Row]) -> Path:
+def remarks(rows: Sequence[Row], references: References) -> list[str]:
+    """Says what a table does not: which images are measured, what is left out or undefined."""
+    undefined = {row.name: row.reason for row in rows if row.reason}
+    return [
+        *references.remarks,
+        *table.notes(references.left_out, "left out"),
+        *table.notes(undefined, f"undefined ({table.DASH})"),
+    ]
+
+
+def write(run: Run, rows: Sequence[Row], references: References) -> Path:
     """Writes what `measure` found into the run directory, as `evaluation.json`."""
     report = {
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
         "rows": table.as_json(rows),
+        "left_out": dict(references.left_out),
+        "remarks": remarks(rows, references),
         "versions": host.versions(),
     }
     return layout.write_evaluation(run.path, report)
@@ -139,7 +158,7 @@ def _measure_direction(
     if extractor is not None:
         rows += scores.measure_features(t, extractor)
     rows += scores.measure_diversity(t)
-    if sources.are_pairs(run.settings.data.source_a, run.settings.data.source_b):
+    if held_out.are_pairs(run.settings):
         rows += scores.measure_pairs(t)
     # Measures of what a translation should keep.
     rows += scores.measure_colour(t)

@@ -26,22 +26,22 @@ BATCH = 64
 NOISE = 0.05  # on every pixel in training, so that artefacts of generators confuse it less
 _AT_ONCE = 100  # images of a batch in prediction
 
-ByteOrFloatImages = UInt8[np.ndarray, "N S S 3"] | Float[np.ndarray, "N S S 3"]
+ByteOrFloatImages = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
 
 
 class _Network(nn.Module):
-    """Strided convolutions down to 4×4, a dense layer, the outputs."""
+    """Strided convolutions until the smaller side is 4 at most, a dense layer, the outputs."""
 
     outputs: int
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B S S 3"]
+        self, x: Float[Array, "B H W C"]
     ) -> tuple[Float[Array, "B outputs"], Float[Array, "B features"]]:
         # Halve the sides, keeping the mean activation of every channel as a feature.
         pooled = []
         width = 24
-        while x.shape[1] > 4:
+        while min(x.shape[1:3]) > 4:
             x = nn.relu(nn.GroupNorm(8)(nn.Conv(width, (4, 4), 2)(x)))
             pooled.append(x.mean((1, 2)))
             width = min(2 * width, 96)
@@ -80,7 +80,7 @@ class Probe:
 
 
 def fit(
-    images: UInt8[np.ndarray, "N S S 3"],
+    images: UInt8[np.ndarray, "N H W C"],
     targets: Float[np.ndarray, "N outputs"],
     seed: int = 0,
     steps: int = STEPS,
@@ -88,8 +88,8 @@ def fit(
     """Trains a probe to predict the targets, by least squares.
 
     Args:
-      images: square images whose side is a power of two; of more than `MAX_IMAGES`, an evenly
-        spaced selection is used.
+      images: images whose sides are above 4 pixels; of more than `MAX_IMAGES`, an evenly spaced
+        selection is used.
       targets: what each image shows, as numbers of about unit size: ±1 for yes and no, cosine and
         sine for an angle.
       seed: of initial weights, order and noise. The same seed gives the same probe.
@@ -127,7 +127,7 @@ def _optimizer(steps: int) -> optax.GradientTransformation:
 
 
 @partial(jax.jit, static_argnums=0)
-def _forward(network: nn.Module, params: Any, images: Num[Array, "B S S 3"]) -> Any:
+def _forward(network: nn.Module, params: Any, images: Num[Array, "B H W C"]) -> Any:
     return network.apply(params, unit(images) - 0.5)
 
 
@@ -137,7 +137,7 @@ def _train_step(
     steps: int,
     params: Any,
     opt_state: Any,
-    images: Num[Array, "B S S 3"],
+    images: Num[Array, "B H W C"],
     targets: Float[Array, "B outputs"],
     key: Array,
 ) -> tuple[Any, Any]:

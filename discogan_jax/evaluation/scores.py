@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, Num
 
-from discogan_jax.evaluation import probe
+from discogan_jax.evaluation.judge import DomainClassifier
 from discogan_jax.evaluation.metrics import (
     attribute_correlation,
     baselines,
@@ -26,7 +26,7 @@ from discogan_jax.evaluation.metrics import (
 )
 from discogan_jax.evaluation.table import Better, Row
 
-FloatImages = Float[np.ndarray, "N S S 3"]
+FloatImages = Float[np.ndarray, "N H W C"]
 
 # Domains that images went through: ("bags", "shoes") for bags translated to shoes.
 Route = tuple[str, ...]
@@ -36,6 +36,11 @@ HELD_OUT = "held-out real ones"
 CHANCE = "random pairs"
 
 LEAST_IN_FEATURES = 8
+LEAST_IN_KERNEL = 4  # for an estimate without bias
+LEAST_IN_COVERAGE = 6  # more than the number of neighbours
+
+# What `measure_colour` measures.
+COLOURS = ("hue_error", "hue_correlation", "lightness_correlation")
 
 # Per measure, its description and which values are better. The descriptions are part of
 # `evaluation.json`.
@@ -71,6 +76,16 @@ MEASURES: dict[str, tuple[str, Better]] = {
     "true_tilt_error": ("tilt kept or mirrored, rms error in degrees", "lower"),
     "true_tilt_correlation": ("tilt kept or mirrored, correlation", "higher"),
 }
+
+# Per measure, why it may be undefined.
+_REASONS = {
+    "psnr": "infinite, since an image equals its reconstruction",
+    "pair_psnr": "infinite, since an image equals its true or its wrong partner",
+    "grid_energy": "real images have nothing that repeats every two or four pixels",
+    "diversity": "all inputs are equal",
+}
+_CORRELATIONS = {name for name, (label, _) in MEASURES.items() if "correlation" in label}
+_ALIKE = 1e-9  # attributes that differ by less are equal but for rounding
 _Z = 1.96  # standard errors on either side of a mean hold 95%
 
 
@@ -103,6 +118,7 @@ def row(
     reference: float | None = None,
     beside: str = "",
     interval: tuple[float, float] | None = None,
+    reason: str | None = None,
 ) -> Row:
     """Makes a row about images that went along a route.
 
@@ -113,11 +129,17 @@ def row(
       reference: see `Row`.
       beside: see `Row`.
       interval: see `Row`.
+      reason: why the value is undefined, if it is and the measure does not determine that.
     """
     what, better = MEASURES.get(measure, (measure, "lower"))
+    if math.isfinite(value) and math.isfinite(reference or 0):
+        reason = None
+    else:
+        reason = reason or _REASONS.get(measure, "not finite")
     name = f"{'_to_'.join(route)}/{measure.replace(' ', '_')}"
     what = f"{' → '.join(route)}: {what.replace('{target}', route[-1])}"
-    return Row(name, what, value, reference, beside, better, interval)
+    interval = interval if math.isfinite(value) else None
+    return Row(name, what, value, reference, beside, better, interval, reason)
 
 
 def mean_row(
@@ -142,10 +164,16 @@ def chance_row(
 ) -> Row:
     """Makes a row of how well an attribute of inputs (x) and outputs (y) agrees.
 
-    Random pairs of both are the reference.
+    Random pairs of both are the reference. A correlation is undefined where no input differs from
+    another one in the attribute.
     """
-    found = attribute_correlation.against_random(formula, x, y)
-    return row(route, measure, found.value, found.random, CHANCE)
+    value, chance = attribute_correlation.against_random(formula, x, y)
+    reason = "fewer than two pairs of input and output have a coloured foreground"
+    there = x[np.isfinite(x) & np.isfinite(y)]
+    if measure in _CORRELATIONS and len(there) > 1 and np.ptp(there) < _ALIKE:
+        value = chance = math.nan
+        reason = "all inputs are alike in it"
+    return row(route, measure, value, chance, CHANCE, reason=reason)
 
 
 def halves_row(
@@ -159,34 +187,6 @@ def halves_row(
     first, second = baselines.halves(t.count)
     usual = baselines.between_halves(formula, t.target[: t.count])
     return row(t.route, measure, formula(t.made[first], t.target[second]), usual, HALVES)
-
-
-@dataclass(frozen=True)
-class DomainClassifier:
-    """Tells the two domains apart; its activations serve as a feature space.
-
-    Attributes:
-      probe: predicts -1 for domain a, 1 for b.
-      training_features: features of training images, per domain.
-    """
-
-    probe: probe.Probe
-    training_features: dict[str, Float[np.ndarray, "N features"]]
-
-    @classmethod
-    def fit(cls, train: dict[str, UInt8[np.ndarray, "N S S 3"]]) -> "DomainClassifier":
-        """Trains one on equally many training images of both domains."""
-        most = min(probe.MAX_IMAGES // 2, *(len(x) for x in train.values()))
-        chosen = {d: np.asarray(x[probe.spaced(len(x), most)]) for d, x in train.items()}
-        # -1 for domain a, 1 for b.
-        targets = np.repeat(np.array([[-1.0], [1.0]]), most, 0)
-        trained = probe.fit(np.concatenate([chosen["a"], chosen["b"]]), targets)
-        return cls(trained, {d: trained.features(x) for d, x in chosen.items()})
-
-    def share(self, images: FloatImages, domain: str) -> float:
-        """Finds the share of images that it takes for a domain's."""
-        predicted = self.probe.predict(images)[:, 0]
-        return float(((predicted > 0) if domain == "b" else (predicted <= 0)).mean())
 
 
 def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
@@ -225,11 +225,11 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
     # Distance and overlap in the space of its features, where there are enough images.
     trained = classifier.training_features[domain]
     made, real = (classifier.probe.features(x[: t.count]) for x in (t.made, t.target))
-    if min(t.count, len(trained)) >= 4:  # the least for an estimate without bias
+    if min(t.count, len(trained)) >= LEAST_IN_KERNEL:
         value, usual = (features.kernel_distance(x, trained) for x in (made, real))
         interval = (value.low, value.high)
         rows.append(row(t.route, "kernel_distance", value.value, usual.value, HELD_OUT, interval))
-    if len(trained) > 5:  # the number of neighbours
+    if len(trained) >= LEAST_IN_COVERAGE:
         overlaps = [features.density_coverage(trained, x) for x in (made, real)]
         for name, found, of_real in zip(("density", "coverage"), *overlaps, strict=True):
             rows.append(row(t.route, name, found, of_real, HELD_OUT))
@@ -239,15 +239,20 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
 def measure_features(t: Translations, extractor: inception.Extractor) -> list[Row]:
     """Measures Fréchet and kernel distance in features of a pretrained network.
 
-    It needs at least `LEAST_IN_FEATURES` images of either kind.
+    It needs at least `LEAST_IN_FEATURES` images of either kind, of 1 or 3 channels: the network
+    takes RGB, so that a grey image is repeated in all three.
     """
     # As `halves_row` does, but each image goes through the network only once.
     first, second = baselines.halves(t.count)
-    made, real = (extractor.features(x[: t.count]) for x in (t.made, t.target))
+    repeats = 3 // t.made.shape[-1]
+    grey = " (grey as RGB)" if repeats > 1 else ""
+    made, real = (
+        extractor.features(x[: t.count].repeat(repeats, axis=-1)) for x in (t.made, t.target)
+    )
     distances = partial(inception.distances, extractor=extractor)
     usual = baselines.between_halves(distances, real)
     return [
-        row(t.route, name, found.value, usual[name].value, HALVES, (found.low, found.high))
+        row(t.route, name + grey, found.value, usual[name].value, HALVES, (found.low, found.high))
         for name, found in distances(made[first], real[second]).items()
     ]
 
@@ -277,10 +282,9 @@ def measure_colour(t: Translations) -> list[Row]:
 
     There are no rows where real images of either domain are mostly grey: edges have no hue.
     """
-    # The hue of an image without colour is not finite.
-    before, after, usual = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
-    if min(np.isfinite(real.hue).mean() for real in (before, usual)) < 0.5:
+    if not (colour.has_hues(t.source) and colour.has_hues(t.target)):
         return []
+    before, after = (colour.foreground_colour(x) for x in (t.source, t.made))
     hues, lightness = (before.hue, after.hue), (before.lightness, after.lightness)
     return [
         chance_row(t.route, "hue_error", attribute_correlation.hue_error, *hues),

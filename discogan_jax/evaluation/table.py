@@ -2,11 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from discogan_jax.files import finite
+
 Better = Literal["higher", "lower", "nearer"]
+
+DASH = "–"
+"""Stands in tables for a number that is undefined."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +21,12 @@ class Row:
     Attributes:
       name: key for programs, the route of the images and the measure: ``bags_to_shoes/hue_error``.
       what: description for people, with the unit.
-      value: the number.
+      value: the number; NaN or infinite where it is undefined.
       reference: a number to compare it with, or None.
       beside: description of the reference.
       better: ``higher``, ``lower`` or ``nearer`` (to the reference).
       interval: a 95% confidence interval of the value, for other held-out images, or None.
+      reason: why value or reference is undefined, or None.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Row:
     beside: str
     better: Better
     interval: tuple[float, float] | None = None
+    reason: str | None = None
 
 
 def aligned(cells: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -85,20 +92,29 @@ def as_text(rows: Iterable[Row]) -> str:
 
 def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Converts rows to JSON objects; numbers that are not finite become null."""
-    return [{name: _finite(value) for name, value in asdict(row).items()} for row in rows]
+    return [finite(asdict(row)) for row in rows]
+
+
+def notes(reasons: Mapping[str, str], what: str) -> list[str]:
+    """Says of measures that are left out or undefined why that is: a line for each reason.
+
+    Args:
+      reasons: reasons by the names of the measures.
+      what: the beginning of a line.
+    """
+    grouped: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        grouped.setdefault(reason, []).append(name)
+    return [f"{what}: {', '.join(names)} ({reason})" for reason, names in grouped.items()]
 
 
 def four_digits(value: float | None) -> str:
-    """Writes a number in four digits, None as nothing."""
-    return "" if value is None else f"{value:.4g}"
+    """Writes a number in four digits, None as nothing, and what is not finite as a dash."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if math.isfinite(value) else DASH
 
 
 def interval_text(interval: Sequence[float | None] | None) -> str:
     """Writes an interval in four digits: "1.5 to 2"; None as nothing."""
     return " to ".join(map(four_digits, interval or ()))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

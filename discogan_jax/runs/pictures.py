@@ -11,6 +11,7 @@ from absl import logging
 from discogan_jax import files
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
+from discogan_jax.data import census
 from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
@@ -20,6 +21,9 @@ from discogan_jax.state import DOMAINS
 
 # By the name of a domain, how many pictures came and went.
 Differences = dict[str, dict[str, int]]
+
+# Of what is known of a set, that which tells nothing of its files.
+_PUBLIC = ("train", "val", "distinct", "blank", "leaked", "sizes", "values", "cut", "grey")
 
 # Runs that recorded no pictures held out so many at most.
 _MAX_HELD_OUT = 500
@@ -63,6 +67,45 @@ def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
     if record is None:
         return build.preparations(s, known(directory))
     return {d: Preparation.from_json(record[d]["preparation"]) for d in DOMAINS}
+
+
+def describe(directory: Path, s: Settings) -> list[str]:
+    """Says what a run is trained on, in a line for each domain, and when that was changed.
+
+    Args:
+      directory: the run directory.
+      s: settings of the run.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    lines, record = [], _read(directory) or {}
+    for d, prepared in preparations(directory, s).items():
+        about = record.get(d, {}).get("pictures")
+        found = [census.describe(about)] if about else []
+        lines.append(f"{s.domains.name(d)}: {'; '.join([*found, str(prepared)])}")
+    for change in files.read_lines(directory / layout.CHANGES_FILE):
+        lines.append(
+            f"other pictures from step {change['step']:,} on ({_as_text(change['pictures'])})"
+        )
+    return lines
+
+
+def public(directory: Path) -> dict[str, Any] | None:
+    """Returns the record of a run's pictures without their names and places; None if there is none.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    record = _read(directory)
+    return record and {
+        d: {
+            "preparation": record[d]["preparation"],
+            "max_held_out": record[d].get("max_held_out"),
+            "pictures": {k: v for k, v in record[d].get("pictures", {}).items() if k in _PUBLIC},
+        }
+        for d in DOMAINS
+    }
 
 
 def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool) -> None:

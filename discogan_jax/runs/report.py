@@ -16,8 +16,8 @@ from PIL import Image
 
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, read_lines, replacing
-from discogan_jax.runs import layout
+from discogan_jax.files import find_json, finite, read_lines, replacing
+from discogan_jax.runs import layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -72,7 +72,7 @@ def page(runs: Sequence[Mapping[str, Any]]) -> str:
     def read(name: str) -> str:
         return (assets / name).read_text(encoding="utf-8")
 
-    data = json.dumps(runs, separators=(",", ":"), allow_nan=False)
+    data = json.dumps(finite(runs), separators=(",", ":"), allow_nan=False)
     return Template(read("page.html")).substitute(
         title=html.escape(" · ".join(run["name"] for run in runs)),
         plot_style=read("uPlot.min.css"),
@@ -95,13 +95,11 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     steps, series = curves(lines)
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
-    # JSON has neither NaN nor infinity: they become null.
-    evaluation = json.loads(
-        json.dumps(layout.read_evaluation(directory)), parse_constant=lambda _: None
-    )
     return {
         "name": name,
-        "facts": _facts(settings, lines, versions),
+        "facts": "\n".join(
+            [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
+        ),
         "warnings": _warnings(directory, lines),
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
@@ -109,7 +107,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "series": series,
         "families": families(series, settings.domains),
         "samples": _samples(directory / layout.SAMPLES),
-        "evaluation": evaluation,
+        "evaluation": layout.read_evaluation(directory),
     }
 
 
@@ -173,6 +171,8 @@ def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str
     step, last = (lines[-1]["step"] if lines else 0), settings.train.steps
     facts = [f"step {step:,} of {last:,}"]
     facts.append(f"{settings.data.image_size} px, batch {settings.data.batch_size}")
+    if settings.data.channels != 3:
+        facts.append(f"channels: {settings.data.channels}")
     if speeds := [line["steps_per_second"] for line in lines if "steps_per_second" in line]:
         facts.append(f"{statistics.median(speeds):.3g} steps/s")
     if "devices" in versions:

@@ -100,6 +100,8 @@ class Recorder:
     clock: Callable[[], float]
     step: int
     _collapse: CollapseDetector = field(default_factory=CollapseDetector)
+    # Domains whose diversity is undefined, as was logged.
+    _undefined: set[str] = field(default_factory=set)
     # Since the last step that was recorded: its number, metrics on the devices, times.
     _recorded: int = 0
     _recent: list[tuple[int, Metrics]] = field(default_factory=list)
@@ -241,6 +243,10 @@ class Recorder:
         reconstruction = samples.reconstruction(self.setup, state)
         diversity = samples.diversity(self.setup, state)
         collapsed = self._collapse.update(diversity)
+        if undefined := {d for d in diversity if math.isnan(diversity[d])} - self._undefined:
+            self._undefined |= undefined
+            names = " and ".join(self.setup.settings.domains.name(d) for d in sorted(undefined))
+            logging.warning("diversity is null: held-out images of %s are all equal", names)
         for d in collapsed:
             logging.warning(
                 "step %d: translations to %s hardly differ from each other (diversity %.2f of that "
@@ -273,7 +279,7 @@ class Recorder:
         except InputError as error:  # too few images: no reason to stop training
             logging.warning("step %d is not evaluated: %s", self.step, error)
             return {}
-        evaluate.write(run, rows)
+        evaluate.write(run, rows, self._references)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
 
     def _fetch(self) -> dict[str, float]:

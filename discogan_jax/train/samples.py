@@ -75,8 +75,8 @@ def diversity(setup: Setup, state: TrainState) -> dict[str, float]:
 
     Returns:
       The diversity of translations to ``a`` and ``b``: near 1 for healthy ones, near 0 after a
-      collapse. A domain that nothing is translated to, or with too few held-out images, is left
-      out.
+      collapse, NaN where the real images are all equal. A domain that nothing is translated to, or
+      with too few held-out images, is left out.
     """
     found: dict[str, float] = {}
     for direction in setup.gan.directions:

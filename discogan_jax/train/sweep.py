@@ -9,7 +9,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import jax
 from discogan_jax.config.schema import Data, Settings, from_config
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.evaluation.table import aligned
+from discogan_jax.evaluation.table import DASH, aligned, four_digits, notes
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, replacing, write_json
 from discogan_jax.runs import layout, manifest
@@ -46,12 +46,14 @@ class Outcome:
       measures: what was measured on held-out images, by name; empty without a result.
       error: why there is no result, or "".
       seconds: duration of training and measuring, if neither was interrupted.
+      reasons: why measures are undefined, by name.
     """
 
     job: Job
     measures: Mapping[str, float]
     error: str = ""
     seconds: float | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def measuring() -> Measure:
@@ -74,7 +76,7 @@ def measuring() -> Measure:
             loaded = run.images()
             references[images] = evaluate.fit_references(run.settings, loaded)
         rows = evaluate.measure(run, references[images])
-        evaluate.write(run, rows)
+        evaluate.write(run, rows, references[images])
         return {row.name: row.value for row in rows}
 
     return measure
@@ -144,7 +146,7 @@ def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) ->
     """Returns the outcomes as text: a line per variant, a column per measure.
 
     Runs that differ in the seed alone share a line: mean ± standard deviation (that of a sample)
-    over the `n` that are finished.
+    over the `n` that are finished; a dash if one is undefined. Reasons for dashes follow below.
 
     Args:
       outcomes: the outcomes from `run`.
@@ -153,12 +155,14 @@ def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) ->
     head, *rest = _cells(outcomes, measures)
     # The name of a measure is placed below that of its images.
     names = [name.rpartition("/") for name in head]
-    return aligned([[images for images, _, _ in names], [name for _, _, name in names], *rest])
+    lines = [[images for images, _, _ in names], [name for _, _, name in names], *rest]
+    return "\n".join([aligned(lines), *_notes(outcomes, head)])
 
 
 def markdown(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:
     """Returns the outcomes as a Markdown table, see `table`."""
-    return markdown_table(_cells(outcomes, measures))
+    cells = _cells(outcomes, measures)
+    return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells[0])])
 
 
 def short(outcomes: Iterable[Outcome]) -> list[str]:
@@ -195,12 +199,18 @@ def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None) -> list[
     return [[*columns], *(list(row) for row in zip(*columns.values(), strict=True))]
 
 
+def _notes(outcomes: Sequence[Outcome], shown: Sequence[str]) -> list[str]:
+    """Says why measures are undefined."""
+    reasons = {name: why for o in outcomes for name, why in o.reasons.items() if name in shown}
+    return notes(reasons, f"undefined ({DASH})")
+
+
 def _mean(values: Sequence[float]) -> str:
     if not values:
         return ""
     mean = statistics.fmean(values)
     if len(values) == 1 or not math.isfinite(mean):
-        return f"{mean:.4g}"
+        return four_digits(mean)
     return f"{mean:.4g} ± {statistics.stdev(values):.2g}"
 
 
@@ -221,7 +231,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     if saved and saved[-1] >= s.train.steps:
         found = _measured(job.directory, s, saved[-1])
         if found is not None:
-            return Outcome(job, found, seconds=earlier.get("seconds"))
+            return Outcome(job, found, "", earlier.get("seconds"), _reasons(job.directory))
     return Outcome(job, {}, earlier.get("why") or "not finished yet")
 
 
@@ -237,6 +247,12 @@ def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | Non
     return {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
 
 
+def _reasons(directory: Path) -> dict[str, str]:
+    """Why measures of a run's evaluation are undefined, by name."""
+    rows = (layout.read_evaluation(directory) or {}).get("rows", [])
+    return {r["name"]: r["reason"] for r in rows if r.get("reason")}
+
+
 def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) -> Outcome:
     """Trains and measures one run."""
     resumed = bool(manifest.steps(job.directory / layout.CHECKPOINTS))
@@ -248,7 +264,8 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
     else:
         measures = measure(job.directory)
-        outcome = Outcome(job, measures, seconds=None if resumed else time.monotonic() - start)
+        seconds = None if resumed else time.monotonic() - start
+        outcome = Outcome(job, measures, "", seconds, _reasons(job.directory))
     # TensorBoard compares the runs by what they differ in.
     s = from_config(job.config)
     hparams = {**job.variant.changes, "seed": s.seed}
@@ -267,7 +284,8 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
             "changes": dict(o.job.variant.changes),
             "seed": o.job.seed,
             "directory": o.job.directory.name,
-            "measures": {k: v if math.isfinite(v) else None for k, v in o.measures.items()},
+            "measures": dict(o.measures),
+            "undefined": dict(o.reasons),
             "why": o.error,
             "seconds": o.seconds,
         }

@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Shaped, UInt8
 
-from discogan_jax.files import read_lines, replacing
+from discogan_jax.files import finite, read_lines, replacing
 from discogan_jax.host import tensorflow
 from discogan_jax.runs.layout import METRICS_FILE
 
@@ -57,13 +57,13 @@ class JsonLines(Writer):
         """
         kept = [line for line in read_lines(path) if line["step"] <= start_step]
         with replacing(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            temporary.write_text("".join(json.dumps(finite(line)) + "\n" for line in kept))
         self._file = path.open("a")
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Appends a line; readers of the file see it immediately."""
+        """Appends a line, which readers see immediately; what is not finite becomes null."""
         numbers = {name: float(value) for name, value in scalars.items()}
-        self._file.write(json.dumps({"step": step} | numbers) + "\n")
+        self._file.write(json.dumps(finite({"step": step} | numbers)) + "\n")
         self._file.flush()
 
     def flush(self) -> None:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+RGB = 3  # channels
+
 _CHUNK = 256  # images at a time
 _GREY = 0.05  # the weight of a pixel without chroma, for lightness
 _THRESHOLD = 0.1  # above what JPEG and a generator's noise do to white
@@ -65,6 +67,13 @@ def foreground_colour(images: Float[np.ndarray, "N H W 3"]) -> Colour:
         for start in range(0, len(images), _CHUNK)
     ]
     return Colour(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def has_hues(images: Float[np.ndarray, "N H W C"]) -> bool:
+    """Whether images are RGB, and the foreground of at least half of them has a hue."""
+    if images.shape[-1] != RGB:
+        return False
+    return bool(np.isfinite(foreground_colour(images).hue).mean() >= 0.5)
 
 
 def _measure(images: Float[np.ndarray, "N H W 3"]) -> Colour:

@@ -146,6 +146,8 @@ function evaluation() {
   place.hidden = false;
   make("p", place, measured.map((r) => label(r, `step ${r.evaluation.step.toLocaleString("en")}`)).join(", ") +
     ", on held-out images; in brackets where 95% of other held-out sets would put the value.");
+  for (const run of measured)
+    for (const text of run.evaluation.remarks ?? []) make("p", place, label(run, text));
   const body = table(place, ["", ...measured.map((r) => (runs.length > 1 ? r.name : "value")), "beside", "better"]);
   const names = [...new Set(measured.flatMap((r) => r.evaluation.rows.map((row) => row.name)))];
   for (const name of names) {
@@ -156,7 +158,7 @@ function evaluation() {
       const td = make("td", row, cell ? number(cell.value) : "–", { className: "number" });
       if (cell?.interval) make("small", td, ` (${number(cell.interval[0])} to ${number(cell.interval[1])})`);
     }
-    make("td", row, any.reference === null ? "" : `${number(any.reference)} ${any.beside}`);
+    make("td", row, !any.beside ? "" : `${number(any.reference)} ${any.beside}`);
     make("td", row, any.better);
   }
 }

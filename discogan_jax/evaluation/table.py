@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from discogan_jax.files import finite
-
 Better = Literal["higher", "lower", "nearer"]
 
 DASH = "–"
@@ -92,6 +90,8 @@ def as_text(rows: Iterable[Row]) -> str:
 
 def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Converts rows to JSON objects; numbers that are not finite become null."""
+    from discogan_jax.files import finite  # imports what tables do without
+
     return [finite(asdict(row)) for row in rows]
 
 

@@ -21,13 +21,13 @@ SIZE = 16
 DOMAINS = ("bags", "shoes")
 
 
-def write_arrays(folder):
+def write_arrays(folder, channels=3):
     """Writes `arrays:` sources: 24 training and 8 held-out images per domain."""
     rng = np.random.default_rng(0)
     for domain in DOMAINS:
         (folder / domain).mkdir(parents=True)
         for split, number in (("train", 24), ("val", 8)):
-            pictures = rng.integers(0, 256, (number, SIZE, SIZE, 3), dtype=np.uint8)
+            pictures = rng.integers(0, 256, (number, SIZE, SIZE, channels), dtype=np.uint8)
             np.save(folder / domain / f"{split}.npy", pictures)
     return folder
 
@@ -110,7 +110,8 @@ def untrained(made, workdir, steps=(1,)):
     with checkpoint.Checkpoints(workdir / layout.CHECKPOINTS, keep=9, keep_every=0) as saved:
         for step in steps:
             # A checkpoint knows its step.
-            saved.save(step, tiny.state(gan, seed=step).replace(step=jnp.int32(step)))
+            state = tiny.state(gan, seed=step, shape=build.image_shape(settings))
+            saved.save(step, state.replace(step=jnp.int32(step)))
     return runs.open(workdir)
 
 

@@ -2,6 +2,8 @@
 
 import io
 import sys
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pages
@@ -10,7 +12,9 @@ import runs_here
 from PIL import Image
 
 from discogan_jax import cli, images, runs, train
-from discogan_jax.commands import translate
+from discogan_jax.commands.translate_paths import Input, destinations, find
+from discogan_jax.commands.translate_pictures import read, translate
+from discogan_jax.data.catalogue.archive import write_archives
 from discogan_jax.errors import InputError
 
 SIZE = runs_here.SIZE
@@ -39,7 +43,8 @@ def folder(tmp_path):
     picture(root / "a.png", (20, 60), seed=2)
     picture(root / "deep" / "é ü.png", mode="LA", seed=3)
     picture(root / "deep" / "grey.tif", mode="L", seed=4)
-    (root / "broken.jpg").write_bytes(b"no picture")
+    (root / "broken.jpg").write_bytes((root / "a.jpg").read_bytes()[:300])
+    (root / "notes.txt").write_text("no picture")
     return root
 
 
@@ -49,33 +54,146 @@ def test_a_folder_becomes_a_folder(run, folder, tmp_path, capsys):
     assert cli.main([*arguments, "--grid"]) == 1  # for the broken file
     captured = capsys.readouterr()
     assert f"skipped: {folder / 'broken.jpg'} cannot be read as a picture" in captured.err
-    assert f"4 translated into {out}" in captured.out
-    assert f"{SIZE}×{SIZE} px" in captured.out
+    assert f"4 translated into {out}: {run.preparations['a']}; results of that size" in captured.out
+    assert "1 left out, not a picture (notes.txt)" in captured.out
+    # What has the suffix of the results keeps its name.
     names = {p.relative_to(out).as_posix() for p in out.rglob("*.*")}
-    assert names == {"a.png", "a-png.png", "deep/é ü.png", "deep/grey.png", "sheet-001.png"}
+    assert names == {"a.png", "a-jpg.png", "deep/é ü.png", "deep/grey.png", "sheet-001.png"}
     # The result equals the run's translation of the same picture, fitted as in training.
     fitted = images.fit(images.read(folder / "a.jpg"), SIZE)
     expected = images.to_uint8(run.translate(fitted[None], "shoes"))[0]
-    np.testing.assert_array_equal(images.read(out / "a.png"), expected)
+    np.testing.assert_array_equal(images.read(out / "a-jpg.png"), expected)
 
 
-def test_aspect_and_halves(run, folder, tmp_path):
-    inputs = translate.find([str(folder / "a.png")])
-    made = translate.translate(run, inputs, "bags", tmp_path / "out", keep_aspect=True)
-    assert images.read(made.written[0]).shape == (SIZE, round(SIZE / 3), 3)
+def test_sizes_and_shapes(run, tmp_path, capsys):
+    wide = picture(tmp_path / "wide.png", (90, 60))
+    for flags, shape in {
+        (): (SIZE, SIZE),
+        ("--size=input",): (60, 60),
+        ("--size=input", "--fit=pad"): (60, 90),
+        ("--size=24", "--fit=stretch"): (16, 24),
+        ("--size=20x50",): (20, 50),
+        ("--keep-aspect",): (round(SIZE * 2 / 3), SIZE),
+    }.items():
+        arguments = ["translate", str(run.path), str(wide), "--to=bags", *flags]
+        assert cli.main([*arguments, f"--out={tmp_path / 'out'}"]) == 0
+        assert images.read(tmp_path / "out" / "wide.png").shape == (*shape, 3), flags
+    said = f"stretched to {SIZE}x{SIZE}; results of that size, in the input's shape"
+    assert said in capsys.readouterr().out
+    # A larger result is the same translation, scaled.
+    small, large = (tmp_path / name for name in ("small.png", "large.png"))
+    for out, size in ((small, "model"), (large, str(8 * SIZE))):
+        assert cli.main([*arguments[:4], f"--size={size}", f"--out={out}"]) == 0
+    shrunk = Image.fromarray(images.read(large)).resize((SIZE, SIZE), Image.Resampling.BOX)
+    assert np.abs(np.asarray(shrunk).astype(int) - images.read(small)).mean() < 4
+    assert cli.main([*arguments[:4], "--size=huge", f"--out={out}"]) == 2
+    assert "--size is model, input, or a size" in capsys.readouterr().err
+
+
+def test_a_file_for_one_picture(run, folder, tmp_path, capsys):
+    arguments = ["translate", str(run.path), str(folder / "a.jpg"), "--to=shoes"]
+    for name, kind in {"a.png": "PNG", "b.JPG": "JPEG", "c.tif": "TIFF"}.items():
+        assert cli.main([*arguments, f"--out={tmp_path / name}", "--grid"]) == 0
+        with Image.open(tmp_path / name) as result:
+            assert result.format == kind
+    assert (tmp_path / "a-sheet-001.png").is_file()
+    two = [*arguments[:2], str(folder), "--to=shoes", f"--out={tmp_path / 'd.png'}"]
+    assert cli.main(two) == 2
+    assert "d.png is one file, and there are 5 pictures" in capsys.readouterr().err
+    assert cli.main([*arguments, f"--out={tmp_path / 'e.webp'}"]) == 2
+    assert "pictures are saved as .png, .jpg, .jpeg, .tif or .tiff" in capsys.readouterr().err
+    assert not {*tmp_path.glob("[de].*")}
+
+
+def test_names_are_kept(tmp_path):
+    names = ["frame_0002.png", "frame.0001", "frame.0003.jpg", "x.jpg", "x.jpeg", "x.tar.png", "n1"]
+    inputs = [Input(b"", Path(name)) for name in names]
+    places = destinations(inputs, tmp_path, ".png")
+    assert [p.name for p in places] == [
+        *("frame_0002.png", "frame.0001.png", "frame.0003.png", "x.png", "x-jpeg.png"),
+        *("x.tar.png", "n1.png"),
+    ]
+
+
+def test_halves(run, tmp_path):
     pair = np.concatenate([np.zeros((30, 30, 3), np.uint8), np.full((30, 30, 3), 255, np.uint8)], 1)
     Image.fromarray(pair).save(tmp_path / "pair.png")
     for half, value in (("left", 0), ("right", 255)):
-        fitted = translate.read(tmp_path / "pair.png", SIZE, half, False)
-        np.testing.assert_array_equal(fitted.square, np.full((SIZE, SIZE, 3), value))
+        fitted = read(tmp_path / "pair.png", run.preparations["a"], half)
+        np.testing.assert_array_equal(fitted.prepared, np.full((SIZE, SIZE, 3), value))
+        assert fitted.size == (30, 30)
+
+
+def test_edges_are_translated_as_those_of_training(tmp_path):
+    """The pictures of an archive, taken out of it, translate to the same bytes as its arrays."""
+    archive = tmp_path / "archives"
+    write_archives(archive, train=2, val=3)
+    made = runs_here.config(
+        tmp_path,
+        data__archives=str(archive),
+        data__source_a="archive:edges2shoes/edges/first",
+        data__source_b="archive:edges2shoes/photo/second",
+        data__batch_size=1,
+    )
+    run = runs_here.untrained(made, tmp_path / "run")
+    assert run.preparations["a"].thicken
+    with tarfile.open(archive / "edges2shoes.tar.gz") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    pairs = sorted((tmp_path / "unpacked").rglob("val/*.jpg"))
+    # An edge map of one's own is half of such a file.
+    edges = tmp_path / "edges"
+    edges.mkdir()
+    for pair in pairs:
+        images.save(edges / f"{pair.stem}.png", images.read(pair)[:, :256])
+    expected = images.to_uint8(run.apply(np.asarray(run.images()["a"].val), "ab"))
+    for given, flags in ((edges, []), (pairs[0].parent, ["--pairs=left"])):
+        out = tmp_path / f"of {given.name}"
+        arguments = ["translate", str(run.path), str(given), "--to=shoes", f"--out={out}", *flags]
+        assert cli.main(arguments) == 0
+        results = np.stack([images.read(out / f"{pair.stem}.png") for pair in pairs])
+        np.testing.assert_array_equal(results, expected)
+    # In Python, from files and from arrays.
+    files = sorted(edges.iterdir())
+    for pictures in (files, [f.read_bytes() for f in files], np.stack([*map(images.read, files)])):
+        np.testing.assert_array_equal(images.to_uint8(run.translate(pictures, "shoes")), expected)
+
+
+def test_grey_pictures_of_many_bits(tmp_path, capsys):
+    data = runs_here.write_arrays(tmp_path / "data", channels=1)
+    changes = {"data__channels": 1, "data__range": "0,4095"}
+    run = runs_here.untrained(runs_here.config(data, **changes), tmp_path / "run")
+    pixels = np.random.default_rng(0).integers(4200, size=(SIZE, SIZE, 1), dtype=np.uint16)
+    images.save(tmp_path / "deep.png", pixels)
+    prepared = np.rint(np.minimum(pixels / 4095, 1) * 255).astype(np.uint8)
+    made = run.apply(prepared[None], "ab")[0]
+    for out, depth, right in (
+        ("8.png", 8, images.to_uint8(made)),
+        ("16.png", 16, np.rint(made.astype(float) * 4095).astype(np.uint16)),
+        ("16.tif", 16, np.rint(made.astype(float) * 4095).astype(np.uint16)),
+    ):
+        files = [str(tmp_path / "deep.png"), f"--out={tmp_path / out}"]
+        code = cli.main(["translate", str(run.path), *files, "--to=shoes", f"--depth={depth}"])
+        assert code == 0
+        written = images.load(tmp_path / out)
+        np.testing.assert_array_equal(written.pixels, right)
+        assert written.pixels.dtype == right.dtype
+    said = capsys.readouterr().out
+    assert "made grey, values of 12 bits (0 to 4095)" in said
+    assert "1 with values beyond the run's range" in said
+
+
+def test_colour_is_not_written_with_16_bits(run, folder, tmp_path, capsys):
+    arguments = ["translate", str(run.path), str(folder), "--to=shoes", "--depth=16"]
+    assert cli.main([*arguments, f"--out={tmp_path / 'out'}"]) == 2
+    assert "--depth=16 is for runs of grey pictures" in capsys.readouterr().err
 
 
 def test_more_pictures_than_a_batch_and_than_a_sheet(run, tmp_path):
     for i in range(19):
         picture(tmp_path / "in" / f"{i:02d}.png", seed=i)
-    inputs = translate.find([str(tmp_path / "in")])
-    few = translate.translate(run, inputs, "shoes", tmp_path / "few", batch_size=4, sheet=True)
-    all_ = translate.translate(run, inputs, "shoes", tmp_path / "all")
+    inputs = find([str(tmp_path / "in")]).inputs
+    few = translate(run, inputs, "shoes", tmp_path / "few", batch_size=4, sheet=True)
+    all_ = translate(run, inputs, "shoes", tmp_path / "all")
     assert [p.name for p in few.sheets] == ["sheet-001.png", "sheet-002.png"]
     for one, other in zip(few.written, all_.written, strict=True):
         assert one.name == other.name
@@ -83,11 +201,11 @@ def test_more_pictures_than_a_batch_and_than_a_sheet(run, tmp_path):
 
 
 def test_globs_and_standard_input(run, folder, tmp_path, monkeypatch):
-    assert [i.name.name for i in translate.find([str(folder / "*.png")])] == ["a.png"]
-    assert len(translate.find([str(folder / "**" / "*.png"), str(folder)])) == 5  # once each
+    assert [i.name.name for i in find([str(folder / "*.png")]).inputs] == ["a.png"]
+    assert len(find([str(folder / "**" / "*.png"), str(folder)]).inputs) == 5  # once each
     given = io.TextIOWrapper(io.BytesIO((folder / "a.jpg").read_bytes()))
     monkeypatch.setattr(sys, "stdin", given)
-    made = translate.translate(run, translate.find(["-"]), "shoes", tmp_path / "out")
+    made = translate(run, find(["-"]).inputs, "shoes", tmp_path / "out")
     assert [p.name for p in made.written] == ["stdin.png"]
 
 
@@ -110,9 +228,22 @@ def test_mistakes(run, folder, tmp_path, monkeypatch, capsys, inputs, to, said):
     assert not out.exists()
 
 
+def test_arrays_that_are_neither_prepared_nor_pictures_are_refused(run):
+    for shape, kind in (((1, 9, 9, 3), "float32"), ((9, 9, 3), "uint8"), ((1, 9, 9, 5), "uint8")):
+        with pytest.raises(InputError, match=rf"arrays of {kind} .* cannot be prepared: give"):
+            run.translate(np.zeros(shape, kind), "shoes")
+
+
+def test_a_model_without_numbers_is_a_mistake_not_a_failure(run, folder, tmp_path, monkeypatch):
+    nan = np.full((1, SIZE, SIZE, 3), np.nan, np.float32)
+    monkeypatch.setattr(runs.Run, "apply", lambda *_: nan)
+    with pytest.raises(InputError, match="makes no pictures: The picture has 768 values"):
+        translate(run, find([str(folder / "a.png")]).inputs, "shoes", tmp_path / "out")
+
+
 def test_nothing_is_written_over_an_input(run, folder):
     with pytest.raises(InputError, match=r"a\.png is an input: name another folder"):
-        translate.translate(run, translate.find([str(folder)]), "shoes", folder)
+        translate(run, find([str(folder)]).inputs, "shoes", folder)
 
 
 def test_the_example_of_the_page(run, tmp_path, monkeypatch):

@@ -54,9 +54,9 @@ def gan(recipe="official", tx=None, **fields):
     return replace(DiscoGAN(*networks, tx, tx, WEIGHTS), **fields)
 
 
-def state(gan, seed=0):
+def state(gan, seed=0, shape=(SIZE, SIZE, 3)):
     """Redraws every parameter: parameters initialized to 0 or 1 would hide errors."""
-    fresh = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(seed), gan, (SIZE, SIZE, 3))
+    fresh = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(seed), gan, shape)
     leaves, tree = jax.tree.flatten((fresh.gen.params, fresh.dis.params))
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
     drawn = [x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]

@@ -90,7 +90,7 @@ def write_pictures(
       split: given the positions of the readable pictures, returns those of each of
         `cache.SPLITS`, in the order of the rows.
       label: name of the set, for messages.
-      read: reads a picture; None for `images.load`.
+      read: reads a picture; None for `load`.
 
     Returns:
       What was found, the `Census` as JSON.
@@ -170,10 +170,8 @@ def _decode(
 
 
 def load(preparation: Preparation, item: Item) -> Picture:
-    """Reads a picture at the least size that its preparation needs; raises `InputError`."""
-    # Lines are thickened in the whole picture.
-    at_least = None if preparation.thicken else preparation.size
-    return images.load(item.source, at_least=at_least, page=item.page)
+    """Reads a picture as its preparation needs it; raises `InputError`."""
+    return preparation.load(item.source, page=item.page)
 
 
 def _reason(item: Item, error: InputError) -> str:

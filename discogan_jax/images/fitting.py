@@ -4,7 +4,7 @@ import math
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from discogan_jax.images.picture import Size
@@ -56,23 +56,30 @@ def fit(
 
 
 def unfit(
-    made: UInt8[np.ndarray, "h w C"], size: Size, how: Fit = "crop", *, longer: int | None = None
-) -> UInt8[np.ndarray, "H W C"]:
+    made: Shaped[np.ndarray, "h w C"],
+    size: Size,
+    how: Fit = "crop",
+    *,
+    longer: int | None = None,
+    exact: Size | None = None,
+) -> Shaped[np.ndarray, "H W C"]:
     """Brings a translation back to the shape that its picture had before `fit`.
 
     Args:
-      made: what a network made of the fitted picture.
+      made: what a network made of the fitted picture: uint8, or float32 of one channel.
       size: size of the picture before `fit`.
       how: how it was fitted. Of ``crop`` the part that was cut out comes back, of ``pad`` and
         ``stretch`` the whole picture.
       longer: longer side of the result in pixels; None for that in the picture.
+      exact: size of the result in place of the picture's shape.
     """
     fitted = Size(*made.shape[:2])
     shape = _part(size, fitted) if how == "crop" else size
     if how == "pad":
         made = _centre(made, *_inner(size, fitted))
     scale = (longer or max(shape)) / max(shape)
-    return _resized(made, Size(*(max(1, round(side * scale)) for side in shape)), "hamming")
+    result = Size(*(max(1, round(side * scale)) for side in shape))
+    return _resized(made, exact or result, "hamming", Image.Resampling.BICUBIC)
 
 
 def share_cut(picture: Size, size: Size, how: Fit = "crop") -> float:
@@ -123,15 +130,18 @@ def _inner(picture: Size, size: Size) -> Size:
 
 
 def _centre(
-    picture: UInt8[np.ndarray, "H W C"], height: int, width: int
-) -> UInt8[np.ndarray, "h w C"]:
+    picture: Shaped[np.ndarray, "H W C"], height: int, width: int
+) -> Shaped[np.ndarray, "h w C"]:
     top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
     return picture[top : top + height, left : left + width]
 
 
 def _resized(
-    picture: UInt8[np.ndarray, "H W C"], size: Size, resample: Resample
-) -> UInt8[np.ndarray, "h w C"]:
+    picture: Shaped[np.ndarray, "H W C"],
+    size: Size,
+    resample: Resample,
+    growing: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Shaped[np.ndarray, "h w C"]:
     height, width, channels = picture.shape
     if (height, width) == size:
         return np.array(picture)
@@ -146,7 +156,7 @@ def _resized(
             ((size.width, height), size.width >= width),
             ((size.width, size.height), size.height >= height),
         ):
-            image = image.resize(shape, Image.Resampling.BILINEAR if grows else shrunk)
+            image = image.resize(shape, growing if grows else shrunk)
     return np.array(image).reshape(*size, channels)
 
 

@@ -1,16 +1,21 @@
 """What is done to a picture before a network sees it: it belongs to the model."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from discogan_jax.images import values
-from discogan_jax.images.fitting import Fit, Resample, fit, thicken
+from discogan_jax.images.fitting import Fit, Resample, fit, thicken, unfit
 from discogan_jax.images.picture import Picture, Size
+from discogan_jax.images.reading import load
 from discogan_jax.images.values import Range
+
+Restored = Literal["model", "input"] | int | Size
+"""A size of a result: the model's, the picture's, a longer side, or height and width."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,21 @@ class Preparation:
         needed = values.needed_range(low, high, unsigned=unsigned)
         return replace(self, range=needed, deep_only=True)
 
+    def load(self, source: str | Path | bytes, *, page: int = 0) -> Picture:
+        """Reads a picture file for `apply`: large JPEGs at a fraction of their size, if that does.
+
+        It does not for lines, whose width depends on the size, nor for exact means.
+
+        Args:
+          source: a path, or the bytes of a file.
+          page: number of the page of a TIFF, from 0.
+
+        Raises:
+          InputError: it cannot be read; see `images.load`.
+        """
+        in_full = self.thicken or self.resample == "area"
+        return load(source, at_least=None if in_full else self.size, page=page)
+
     def apply(self, picture: Picture | UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "h w c"]:
         """Prepares a picture from `images.load`, or an array that is grey or RGB."""
         if isinstance(picture, np.ndarray):
@@ -75,6 +95,26 @@ class Preparation:
         if self.thicken:
             pixels = thicken(pixels)
         return _in_channels(fit(pixels, self.size, self.fit, self.resample), self.channels)
+
+    def restore(
+        self,
+        made: Shaped[np.ndarray, "h w C"],
+        size: Size,
+        wanted: Restored = "input",
+    ) -> Shaped[np.ndarray, "H W C"]:
+        """Brings a translation to another size and, unless that is given, to its picture's shape.
+
+        Args:
+          made: what a network made of the prepared picture: uint8, or float32 of one channel.
+          size: size of the picture before `apply`.
+          wanted: size of the result; a `Size` is taken as it is, whatever the shape.
+        """
+        if isinstance(wanted, Size):
+            return unfit(made, size, self.fit, exact=wanted)
+        if wanted == "model" and self.fit == "crop":
+            return made
+        longer = wanted if isinstance(wanted, int) else {"model": max(self.size)}.get(wanted)
+        return unfit(made, size, self.fit, longer=longer)
 
     def clipped(self, picture: Picture) -> int:
         """Counts the values of a picture that are beyond the range, and become its ends."""

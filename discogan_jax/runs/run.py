@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import jax
-import numpy as np
-from jaxtyping import Float, UInt8
 
 from discogan_jax import files, host, sharding, steps
 from discogan_jax.config import build, schema
@@ -16,14 +13,9 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size, in_batches
-from discogan_jax.runs import checkpoint, layout, manifest, pictures
+from discogan_jax.runs import checkpoint, layout, manifest, pictures, translating
+from discogan_jax.runs.translating import Images, Pictures, Translations
 from discogan_jax.state import DiscoGAN, Domains, TrainState
-
-Images = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
-"""Images of a run's size: bytes, or numbers in [0, 1]."""
-
-Translations = Float[np.ndarray, "N H W C"]
-"""Images in [0, 1]."""
 
 
 def begin(
@@ -89,29 +81,6 @@ def check_resumable(directory: Path, settings: Settings) -> None:
         )
 
 
-class Translator(Protocol):
-    """Translates images: a run, or an export of one."""
-
-    @property
-    def path(self) -> Path:
-        """Where it was opened."""
-
-    @property
-    def domains(self) -> Domains:
-        """Names of a and b."""
-
-    @property
-    def preparations(self) -> Mapping[str, Preparation]:
-        """By domain, what is done to a picture before it is translated."""
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The directions that it translates in: ``"ab"`` makes b from a."""
-
-    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates images in one of the `directions`."""
-
-
 @dataclass(frozen=True)
 class Run:
     """A run at one of its checkpoints; its training may have ended or not.
@@ -163,11 +132,13 @@ class Run:
         """The same run with the parameters themselves in place of their averages."""
         return replace(self, state=replace(self.state, ema=None))
 
-    def translate(self, images: Images, to: str, batch_size: int = 64) -> Translations:
-        """Translates images, with the running batch-norm statistics and averaged parameters.
+    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
+        """Translates pictures, with the running batch-norm statistics and averaged parameters.
 
         Args:
-          images: images of the run's size; `images.read` and `images.fit` make them so.
+          pictures: a file, or a sequence of files and of uint8 arrays, of any sizes: they are
+            prepared as those that were trained on. One array ``[N, H, W, C]`` of the run's size is
+            taken as prepared already.
           to: name of the domain to translate to.
           batch_size: images at a time; changes nothing but the memory in use.
 
@@ -175,30 +146,17 @@ class Run:
           Images in [0, 1].
 
         Raises:
-          InputError: the run has no such domain.
+          InputError: the run has no such domain, or a picture cannot be read.
         """
-        return self.apply(images, direction(self, to), batch_size)
+        return translating.translate(self, pictures, to, batch_size)
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates images in one of the `directions`; see `translate`."""
+        """Translates prepared images in one of the `directions`; see `translate`."""
 
         def translate(batch: Images) -> jax.Array:
             return steps.translate_jit(self.gan, self.state, batch, direction)
 
         return in_batches(translate, images, batch_size)
-
-
-def direction(translator: Translator, to: str) -> str:
-    """Finds the direction that leads to a domain: ``"ab"`` or ``"ba"``.
-
-    Raises:
-      InputError: there is no such domain, or no direction to it.
-    """
-    targets = {translator.domains.name(d[1]): d for d in translator.directions}
-    if to not in targets:
-        names = " and ".join(sorted(targets))
-        raise InputError(f"{translator.path} translates to {names}, not {to!r}")
-    return targets[to]
 
 
 def open(path: str | Path, step: int | None = None) -> Run:

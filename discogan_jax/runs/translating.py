@@ -1,0 +1,126 @@
+"""What runs and their exports have in common: both translate pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from discogan_jax.errors import InputError
+from discogan_jax.images import Picture, Preparation
+from discogan_jax.state import Domains
+
+Images = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
+"""Images that are prepared for a network: bytes, or numbers in [0, 1]."""
+
+File = str | Path | bytes | Picture
+"""A picture file: its path, its content, or what `images.load` read from it."""
+
+Pictures = Images | File | Sequence[File | UInt8[np.ndarray, "H W C"]]
+"""Prepared images, or pictures that are still to be prepared."""
+
+Translations = Float[np.ndarray, "N H W C"]
+"""Images in [0, 1]."""
+
+
+class Translator(Protocol):
+    """Translates images: a run, or an export of one."""
+
+    @property
+    def path(self) -> Path:
+        """Where it was opened."""
+
+    @property
+    def domains(self) -> Domains:
+        """Names of a and b."""
+
+    @property
+    def preparations(self) -> Mapping[str, Preparation]:
+        """By domain, what is done to a picture before it is translated."""
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that it translates in: ``"ab"`` makes b from a."""
+
+    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
+        """Translates pictures to a domain; see the function `translate`."""
+
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates prepared images in one of the `directions`."""
+
+
+def translate(
+    translator: Translator, pictures: Pictures, to: str, batch_size: int = 64
+) -> Translations:
+    """Translates pictures to a domain, prepared as the pictures that were trained on.
+
+    Args:
+      translator: run or export.
+      pictures: a file, or a sequence of files and of uint8 arrays ``[H, W, 1]`` or ``[H, W, 3]``,
+        of any sizes. One array ``[N, H, W, C]`` of the model's size is taken as prepared already.
+      to: name of the domain.
+      batch_size: images at a time; changes nothing but the memory in use.
+
+    Returns:
+      Images in [0, 1].
+
+    Raises:
+      InputError: there is no such domain, or a picture cannot be read.
+    """
+    way = direction(translator, to)
+    prepared = _prepared(translator.preparations[way[0]], pictures)
+    return translator.apply(prepared, way, batch_size)
+
+
+def _prepared(preparation: Preparation, pictures: Pictures) -> Images:
+    if isinstance(pictures, np.ndarray | jax.Array):
+        pictures = np.asarray(pictures)
+        if pictures.shape[1:] == (*preparation.size, preparation.channels):
+            return pictures
+        if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.uint8:
+            raise InputError(
+                f"arrays of {pictures.dtype} {[*pictures.shape]} cannot be prepared: give uint8 "
+                f"[N, H, W, 1 or 3], or prepared ones of the model's size, {preparation.size} with "
+                f"{preparation.channels} channels"
+            )
+    check_takes_files(preparation)
+    several = [pictures] if isinstance(pictures, str | Path | bytes | Picture) else pictures
+    loaded = (preparation.load(x) if isinstance(x, str | Path | bytes) else x for x in several)
+    return np.stack([preparation.apply(x) for x in loaded])
+
+
+def check_takes_files(preparation: Preparation) -> None:
+    """Checks that a model is one of pictures as files hold them.
+
+    Raises:
+      InputError: it was trained on arrays of another number of channels.
+    """
+    if preparation.channels not in (1, 3):
+        raise InputError(
+            f"the model takes arrays of {preparation.channels} channels, which no picture file "
+            "has: give such arrays to `translate` in Python"
+        )
+
+
+def describe(translator: Translator) -> str:
+    """Describes what is done to pictures before they are translated: ``edges: cut to ...``."""
+    names: dict[str, list[str]] = {}
+    for source, _ in translator.directions:
+        alike = names.setdefault(str(translator.preparations[source]), [])
+        alike.append(translator.domains.name(source))
+    return "; ".join(f"{' and '.join(alike)}: {text}" for text, alike in names.items())
+
+
+def direction(translator: Translator, to: str) -> str:
+    """Finds the direction that leads to a domain: ``"ab"`` or ``"ba"``.
+
+    Raises:
+      InputError: there is no such domain, or no direction to it.
+    """
+    targets = {translator.domains.name(d[1]): d for d in translator.directions}
+    if to not in targets:
+        names = " and ".join(sorted(targets))
+        raise InputError(f"{translator.path} translates to {names}, not {to!r}")
+    return targets[to]

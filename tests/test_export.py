@@ -22,7 +22,7 @@ from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
 from discogan_jax.export import onnx_graph, registry
 from discogan_jax.ops import convolution
-from discogan_jax.runs import run as runs_run
+from discogan_jax.runs import translating
 
 SIZE = runs_here.SIZE
 FORMATS = export.FORMATS
@@ -116,6 +116,50 @@ def test_the_command_and_what_translates_with_its_result(run, tmp_path, capsys, 
     assert about["versions"]["packages"]["jax"] == jax.__version__
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_export_knows_what_is_done_to_pictures(tmp_path, capsys, kind):
+    """Oblong grey pictures of 12 bits, lines made thicker: all of it by the export alone."""
+    data = runs_here.write_arrays(tmp_path / "data", channels=1)
+    changes = {"channels": 1, "image_size": "24x16", "range": "0,4095", "thicken": "a"}
+    made = runs_here.config(data, **{f"data__{name}": x for name, x in changes.items()})
+    run = runs_here.untrained(made, tmp_path / "run")
+    place = tmp_path / "exported"
+    assert cli.main(["export", str(run.path), "--format", kind, "--out", str(place)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "scaled to 24x16, made grey, dark lines made thicker, values of 12 bits (0 to 4095)" in said
+    )
+    opened = export.open_translator(place)
+    assert opened.preparations == run.preparations
+    assert opened.metadata["steps"]["a"] == run.preparations["a"].steps()
+    assert "24, 16, 1], grey; the program itself scales" in opened.metadata["input"]
+
+    pixels = np.random.default_rng(0).integers(4096, size=(90, 70, 1), dtype=np.uint16)
+    images.save(tmp_path / "deep.png", pixels)
+    results = []
+    for translator in (run.path, place):
+        out = tmp_path / f"of {translator.name}.png"
+        arguments = ["translate", str(translator), str(tmp_path / "deep.png"), "--to=shoes"]
+        assert cli.main([*arguments, f"--out={out}", "--size=input"]) == 0
+        results.append(images.load(out).pixels.astype(int))
+        # The same in Python.
+        made = export.open_translator(translator).translate(tmp_path / "deep.png", "shoes")
+        prepared = run.preparations["a"].apply(images.load(tmp_path / "deep.png"))
+        np.testing.assert_allclose(made, run.apply(prepared[None], "ab"), atol=1e-5)
+    assert results[0].shape == (90, 60, 1)
+    assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_a_zip_of_any_name_and_an_export_of_before(run, tmp_path, pictures):
+    file, _ = export.write(run, tmp_path / "x.onnx")
+    opened = export.open_translator(file)
+    np.testing.assert_allclose(opened.apply(pictures, "ab"), run.apply(pictures, "ab"), atol=1e-5)
+    # Earlier versions recorded the size alone.
+    before = {k: v for k, v in opened.metadata.items() if k not in ("preparation", "steps")}
+    preparations = export.Exported(file, before, opened.load).preparations
+    assert preparations["b"] == images.Preparation(images.Size(SIZE, SIZE))
+
+
 def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
     for kind in FORMATS:
         export.write(run, tmp_path / f"sample-1000{registry.load(kind).ENDING}", kind=kind)
@@ -141,7 +185,7 @@ def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures)
     }
     np.testing.assert_allclose(opened.apply(pictures, "ba"), run.apply(pictures, "ba"), atol=1e-5)
     with pytest.raises(InputError, match="translates to bags, not 'shoes'"):
-        runs_run.direction(opened, "shoes")
+        translating.direction(opened, "shoes")
 
 
 @pytest.mark.parametrize(("kind", "wrong"), [("stablehlo", 0.01), ("onnx", np.nan)])
@@ -179,7 +223,11 @@ def test_damage_is_refused(run, tmp_path, pictures):
     with pytest.raises(InputError, match=r"it has no ab\.onnx"):
         export.Exported.open(folder)
     about = json.loads((folder / "about.json").read_text())
-    for wrong in ({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}):
+    for wrong in (
+        *({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}),
+        *({"image_size": "big"}, {"image_size": 2 * SIZE}, {"preparation": {"a": {"size": 0}}}),
+        *({"preparation": {"a": [SIZE]}}, {"preparation": {"a": {"size": SIZE, "more": 1}}}),
+    ):
         (folder / "about.json").write_text(json.dumps(about | wrong))
         with pytest.raises(InputError, match="no exported run, or damaged"):
             export.open_translator(folder)

@@ -7,11 +7,11 @@ files for six months: keep the run.
 """
 
 import argparse
-from pathlib import Path
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
 from discogan_jax.export import FORMATS
+from discogan_jax.files import expanded
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: frame.Parser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=expanded,
         metavar="PATH",
         help="file or folder; RUN/NAME-STEP.discogan, -onnx or -savedmodel if not given",
     )
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch is not None and arguments.batch < 1:
         raise InputError(f"--batch is {arguments.batch}; it must be at least 1")
     from discogan_jax import export, runs
+    from discogan_jax.runs.translating import describe
 
     opened = runs.open(arguments.run, arguments.step)
     path, parity = export.write(
@@ -41,5 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     frame.say(parity)
+    frame.say(f"left to whoever runs it (discogan translate does it): {describe(opened)}")
     frame.say(f"{path}, {sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB")
     return 0

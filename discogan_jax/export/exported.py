@@ -1,20 +1,19 @@
 """Opens exported runs: they translate as runs do."""
 
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-from jaxtyping import Float, UInt8
-
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
 from discogan_jax.files import read_json
 from discogan_jax.images import Preparation, Size, in_batches
-from discogan_jax.runs import run
+from discogan_jax.runs import run, translating
+from discogan_jax.runs.translating import Images, Pictures, Translations, Translator
 from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
 
 
@@ -46,15 +45,17 @@ class Exported:
         # Files may come from anywhere: whatever is wrong with one is a damaged file, not a bug.
         try:
             metadata, load = _format(path).read(path)
-            Domains(*metadata["domains"])
-            size = Size.of(metadata["image_size"])
-            if not min(size) > 0 or not set(metadata["directions"]) <= set(DIRECTIONS):
-                raise ValueError("invalid metadata: image_size or directions")
+            opened = cls(path, metadata, load)
+            sizes = [opened.image_size, *(x.size for x in opened.preparations.values())]
+            if {*sizes} != {sizes[0]} or min(sizes[0]) < 1:
+                raise ValueError("invalid metadata: image_size")
+            if not opened.domains or not {*opened.directions} <= {*DIRECTIONS}:
+                raise ValueError("invalid metadata: domains or directions")
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is no exported run, or damaged: {error}") from error
-        return cls(path, metadata, load)
+        return opened
 
     @property
     def domains(self) -> Domains:
@@ -93,16 +94,18 @@ class Exported:
                 "run again"
             ) from error
 
-    def apply(
-        self, images: UInt8[np.ndarray, "N H W C"], direction: str, batch_size: int = 64
-    ) -> Float[np.ndarray, "N H W C"]:
-        """Translates images; see `runs.Run.apply`."""
+    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
+        """Translates pictures; see `runs.Run.translate`."""
+        return translating.translate(self, pictures, to, batch_size)
+
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates prepared images of uint8; see `runs.Run.apply`."""
         # Programs with a fixed batch size take no other.
         fixed = self.metadata["batch_size"]
         return in_batches(self._programs[direction], images, fixed or batch_size)
 
 
-def open_translator(path: str | Path, step: int | None = None) -> run.Translator:
+def open_translator(path: str | Path, step: int | None = None) -> Translator:
     """Opens a run directory, one of its checkpoints, or an export.
 
     Args:
@@ -126,9 +129,11 @@ def is_exported(path: str | Path) -> bool:
 
 
 def _format(path: Path) -> Format:
-    # Files are told apart by their suffix, folders by their metadata.
+    # Zips are told by their content, other files by their suffix, folders by their metadata.
     if not path.is_dir():
-        return registry.load(registry.SUFFIXES.get(path.suffix, registry.FORMATS[0]))
+        is_zip = path.is_file() and zipfile.is_zipfile(path)
+        suffix = "" if is_zip else path.suffix
+        return registry.load(registry.SUFFIXES.get(suffix, registry.FORMATS[0]))
     kind = read_json(path / METADATA_FILE)["kind"]
     if kind not in registry.FORMATS or not registry.load(kind).IS_FOLDER:
         raise ValueError(f"{METADATA_FILE} is that of another kind of export, {kind!r}")

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from discogan_jax.config import build
 from discogan_jax.host import versions
 from discogan_jax.runs.run import Run
+from discogan_jax.runs.translating import describe
 
 METADATA_FILE = "about.json"
 # Names of the programs' argument and result, in formats that have names.
@@ -17,7 +18,7 @@ INPUT, OUTPUT = "images", "translated"
 
 Metadata = Mapping[str, Any]
 # Functions that translate a batch of uint8 images, by direction.
-Programs = Mapping[str, Callable[[Any], Float[Any, "N S S 3"]]]
+Programs = Mapping[str, Callable[[Any], Float[Any, "N H W C"]]]
 # The metadata of an export, and a function that loads its programs.
 Opened = tuple[Metadata, Callable[[], Programs]]
 
@@ -76,9 +77,11 @@ def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict
         "directions": run.directions,
         "image_size": run.image_size.plain,
         "batch_size": batch_size,
-        "input": f"uint8 [batch, {shape}], {colours}, not scaled or centred further",
+        "input": f"uint8 [batch, {shape}], {colours}; the program itself scales 0..255 to [0, 1]",
         "preparation": {d: x.to_json() for d, x in run.preparations.items()},
-        "preprocessing": "; ".join(map(str, run.preparations.values())),
+        # The same in words: what is left to whoever runs the program.
+        "steps": {d[0]: run.preparations[d[0]].steps() for d in run.directions},
+        "preprocessing": describe(run),
         "output": f"float32, the same shape, {output_range}",
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",

@@ -11,7 +11,7 @@ from discogan_jax.errors import InputError
 # The first one is the default of `discogan export`, which lists them without importing JAX.
 FORMATS = ("stablehlo", "onnx", "savedmodel")
 
-# The formats of single files by their suffix; files of any other suffix are of the first format.
+# The formats of single files by their suffix; zips and all other files are of the first format.
 SUFFIXES = {".onnx": "onnx"}
 
 # What to install for those that import more than this library does.

@@ -23,7 +23,7 @@ from discogan_jax.export import exported
 pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
 
-from served_here import SECONDS, Visitor, encoded, made, png, served
+from served_here import SECONDS, Visitor, decoded, encoded, made, png, served
 
 from discogan_jax.serve import access, checkpoints, page, server
 
@@ -57,6 +57,42 @@ def test_a_picture_becomes_what_the_run_makes_of_it(run, site, direction, step):
     source, to = ("bags", "shoes") if direction == "ab" else ("shoes", "bags")
     labels = Visitor(site).get("about").json()["directions"][direction]
     assert labels == [source, f"{source} → {to}", f"{source} → {to} → {source}"]
+
+
+def test_results_have_the_size_of_their_picture_where_that_is_asked_for(site):
+    small = Visitor(site).translate(png(size=(90, 60)))[1]
+    answer = Visitor(site).post(
+        "translate", png(size=(90, 60)), params={"direction": "ab", "size": "input"}
+    )
+    large = [decoded(picture) for picture in answer.json()["pictures"]]
+    assert [x.shape for x in small] == [(SIZE, SIZE, 3)] * 3
+    assert [x.shape for x in large] == [(60, 60, 3)] * 3  # what is translated of 90x60
+    wrong = Visitor(site).post("translate", png(), params={"direction": "ab", "size": "huge"})
+    assert wrong.status_code == 400
+
+
+def test_what_is_done_to_a_picture_is_done_and_said(tmp_path):
+    """Grey pictures of 12 bits, lines made thicker; examples were prepared before training."""
+    changes = {"data__channels": 1, "data__range": "0,4095", "data__thicken": "a"}
+    data = runs_here.write_arrays(tmp_path / "data", channels=1)
+    run = runs_here.untrained(runs_here.config(data, **changes), tmp_path / "run")
+    rng = np.random.default_rng(0)
+    deep = rng.integers(4096, size=(40, 50, 1), dtype=np.uint16)
+    images.save(tmp_path / "deep.png", deep)
+    content = (tmp_path / "deep.png").read_bytes()
+    with served(run.path) as url:
+        visitor = Visitor(url)
+        about = visitor.get("about").json()
+        assert about["prepared"].startswith(f"bags: {run.preparations['a']}; shoes: ")
+        example = visitor.get("example/a/0").content
+        for sent, taken in (
+            (content, run.preparations["a"].apply(images.load(content))),
+            (example, np.asarray(run.images()["a"].val[0])),
+        ):
+            shown = [picture[..., :1] for picture in visitor.translate(sent)[1]]
+            np.testing.assert_array_equal(shown[0], taken)
+            made = images.to_uint8(run.apply(taken[None], "ab", 1))[0]
+            np.testing.assert_array_equal(shown[1], made)
 
 
 def test_a_run_of_one_direction_has_no_way_back(tmp_path):

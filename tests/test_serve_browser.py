@@ -109,12 +109,13 @@ class Page:
 
 
 def expected(run, picture, direction="ab"):
-    """The picture as the run sees it, its translation and the way back, if there is one."""
+    """The picture as the run sees it, its translation and the way back, in the picture's size."""
     made = [images.fit(picture, run.image_size)]
     for way in (direction, direction[::-1]):
         if way in run.directions:
             made.append(images.to_uint8(run.apply(made[-1][None], way, 1))[0])
-    return made
+    size = images.Size(*picture.shape[:2])
+    return [run.preparations["a"].restore(x, size) for x in made]
 
 
 def test_what_a_person_does(browser, site, run):

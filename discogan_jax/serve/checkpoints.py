@@ -4,8 +4,9 @@ import functools
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,9 +15,11 @@ from discogan_jax import images
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import exported
+from discogan_jax.images.preparation import Restored
 from discogan_jax.runs import manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
-from discogan_jax.runs.run import Run, Translator
+from discogan_jax.runs.run import Run
+from discogan_jax.runs.translating import Translator, check_takes_files
 from discogan_jax.state import generators_only
 
 KEPT = 4
@@ -25,23 +28,22 @@ KEPT = 4
 EXAMPLES = 8
 """Number of held-out pictures of each domain that are shown."""
 
+MAX_SIDE = 2048
+"""Longest side of results that are scaled to the size of their picture."""
+
 Picture = UInt8[np.ndarray, "H W C"]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Holds a picture and what became of it.
+class Shown(NamedTuple):
+    """A picture and what became of it.
 
     Attributes:
-      taken: the picture as the run sees it.
-      made: its translation.
-      back: the translation's translation back; None where the run has no way back.
+      pictures: the picture as the run sees it, its translation and, where the run has a way back,
+        that of the translation; all of one size.
       step: that of the checkpoint; None for an exported file.
     """
 
-    taken: Picture
-    made: Picture
-    back: Picture | None
+    pictures: list[Picture]
     step: int | None
 
 
@@ -68,6 +70,7 @@ class CheckpointCache:
         # Compile before the first request.
         for direction in self.newest.directions:
             prepared = self.newest.preparations[direction[0]]
+            check_takes_files(prepared)
             shape = (1, *prepared.size, prepared.channels)
             self.newest.apply(np.zeros(shape, np.uint8), direction, 1)
 
@@ -96,13 +99,21 @@ class CheckpointCache:
     def _open(self, step: int) -> Translator:
         return _light(exported.open_translator(self._path, step))
 
-    def show(self, picture: bytes, direction: str, step: int | None = None) -> Shown:
+    def show(
+        self,
+        picture: bytes | Picture,
+        direction: str,
+        step: int | None = None,
+        at_input_size: bool = False,
+    ) -> Shown:
         """Translates a picture as `discogan translate` does, and back.
 
         Args:
-          picture: the bytes of a file; what it shows is cut to its largest centred square.
+          picture: the bytes of a file, or an array that is prepared already.
           direction: one of the translator's.
           step: that of the checkpoint, or one near it.
+          at_input_size: whether results are scaled to the size of the picture in the file, or to
+            `MAX_SIDE`, instead of having the model's.
 
         Raises:
           InputError: the picture cannot be read, or the checkpoint. The message goes to whoever
@@ -112,13 +123,20 @@ class CheckpointCache:
             translator = self.at(step)
         except InputError as error:
             raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
+        prepared = translator.preparations[direction[0]]
+        if isinstance(picture, bytes):
+            loaded = prepared.load(picture)
+            taken, size = prepared.apply(loaded), loaded.size
+        else:
+            taken, size = picture, prepared.size
         # There, and back where the run has a way back.
-        taken = translator.preparations[direction[0]].apply(images.read(picture))
-        made = _translated(translator, taken, direction)
-        back = None
+        shown = [taken, _translated(translator, taken, direction)]
         if direction[::-1] in translator.directions:
-            back = _translated(translator, made, direction[::-1])
-        return Shown(taken, made, back, _step(translator))
+            shown.append(_translated(translator, shown[-1], direction[::-1]))
+        if at_input_size:
+            wanted: Restored = MAX_SIDE if max(size) > MAX_SIDE else "input"
+            shown = [prepared.restore(x, size, wanted) for x in shown]
+        return Shown(shown, _step(translator))
 
     def examples(self) -> Mapping[str, UInt8[np.ndarray, "N H W C"]]:
         """Finds held-out pictures of the domains that can be translated; none if not here."""

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from discogan_jax.errors import InputError
 from discogan_jax.images import FORMATS, MAX_PIXELS
+from discogan_jax.runs.translating import describe
 from discogan_jax.serve import assets
 from discogan_jax.serve.access import read_body
 
@@ -45,11 +46,14 @@ class Page:
         """
         self._cache = cache
         self._has_login = has_login
-        self._examples = {
-            f"{domain}/{i}": _png(picture)
+        examples = {
+            f"{domain}/{i}": picture
             for domain, pictures in cache.examples().items()
             for i, picture in enumerate(pictures)
         }
+        self._examples = {name: _png(picture) for name, picture in examples.items()}
+        # Those are prepared already, and recognised by their bytes.
+        self._prepared = dict(zip(self._examples.values(), examples.values(), strict=True))
         self._inside = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.routes = [
@@ -70,7 +74,8 @@ class Page:
                 "domains": newest.domains,
                 "directions": {d: self._labels(d) for d in newest.directions},
                 "steps": self._cache.steps(),
-                "size": str(newest.preparations["a"].size),
+                "size": newest.preparations[newest.directions[0][0]].size,
+                "prepared": describe(newest),
                 "examples": list(self._examples),
                 "kinds": FORMATS,
                 "max_bytes": MAX_UPLOAD,
@@ -99,6 +104,9 @@ class Page:
         if direction not in self._cache.newest.directions:
             raise HTTPException(400, "The direction is none of this run's.")
         step = _whole_number(request.query_params.get("step", ""))
+        size = request.query_params.get("size", "model")
+        if size not in ("model", "input"):
+            raise HTTPException(400, "The size is neither model nor input.")
         if self._inside >= AT_ONCE + MAX_WAITING:
             raise HTTPException(503, "The server is busy with others: try again in a moment.")
         # Read the picture while others are translated, then wait for a turn.
@@ -108,16 +116,21 @@ class Page:
             async with self._turns:
                 if await request.is_disconnected():
                     return Response(status_code=408)  # nobody reads it
-                return await asyncio.to_thread(self._shown, picture, direction, step)
+                return await asyncio.to_thread(
+                    self._shown, picture, direction, step, size == "input"
+                )
         except InputError as error:
             raise HTTPException(422, str(error)) from error
         finally:
             self._inside -= 1
 
-    def _shown(self, picture: bytes, direction: str, step: int | None) -> Response:
-        shown = self._cache.show(picture, direction, step)
-        pictures = [x for x in (shown.taken, shown.made, shown.back) if x is not None]
-        return JSONResponse({"step": shown.step, "pictures": [_data_url(x) for x in pictures]})
+    def _shown(
+        self, content: bytes, direction: str, step: int | None, at_input_size: bool
+    ) -> Response:
+        picture = self._prepared.get(content, content)
+        shown = self._cache.show(picture, direction, step, at_input_size)
+        pictures = [_data_url(x) for x in shown.pictures]
+        return JSONResponse({"step": shown.step, "pictures": pictures})
 
 
 def _whole_number(text: str) -> int | None:
@@ -130,7 +143,7 @@ def _whole_number(text: str) -> int | None:
 
 def _png(picture: "Picture") -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "PNG")
     return file.getvalue()
 
 

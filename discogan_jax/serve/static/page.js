@@ -39,7 +39,7 @@ class Card {
     this.pictures.replaceChildren();
     for (const label of about.directions[direction()]) {
       const figure = make("figure", this.pictures);
-      make("div", figure, undefined, { className: "empty" });
+      make("div", figure, undefined, { className: "empty" }).style.aspectRatio = about.size[1] / about.size[0];
       make("figcaption", figure, label);
     }
   }
@@ -81,7 +81,7 @@ class Card {
     if (this.file.size > about.max_bytes)
       return this.fail(`The file is too large: the limit is ${about.max_bytes >> 20} MB.`);
     try {
-      const query = new URLSearchParams({ direction: way, step: step() });
+      const query = new URLSearchParams({ direction: way, step: step(), size: "input" });
       const answer = await fetch(`translate?${query}`, { method: "POST", body: this.file, signal });
       if (answer.status === 401) location.reload();
       if (!answer.ok) return this.fail(await answer.text(), answer.status >= 500);
@@ -210,8 +210,8 @@ async function start() {
   byId("logout").hidden = !about.has_login;
   document.querySelector("footer").textContent =
     `${about.kinds.join(", ")}; at most ${about.max_bytes >> 20} MB and ${about.max_pixels / 1e6} megapixels. ` +
-    `A picture is cut to its largest centred square and scaled to ${about.size}×${about.size} pixels, as in ` +
-    "training. It stays in the server's memory while it is translated and is kept nowhere.";
+    `As in training, pictures are prepared: ${about.prepared}. Results are scaled to the picture's size. ` +
+    "A picture stays in the server's memory while it is translated and is kept nowhere.";
   directions();
   steps();
   examples();

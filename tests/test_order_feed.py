@@ -72,6 +72,37 @@ def test_a_batch_larger_than_the_data_is_refused():
         Order((31, 50), 40, 3)
 
 
+@pytest.mark.parametrize("margin", [(0, 0), (3, 4), (0, 2)])
+def test_every_place_of_a_cut_is_equally_likely(margin):
+    order = Order((40, 40), 16, 5, margin=margin)
+    crops = np.stack([order.crops(SEED, word(s), "a") for s in range(250)])
+    rows, columns = margin[0] + 1, margin[1] + 1
+    assert crops.shape == (250, 5, 16, 2)
+    counts = np.zeros((rows, columns))
+    np.add.at(counts, (crops[..., 0], crops[..., 1]), 1)
+    expected = 250 * 5 * 16 / (rows * columns)
+    chi_squared, freedom = ((counts - expected) ** 2 / expected).sum(), rows * columns - 1
+    assert chi_squared <= freedom + 5 * np.sqrt(2 * freedom)
+
+
+def test_cuts_depend_on_seed_and_step_alone_and_leave_indices_and_flips_as_they_are():
+    order = Order((50, 60), 8, 3, flip=True, margin=(5, 5))
+    crops = np.stack([order.crops(SEED, word(s), "b") for s in range(300)]).astype(int)
+    np.testing.assert_array_equal(order.crops(SEED, word(7), "b"), crops[7])
+    assert not np.array_equal(order.crops(word(6), word(7), "b"), crops[7])
+    assert not np.array_equal(order.crops(SEED, word(7), "a"), crops[7])
+    # Mirrored images, and those in the same place of other batches, are cut like all others.
+    flips = np.stack([order.flips(SEED, word(s), "b") for s in range(300)])
+    draws = np.stack([flips, crops[..., 0], crops[..., 1]]).reshape(3, -1)
+    correlations = [*np.corrcoef(draws)[np.triu_indices(3, 1)]]
+    correlations += [np.corrcoef(x[:-24], x[24:])[0, 1] for x in draws]
+    assert np.abs(correlations).max() < 5 / np.sqrt(draws.shape[1])
+    without = Order((50, 60), 8, 3, flip=True)
+    for method in ("indices", "flips"):
+        one, other = (getattr(x, method)(SEED, word(7), "b") for x in (order, without))
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.fixture
 def arrays():
     rng = np.random.default_rng(0)
@@ -96,8 +127,33 @@ def test_both_feeds_give_the_same_batches_from_any_start(arrays, flip):
     assert next(on_host, None) is None
 
 
-def test_rows_of_a_process_are_those_of_the_global_batch(arrays):
-    order = Order((20, 26), 4, 3, flip=True)
+def test_both_feeds_cut_the_same_parts_of_larger_mapped_images(tmp_path):
+    rng, larger = np.random.default_rng(0), {}
+    for d, n in (("a", 20), ("b", 26)):
+        pictures = rng.integers(0, 256, (n, 11, 7, 5), np.uint8)
+        np.save(tmp_path / f"{d}.npy", pictures)
+        larger[d] = np.load(tmp_path / f"{d}.npy", mmap_mode="r")
+    order = Order((20, 26), 4, 3, flip=True, margin=(3, 2))
+    on_device = feed.device_feed(feed.device_dataset(larger, order, 5), 2)
+    on_host = feed.tf_feed(larger, order, 5, start=2, stop=5)
+    for step in range(2, 5):
+        expected = feed.host_batches(larger, order, 5, step)
+        assert expected["b"].shape == (3, 4, 8, 5, 5)
+        which, crops, flips = (
+            f(SEED, word(step), "b") for f in (order.indices, order.crops, order.flips)
+        )
+        for place in np.ndindex(3, 4):
+            top, left = crops[place]
+            part = larger["b"][which[place], top : top + 8, left : left + 5]
+            part = part[:, ::-1] if flips[place] else part
+            np.testing.assert_array_equal(expected["b"][place], part)
+        for batches in (next(on_device), next(on_host)):
+            jax.tree.map(np.testing.assert_array_equal, batches, expected)
+
+
+@pytest.mark.parametrize("margin", [(0, 0), (3, 2)])
+def test_rows_of_a_process_are_those_of_the_global_batch(arrays, margin):
+    order = Order((20, 26), 4, 3, flip=True, margin=margin)
     whole = order.gather(arrays["b"], SEED, word(3), "b")
     halves = [
         order.gather(arrays["b"], SEED, word(3), "b", rows) for rows in (slice(2), slice(2, 4))

@@ -26,6 +26,7 @@ from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import manifest
+from discogan_jax.train.setup import Setup
 
 # Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
 LONG = {"train__steps": 720, "train__print_every": 120, "train__sample_every": 240} | {
@@ -196,6 +197,34 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     assert list((tmp_path / "samples").iterdir()) == []
     # And nothing is left to do.
     assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
+
+
+def test_random_cuts_of_larger_images_are_resumed_by_either_feed(tmp_path):
+    pytest.importorskip("tensorflow")
+    rng, places = np.random.default_rng(0), {}
+    for d in "ab":
+        (tmp_path / d).mkdir()
+        for i in range(12):
+            images.save(tmp_path / d / f"{i:02}.png", rng.integers(0, 256, (40, 40, 3), np.uint8))
+        places[f"data__source_{d}"] = f"folder:{tmp_path / d}"
+    fields = SHORT | places | {"data__jitter": 0.25, "train__sample_every": 0}
+    made = config(tmp_path, **fields)
+    whole = train.train_and_evaluate(made, tmp_path / "whole")
+    half = config(tmp_path, **fields | {"train__steps": 3, "data__feed": "tf"})
+    train.train_and_evaluate(half, tmp_path / "resumed")
+    assert_same(train.train_and_evaluate(made, tmp_path / "resumed"), whole)
+    # The images that are trained on are larger than those that are evaluated, and counted so.
+    setup = Setup(from_config(made))
+    assert setup.train_images["a"].shape[1:] == (20, 20, 3)
+    assert {x.shape[1:] for x in setup.held_out.values()} == {(16, 16, 3)}
+    assert setup.order.margin == (4, 4)
+
+
+def test_a_jitter_that_cannot_be_had_is_refused(data, tmp_path):
+    with pytest.raises(InputError, match=r"data.jitter is 0.01, not a pixel of 16: use 0, or"):
+        Setup(from_config(config(data, data__jitter=0.01)))
+    with pytest.raises(InputError, match=r"data.jitter is 0.25, which needs .* of 20, too: .*npy"):
+        Setup(from_config(config(data, data__jitter=0.25)))
 
 
 @pytest.mark.parametrize("feed", ["device", "tf"])

@@ -70,7 +70,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         samples=_samples(picture) if picture else "",
         shell_domain=shlex.quote(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
-        flipped="every other one mirrored, at random" if s.data.flip else "as they are",
+        changed=_changed(s),
         # Optional settings are mentioned only where they are used.
         bottleneck=f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else "",
         literal=", literally as the book has it, with its defects" if s.model.literal else "",
@@ -98,6 +98,13 @@ def _head(run: Run, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
     if results := _results(run.settings, evaluation["rows"] if evaluation else ()):
         head["model-index"] = [{"name": run.path.name, "results": results}]
     return head
+
+
+def _changed(s: Settings) -> str:
+    changes = ["every other one mirrored, at random"] if s.data.flip else []
+    if s.data.jitter:
+        changes.append(f"cut at random places from copies {100 * s.data.jitter:g}% larger")
+    return " and ".join(changes) or "as they are"
 
 
 def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -94,7 +94,7 @@ def prepare(
         loaded[d] = sources.load(**source)
         seconds = None if there else clock() - began
         yield Prepared(s.domains.name(d), source["source"], folder, loaded[d], seconds)
-    build.order(s, loaded)
+    build.order(s, build.larger_images(s, {}, loaded))
 
 
 def tidy(config: Mapping[str, Any], *, remove: bool) -> Iterator[str]:

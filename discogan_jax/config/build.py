@@ -14,6 +14,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
+from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size
 from discogan_jax.losses import LossWeights
 from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
@@ -105,12 +106,24 @@ def _load(source: dict[str, Any], fixed: Mapping[str, Any]) -> sources.Splits:
 def larger_images(
     s: Settings, known: Known, loaded: Mapping[str, sources.Splits]
 ) -> dict[str, sources.Splits]:
-    """Opens the images that are cut at random places; `loaded` ones where `data.jitter` is 0."""
-    if not s.data.jitter:
+    """Opens the images that are cut at random places; `loaded` ones where `data.jitter` is 0.
+
+    Raises:
+      InputError: the larger images cannot be had, or are no larger.
+    """
+    jitter, size = s.data.jitter, s.data.image_size
+    if not jitter:
         return dict(loaded)
-    size = Size(*(round(side * (1 + s.data.jitter)) for side in s.data.image_size))
-    larger = {d: source | {"image_size": size} for d, source in sources_of(s, known).items()}
-    return {d: _load(source, known.get(d, {})) for d, source in larger.items()}
+    larger = Size(*(round(side * (1 + jitter)) for side in size))
+    if larger == size:
+        advice = f"use 0, or at least {1 / max(size):.3f} for one pixel"
+        raise InputError(f"config.data.jitter is {jitter}, not a pixel of {size}: {advice}")
+    wanted = {d: x | {"image_size": larger} for d, x in sources_of(s, known).items()}
+    try:
+        return {d: _load(x, known.get(d, {})) for d, x in wanted.items()}
+    except InputError as error:
+        needs = f"config.data.jitter is {jitter}, which needs training images of {larger}, too"
+        raise InputError(f"{needs}: {error}") from error
 
 
 def prepared_images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:
@@ -137,14 +150,20 @@ def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
 def order(s: Settings, loaded: Mapping[str, sources.Splits]) -> Order:
     """Returns the order in which a run sees its training images.
 
+    Args:
+      s: the settings.
+      loaded: the images that are trained on, see `larger_images`.
+
     Raises:
       InputError: the batch is larger than a domain.
     """
+    height, width = loaded["a"].train.shape[1:3]
     return Order(
         sizes=(len(loaded["a"].train), len(loaded["b"].train)),
         batch_size=s.data.batch_size,
         updates=s.train.d_updates + s.train.g_updates,
         flip=s.data.flip,
+        margin=(height - s.data.image_size.height, width - s.data.image_size.width),
     )
 
 

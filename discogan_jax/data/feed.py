@@ -80,7 +80,7 @@ def device_feed(
     Args:
       data: the images, on the device, and their order.
       start: the first step.
-      sharding: of the batches ``[updates, B, S, S, 3]``.
+      sharding: of the batches ``[updates, B, H, W, C]``.
 
     Yields:
       Each step's batches, uint8, without end.
@@ -117,7 +117,7 @@ def tf_feed(
       start: the first step.
       stop: the step after the last.
       rows: the rows of each global batch that this process feeds; the others are not read.
-      sharding: of the batches ``[updates, B, S, S, 3]``.
+      sharding: of the batches ``[updates, B, H, W, C]``.
 
     Yields:
       Each step's batches, uint8, on the device.

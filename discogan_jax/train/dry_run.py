@@ -49,7 +49,7 @@ def describe(config: Mapping[str, Any] | Settings) -> str:
             f"{_mebibytes(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))} with "
             f"Adam's, {_mebibytes(per_device)} of it on each device",
         ),
-        ("images", _mebibytes(sum(x.train.nbytes for x in setup.images.values()))),
+        ("images", _mebibytes(sum(x.nbytes for x in setup.train_images.values()))),
     ]
     # Not every backend counts its operations and temporary memory.
     if "flops" in cost:

@@ -10,6 +10,7 @@ from discogan_jax import multihost, sharding, steps
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import feed
+from discogan_jax.data.cache import Splits
 from discogan_jax.state import TrainState, create_state
 
 
@@ -29,6 +30,7 @@ class Setup:
       shardings: the devices of each array of the state.
       images: images of both domains.
       held_out: those that are not trained on.
+      train_images: those that are trained on, by domain; larger if they are cut at random places.
       order: the order of the training images.
       train_step: `steps.train_step`, compiled for these shardings.
     """
@@ -53,10 +55,15 @@ class Setup:
         self.shapes = build.state_shapes(s, self.gan)
         self.shardings = sharding.of_state(self.mesh, self.shapes, s.train.shard_state)
         self._batch_sharding = sharding.split_batches(self.mesh)
-        self.images = multihost.on_process_0_first(lambda: build.images(s, known))
-        self._larger = build.larger_images(s, known, self.images)
+
+        def opened() -> tuple[dict[str, Splits], dict[str, Splits]]:
+            images = build.images(s, known)
+            return images, build.larger_images(s, known, images)
+
+        self.images, larger = multihost.on_process_0_first(opened)
         self.held_out = {d: x.val for d, x in self.images.items()}
-        self.order = build.order(s, self.images)
+        self.train_images = {d: x.train for d, x in larger.items()}
+        self.order = build.order(s, larger)
         self.train_step = sharding.train_step_for(self.shardings)
 
     def create_state(self) -> TrainState:
@@ -83,7 +90,7 @@ class Setup:
         Returns:
           For each further step, uint8 batches on the devices.
         """
-        s, train = self.settings, {d: x.train for d, x in self._larger.items()}
+        s, train = self.settings, self.train_images
         kind, why = feed.choose(s.data.feed, train)
         logging.info("feed: %s (%s)", kind, why)
         if kind == "device":

@@ -71,7 +71,7 @@ def measuring() -> Measure:
         if found is not None:
             return found
         # What is fitted to real images does not depend on how they are fed.
-        images = replace(run.settings.data, batch_size=1, flip=False, feed="auto")
+        images = replace(run.settings.data, batch_size=1, flip=False, jitter=0.0, feed="auto")
         if images not in references:
             loaded = run.images()
             references[images] = evaluate.fit_references(run.settings, loaded)

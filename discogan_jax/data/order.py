@@ -81,7 +81,7 @@ class Order:
       batch_size: images per domain in the (global) batch of one update.
       updates: batches in a step.
       flip: mirror each image with probability 1/2.
-      margin: rows and columns of an image that a batch leaves out, at random places of its border.
+      margin: rows and columns by which images are larger than what is cut out of them at random.
     """
 
     sizes: tuple[int, int]
@@ -126,7 +126,7 @@ class Order:
         return (self._draw(seed, step, domain, _FLIP_KEY) & xp.uint32(1)).astype(bool)
 
     def crops(self, seed: Any, step: Any, domain: str) -> UInt32[Array, "U B 2"]:
-        """Chooses their first row and column that are not cut off; arguments as in `indices`."""
+        """Chooses the first row and column of what is cut out; arguments as in `indices`."""
         xp = step.__array_namespace__()
         draws = self._draw(seed, step, domain, _CROP_KEY)[:, :, None]
         # The remainders are biased by no more than the number of places in 2^32.
@@ -134,7 +134,7 @@ class Order:
         return _hash(draws, xp.arange(2, dtype=xp.uint32)[None, None]) % places[None, None]
 
     def _draw(self, seed: Any, step: Any, domain: str, use: int) -> UInt32[Array, "U B"]:
-        """Draws 32 bits for each image of a step; `use` tells draws for different ends apart."""
+        """Draws 32 bits for each image of a step, independently for each `use`."""
         xp = step.__array_namespace__()
         position = xp.arange(self.batch_size, dtype=xp.uint32)[None]
         key = _hash(seed[:, None], xp.uint32(_DOMAIN_KEYS[domain]), xp.uint32(use))

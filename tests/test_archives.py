@@ -14,19 +14,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax.data import download
-from discogan_jax.data.pix2pix import archives
+from discogan_jax import images
+from discogan_jax.data import download, pipeline, sources
+from discogan_jax.data.pix2pix import archives, half
 from discogan_jax.data.pix2pix import builder as pix2pix_builder
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.data.pix2pix.archives import ARCHIVES
-from discogan_jax.data.pix2pix.builder import prepare
+from discogan_jax.data.pix2pix.builder import prepare, usable_members
 from discogan_jax.data.pix2pix.locate import locate
-from discogan_jax.data.pix2pix.tar import Member, images, members
+from discogan_jax.data.pix2pix.tar import Member, members
+from discogan_jax.data.source import Wanted
 from discogan_jax.errors import InputError
 from discogan_jax.files import fingerprint
+from discogan_jax.host import usable_cores
 
 SHOES = ARCHIVES["edges2shoes"]
 
@@ -190,16 +194,16 @@ def test_bad_images_are_left_out_and_named(tmp_path, shoes, caplog):
     }
     path = write(tmp_path / SHOES.file, shoes | bad)
     with caplog.at_level(logging.WARNING, "absl"):
-        found = [m.name for m in images(path, SHOES, "train")]
+        found = [m.name for m in usable_members(path, SHOES, "train")]
     assert found == [f"{i}_AB.jpg" for i in range(1, 7)]
     (record,) = caplog.records
     assert "5 of 11 images left out (cut.jpg" in record.getMessage()
     write(path, shoes | bad | {"edges2shoes/train/more.jpg": b""})
     with pytest.raises(InputError, match=r"6 unusable images of 12 in 'train' \(cut.jpg"):
-        list(images(path, SHOES, "train"))
+        list(usable_members(path, SHOES, "train"))
     write(path, {k: v for k, v in shoes.items() if "/val/" not in k})
     with pytest.raises(InputError, match="no images for 'val'"):
-        list(images(path, SHOES, "val"))
+        list(usable_members(path, SHOES, "val"))
 
 
 def test_grey_and_progressive_images_are_images(tmp_path):
@@ -209,7 +213,137 @@ def test_grey_and_progressive_images_are_images(tmp_path):
         "edges2shoes/val/grey.jpg": grey.getvalue(),
         "edges2shoes/val/steps.jpg": jpeg(1, progressive=True),
     }
-    assert len(list(images(write(tmp_path / "a.tar.gz", files), SHOES, "val"))) == 2
+    assert len(list(usable_members(write(tmp_path / "a.tar.gz", files), SHOES, "val"))) == 2
+
+
+def test_what_a_header_says_is_what_decoders_find():
+    """Whatever comes before it: fill bytes, thumbnails, markers without a length."""
+    plain = jpeg(1)
+    other = jpeg(2, 64, 64)
+    comment = b"\xff\xfe" + (len(other) + 2).to_bytes(2) + other
+    for extra in (b"", comment, b"\xff\xff\xff", b"\xff\x01", b"\xff\xd0"):
+        for data, problem in ((plain, ""), (other, "64x64, not 512x256")):
+            assert half.problem(data[:2] + extra + data[2:], SHOES) == problem
+    grey, inks = io.BytesIO(), io.BytesIO()
+    Image.new("L", (512, 256)).save(grey, "JPEG")
+    Image.new("CMYK", (512, 256)).save(inks, "JPEG")
+    assert half.problem(grey.getvalue(), SHOES) == ""
+    assert "4 channels" in half.problem(inks.getvalue(), SHOES)
+    scans = plain.replace(b"\xff\xda", b"\xff\xda\0\2" * 200 + b"\xff\xda")
+    assert "scans" in half.problem(scans, SHOES)
+    for data in (plain[:-2], b"", b"\xff\xd8\xff\xd9"):
+        assert half.problem(data, SHOES) in ("not a complete JPEG", "a JPEG without a header")
+
+
+# Decoding
+
+
+def pictures_of(spec, path, data_dir, **wanted):
+    options = {"image_size": 64, "archives": path, "data_dir": data_dir} | wanted
+    return sources.load(f"archive:edges2shoes/{spec}", **options)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """More pictures than a chunk has, two of them damaged in ways that only a decoder sees."""
+    files = files_of(SHOES, train=40, val=3)
+    good = files["edges2shoes/train/1_AB.jpg"]
+    table = good.index(b"\xff\xc4")
+    files["edges2shoes/train/5_AB.jpg"] = good[: table + 5] + b"\xff" * 16 + good[table + 21 :]
+    files["edges2shoes/train/23_AB.jpg"] = good[: table + 5] + b"\xfe" * 16 + good[table + 21 :]
+    return files
+
+
+@pytest.mark.parametrize("side", ["photo", "edges"])
+def test_both_ways_in_give_equal_rows_and_name_what_is_damaged(tmp_path, many, side, caplog):
+    path = write(tmp_path / "given" / SHOES.file, many)
+    with caplog.at_level(logging.WARNING, "absl"):
+        streamed = pictures_of(side, path, tmp_path / "one")
+        prepare("edges2shoes", archives=path, data_dir=tmp_path / "two")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pix2pix_builder, "members", None)  # the file is not read any more
+            prepared = pictures_of(side, path, tmp_path / "two")
+    for split in ("train", "val"):
+        np.testing.assert_array_equal(getattr(streamed, split), getattr(prepared, split))
+    for found in (streamed, prepared):
+        assert (len(found.train), len(found.val)) == (38, 3)
+        (damaged,) = found.about["left_out"].values()
+        assert damaged["count"] == 2
+        assert sorted(damaged["names"]) == ["train/23_AB.jpg", "train/5_AB.jpg"]
+    said = [r.getMessage() for r in caplog.records if "2 of 40 images left out" in r.getMessage()]
+    assert len(said) == 3
+    assert all("5_AB.jpg: damaged JPEG data" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"image_size": 256},
+        {"image_size": 300},
+        {"image_size": "96x64"},
+        {"image_size": "96x64", "fit": "pad"},
+        {"image_size": "48x80", "fit": "stretch"},
+        {"channels": 1},
+        {"range": (20.0, 200.0)},
+        {"thicken": True},
+    ],
+    ids=str,
+)
+def test_training_sees_what_a_picture_becomes_elsewhere(path, tmp_path, shoes, wanted):
+    """The pipeline, and what `translate` does to the same half in a file of its own."""
+    source = sources.parse("archive:edges2shoes/photo")
+    asked = Wanted(**{"image_size": 64} | wanted)
+    preparation = source.preparation(asked)
+    found = pictures_of("photo", path, tmp_path, **wanted)
+    assert found.train.shape == (6, *asked.size, asked.channels)
+    for row, number in zip(found.train, range(1, 7), strict=True):
+        with Image.open(io.BytesIO(shoes[f"edges2shoes/train/{number}_AB.jpg"])) as pair:
+            photo = np.asarray(pair)[:, 256:]
+        file = io.BytesIO()
+        Image.fromarray(photo).save(file, "PNG")
+        np.testing.assert_array_equal(row, preparation.apply(images.load(file)))
+
+
+def photos(size):
+    source = sources.parse("archive:edges2shoes/photo")
+    return half.Half(SHOES, "photo", source.preparation(Wanted(size)))
+
+
+def test_only_so_many_pictures_are_in_memory(shoes):
+    """However long the stream is, and however slowly it is used."""
+    jpegs, read = list(shoes.values()), []
+
+    def stream():
+        for number in range(1200):
+            read.append(number)
+            yield str(number), jpegs[number % len(jpegs)]
+
+    ahead = []
+    for used, found in enumerate(pipeline.decoded(stream(), photos(8))):
+        assert found.name == str(used)
+        ahead.append(len(read) - used)
+    assert used == 1199
+    assert max(ahead) < pipeline.CHUNK * (16 + 2 * usable_cores())
+
+
+def test_functions_of_python_are_mapped_in_order_and_their_errors_are_their_own():
+    data = tf.data.Dataset.from_tensor_slices([str(i) for i in range(100)])
+    found = list(pipeline.mapped(data, lambda row, text: (row, int(text) ** 2)))
+    assert found == [(i, i * i) for i in range(100)]
+    reached = []
+    with pytest.raises(ZeroDivisionError):
+        reached.extend(x for x in pipeline.mapped(data, lambda row, text: 1 / (row - 3)))
+    assert len(reached) <= 3
+
+
+def test_what_a_stream_raises_is_raised(shoes):
+    def stream():
+        yield from shoes.items()
+        raise InputError("the end")
+
+    with pytest.raises(InputError, match="the end"):
+        list(pipeline.decoded(stream(), photos(8)))
 
 
 # Finding
@@ -305,11 +439,11 @@ def test_a_third_split_is_taken_where_there_is_one(tmp_path):
 
 def test_a_run_that_dies_leaves_nothing_that_looks_whole(path, tmp_path, monkeypatch):
     def die(*args):
-        yield from list(images(*args))[:3]
+        yield from list(usable_members(*args))[:3]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pix2pix_builder, "images", die)
+        patch.setattr(pix2pix_builder, "usable_members", die)
         with pytest.raises(KeyboardInterrupt):
             prepare("edges2shoes", archives=path, data_dir=tmp_path)
     home = tmp_path / "archives" / fingerprint(path) / "pix2pix" / "edges2shoes"
@@ -338,9 +472,9 @@ def test_two_at_once_prepare_once(path, tmp_path, monkeypatch):
 
     def counted(*args):
         passes.append(args[2])
-        return images(*args)
+        return usable_members(*args)
 
-    monkeypatch.setattr(pix2pix_builder, "images", counted)
+    monkeypatch.setattr(pix2pix_builder, "usable_members", counted)
 
     def work():
         built.append(prepare("edges2shoes", archives=path, data_dir=tmp_path))

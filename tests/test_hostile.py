@@ -67,11 +67,15 @@ def members(draw):
 def test_whatever_an_archive_holds_nothing_leaves_its_folder(tmp_path_factory, some, form):
     good = [(f"edges2shoes/{s}/{i}_AB.jpg", CONTENTS[2]) for s in ("train", "val") for i in "34"]
     data = gzip.compress(fuzz.tar([*good, *some], form), 1)
-    assert fuzz.try_archive(data, tmp_path_factory.mktemp("archive")) == ""
+    folder = tmp_path_factory.mktemp("archive")
+    assert fuzz.try_archive(data, folder, whole=len(some) == 2) == ""
 
 
 def test_damaged_archives(tmp_path):
-    faults = [fuzz.try_archive(data, tmp_path) for data in fuzz.damaged_archives(150)]
+    faults = [
+        fuzz.try_archive(data, tmp_path, whole=i % 10 == 0)
+        for i, data in enumerate(fuzz.damaged_archives(150))
+    ]
     assert not any(faults), [*filter(None, faults)]
 
 

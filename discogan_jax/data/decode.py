@@ -51,6 +51,11 @@ class Item(NamedTuple):
     page: int = 0
 
 
+Each = Callable[[Callable[[int, Item], Any]], Iterable[tuple[int, Item, Any]]]
+"""Calls a function with position and picture of each of a set, in parallel; returns these and the
+results, in order."""
+
+
 class UnusableError(InputError):
     """A picture that can be read and is of no use for what was asked.
 
@@ -70,7 +75,7 @@ def held_out_count(total: int, at_most: int | None = None) -> int:
 
 def write_pictures(
     folder: Path,
-    pictures: Callable[[], Iterable[Item]],
+    each: Each,
     count: int,
     census: Census,
     *,
@@ -78,13 +83,13 @@ def write_pictures(
     label: str,
     read: Callable[[Item], Picture] | None = None,
 ) -> dict[str, Any]:
-    """Decodes pictures of any kind and size with Pillow, on all cores.
+    """Decodes pictures of any kind and size with Pillow.
 
     Deep ones are decoded twice: their range is that of the set, known when all have been seen.
 
     Args:
       folder: the folder for `train.npy` and `val.npy`.
-      pictures: begins anew and returns the pictures; they are read as they are needed.
+      each: gives the pictures, as often as it is called.
       count: number of the pictures.
       census: what is done to them; counts them.
       split: given the positions of the readable pictures, returns those of each of
@@ -104,7 +109,7 @@ def write_pictures(
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
     out = cache.create_array(scratch, count, census.preparation.size, census.preparation.channels)
-    readable = _decode(out, pictures, read, census, label)
+    readable = _decode(out, each, read, census, label)
 
     # Copy the rows of each split to its own file.
     for name, rows in split(readable).items():
@@ -121,15 +126,14 @@ def write_pictures(
 
 def _decode(
     out: UInt8[np.ndarray, "N H W C"],
-    pictures: Callable[[], Iterable[Item]],
+    each: Each,
     read: Callable[[Item], Picture],
     census: Census,
     label: str,
 ) -> list[int]:
     """Decodes pictures into the rows of their positions, and returns those that can be read."""
 
-    def look(job: tuple[int, Item]) -> dict[str, Any] | InputError:
-        row, item = job
+    def look(row: int, item: Item) -> dict[str, Any] | InputError:
         try:
             picture = read(item)
         except InputError as error:
@@ -141,7 +145,7 @@ def _decode(
     problems, readable, deep = [], [], set()
     needs_range = census.preparation.range is None
     with progress_bar(label, len(out), " pictures") as bar:
-        for (row, item), found in map_ahead(look, enumerate(pictures())):
+        for row, item, found in each(look):
             bar.update()
             if isinstance(found, InputError):
                 reason = _reason(item, found)
@@ -159,12 +163,12 @@ def _decode(
     # The others once more, now that it is known how deep they are.
     census.find_range()
 
-    def decode(job: tuple[int, Item]) -> None:
-        out[job[0]] = census.preparation.apply(read(job[1]))
+    def decode(row: int, item: Item) -> None:
+        if row in deep:
+            out[row] = census.preparation.apply(read(item))
 
-    jobs = (job for job in enumerate(pictures()) if job[0] in deep)
-    with progress_bar(f"{label}, once more", len(deep), " pictures") as bar:
-        for _ in map_ahead(decode, jobs):
+    with progress_bar(f"{label}, once more", len(out), " pictures") as bar:
+        for _ in each(decode):
             bar.update()
     return readable
 
@@ -205,6 +209,16 @@ def _report(problems: Sequence[str], census: Census, label: str) -> None:
         shown = "\n  ".join([*problems[:MAX_REPORTED], *more])
         text = "%s: %d of %d skipped, unreadable:\n  %s"
         logging.warning(text, label, len(problems), total, shown)
+
+
+def in_threads(items: Iterable[Item]) -> Each:
+    """Returns what reads files in threads of this process, on all cores."""
+
+    def each(function: Callable[[int, Item], R]) -> Iterator[tuple[int, Item, R]]:
+        for job, found in map_ahead(lambda job: function(*job), enumerate(items)):
+            yield *job, found
+
+    return each
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

@@ -76,7 +76,7 @@ class Folder(CachedSource):
 
         about = decode.write_pictures(
             folder,
-            lambda: items,
+            decode.in_threads(items),
             len(items),
             census,
             split=by_split,

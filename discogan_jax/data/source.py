@@ -15,7 +15,7 @@ from discogan_jax.images.fitting import Fit
 
 #: Part of every cache key. Raise it when a source decodes to other bytes than before, be it by a
 #: change of `images.read` or `images.fit`.
-DECODE_VERSION = 3
+DECODE_VERSION = 4
 
 
 class Places(NamedTuple):

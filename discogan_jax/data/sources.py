@@ -17,7 +17,7 @@ source                                      pictures
 ==========================================  ========================================================
 
 An edge and its photo never meet in training when one domain uses `edges/first` and the other
-`photo/second`. TensorFlow is imported only to decode a data set of TensorFlow Datasets.
+`photo/second`. TensorFlow is imported only to decode archives and data sets of TensorFlow Datasets.
 """
 
 import os

@@ -1,17 +1,19 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
+import functools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import decode
+from discogan_jax.data import decode, pipeline
 from discogan_jax.data.census import Census
 from discogan_jax.data.source import CachedSource, Places, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import locked
-from discogan_jax.host import tensorflow
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Tfds(CachedSource):
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Downloads and prepares the data set if need be, and decodes the first of its images."""
-        tensorflow()
+        pipeline.tensorflow(f"{self.label} is not decoded yet; decoding it")
         import tensorflow_datasets as tfds
 
         builder = self._prepared(tfds, places.data_dir / "tfds")
@@ -73,39 +75,65 @@ class Tfds(CachedSource):
             train = [row for row in rows if row < first_held_out]
             return {"train": train, "val": rows[len(train) :]}
 
-        def pictures() -> Iterator[decode.Item]:
-            # Encoded, as `write_pictures` takes them, and no other feature.
-            skip = {feature: tfds.decode.SkipDecoding()}
-            for split in splits:
-                records = builder.as_dataset(
-                    split=split,
-                    decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
-                    read_config=tfds.ReadConfig(try_autocache=False),
-                )
-                for number, record in enumerate(records.as_numpy_iterator()):
-                    yield decode.Item(record[feature], f"{split} {number}")
+        def each(function: Callable[[int, decode.Item], Any]) -> Iterator[Any]:
+            def call(row: int, data: bytes) -> tuple[int, decode.Item, Any]:
+                split, number = (0, row) if row < counts[0] else (1, row - counts[0])
+                item = decode.Item(data, f"{splits[split]} {number}")
+                return row, item, function(row, item)
+
+            return pipeline.mapped(self._records(tfds, builder, feature, splits), call)
 
         census = Census(self.preparation(wanted))
-        return decode.write_pictures(
-            folder, pictures, total, census, split=by_split, label=self.label
-        )
+        return decode.write_pictures(folder, each, total, census, split=by_split, label=self.label)
+
+    def _records(self, tfds: Any, builder: Any, feature: str, splits: Sequence[str]) -> Any:
+        """Returns a `tf.data.Dataset` of one feature of all splits, encoded, in order."""
+        skip = {feature: tfds.decode.SkipDecoding()}
+        parts = [
+            builder.as_dataset(
+                split=split,
+                decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
+                read_config=tfds.ReadConfig(try_autocache=False),
+            ).map(itemgetter(feature))
+            for split in splits
+        ]
+        return functools.reduce(lambda one, other: one.concatenate(other), parts)
 
     def _prepared(self, tfds: Any, root: Path) -> Any:
-        """Returns the builder of the data set, which it has downloaded and prepared."""
+        """Returns the builder of the data set, which was prepared before or is prepared in `root`.
+
+        One that is prepared in TFDS's own folder, or in `TFDS_DATA_DIR`, is used there.
+        """
+        own = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+        folders = [str(root), str(own)]
+        builders = [found for folder in folders if (found := self._builder(tfds, folder))]
         name = re.split("[/:]", self.name)[0]
-        try:
-            builder = tfds.builder(self.name, data_dir=root)
-        except Exception as error:  # an unknown name, configuration or version
-            if isinstance(error, tfds.core.DatasetNotFoundError):
-                known = tfds.list_builders(with_community_datasets=False)
+        if not builders:
+            known = tfds.list_builders(with_community_datasets=False)
+            try:
                 choose(name, known, "data set of TensorFlow Datasets")
-            raise InputError(f"Source {self.label!r}: {error}") from error
+            except InputError as error:
+                said = str(error).rstrip(".")
+                raise InputError(f"{said}. None is prepared in {' or '.join(folders)}.") from None
+        for builder in builders:
+            # The file first: TFDS warns of its absence.
+            if (builder.data_path / "dataset_info.json").exists() and builder.is_prepared():
+                return builder
         try:
             with locked(root / name):  # the other domain is often of the same data set
-                builder.download_and_prepare()
+                builders[0].download_and_prepare()
         except Exception as error:  # any of network, disk, checksum, a file to fetch by hand
             raise InputError(f"{self.name} could not be prepared in {root}: {error}") from error
-        return builder
+        return builders[0]
+
+    def _builder(self, tfds: Any, folder: str) -> Any:
+        """Returns the builder of the data set in a folder; None if neither knows its name."""
+        try:
+            return tfds.builder(self.name, data_dir=folder)
+        except tfds.core.DatasetNotFoundError:
+            return None
+        except Exception as error:  # an unknown configuration or version
+            raise InputError(f"Source {self.label!r}: {error}") from error
 
     def _feature(self, tfds: Any, builder: Any) -> str:
         features = builder.info.features

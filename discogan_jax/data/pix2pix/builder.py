@@ -1,11 +1,12 @@
-"""The pix2pix archives as a TFDS data set, prepared once.
+"""The pix2pix archives as a TFDS data set, read from the tar.gz files; nothing is unpacked.
 
-Images are read from the tar.gz file; nothing is unpacked to the disk. The pairs stay as they are,
-for tf.data pipelines. Training decodes the tar.gz file itself (`data.pix2pix.source`), which takes
-half the time and no second copy on the disk.
+Importing this module registers it, so that ``tfds.load("pix2pix/edges2shoes")`` works:
+docs/training.md has an example. Training reads the same pairs: of the data set where it has been
+prepared, else straight from the tar.gz file, which needs no second copy on the disk.
 """
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ from absl import logging
 from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
-from discogan_jax import files
-from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, find
+from discogan_jax import files, host
+from discogan_jax.data import cache
+from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, PublishedArchive, find
+from discogan_jax.data.pix2pix.half import Pairs, damage
 from discogan_jax.data.pix2pix.locate import locate
-from discogan_jax.data.pix2pix.tar import images, members
+from discogan_jax.data.pix2pix.tar import Member, Tally, members
 from discogan_jax.data.progress import progress_bar
 
+_LEFT_OUT = "left_out"  # among TFDS's metadata
 SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
 
 
@@ -51,6 +55,7 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
             homepage="https://phillipi.github.io/pix2pix/",
             citation="Isola et al.: Image-to-image translation with conditional adversarial"
             " networks. CVPR 2017.",
+            metadata=tfds.core.MetadataDict({_LEFT_OUT: {}}),
         )
         # It would ask Google's storage whether it has this data set.
         info.initialize_from_bucket = lambda: None  # type: ignore[method-assign]
@@ -67,10 +72,12 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         archive = ARCHIVES[self.builder_config.name]
+        tally = Tally(path, archive, split)
         with progress_bar(f"{archive.name} {split}", path.stat().st_size, leave=False) as bar:
-            for member in images(path, archive, split):
+            for member in usable_members(path, archive, split, tally):
                 bar.update(member.end - bar.n)
                 yield member.name, {"image": member.jpeg, "name": member.name}
+        self.info.metadata[_LEFT_OUT][split] = tally.bad
 
     # TFDS prints what these two log to stdout, which belongs to the commands.
     def _log_download_bytes(self) -> None:
@@ -78,6 +85,80 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
 
     def _log_download_done(self) -> None:
         logging.info("prepared %s in %s", self.info.full_name, self.data_dir)
+
+
+def usable_members(
+    path: Path, archive: PublishedArchive, split: str, tally: Tally | None = None
+) -> Iterator[Member]:
+    """Streams the usable images of one split.
+
+    Args:
+      path: the tar.gz file.
+      archive: the archive that it should be.
+      split: the split.
+      tally: decides which of them are used, and keeps the names of the others.
+
+    Yields:
+      Members whose bytes are a complete JPEG of the archive's size; every name once.
+
+    Raises:
+      InputError: as for `members`, or too many images are unusable, or none is usable.
+    """
+    tally = tally or Tally(path, archive, split)
+    for member in members(path, archive):
+        if member.split == split and tally.take(member.name, damage(member.jpeg, archive)):
+            yield member
+    tally.close()
+
+
+def pairs(archive: PublishedArchive, *, archives: Path | None, data_dir: Path) -> Pairs:
+    """Opens the pairs of an archive: the prepared data set, or else the tar.gz file.
+
+    Args:
+      archive: the archive.
+      archives: as for `locate`.
+      data_dir: as for `prepare`.
+
+    Raises:
+      InputError: as for `locate`; the examples raise what `members` raises.
+    """
+    path = locate(archive.name, archives, data_dir) if archives else None
+    home = _home(path, data_dir)
+    # Without making a builder where there is nothing, which takes TFDS a moment.
+    if (home / Pix2pix.name / archive.name).is_dir():
+        builder = Pix2pix(data_dir=home, config=archive.name)
+        if _is_prepared(builder):
+            return _prepared_pairs(builder)
+    path = path or locate(archive.name, None, data_dir)
+    return Pairs(path, _streamed_pairs(path, archive), {}, None)
+
+
+def _streamed_pairs(path: Path, archive: PublishedArchive) -> Iterator[tuple[str, bytes]]:
+    with progress_bar(path.name, path.stat().st_size) as bar:
+        for member in members(path, archive):
+            bar.update(member.end - bar.n)
+            if member.split in cache.SPLITS:
+                yield f"{member.split}/{member.name}", member.jpeg
+
+
+def _prepared_pairs(builder: Pix2pix) -> Pairs:
+    tf = host.tensorflow()
+
+    def example(record: dict[str, Any], split: str) -> tuple[Any, Any]:
+        return tf.strings.join([split, "/", record["name"]]), record["image"]
+
+    splits = [
+        builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(try_autocache=False),
+        ).map(functools.partial(example, split=split))
+        for split in cache.SPLITS
+    ]
+    number = sum(builder.info.splits[split].num_examples for split in cache.SPLITS)
+    left_out = (builder.info.metadata or {}).get(_LEFT_OUT, {})  # earlier versions kept none
+    return Pairs(Path(builder.data_dir), splits[0].concatenate(splits[1]), left_out, number)
 
 
 def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.DatasetBuilder:
@@ -98,12 +179,11 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
       A builder that `as_dataset` can be called on.
 
     Raises:
-      InputError: as for `locate`, `members` and `images`, or there is too little room on the disk.
+      InputError: as for `locate` and `usable_members`, or there is too little room on the disk.
     """
     data_dir = files.expanded(data_dir)
     path = locate(name, files.expanded(archives), data_dir) if archives else None
-    key = "published" if path is None else files.fingerprint(path)
-    home = data_dir / "archives" / key
+    home = _home(path, data_dir)
     builder = Pix2pix(data_dir=home, config=find(name).name)
     if _is_prepared(builder):
         return builder
@@ -115,6 +195,11 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
         if not _is_prepared(builder):
             _build(builder, path, home)
     return builder
+
+
+def _home(path: Path | None, data_dir: Path) -> Path:
+    key = "published" if path is None else files.fingerprint(path)
+    return data_dir / "archives" / key
 
 
 def _is_prepared(builder: Pix2pix) -> bool:

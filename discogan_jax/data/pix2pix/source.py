@@ -4,24 +4,25 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageFilter
+from absl import logging
 
-from discogan_jax.data import cache, decode
+from discogan_jax import images
+from discogan_jax.data import cache, pipeline
 from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.census import Census
 from discogan_jax.data.pix2pix import archives, tar
+from discogan_jax.data.pix2pix.half import Half, Pairs
 from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
+from discogan_jax.images import Size
 
 _HALVES = ("first", "second")
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class ArchiveSide(CachedSource):
         return items
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
-        """Decodes the side in one pass over the archive; downloads that first if need be.
+        """Decodes the side of every pair, in one pass; downloads the archive first if need be.
 
         Rows are sorted by the numbers in the file names. So are those of the other side: row i of
         one is the partner of row i of the other, unless halves were chosen.
@@ -105,71 +106,60 @@ class ArchiveSide(CachedSource):
         Raises:
           InputError: the archive is not found, it is damaged, or too many of its pictures are.
         """
-        path, image_size = self._path(places), wanted.size.height
-        tallies = {split: tar.Tally(path, self.archive, split) for split in cache.SPLITS}
-        self._decode(folder, path, image_size, tallies)
+        pipeline.tensorflow(f"{self.label} is not decoded yet; decoding it")
+        # Late: TFDS is only needed here.
+        from discogan_jax.data.pix2pix import builder
+
+        pairs = builder.pairs(self.archive, archives=places.archives, data_dir=places.data_dir)
+        census = Census(self.preparation(wanted))
+        tallies = {s: tar.Tally(pairs.path, self.archive, s) for s in cache.SPLITS}
+        self._decode(folder, pairs, census, tallies)
         for split, tally in tallies.items():
             tally.close()
+            for name, problem in tally.bad:
+                census.leave_out(f"{split}/{name}", problem)
             # Sort by the numbers in the names, and take a half where one was chosen.
             numbers = [_numbers(name) for name in tally.names]
             rows = sorted(range(len(numbers)), key=numbers.__getitem__)
             if split == "train":
                 rows = _chosen(rows, self.half)
             if not rows:
-                raise InputError(f"{path} has too few pictures to take the {self.half} half of.")
-            raw = folder / f"{split}.raw"
-            pictures = np.memmap(
-                raw, np.uint8, "r", shape=(len(numbers), image_size, image_size, 3)
-            )
+                few = f"{pairs.path} has too few pictures"
+                raise InputError(f"{few} to take the {self.half} half of.")
+            raw, shape = folder / f"{split}.raw", (*wanted.size, wanted.channels)
+            pictures = np.memmap(raw, np.uint8, "r", shape=(len(numbers), *shape))
             cache.write_rows(pictures, rows, folder / f"{split}.npy")
             raw.unlink()
-        return Census(self.preparation(wanted)).to_json()
+        for warning in census.warnings():
+            logging.warning("%s: %s", self.label, warning)
+        return census.to_json()
 
     def _decode(
-        self, folder: Path, path: Path, image_size: int, tallies: Mapping[str, tar.Tally]
+        self, folder: Path, pairs: Pairs, census: Census, tallies: Mapping[str, tar.Tally]
     ) -> None:
-        """Writes the bytes of the pictures in the archive's order, into a `.raw` file a split.
+        """Writes the bytes of the pictures in the order of the pairs, into a `.raw` file a split.
 
         Not into arrays: how many pictures there are is known only at the end of the stream.
         """
-        cut = partial(self._cut, image_size=image_size)
-        with ExitStack() as stack, progress_bar(path.name, path.stat().st_size) as bar:
+        for split, bad in pairs.left_out.items():
+            if split in tallies:
+                tallies[split].bad.extend(bad)
+        half = Half(self.archive, self.side, census.preparation)
+        size = Size(self.archive.height, self.archive.width // 2)
+        cut = images.share_cut(size, half.preparation.size, half.preparation.fit)
+        with ExitStack() as stack:
             files = {s: stack.enter_context((folder / f"{s}.raw").open("wb")) for s in tallies}
-            found = (m for m in tar.members(path, self.archive) if m.split in tallies)
-            use = partial(tar.decode, archive=self.archive, use=cut)
-            for member, (picture, problem) in decode.map_ahead(use, found):
-                if tallies[member.split].take(member.name, problem):
+            if pairs.number:
+                bar = stack.enter_context(progress_bar(self.label, pairs.number, " pictures"))
+            for name, picture, problem in pipeline.decoded(pairs.examples, half):
+                split, _, file = name.partition("/")
+                if tallies[split].take(file, problem):
                     assert picture is not None
-                    files[member.split].write(picture.tobytes())
-                bar.update(member.end - bar.n)
-
-    def _cut(self, pair: Image.Image, image_size: int) -> UInt8[np.ndarray, "S S 3"]:
-        """Cuts one of two pictures side by side to its largest centred square and resizes that.
-
-        By a whole factor, such as 4 for 64 px of the published archives, the result is an exact
-        mean of blocks.
-        """
-        # The square in the middle of one half.
-        drawing = self.side == "edges"
-        if drawing:
-            # A drawing's colours are noise of its compression; without them it decodes faster.
-            pair.draft("L", None)
-        width, height = pair.width // 2, pair.height
-        side = min(width, height)
-        left = (width - side) // 2 + (width if self.side == self.archive.right else 0)
-        top = (height - side) // 2
-        picture = pair.crop((left, top, left + side, top + side))
-        if drawing:
-            # Dark lines become two pixels thicker, or they would vanish at small sizes.
-            picture = picture.convert("L").filter(ImageFilter.MinFilter(3))
-        # A whole factor is faster, and exact.
-        if side % image_size == 0:
-            picture = picture.reduce(side // image_size)
-        else:
-            shrinks = side > image_size
-            resample = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-            picture = picture.resize((image_size, image_size), resample)
-        return np.asarray(picture.convert("RGB"))
+                    files[split].write(picture.tobytes())
+                    grey = bool((picture == picture[..., :1]).all())
+                    census.add(size, grey=grey, cut=cut)
+                if pairs.number:
+                    bar.update()
 
     def _path(self, places: Places) -> Path:
         return locate(self.archive.name, places.archives, places.data_dir)

@@ -1,17 +1,14 @@
 """Streams the images of a pix2pix archive out of its tar.gz file."""
 
 import gzip
-import io
 import itertools
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from absl import logging
-from PIL import Image
 
 from discogan_jax.data.pix2pix.archives import PublishedArchive
 from discogan_jax.errors import InputError
@@ -25,7 +22,6 @@ MAX_BAD_COUNT = 5  # bad images that are tolerated in a small archive
 BLOCK = 1 << 16  # tarfile copies the rest of a block at each read
 STEP_BYTES = 3 * MAX_MEMBER_BYTES  # the rest of one member, the next one, and their headers
 
-T = TypeVar("T")
 _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError)
 
 
@@ -149,18 +145,19 @@ class Tally:
 
     Attributes:
       names: file names of the images that are used, in the order of the archive.
+      bad: names of those that are not used, and why.
     """
 
     def __init__(self, path: Path, archive: PublishedArchive, split: str):
         self.path, self.archive, self.split = path, archive, split
         self.names: dict[str, None] = {}  # a set that keeps its order
-        self.bad: list[str] = []
+        self.bad: list[tuple[str, str]] = []
 
     def take(self, name: str, problem: str) -> bool:
         """Whether an image is used: it has no problem, and its name was not there before."""
         problem = "duplicate name" if name in self.names else problem
         if problem:
-            self.bad.append(f"{name}: {problem}")
+            self.bad.append((name, problem))
         else:
             self.names[name] = None
         return not problem
@@ -172,7 +169,8 @@ class Tally:
           InputError: too many images are unusable, or none is usable.
         """
         bad, total = self.bad, len(self.names) + len(self.bad)
-        where, some = f"{self.archive.name}/{self.split}/*.jpg", "; ".join(self.bad[:3])
+        where = f"{self.archive.name}/{self.split}/*.jpg"
+        some = "; ".join(f"{name}: {problem}" for name, problem in self.bad[:3])
         # Too few or too many are left out: the archive cannot be used.
         if not self.names:
             reason = f"none of {total} is usable: {some}" if bad else f"no {where}"
@@ -184,60 +182,3 @@ class Tally:
         if bad:
             text = "%s, %s: %d of %d images left out (%s)"
             logging.warning(text, self.path, self.split, len(bad), total, some)
-
-
-def images(path: Path, archive: PublishedArchive, split: str) -> Iterator[Member]:
-    """Streams the usable images of one split.
-
-    Args:
-      path: the tar.gz file.
-      archive: the archive that it should be.
-      split: the split.
-
-    Yields:
-      Members whose bytes are a complete JPEG of the archive's size; every name once.
-
-    Raises:
-      InputError: as for `members`, or too many images are unusable, or none is usable.
-    """
-    tally = Tally(path, archive, split)
-    for member in members(path, archive):
-        if member.split == split and tally.take(member.name, decode(member, archive, _check)[1]):
-            yield member
-    tally.close()
-
-
-def decode(
-    member: Member, archive: PublishedArchive, use: Callable[[Image.Image], T]
-) -> tuple[T | None, str]:
-    """Opens an image and has it decoded.
-
-    Decoders tolerate damage in the middle of the data; the archive's CRC is what guards against it.
-
-    Args:
-      member: the image.
-      archive: the archive that it is from, whose images are of one size.
-      use: decodes all of it.
-
-    Returns:
-      What `use` returned, and ''; or None, and what is wrong with the image.
-    """
-    # Pillow tolerates a missing end marker; TensorFlow, which may decode these bytes later, does
-    # not.
-    if not member.jpeg.startswith(b"\xff\xd8\xff") or b"\xff\xd9" not in member.jpeg[-1024:]:
-        return None, "not a complete JPEG"
-    try:
-        with Image.open(io.BytesIO(member.jpeg), formats=("JPEG",)) as image:
-            if image.size != (archive.width, archive.height):
-                return None, f"{image.width}x{image.height}, not {archive.width}x{archive.height}"
-            if image.mode not in ("RGB", "L"):
-                return None, f"colour mode {image.mode}"
-            return use(image), ""
-    except Exception as error:  # Pillow raises nearly every class on damaged data
-        return None, str(error) or type(error).__name__
-
-
-def _check(image: Image.Image) -> None:
-    """Decodes every coefficient at an eighth of the size."""
-    image.draft(None, (1, 1))
-    image.load()

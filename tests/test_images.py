@@ -88,9 +88,8 @@ def test_twelve_bits_use_their_full_scale():
 @pytest.mark.parametrize(
     ("kind", "number", "held"),
     [
-        *[("u1", 1, "uint8"), ("u2", 1, "uint16"), ("u4", 1, "float32")],
-        *[("i1", 2, "int32"), ("i2", 2, "int32"), ("i4", 2, "int32")],
-        *[("f4", 3, "float32"), ("f8", 3, "float32")],
+        *[("u1", 1, "uint8"), ("u2", 1, "uint16")],
+        *[("i2", 2, "int32"), ("i4", 2, "int32"), ("f4", 3, "float32")],
     ],
 )
 def test_tiffs_of_one_band_keep_their_values(order, kind, number, held):
@@ -117,7 +116,10 @@ def test_white_may_be_zero():
         ((8, 8, 5), 8, 1, "5 bands of uint8"),
         ((8, 8), 16, 3, "1 band of float16"),
         ((8, 8, 3), 32, 3, "3 bands of float32"),
+        ((8, 8), 64, 3, "1 band of float64"),
         ((8, 8), 64, 1, "1 band of uint64"),
+        ((8, 8), 32, 1, "1 band of uint32"),
+        ((8, 8), 8, 2, "1 band of int8"),
     ],
 )
 def test_what_is_not_read_of_a_tiff_is_named(shape, bits, kind, what, tmp_path, caplog):
@@ -239,7 +241,6 @@ def test_kinds_are_known_by_content(kind, tmp_path):
     path = tmp_path / "a.dat"
     path.write_bytes(encoded(picture, kind))
     assert images.kind(path) == images.kind(path.read_bytes()) == kind
-    assert images.readable(kind)
     got = images.read(path).astype(int)
     assert np.abs(got - picture.getpixel((0, 0))).max() <= (0 if kind in EXACT else 4)
     assert images.page_count(path) == 1
@@ -275,7 +276,6 @@ def test_heic_is_named_with_what_reads_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install pillow-heif"):
         images.read(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic")
-    assert not images.readable("HEIC")
 
 
 def test_pages():
@@ -320,13 +320,12 @@ def test_one_pixel():
     assert (images.fit(got, 16) == (1, 2, 3)).all()
 
 
-def test_path_bytes_and_file_agree(tmp_path):
+def test_path_and_bytes_agree(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     path = tmp_path / "a.png"
     images.save(path, picture)
-    with path.open("rb") as file:
-        for source in (path, path.read_bytes(), file):
-            np.testing.assert_array_equal(images.read(source), picture)
+    for source in (path, str(path), path.read_bytes()):
+        np.testing.assert_array_equal(images.read(source), picture)
 
 
 def test_unreadable_files_are_named(tmp_path):

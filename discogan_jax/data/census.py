@@ -1,8 +1,9 @@
 """What a set of pictures turned out to hold, as it is recorded and as it is said in one line."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -24,6 +25,28 @@ _GREY, _LOOKED_AT = 8 / 255, 64
 _BYTES = (0.0, 255.0)
 
 
+class Seen(NamedTuple):
+    """What a `Census` keeps of a picture that is used.
+
+    Attributes:
+      size: its size in the file.
+      grey: whether it has no colour.
+      cut: share of its area that the fit cuts off.
+      bits: its depth, as `Picture.bits`.
+      low: its least value.
+      high: its greatest value.
+      clipped: share of its values that are beyond a range that was given.
+    """
+
+    size: Size
+    grey: bool
+    cut: float
+    bits: int | None = 8
+    low: float = 0.0
+    high: float = 255.0
+    clipped: float = 0.0
+
+
 @dataclass
 class Census:
     """Counts pictures while a set is decoded.
@@ -31,103 +54,76 @@ class Census:
     Attributes:
       preparation: what is done to them, with the range of values once that is found.
       left_out: names of files that are not used, by reason.
-      sizes: sizes of the pictures that are used, with the number of each.
-      depths: number of the used pictures by their `Picture.bits`.
-      spreads: least and greatest value of the used pictures, by their `Picture.bits`.
-      grey: number of the used pictures that have no colour.
-      cut: sum over the used pictures of the share that the fit cuts off.
-      clipped: the same, of the share of values beyond a range that was given.
+      used: the pictures that are used; number of those that are alike.
     """
 
     preparation: Preparation
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    sizes: dict[Size, int] = field(default_factory=dict)
-    depths: dict[int | None, int] = field(default_factory=dict)
-    spreads: dict[int | None, tuple[float, float]] = field(default_factory=dict)
-    grey: int = 0
-    cut: float = 0.0
-    clipped: float = 0.0
+    used: Counter[Seen] = field(default_factory=Counter)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Counts a picture that is not used."""
         self.left_out.setdefault(reason, []).append(name)
 
-    def look_at(self, picture: Picture) -> dict[str, Any]:
-        """Returns the arguments with which `add` counts a picture; this may run in any thread."""
-        size, pixels = picture.size, picture.pixels
-        given = self.preparation.range is not None
-        return {
-            "size": size,
-            "grey": _is_grey(pixels),
-            "cut": images.share_cut(size, self.preparation.size, self.preparation.fit),
-            "bits": picture.bits,
-            "spread": (float(pixels.min()), float(pixels.max())),
-            "clipped": self.preparation.clipped(picture) / pixels.size if given else 0.0,
-        }
-
-    def add(
-        self,
-        size: Size,
-        *,
-        grey: bool,
-        cut: float = 0.0,
-        bits: int | None = 8,
-        spread: tuple[float, float] = _BYTES,
-        clipped: float = 0.0,
-    ) -> None:
-        """Counts a picture that is used.
-
-        Args:
-          size: size of the picture in its file.
-          grey: whether it has no colour.
-          cut: share of it that is cut off.
-          bits: its depth, as `Picture.bits`.
-          spread: its least and greatest value.
-          clipped: share of its values that are beyond the range.
-        """
-        self.sizes[size] = self.sizes.get(size, 0) + 1
-        self.depths[bits] = self.depths.get(bits, 0) + 1
-        low, high = self.spreads.get(bits, spread)
-        self.spreads[bits] = min(low, spread[0]), max(high, spread[1])
-        self.grey += grey
-        self.cut += cut
-        self.clipped += clipped
+    def look_at(self, picture: Picture) -> Seen:
+        """Returns what to count of a picture; this may run in any thread."""
+        p, pixels = self.preparation, picture.pixels
+        return Seen(
+            picture.size,
+            _is_grey(pixels),
+            images.share_cut(picture.size, p.size, p.fit),
+            picture.bits,
+            float(pixels.min()),
+            float(pixels.max()),
+            p.clipped(picture) / pixels.size,
+        )
 
     @property
     def number(self) -> int:
         """Number of the used pictures."""
-        return sum(self.sizes.values())
+        return self.used.total()
+
+    def _mean(self, value: Callable[[Seen], float]) -> float:
+        return sum(n * value(seen) for seen, n in self.used.items()) / max(1, self.number)
+
+    def _spreads(self) -> dict[int | None, tuple[float, float]]:
+        """Returns the least and the greatest value of each depth."""
+        spreads: dict[int | None, tuple[float, float]] = {}
+        for seen in self.used:
+            low, high = spreads.get(seen.bits, (seen.low, seen.high))
+            spreads[seen.bits] = min(low, seen.low), max(high, seen.high)
+        return spreads
 
     def find_range(self) -> None:
         """Chooses the values that become 0 and 255 in deep pictures, unless they are given."""
-        deep = [spread for bits, spread in self.spreads.items() if bits != 8]
-        if deep:
-            low, high = min(low for low, _ in deep), max(high for _, high in deep)
-            unsigned = None not in self.spreads
-            self.preparation = self.preparation.for_values(low, high, unsigned=unsigned)
+        deep = [seen for seen in self.used if seen.bits != 8]
+        low, high = min(seen.low for seen in deep), max(seen.high for seen in deep)
+        unsigned = all(seen.bits for seen in deep)
+        self.preparation = self.preparation.for_values(low, high, unsigned=unsigned)
 
     def warnings(self) -> Iterator[str]:
         """Describes what a user would rather know before training than after it."""
-        number = max(1, self.number)
-        if (cut := self.cut / number) > _MUCH_CUT:
+        if (cut := self._mean(lambda seen: seen.cut)) > _MUCH_CUT:
             yield (
                 f"data.fit=crop cuts off {cut:.0%} of the area of these pictures: data.fit=pad "
                 "adds borders instead, data.fit=stretch changes the aspect ratio"
             )
-        if self.grey == self.number and self.preparation.channels == 3:
+        if all(seen.grey for seen in self.used) and self.preparation.channels == 3:
             yield (
                 "all pictures are grey, and are trained on as colour: if those of the other domain "
                 "are grey, too, data.channels=1 trains on grey and gives grey results"
             )
-        if len(self.depths) > 1:
+        spreads = self._spreads()
+        if len(spreads) > 1:
+            depths = Counter(seen.bits for seen in self.used.elements())
             each = [
                 f"{n:,} of {_DEPTHS[bits]}, mapped by {images.range_text(self._range(bits))}"
-                for bits, n in self.depths.items()
+                for bits, n in depths.items()
             ]
             yield f"pictures of several depths: {'; '.join(each)}"
-        for bits, spread in self.spreads.items():
+        for bits, (least, greatest) in spreads.items():
             start, end = self._range(bits)
-            low, high = max(spread[0], start), min(spread[1], end)
+            low, high = max(least, start), min(greatest, end)
             if 0 < high - low < _LITTLE_USED * (end - start):
                 yield (
                     f"of {images.range_text((start, end))} only {low:g} to {high:g} are used: "
@@ -136,9 +132,9 @@ class Census:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what is recorded beside the arrays."""
-        number = max(1, self.number)
-        by_area = sorted(self.sizes, key=lambda size: (size.height * size.width, size))
-        ranges = dict.fromkeys(map(self._range, self.spreads)) or [_BYTES]
+        sizes = {seen.size for seen in self.used}
+        by_area = sorted(sizes, key=lambda size: (size.height * size.width, size))
+        ranges = dict.fromkeys(map(self._range, self._spreads())) or [_BYTES]
         return {
             "preparation": self.preparation.to_json(),
             "values": " and ".join(map(_range_text, ranges)),
@@ -147,15 +143,14 @@ class Census:
                 for reason, names in self.left_out.items()
             },
             "sizes": [str(size) for size in (by_area[:1] + by_area[-1:])],
-            "grey": self.grey / number,
-            "cut": self.cut / number,
-            "clipped": self.clipped / number,
+            "grey": self._mean(lambda seen: seen.grey),
+            "cut": self._mean(lambda seen: seen.cut),
+            "clipped": self._mean(lambda seen: seen.clipped),
         }
 
     def _range(self, bits: int | None) -> tuple[float, float]:
         """Returns the values of a depth that become 0 and 255."""
-        p = self.preparation
-        return _BYTES if p.range is None or (bits == 8 and p.deep_only) else p.range
+        return self.preparation.range_of(bits) or _BYTES
 
 
 _DEPTHS = {8: "8 bits", 16: "16 bits", None: "signed or floating-point values"}

@@ -13,19 +13,16 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from discogan_jax import images
 from discogan_jax.data import cache
-from discogan_jax.data.census import Census, left_out_text
+from discogan_jax.data.census import Census, Seen, left_out_text
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
-from discogan_jax.images import Picture, Preparation
+from discogan_jax.images import Picture, PictureError, Preparation
+from discogan_jax.images.reading import NO_PICTURE, TOO_LARGE, UNREADABLE
 
 # Unreadable pictures that a warning lists.
 MAX_REPORTED = 10
-
-# Reasons to leave out a file; the first is no news where other files lie beside pictures.
-_NO_PICTURE, _UNREADABLE, _TOO_LARGE = "not a picture", "unreadable", "too large"
 
 # The part of the pictures that is held out where a source has no split for that.
 HELD_OUT = 0.05
@@ -54,18 +51,6 @@ class Item(NamedTuple):
 Each = Callable[[Callable[[int, Item], Any]], Iterable[tuple[int, Item, Any]]]
 """Calls a function with position and picture of each of a set, in parallel; returns these and the
 results, in order."""
-
-
-class UnusableError(InputError):
-    """A picture that can be read and is of no use for what was asked.
-
-    Attributes:
-      reason: the reason as a `Census` has it.
-    """
-
-    def __init__(self, name: str, reason: str):
-        super().__init__(f"{name}: {reason}")
-        self.reason = reason
 
 
 def held_out_count(total: int, at_most: int | None = None) -> int:
@@ -133,10 +118,10 @@ def _decode(
 ) -> list[int]:
     """Decodes pictures into the rows of their positions, and returns those that can be read."""
 
-    def look(row: int, item: Item) -> dict[str, Any] | InputError:
+    def look(row: int, item: Item) -> Seen | PictureError:
         try:
             picture = read(item)
-        except InputError as error:
+        except PictureError as error:
             return error
         if picture.bits == 8 or census.preparation.range:
             out[row] = census.preparation.apply(picture)
@@ -147,14 +132,14 @@ def _decode(
     with progress_bar(label, len(out), " pictures") as bar:
         for row, item, found in each(look):
             bar.update()
-            if isinstance(found, InputError):
+            if isinstance(found, PictureError):
                 reason = _reason(item, found)
                 census.leave_out(item.name, reason)
-                problems += [str(found)] if reason in (_UNREADABLE, _TOO_LARGE) else []
+                problems += [str(found)] if reason in (UNREADABLE, TOO_LARGE) else []
                 continue
-            census.add(**found)
+            census.used[found] += 1
             readable.append(row)
-            if needs_range and found["bits"] != 8:
+            if needs_range and found.bits != 8:
                 deep.add(row)
     _report(problems, census, label)
     if not deep:
@@ -178,27 +163,16 @@ def load(preparation: Preparation, item: Item) -> Picture:
     return preparation.load(item.source, page=item.page)
 
 
-def _reason(item: Item, error: InputError) -> str:
-    """Returns why a file is left out."""
-    if isinstance(error, UnusableError):
-        return error.reason
-    try:
-        kind = images.kind(item.source)
-    except InputError:
-        return _UNREADABLE
-    if kind == "HEIC" and not images.readable(kind):
-        return "HEIC, to be read with `pip install pillow-heif`"
-    if kind and not images.readable(kind):
-        return f"{kind}, which is not read"
-    if not kind and not (mimetypes.guess_type(item.name)[0] or "").startswith("image/"):
-        return _NO_PICTURE
-    return _TOO_LARGE if "too large" in str(error) else _UNREADABLE
+def _reason(item: Item, error: PictureError) -> str:
+    """Returns why a file is left out; one that is named like a picture should have been one."""
+    looks_like_one = (mimetypes.guess_type(item.name)[0] or "").startswith("image/")
+    return UNREADABLE if error.reason == NO_PICTURE and looks_like_one else error.reason
 
 
 def _report(problems: Sequence[str], census: Census, label: str) -> None:
     """Logs why pictures cannot be read, or raises an error if that is so of all."""
     left_out = census.to_json()["left_out"]
-    others = len(census.left_out.get(_NO_PICTURE, ()))
+    others = len(census.left_out.get(NO_PICTURE, ()))
     total = census.number + sum(map(len, census.left_out.values())) - others
     if not census.number:
         why = f"The first: {problems[0]}" if problems else f"Left out: {left_out_text(left_out)}"

@@ -123,7 +123,8 @@ class Folder(CachedSource):
 
     def _hints(self, found: Listing, census: Census) -> Iterator[str]:
         """Yields what else may be meant by the folder."""
-        twice = sum(n for size, n in census.sizes.items() if size.width == 2 * size.height)
+        sizes = ((seen.size, n) for seen, n in census.used.items())
+        twice = sum(n for size, n in sizes if size.width == 2 * size.height)
         if twice >= _MOSTLY * census.number:
             yield (
                 "pictures twice as wide as high: if each shows a pair side by side, use "

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +92,7 @@ def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def two_domains(root: Path) -> tuple[Path, Path] | None:
     """Returns the folders of A and B if a folder is the root of a data set as CycleGAN's are."""
-    here = _subfolders(root) if root.is_dir() else {}
+    here, _ = _contents(root) if root.is_dir() else ({}, [])
     a, b = here.get("traina"), here.get("trainb")
     return (a, b) if a and b else None
 
@@ -132,20 +131,20 @@ def _splits(root: Path) -> tuple[Path, list[Path], str]:
         )
     # trainA and testA, side by side.
     if domain := re.fullmatch(r"train([ab])", root.name, re.IGNORECASE):
-        beside = _subfolders(root.parent)
+        beside, _ = _contents(root.parent)
         names = (f"{name}{domain[1]}".lower() for name in _HELD_OUT)
         if val := next((beside[name] for name in names if name in beside), None):
             return root.parent, [root, val], f"folder {val.name}"
         return root, [root], ""
     # train and val, one below the other folder.
-    here = _subfolders(root)
+    here, pictures = _contents(root)
     train = here.pop(_TRAIN, None)
     val = next((here.pop(name) for name in _HELD_OUT if name in here), None)
     others = [folder.name for folder in here.values()]
     if not train:
         return root, [root], ""
     if val:
-        others += ["pictures beside them"] if any(_files_of(root)) else []
+        others += ["pictures beside them"] if pictures else []
         unused = f"; not used: {', '.join(others)}" if others else ""
         return root, [train, val], f"folder {val.name}{unused}"
     all_of = f"{', '.join([train.name, *others])} are one set: " if others else ""
@@ -161,9 +160,6 @@ def _former_splits(root: Path) -> tuple[Path, list[Path], str]:
 def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
     """Returns the files at any depth, sorted, and all folders, without links."""
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
-
     def ours(name: str) -> bool:
         return not name.startswith((".", "__MACOSX")) if former else _ours(name)
 
@@ -172,10 +168,11 @@ def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
     # Links come last, so that a picture's name does not depend on links to its folder.
     starts = [root]
     for start in starts:
-        for where, folders, names in os.walk(start, onerror=refuse):
+        for where, folders, names in os.walk(start, onerror=_refuse):
             folder = Path(where).resolve()
             # A link to a folder around it is a circle.
-            if folder in seen or (start != root and _encloses(folder, start)):
+            circle = start != root and start.parent.resolve().is_relative_to(folder)
+            if circle or folder in seen:
                 folders.clear()
                 continue
             seen.add(folder)
@@ -188,22 +185,17 @@ def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
     return sorted(found), seen
 
 
-def _encloses(folder: Path, link: Path) -> bool:
-    return link.parent.resolve().is_relative_to(folder)
+def _contents(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Returns the folders in a folder by their names in lower case, and the names of its files."""
+    _, folders, files = next(os.walk(folder, onerror=_refuse))
+    # Of names that differ in case alone, the last one counts: that in lower case.
+    found = {name.lower(): folder / name for name in sorted(filter(_ours, folders))}
+    return found, [*filter(_ours, files)]
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
 
 
 def _ours(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in _NOT_OURS
-
-
-def _subfolders(folder: Path) -> dict[str, Path]:
-    """Returns folders by their names in lower case."""
-    with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if _ours(e.name) and e.is_dir())
-    # Of names that differ in case alone, the last one counts: that in lower case.
-    return {name.lower(): folder / name for name in names}
-
-
-def _files_of(folder: Path) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        yield from (e.name for e in entries if _ours(e.name) and e.is_file())

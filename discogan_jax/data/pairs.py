@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from discogan_jax import images
 from discogan_jax.data.census import Census
-from discogan_jax.data.decode import Item, UnusableError
+from discogan_jax.data.decode import Item
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import Source, Wanted
 from discogan_jax.errors import choose
-from discogan_jax.images import Picture, Preparation, Size
+from discogan_jax.images import Picture, PictureError, Preparation, Size
 
 SIDES = ("left", "right")
 HALVES = ("first", "second")
@@ -83,7 +83,8 @@ class Pairs(Folder):
         picture = images.load(item.source, page=item.page)
         height, width = picture.size
         if width % 2:
-            raise UnusableError(item.name, "of odd width, so not two pictures side by side")
+            problem = "of odd width, so not two pictures side by side"
+            raise PictureError(f"{item.name}: {problem}", problem)
         start = width // 2 if self.side == "right" else 0
         half = picture.pixels[:, start : start + width // 2]
         return Picture(half, Size(height, width // 2), picture.bits)

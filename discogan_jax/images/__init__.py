@@ -7,13 +7,12 @@ from discogan_jax.images.fitting import fit as fit
 from discogan_jax.images.fitting import share_cut as share_cut
 from discogan_jax.images.fitting import unfit as unfit
 from discogan_jax.images.kinds import FORMATS as FORMATS
-from discogan_jax.images.kinds import readable as readable
 from discogan_jax.images.picture import Picture as Picture
 from discogan_jax.images.picture import Size as Size
 from discogan_jax.images.preparation import Preparation as Preparation
 from discogan_jax.images.reading import MAX_BYTES as MAX_BYTES
 from discogan_jax.images.reading import MAX_PIXELS as MAX_PIXELS
-from discogan_jax.images.reading import check_jpeg as check_jpeg
+from discogan_jax.images.reading import PictureError as PictureError
 from discogan_jax.images.reading import kind as kind
 from discogan_jax.images.reading import load as load
 from discogan_jax.images.reading import page_count as page_count

@@ -3,9 +3,10 @@
 import contextlib
 import re
 import sys
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Shaped
 from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
@@ -13,6 +14,9 @@ from discogan_jax.images.picture import Picture, Size
 from discogan_jax.images.tiff import File, Page
 
 _WHITE = 65535
+
+# Orders of bytes (little and big endian, and the machine's own), and those that are not theirs.
+_OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 def decode(image: ImageFile, file: File, at_least: Size | None, page: Page | None) -> Picture:
@@ -24,24 +28,37 @@ def decode(image: ImageFile, file: File, at_least: Size | None, page: Page | Non
       at_least: the size that is needed; None for all of the picture.
       page: what a TIFF says about its values.
     """
-    if page:
-        page.prepare(image)
     # JPEGs alone can be smaller. The larger side both ways: the picture may yet be turned.
     full = image.size
     if at_least:
         image.draft(None, (2 * max(at_least), 2 * max(at_least)))
-    low = _low_bytes(image, file)
     smaller = image.size
-    _load(image)
-    pixels = _pixels(image, page) if low is None else _deep_colour(np.array(image), low, page)
+    # The bytes of deep values are in the machine's order, where libtiff has unpacked them.
+    if page and any(tile.codec_name == "libtiff" for tile in image.tile):
+        _change_raw_mode(image, lambda raw: re.sub(r"(;\d\d)B", r"\1N", raw))
+    if re.fullmatch("RGB[AX]?;16[BLN]", _raw_mode(image)):
+        pixels = _deep_colour(image, file, page)
+    else:
+        pixels = _pixels(image, page)
     # A deep PNG may name a value that is transparent.
     clear = image.info.get("transparency")
     if pixels.dtype == np.uint16 and clear is not None:
         pixels[(pixels == np.array(clear)).all(-1)] = _WHITE
-    size = Size(*pixels.shape[:2])
-    if smaller != full:
-        size = Size(*(full if image.size != smaller else full[::-1]))
+    size = Size(*(full if image.size != smaller else full[::-1]))
     return Picture(pixels, size, {np.uint8: 8, np.uint16: 16}.get(pixels.dtype.type))
+
+
+def _raw_mode(image: ImageFile) -> str:
+    """Returns Pillow's name for how the file holds its values, such as ``RGB;16B``."""
+    args = image.tile[0].args if image.tile else ""
+    return str(args[0] if isinstance(args, tuple) else args)
+
+
+def _change_raw_mode(image: ImageFile, change: Callable[[str], str]) -> None:
+    for i, tile in enumerate(image.tile):
+        raw, *more = tile.args if isinstance(tile.args, tuple) else [tile.args]
+        raw = change(str(raw))
+        image.tile[i] = tile._replace(args=(raw, *more) if more else raw)
 
 
 def _load(image: Image.Image) -> None:
@@ -53,70 +70,48 @@ def _load(image: Image.Image) -> None:
 
 
 def _pixels(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W C"]:
+    _load(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         return _deep_grey(image, page)
-    if page and page.values == "int8" and image.mode == "L":
-        return page.corrected(np.array(image))[..., None]
-    # Bands that are not declared to be an opacity are none.
-    if page and not page.has_alpha and image.mode in ("RGBA", "LA"):
-        return np.array(image)[..., : len(image.mode) - 1]
     mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    # Bands that are not declared to be an opacity are none.
+    if image.has_transparency_data and (page is None or page.has_alpha):
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     pixels = np.array(image if image.mode == mode else image.convert(mode))
     return pixels if mode == "RGB" else pixels[..., None]
 
 
 def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W 1"]:
     grey = np.array(image)
-    # Pillow holds 16 bits in several modes.
-    if image.mode.startswith("I;") or (image.format in ("PNG", "PPM") and image.mode == "I"):
+    # Pillow holds 16 bits in several modes, and does not invert them.
+    if image.mode.startswith("I;") or image.format == "PPM":
         grey = grey.astype(np.uint16)
-    if page:
-        grey = page.corrected(grey)
+    if page and page.inverted and grey.dtype == np.uint16:
+        grey = np.uint16(2**page.bits - 1) - grey
     if grey.dtype == np.float32 and not np.isfinite(grey).all():
         raise ValueError("it holds values that are NaN or infinite")
     return grey[..., None]
 
 
-def _low_bytes(image: ImageFile, file: File) -> UInt8[np.ndarray, "H W C"] | None:
-    """Reads the lower bytes of 16-bit RGB; None for other images.
+def _deep_colour(image: ImageFile, file: File, page: Page | None) -> Shaped[np.ndarray, "H W 3"]:
+    """Decodes RGB of 16 bits, of which Pillow takes the higher bytes alone.
 
-    Pillow takes the higher bytes alone. Told the wrong order of bytes, it takes the lower ones.
+    Told the wrong order of bytes, it takes the lower ones: they are decoded, too.
     """
-    # L and B are the two orders, N that of this machine.
-    swapped = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-    tiles = []
-    for tile in image.tile:
-        raw, *more = tile.args if isinstance(tile.args, tuple) else [tile.args]
-        if not isinstance(raw, str) or not re.fullmatch("RGB[AX]?;16[BLN]", raw):
-            return None
-        other = raw[:-1] + swapped[raw[-1]]
-        tiles.append(tile._replace(args=(other, *more) if more else other))
-    if not tiles:
-        return None
     file.seek(0)
-    with Image.open(file, formats=[str(image.format)]) as again:
-        again.seek(image.tell())
-        again.tile = tiles
-        _load(again)
-        return np.array(again)
-
-
-def _deep_colour(
-    high: UInt8[np.ndarray, "H W C"], low: UInt8[np.ndarray, "H W C"], page: Page | None
-) -> Shaped[np.ndarray, "H W 3"]:
-    """Joins higher and lower bytes to 16-bit RGB, on white."""
-    # In place, and in single precision: such pictures take the most memory of all.
-    pixels = high.astype(np.uint16)
-    pixels <<= 8
+    with Image.open(file, formats=[str(image.format)]) as other:
+        other.seek(image.tell())
+        _change_raw_mode(other, lambda raw: raw[:-1] + _OTHER_ORDER[raw[-1]])
+        _load(other)
+        low = np.array(other)
+    _load(image)
+    pixels = np.array(image).astype(np.uint16) << 8
     pixels |= low
-    colour = pixels[..., :3]
-    if pixels.shape[-1] == 3 or (page and not page.has_alpha):
+    colour, opacity = pixels[..., :3], pixels[..., 3:]
+    if not opacity.size or (page and not page.has_alpha):
         return colour
-    mixed: Float32[np.ndarray, "H W 3"] = colour.astype(np.float32)
-    mixed -= _WHITE
-    mixed *= pixels[..., 3:].astype(np.float32) / _WHITE
-    mixed += _WHITE
-    return np.rint(mixed, out=mixed).astype(np.uint16)
+    # On white; in single precision, since such pictures take the most memory of all.
+    apart = colour.astype(np.float32) - _WHITE
+    apart *= opacity / np.float32(_WHITE)
+    return np.rint(apart + _WHITE).astype(np.uint16)

@@ -1,5 +1,6 @@
 """Brings pictures of any shape to one size, and translations back to the shape of their picture."""
 
+import functools
 import math
 from typing import Literal
 
@@ -103,15 +104,11 @@ def thicken(grey: UInt8[np.ndarray, "H W 1"]) -> UInt8[np.ndarray, "H W 1"]:
 
 def _darkest(grey: UInt8[np.ndarray, "H W 1"], radius: int) -> UInt8[np.ndarray, "H W 1"]:
     """Returns the darkest value around each pixel, up to so many pixels away on either axis."""
-    window = 2 * radius + 1
     result = np.pad(grey, [(radius, radius), (radius, radius), (0, 0)], mode="edge")
     for axis in (0, 1):
-        # Rows of minima over 1, 2, 4, ... pixels, up to the window.
-        rows, span = result.swapaxes(0, axis), 1
-        while span < window:
-            step = min(span, window - span)
-            rows, span = np.minimum(rows[:-step], rows[step:]), span + step
-        result = rows.swapaxes(0, axis)
+        lines = result.swapaxes(0, axis)
+        shifted = (lines[i : len(lines) - 2 * radius + i] for i in range(2 * radius + 1))
+        result = functools.reduce(np.minimum, shifted).swapaxes(0, axis)
     return result
 
 

@@ -71,6 +71,10 @@ class Preparation:
         needed = values.needed_range(low, high, unsigned=unsigned)
         return replace(self, range=needed, deep_only=True)
 
+    def range_of(self, bits: int | None) -> Range | None:
+        """Returns the values that become 0 and 255 in pictures of a depth, see `Picture.bits`."""
+        return None if bits == 8 and self.deep_only else self.range
+
     def load(self, source: str | Path | bytes, *, page: int = 0) -> Picture:
         """Reads a picture file for `apply`: large JPEGs at a fraction of their size, if that does.
 
@@ -90,7 +94,7 @@ class Preparation:
         """Prepares a picture from `images.load`, or an array that is grey or RGB."""
         if isinstance(picture, np.ndarray):
             picture = Picture(picture, Size(*picture.shape[:2]), 8)
-        pixels = values.to_bytes(picture, self._range_of(picture))
+        pixels = values.to_bytes(picture, self.range_of(picture.bits))
         pixels = _in_channels(pixels, 1 if self.thicken else self.channels)
         if self.thicken:
             pixels = thicken(pixels)
@@ -118,8 +122,10 @@ class Preparation:
 
     def clipped(self, picture: Picture) -> int:
         """Counts the values of a picture that are beyond the range, and become its ends."""
-        low_high = self._range_of(picture)
-        return values.clipped(picture, low_high) if low_high else 0
+        if not (low_high := self.range_of(picture.bits)):
+            return 0
+        low, high = low_high
+        return int(np.count_nonzero((picture.pixels < low) | (picture.pixels > high)))
 
     def steps(self) -> list[dict[str, Any]]:
         """Describes it in plain words and numbers, for programs that have to do the same."""
@@ -153,9 +159,6 @@ class Preparation:
         if self.thicken:
             text += ", dark lines made thicker"
         return text + (f", values of {values.range_text(self.range)}" if self.range else "")
-
-    def _range_of(self, picture: Picture) -> Range | None:
-        return None if picture.bits == 8 and self.deep_only else self.range
 
 
 def _in_channels(pixels: UInt8[np.ndarray, "H W C"], channels: int) -> UInt8[np.ndarray, "H W c"]:

@@ -1,7 +1,7 @@
 """Reads picture files, whatever they are, and refuses what must not be decoded."""
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import re
 import stat
@@ -28,11 +28,26 @@ MAX_SCANS = 100
 """JPEGs with more scans are refused: a scan of a few bytes makes a decoder go over a whole picture.
 Progressive ones have about 10, those in CMYK 18; libtiff and libvips have the same limit."""
 
-Source = str | Path | bytes | tiff.File
+Source = str | Path | bytes
+
+NO_PICTURE, UNREADABLE, TOO_LARGE = "not a picture", "unreadable", "too large"
+"""Reasons of a `PictureError`; the others name a kind of picture that is not read."""
 
 # A JPEG's markers: all but those without a length of their own, which are among the pixels.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _SCAN, _END = 0xDA, 0xD9
+
+
+class PictureError(InputError):
+    """A file cannot be used as a picture.
+
+    Attributes:
+      reason: why, in words that many files may have in common.
+    """
+
+    def __init__(self, message: str, reason: str = UNREADABLE):
+        super().__init__(message)
+        self.reason = reason
 
 
 def read(source: Source) -> UInt8[np.ndarray, "H W 3"]:
@@ -43,10 +58,10 @@ def read(source: Source) -> UInt8[np.ndarray, "H W 3"]:
     by their own values (see `values.needed_range`), without regard to others of their set.
 
     Args:
-      source: a path, the bytes of a file, or a file open for reading in binary mode.
+      source: a path, or the bytes of a file.
 
     Raises:
-      InputError: there is no such file, it is no picture, it is damaged or it is too large.
+      PictureError: there is no such file, it is no picture, it is damaged or it is too large.
         Nothing else is raised, whatever the bytes are.
     """
     pixels = values.to_bytes(load(source))
@@ -57,46 +72,43 @@ def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Pict
     """Reads any picture as its file holds it: grey or RGB, 8 bits or deep; upright, on white.
 
     Args:
-      source: a path, the bytes of a file, or a file open for reading in binary mode.
+      source: a path, or the bytes of a file.
       at_least: the size that is needed: JPEGs may be read at a fraction of theirs, which is several
         times faster, if that is still twice as much.
       page: number of the page of a TIFF, from 0.
 
     Raises:
-      InputError: there is no such file, it is no picture, it is damaged or it is too large.
+      PictureError: there is no such file, it is no picture, it is damaged or it is too large.
         Nothing else is raised, whatever the bytes are.
     """
     with _opened(source) as file:
         found = kinds.sniff(file.read(kinds.HEAD))
         decoder = _decoder(found)
         # What some files would do to a decoder is seen before it runs.
-        stream = file
         if found == "JPEG":
             file.seek(0)
-            content = file.read()
-            check_jpeg(content)
-            stream = io.BytesIO(content)
+            check_jpeg(file.read())
         declared = tiff.check(file, page) if found == "TIFF" else None
         if page and not declared:
             raise ValueError(f"it has no page {page}: of {found} the first picture is read")
         try:
-            with Image.open(stream, formats=[decoder]) as image:
+            with Image.open(file, formats=[decoder]) as image:
                 image.seek(page)
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise InputError(f"is too large: {width}×{height} pixels, {_limit()}")
-                return decoding.decode(image, stream, at_least, declared)
-        except UnidentifiedImageError:
-            if declared:
-                raise ValueError(f"{declared}; read are {tiff.READ}") from None
-            raise
+                    size = f"{width}×{height} pixels"
+                    raise PictureError(f"is too large: {size}, {_limit()}", TOO_LARGE)
+                return decoding.decode(image, file, at_least, declared)
+        except UnidentifiedImageError:  # whose text names an object in memory
+            what = f"{declared}; read are {tiff.READ}" if declared else "damaged"
+            raise ValueError(what) from None
 
 
 def kind(source: Source) -> str | None:
     """Names what a file is by its first bytes: one of `FORMATS`, another kind of picture, or None.
 
     Raises:
-      InputError: there is no such file, or it cannot be opened.
+      PictureError: there is no such file, or it cannot be opened.
     """
     with _opened(source) as file:
         return kinds.sniff(file.read(kinds.HEAD))
@@ -106,7 +118,8 @@ def page_count(source: Source) -> int:
     """Counts the pages of a TIFF; other pictures have one.
 
     Raises:
-      InputError: there is no such file, it is damaged, or it has more than `tiff.MAX_PAGES` pages.
+      PictureError: there is no such file, it is damaged, or it has more pages than
+        `tiff.MAX_PAGES`.
     """
     with _opened(source) as file:
         is_tiff = kinds.sniff(file.read(kinds.HEAD)) == "TIFF"
@@ -133,47 +146,38 @@ def check_jpeg(data: bytes) -> None:
 
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[tiff.File]:
-    """Opens a source at its beginning; whatever is raised in the body becomes an `InputError`."""
-    name = str(source) if isinstance(source, str | Path) else getattr(source, "name", "The file")
+    """Opens a source at its beginning; whatever is raised in the body becomes a `PictureError`."""
+    name = "The file" if isinstance(source, bytes) else str(source)
     try:
         if isinstance(source, bytes):
             yield io.BytesIO(source)
-        elif isinstance(source, str | Path):
-            path = Path(source)
-            _check_file(path)
-            with path.open("rb") as file:
-                yield file
         else:
-            source.seek(0)
-            yield source
-    except InputError as error:
-        raise InputError(f"{name} {error}") from error.__cause__
+            _check_file(Path(source))
+            with Path(source).open("rb") as file:
+                yield file
+    except PictureError as error:
+        raise PictureError(f"{name} {error}", error.reason) from error.__cause__
     except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file; check the path.") from None
+        raise PictureError(f"{name}: there is no such file; check the path.") from None
     except PermissionError:
-        raise InputError(f"{name} cannot be read; check its permissions.") from None
+        raise PictureError(f"{name} cannot be read; check its permissions.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{name} is too large: {_limit()}") from error
+        raise PictureError(f"{name} is too large: {_limit()}", TOO_LARGE) from error
     except Exception as error:  # damaged files make decoders raise nearly anything
-        problem, advice = str(error), "replace it or remove it."
-        if isinstance(error, UnidentifiedImageError):  # whose text names an object in memory
-            problem = "of no known kind"
-            advice += f" Readable are {', '.join(kinds.FORMATS)}."
-        raise InputError(f"{name} cannot be read as a picture ({problem}); {advice}") from error
+        advice = "replace it or remove it."
+        raise PictureError(f"{name} cannot be read as a picture ({error}); {advice}") from error
 
 
 def _check_file(path: Path) -> None:
     """Refuses what must not be opened: a pipe, for one, would wait for a writer."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        problem = "a folder, not a picture; name a file in it"
-    elif not stat.S_ISREG(status.st_mode):
-        problem = "a pipe or a device, not a picture; name a file"
-    elif status.st_size > MAX_BYTES:
-        problem = f"too large: {status.st_size:,} bytes, the limit is {MAX_BYTES:,}"
-    else:
-        return
-    raise InputError(f"is {problem}.")
+        raise PictureError("is a folder, not a picture; name a file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError("is a pipe or a device, not a picture; name a file.")
+    if status.st_size > MAX_BYTES:
+        found = f"{status.st_size:,} bytes, the limit is {MAX_BYTES:,}"
+        raise PictureError(f"is too large: {found}.", TOO_LARGE)
 
 
 def _limit() -> str:
@@ -182,14 +186,17 @@ def _limit() -> str:
 
 def _decoder(kind: str | None) -> str:
     """Returns Pillow's name of the one decoder for a kind of file."""
-    if kind == "HEIC":
-        if not kinds.readable(kind):
-            raise InputError("is a HEIC picture; to read these, `pip install pillow-heif`.")
+    if kind is None:
+        problem = "cannot be read as a picture (of no known kind)"
+        raise PictureError(f"{problem}; readable are {', '.join(kinds.FORMATS)}.", NO_PICTURE)
+    if kind == "HEIC" and importlib.util.find_spec("pillow_heif"):
         importlib.import_module("pillow_heif").register_heif_opener()
         return "HEIF"
-    if kind and not kinds.readable(kind):
+    if kind == "HEIC":
+        advice = "to be read with `pip install pillow-heif`"
+        raise PictureError(f"is a HEIC picture, {advice}.", f"HEIC, {advice}")
+    if kind not in kinds.FORMATS:
         problem = f"is of a kind that is not read, {kind}"
-        raise InputError(f"{problem}; convert it to PNG, TIFF or JPEG.")
-    if not kind:
-        raise UnidentifiedImageError
+        advice = "convert it to PNG, TIFF or JPEG."
+        raise PictureError(f"{problem}; {advice}", f"{kind}, which is not read")
     return kind

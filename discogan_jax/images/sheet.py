@@ -20,8 +20,8 @@ def grid(
     of the original can be seen.
 
     Args:
-      columns: label and pictures of each column; ' → ' in a label is drawn as an arrow. Of three
-        channels and more the first three are shown as RGB, of fewer the first as grey.
+      columns: label and pictures of each column. Of three channels and more the first three are
+        shown as RGB, of fewer the first as grey.
       cell: least width of a picture; narrower ones are enlarged until they reach it.
       gap: white pixels between pictures and around them.
 
@@ -64,11 +64,13 @@ def _rgb(pictures: UInt8[np.ndarray, "N h w C"]) -> UInt8[np.ndarray, "N h w 3"]
 def _header(label: str, width: int) -> Image.Image:
     """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
     # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
-    letters = filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", label))
-    text = "".join(c if c.isascii() or c == "→" else "?" for c in letters)
+    letters = filterfalse(
+        unicodedata.combining, unicodedata.normalize("NFKD", label.replace("→", "->"))
+    )
+    text = "".join(c if c.isascii() else "?" for c in letters)
     lines = [_line(text)]
     if lines[0].width > width:  # an arrow stays with its target
-        lines = [_line(part) for part in re.split(r" (?=→ )", text)]
+        lines = [_line(part) for part in re.split(r" (?=-> )", text)]
     for line in lines:
         line.thumbnail((width, line.height), Image.Resampling.LANCZOS)
     header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
@@ -81,22 +83,7 @@ def _header(label: str, width: int) -> Image.Image:
 
 def _line(text: str) -> Image.Image:
     """Draws one line of text."""
-    size, ink = 14, 40
-    font = ImageFont.load_default(size=size)
-    words = text.split()
-    # The built-in face has no arrow: it is drawn, one em wide.
-    widths = [size if word == "→" else font.getlength(word) for word in words]
-    blank = font.getlength(" ")
-    width = math.ceil(sum(widths) + blank * max(0, len(words) - 1))
-    line = Image.new("L", (max(1, width), size + 4), "white")
-    draw = ImageDraw.Draw(line)
-    x, middle = 0.0, line.height / 2
-    for word, extent in zip(words, widths, strict=True):
-        if word == "→":
-            tip = (x + extent - 1, middle)
-            draw.line([(x, middle), tip], ink)
-            draw.line([(tip[0] - 3, middle - 3), tip, (tip[0] - 3, middle + 3)], ink)
-        else:
-            draw.text((x, middle), word, ink, font, anchor="lm")
-        x += extent + blank
+    font = ImageFont.load_default(size=14)
+    line = Image.new("L", (max(1, math.ceil(font.getlength(text))), 18), "white")
+    ImageDraw.Draw(line).text((0, line.height / 2), text, 40, font, anchor="lm")
     return line

@@ -1,16 +1,11 @@
 """TIFF files: their pages, and what Pillow reads of them otherwise than the file says."""
 
 import io
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Shaped
 from PIL import TiffImagePlugin
-from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 File = IO[bytes] | io.BytesIO
@@ -20,8 +15,8 @@ MAX_PAGES = 10_000
 """Files with more pages are refused: a page may take no more than 18 bytes."""
 
 READ = (
-    "one grey band (1 to 16 bits, int8 to int32, uint32, float32 or float64), RGB or CMYK of 8 or "
-    "16 bits, and palettes"
+    "one grey band (1 to 16 bits, int16, int32 or float32), RGB or CMYK of 8 or 16 bits, and "
+    "palettes"
 )
 """What is read of TIFF files, for messages."""
 
@@ -30,20 +25,13 @@ _REDUCED, _BITS, _PHOTOMETRIC, _STRIPS, _SAMPLES, _PLANAR = 254, 258, 262, 273, 
 _TILES, _PARTS, _EXTRA, _FORMAT, _DNG = 324, 330, 338, 339, 50706
 _WHITE_IS_ZERO, _SEPARATE, _ALPHA = 0, 2, {1, 2}
 _FORMATS = {1: "uint", 2: "int", 3: "float"}
+_MISREAD = {"int8", "uint32"}
 
 # Honest files have a strip for a row or more, or tiles of at least 16x16 pixels.
 _MAX_PIECES = 200_000
 
-# What Pillow can unpack, but does not look for in a file.
-_MORE: dict[Any, tuple[str, str]] = {
-    (b"II", 1, (3,), 1, (64,), ()): ("F", "F;64F"),
-    (b"MM", 1, (3,), 1, (64,), ()): ("F", "F;64BF"),
-    (b"MM", 1, (1,), 1, (32,), ()): ("I", "I;32B"),
-}
 
-
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """What a page says about its values.
 
     Attributes:
@@ -62,23 +50,6 @@ class Page:
 
     def __str__(self) -> str:
         return f"a TIFF with {self.bands} band{'s' * (self.bands > 1)} of {self.values}"
-
-    def prepare(self, image: ImageFile) -> None:
-        """Tells Pillow that libtiff puts the bytes of deep values into the machine's order."""
-        for i, tile in enumerate(image.tile):
-            if tile.codec_name == "libtiff" and isinstance(tile.args, tuple):
-                raw = re.sub(r"(;\d\d)B", r"\1N", tile.args[0])
-                image.tile[i] = tile._replace(args=(raw, *tile.args[1:]))
-
-    def corrected(self, grey: Shaped[np.ndarray, "H W"]) -> Shaped[np.ndarray, "H W"]:
-        """Returns the values that the file holds where Pillow takes them for others."""
-        if self.values == "int8":
-            return grey.view(np.int8).astype(np.int32)
-        if self.values == "uint32" and grey.min() < 0:
-            return grey.view(np.uint32).astype(np.float32)
-        if self.inverted and grey.dtype == np.uint16:
-            return np.uint16(2**self.bits - 1) - grey
-        return grey
 
 
 def check(file: File, number: int) -> Page:
@@ -108,10 +79,10 @@ def check(file: File, number: int) -> Page:
         inverted=_first(tags, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
     )
     # Pillow would log that there are too many bands, and misread planes of more than 8 bits.
-    planes = _first(tags, _PLANAR, 1) == _SEPARATE
-    if bands > TiffImagePlugin.MAX_SAMPLESPERPIXEL or (planes and bands > 1 and bits > 8):
+    planes = bands > 1 and _first(tags, _PLANAR, 1) == _SEPARATE
+    too_many = bands > TiffImagePlugin.MAX_SAMPLESPERPIXEL
+    if too_many or page.values in _MISREAD or (planes and bits > 8):
         raise ValueError(f"{page}{' in separate planes' * planes}; read are {READ}")
-    TiffImagePlugin.OPEN_INFO.update(_MORE)
     return page
 
 

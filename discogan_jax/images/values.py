@@ -60,12 +60,6 @@ def to_bytes(picture: Picture, low_high: Range | None = None) -> UInt8[np.ndarra
     return levels.astype(np.uint8)
 
 
-def clipped(picture: Picture, low_high: Range) -> int:
-    """Counts the values that are beyond a range."""
-    low, high = low_high
-    return int(np.count_nonzero((picture.pixels < low) | (picture.pixels > high)))
-
-
 def from_unit(x: Float[Any, "..."], low_high: Range) -> Shaped[np.ndarray, "..."]:
     """Maps [0, 1] back to a range: what `to_bytes` did, without the rounding to 256 levels.
 

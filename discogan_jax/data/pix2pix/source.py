@@ -14,7 +14,7 @@ from discogan_jax import images
 from discogan_jax.data import cache, pipeline
 from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Items
-from discogan_jax.data.census import Census
+from discogan_jax.data.census import Census, Seen
 from discogan_jax.data.pix2pix import archives, tar
 from discogan_jax.data.pix2pix.half import Half, Pairs
 from discogan_jax.data.pix2pix.locate import locate
@@ -157,7 +157,7 @@ class ArchiveSide(CachedSource):
                     assert picture is not None
                     files[split].write(picture.tobytes())
                     grey = bool((picture == picture[..., :1]).all())
-                    census.add(size, grey=grey, cut=cut)
+                    census.used[Seen(size, grey, cut)] += 1
                 if pairs.number:
                     bar.update()
 

@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from discogan_jax.errors import InputError
+
 # Those whose version may change what a run computes, reads or writes.
 _PACKAGES = """
 discogan_jax jax jaxlib flax optax orbax-checkpoint numpy pillow clu tensorflow tensorflow-cpu
@@ -45,6 +47,23 @@ def tensorflow() -> Any:
     with contextlib.suppress(RuntimeError):  # already initialized: its memory is taken
         tf.config.set_visible_devices([], "GPU")
     return tf
+
+
+def require_tensorflow(what: str, instead: str) -> Any:
+    """Imports TensorFlow as `tensorflow` does.
+
+    Args:
+      what: what needs it, for the message.
+      instead: what to do without it.
+
+    Raises:
+      InputError: it is not installed.
+    """
+    try:
+        return tensorflow()
+    except ImportError as error:
+        problem = f"{what} needs TensorFlow, which is not installed"
+        raise InputError(f"{problem}: install tensorflow, or {instead}.") from error
 
 
 # Parameters of glibc's mallopt(3).

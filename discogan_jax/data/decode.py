@@ -4,7 +4,6 @@ import mimetypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -48,39 +47,38 @@ class Item(NamedTuple):
     page: int = 0
 
 
-Each = Callable[[Callable[[int, Item], Any]], Iterable[tuple[int, Item, Any]]]
-"""Calls a function with position and picture of each of a set, in parallel; returns these and the
-results, in order."""
+def load(preparation: Preparation, item: Item) -> Picture:
+    """Reads a picture as its preparation needs it; raises `PictureError`."""
+    return preparation.load(item.source, page=item.page)
 
 
-def held_out_count(total: int, at_most: int | None = None) -> int:
-    """Returns how many of so many pictures to hold out: about 5%, at least one."""
-    return min(max(round(HELD_OUT * total), 1), total if at_most is None else at_most)
+Read = Callable[[Preparation, Item], Picture]
+"""Reads a picture; raises `PictureError`."""
 
 
 def write_pictures(
     folder: Path,
-    each: Each,
+    items: Callable[[], Iterable[Item]],
     count: int,
     census: Census,
     *,
     split: Callable[[list[int]], dict[str, list[int]]],
     label: str,
-    read: Callable[[Item], Picture] | None = None,
+    read: Read = load,
 ) -> dict[str, Any]:
-    """Decodes pictures of any kind and size with Pillow.
+    """Decodes pictures of any kind and size with Pillow, in threads, on all cores.
 
     Deep ones are decoded twice: their range is that of the set, known when all have been seen.
 
     Args:
       folder: the folder for `train.npy` and `val.npy`.
-      each: gives the pictures, as often as it is called.
+      items: gives the pictures, as often as it is called.
       count: number of the pictures.
       census: what is done to them; counts them.
       split: given the positions of the readable pictures, returns those of each of
         `cache.SPLITS`, in the order of the rows.
       label: name of the set, for messages.
-      read: reads a picture; None for `load`.
+      read: reads a picture as its preparation needs it.
 
     Returns:
       What was found, the `Census` as JSON.
@@ -90,11 +88,10 @@ def write_pictures(
     """
     if not count:
         raise InputError(f"{label} has no pictures.")
-    read = read or partial(load, census.preparation)
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
     out = cache.create_array(scratch, count, census.preparation.size, census.preparation.channels)
-    readable = _decode(out, each, read, census, label)
+    readable = _decode(out, items, read, census, label)
 
     # Copy the rows of each split to its own file.
     for name, rows in split(readable).items():
@@ -111,16 +108,17 @@ def write_pictures(
 
 def _decode(
     out: UInt8[np.ndarray, "N H W C"],
-    each: Each,
-    read: Callable[[Item], Picture],
+    items: Callable[[], Iterable[Item]],
+    read: Read,
     census: Census,
     label: str,
 ) -> list[int]:
     """Decodes pictures into the rows of their positions, and returns those that can be read."""
 
-    def look(row: int, item: Item) -> Seen | PictureError:
+    def look(numbered: tuple[int, Item]) -> Seen | PictureError:
+        row, item = numbered
         try:
-            picture = read(item)
+            picture = read(census.preparation, item)
         except PictureError as error:
             return error
         if picture.bits == 8 or census.preparation.range:
@@ -130,7 +128,7 @@ def _decode(
     problems, readable, deep = [], [], set()
     needs_range = census.preparation.range is None
     with progress_bar(label, len(out), " pictures") as bar:
-        for row, item, found in each(look):
+        for (row, item), found in map_ahead(look, enumerate(items())):
             bar.update()
             if isinstance(found, PictureError):
                 reason = _reason(item, found)
@@ -148,19 +146,15 @@ def _decode(
     # The others once more, now that it is known how deep they are.
     census.find_range()
 
-    def decode(row: int, item: Item) -> None:
+    def decode(numbered: tuple[int, Item]) -> None:
+        row, item = numbered
         if row in deep:
-            out[row] = census.preparation.apply(read(item))
+            out[row] = census.preparation.apply(read(census.preparation, item))
 
     with progress_bar(f"{label}, once more", len(out), " pictures") as bar:
-        for _ in each(decode):
+        for _ in map_ahead(decode, enumerate(items())):
             bar.update()
     return readable
-
-
-def load(preparation: Preparation, item: Item) -> Picture:
-    """Reads a picture as its preparation needs it; raises `InputError`."""
-    return preparation.load(item.source, page=item.page)
 
 
 def _reason(item: Item, error: PictureError) -> str:
@@ -183,16 +177,6 @@ def _report(problems: Sequence[str], census: Census, label: str) -> None:
         shown = "\n  ".join([*problems[:MAX_REPORTED], *more])
         text = "%s: %d of %d skipped, unreadable:\n  %s"
         logging.warning(text, label, len(problems), total, shown)
-
-
-def in_threads(items: Iterable[Item]) -> Each:
-    """Returns what reads files in threads of this process, on all cores."""
-
-    def each(function: Callable[[int, Item], R]) -> Iterator[tuple[int, Item, R]]:
-        for job, found in map_ahead(lambda job: function(*job), enumerate(items)):
-            yield *job, found
-
-    return each
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

@@ -14,9 +14,8 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import UInt8
 
+from discogan_jax import host
 from discogan_jax.data.order import DeviceDataset, Order
-from discogan_jax.errors import InputError
-from discogan_jax.host import tensorflow
 from discogan_jax.state import DOMAINS
 
 Arrays = Mapping[str, UInt8[np.ndarray, "N H W C"]]
@@ -125,12 +124,7 @@ def tf_feed(
     Raises:
       InputError: TensorFlow is not installed.
     """
-    try:
-        tf = tensorflow()
-    except ImportError as error:
-        problem = "config.data.feed='tf' needs TensorFlow, which is not installed"
-        advice = "install tensorflow, or use config.data.feed='device'"
-        raise InputError(f"{problem}: {advice}") from error
+    tf = host.require_tensorflow("config.data.feed='tf'", "use config.data.feed='device'")
 
     def gather(step: np.integer) -> list[np.ndarray]:
         return [*host_batches(images, order, seed, int(step), rows).values()]

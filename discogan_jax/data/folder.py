@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,12 @@ class Folder(CachedSource):
 
         about = decode.write_pictures(
             folder,
-            decode.in_threads(items),
+            lambda: items,
             len(items),
             census,
             split=by_split,
             label=str(found.root),
-            read=partial(self._read, census.preparation),
+            read=self._read,
         )
         for hint in self._hints(found, census):
             logging.warning("%s: %s", found.root, hint)

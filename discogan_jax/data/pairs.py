@@ -54,7 +54,7 @@ class Pairs(Folder):
     @property
     def label(self) -> str:
         """The name of the folder that the path leads to, the side and the half."""
-        return "/".join([super().label, self.side, *([self.half] if self.half else [])])
+        return super().label + self.text.removeprefix(self.place)
 
     @property
     def public_name(self) -> str:

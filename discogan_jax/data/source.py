@@ -18,6 +18,10 @@ from discogan_jax.images.fitting import Fit
 DECODE_VERSION = 4
 
 
+WITHOUT_TENSORFLOW = "use sources of folders or arrays"
+"""What to do where a source needs TensorFlow and it is not installed."""
+
+
 class Places(NamedTuple):
     """Where the files behind the sources are.
 

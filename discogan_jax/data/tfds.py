@@ -1,17 +1,17 @@
 """The source `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`: a data set of TensorFlow Datasets."""
 
-import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import decode, pipeline
+from discogan_jax import host
+from discogan_jax.data import decode
 from discogan_jax.data.census import Census
-from discogan_jax.data.source import CachedSource, Places, Wanted
+from discogan_jax.data.source import WITHOUT_TENSORFLOW, CachedSource, Places, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import locked
 
@@ -57,7 +57,7 @@ class Tfds(CachedSource):
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Downloads and prepares the data set if need be, and decodes the first of its images."""
-        pipeline.tensorflow(f"{self.label} is not decoded yet; decoding it")
+        host.require_tensorflow(f"{self.label} is not decoded yet; decoding it", WITHOUT_TENSORFLOW)
         import tensorflow_datasets as tfds
 
         builder = self._prepared(tfds, places.data_dir / "tfds")
@@ -68,36 +68,32 @@ class Tfds(CachedSource):
         counts = [self._count(builder, split) for split in splits]
         total = sum(counts)
         # Without a split for that, they are the end of the training split.
-        held_out = decode.held_out_count(total, wanted.max_held_out)
+        held_out = max(round(decode.HELD_OUT * total), 1)
+        if wanted.max_held_out is not None:
+            held_out = min(held_out, wanted.max_held_out)
         first_held_out = counts[0] if self.val else total - held_out
 
         def by_split(rows: list[int]) -> dict[str, list[int]]:
             train = [row for row in rows if row < first_held_out]
             return {"train": train, "val": rows[len(train) :]}
 
-        def each(function: Callable[[int, decode.Item], Any]) -> Iterator[Any]:
-            def call(row: int, data: bytes) -> tuple[int, decode.Item, Any]:
-                split, number = (0, row) if row < counts[0] else (1, row - counts[0])
-                item = decode.Item(data, f"{splits[split]} {number}")
-                return row, item, function(row, item)
-
-            return pipeline.mapped(self._records(tfds, builder, feature, splits), call)
+        def items() -> Iterator[decode.Item]:
+            for split in splits:
+                for number, data in enumerate(self._records(tfds, builder, feature, split)):
+                    yield decode.Item(data, f"{split} {number}")
 
         census = Census(self.preparation(wanted))
-        return decode.write_pictures(folder, each, total, census, split=by_split, label=self.label)
+        return decode.write_pictures(folder, items, total, census, split=by_split, label=self.label)
 
-    def _records(self, tfds: Any, builder: Any, feature: str, splits: Sequence[str]) -> Any:
-        """Returns a `tf.data.Dataset` of one feature of all splits, encoded, in order."""
+    def _records(self, tfds: Any, builder: Any, feature: str, split: str) -> Iterator[bytes]:
+        """Yields one feature of a split, encoded, in order."""
         skip = {feature: tfds.decode.SkipDecoding()}
-        parts = [
-            builder.as_dataset(
-                split=split,
-                decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
-                read_config=tfds.ReadConfig(try_autocache=False),
-            ).map(itemgetter(feature))
-            for split in splits
-        ]
-        return functools.reduce(lambda one, other: one.concatenate(other), parts)
+        records = builder.as_dataset(
+            split=split,
+            decoders=tfds.decode.PartialDecoding({feature: True}, decoders=skip),
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
+        yield from records.map(itemgetter(feature)).as_numpy_iterator()
 
     def _prepared(self, tfds: Any, root: Path) -> Any:
         """Returns the builder of the data set, which was prepared before or is prepared in `root`.

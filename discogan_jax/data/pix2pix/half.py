@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from discogan_jax import host
-from discogan_jax.data.pipeline import Decoder, Examples
 from discogan_jax.data.pix2pix.archives import PublishedArchive
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, reading
@@ -26,6 +25,11 @@ DAMAGED = "damaged JPEG data"
 # Markers, but for those that no length follows; and those of them that begin a frame.
 _MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd8\xff]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+Examples = Any
+"""Pairs of a name and the bytes of a picture: a `tf.data.Dataset`, or any other iterable, which is
+read in a thread of its own, a bounded number ahead."""
 
 
 class Pairs(NamedTuple):
@@ -92,7 +96,7 @@ def damage(jpeg: bytes, archive: PublishedArchive) -> str:
 
 
 @dataclass(frozen=True)
-class Half(Decoder):
+class Half:
     """Decodes one half of a pair, and prepares it.
 
     TensorFlow's decoder is set to the accurate method, and then equals Pillow's in every pixel of
@@ -109,7 +113,7 @@ class Half(Decoder):
     preparation: Preparation
 
     @property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+    def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the results."""
         return *self.preparation.size, self.preparation.channels
 

@@ -1,31 +1,28 @@
 """The source `archive:NAME/SIDE[/HALF]`: one side of the pairs of a pix2pix archive."""
 
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from absl import logging
 
-from discogan_jax import images
-from discogan_jax.data import cache, pipeline
+from discogan_jax import host, images
+from discogan_jax.data import cache
 from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.census import Census, Seen
-from discogan_jax.data.pix2pix import archives, tar
+from discogan_jax.data.pairs import HALVES, by_numbers, half_of
+from discogan_jax.data.pix2pix import archives, pipeline, tar
 from discogan_jax.data.pix2pix.half import Half, Pairs
 from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.progress import progress_bar
-from discogan_jax.data.source import CachedSource, Places, Source, Wanted
+from discogan_jax.data.source import WITHOUT_TENSORFLOW, CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, choose
 from discogan_jax.files import fingerprint
 from discogan_jax.images import Size
-
-_HALVES = ("first", "second")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class ArchiveSide(CachedSource):
             return None
         archive = archives.find(parts[0])
         side = choose(parts[1], (archive.left, archive.right), f"side of {archive.name}")
-        half = choose(parts[2], _HALVES, "half of the training files") if parts[2:] else None
+        half = choose(parts[2], HALVES, "half of the training files") if parts[2:] else None
         return cls(text, archive, side, half)
 
     @property
@@ -89,7 +86,7 @@ class ArchiveSide(CachedSource):
         if places.archives is None or self.side != "photo":
             return None
         if items := drawn_archive.recorded_items(self._path(places)):
-            items["train"] = _chosen(items["train"], self.half)
+            items["train"] = half_of(items["train"], self.half)
         return items
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
@@ -106,7 +103,7 @@ class ArchiveSide(CachedSource):
         Raises:
           InputError: the archive is not found, it is damaged, or too many of its pictures are.
         """
-        pipeline.tensorflow(f"{self.label} is not decoded yet; decoding it")
+        host.require_tensorflow(f"{self.label} is not decoded yet; decoding it", WITHOUT_TENSORFLOW)
         # Late: TFDS is only needed here.
         from discogan_jax.data.pix2pix import builder
 
@@ -119,10 +116,10 @@ class ArchiveSide(CachedSource):
             for name, problem in tally.bad:
                 census.leave_out(f"{split}/{name}", problem)
             # Sort by the numbers in the names, and take a half where one was chosen.
-            numbers = [_numbers(name) for name in tally.names]
+            numbers = [by_numbers(name) for name in tally.names]
             rows = sorted(range(len(numbers)), key=numbers.__getitem__)
             if split == "train":
-                rows = _chosen(rows, self.half)
+                rows = half_of(rows, self.half)
             if not rows:
                 few = f"{pairs.path} has too few pictures"
                 raise InputError(f"{few} to take the {self.half} half of.")
@@ -163,14 +160,3 @@ class ArchiveSide(CachedSource):
 
     def _path(self, places: Places) -> Path:
         return locate(self.archive.name, places.archives, places.data_dir)
-
-
-def _chosen(rows: list[T], half: str | None) -> list[T]:
-    middle = len(rows) // 2
-    return {None: rows, "first": rows[:middle], "second": rows[middle:]}[half]
-
-
-def _numbers(name: str) -> list[tuple[int, str]]:
-    """Splits a name so that its numbers are compared as numbers."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,26 +1,19 @@
-"""Decodes pictures with tf.data: in order, on all cores, and only so many ahead of their use."""
+"""Decodes halves of pairs with tf.data: in order, on all cores, a bounded number ahead of use."""
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from discogan_jax import host
+from discogan_jax.data.pix2pix.half import Examples, Half
 from discogan_jax.errors import InputError
 
 # Pictures that tf.data moves at once, since moving one takes as long.
 CHUNK = 16
-
-R = TypeVar("R")
-
-Examples = Any
-"""Pairs of a name and the bytes of a picture: a `tf.data.Dataset`, or any other iterable, which is
-read in a thread of its own, a bounded number ahead."""
 
 
 class Decoded(NamedTuple):
@@ -37,53 +30,7 @@ class Decoded(NamedTuple):
     problem: str
 
 
-class Decoder(ABC):
-    """Turns the bytes of a picture into what a network sees, the same in a graph and outside.
-
-    Attributes:
-      shape: height, width and channels of the results.
-    """
-
-    shape: tuple[int, int, int]
-
-    def accepts(self, data: bytes) -> bool:
-        """Whether the bytes may be given to `decode`, by a look at them that decodes nothing."""
-        return True
-
-    @abstractmethod
-    def decode(self, data: Any) -> Any:
-        """Decodes a picture in a graph of TensorFlow; any failure makes the graph fail.
-
-        Args:
-          data: tensor of its bytes.
-        """
-
-    @abstractmethod
-    def decode_alone(self, data: bytes) -> UInt8[np.ndarray, "h w c"]:
-        """Decodes a picture outside of a graph.
-
-        Raises:
-          InputError: it cannot be decoded; the message is only the reason.
-        """
-
-
-def tensorflow(what: str) -> Any:
-    """Imports TensorFlow.
-
-    Args:
-      what: what needs it, for the message.
-
-    Raises:
-      InputError: it is not installed.
-    """
-    try:
-        return host.tensorflow()
-    except ImportError as error:
-        advice = "install tensorflow, or use sources of folders or arrays"
-        raise InputError(f"{what} needs TensorFlow, which is not installed: {advice}.") from error
-
-
-def decoded(examples: Examples, decoder: Decoder) -> Iterator[Decoded]:
+def decoded(examples: Examples, decoder: Half) -> Iterator[Decoded]:
     """Decodes pictures on all cores.
 
     What cannot be decoded costs no other picture: a chunk in which anything fails is decoded once
@@ -114,38 +61,6 @@ def decoded(examples: Examples, decoder: Decoder) -> Iterator[Decoded]:
             yield from (Decoded(*found, "") for found in zip(texts, pictures, strict=True))
     if failures:
         raise failures[0]
-
-
-def mapped(data: Any, function: Callable[[int, bytes], R]) -> Iterator[R]:
-    """Calls a function of Python with each picture of a data set, in the threads of tf.data.
-
-    Args:
-      data: a `tf.data.Dataset` of the bytes of pictures.
-      function: called with position and bytes of each.
-
-    Yields:
-      The results, in order.
-
-    Raises:
-      Exception: whatever the function raises.
-    """
-    tf = host.tensorflow()
-    results: dict[int, Future[R]] = {}
-
-    def call(row: np.integer, data: bytes) -> np.integer:
-        future: Future[R] = Future()
-        results[int(row)] = future
-        try:
-            future.set_result(function(int(row), data))
-        except Exception as error:  # TensorFlow would make a text of it
-            future.set_exception(error)
-        return row
-
-    def through_python(row: Any, data: Any) -> Any:
-        return tf.numpy_function(call, [row, data], tf.int64)
-
-    for row in _in_parallel(data.enumerate(), through_python).as_numpy_iterator():
-        yield results.pop(int(row)).result()
 
 
 def _in_parallel(data: Any, function: Callable[..., Any]) -> Any:
@@ -182,7 +97,7 @@ def _streamed(examples: Iterable[tuple[str, bytes]], failures: list[Exception]) 
 
 
 @functools.lru_cache(8)  # of one archive, many times in a process: building it takes 0.1 s
-def _on_chunks(decoder: Decoder) -> Any:
+def _on_chunks(decoder: Half) -> Any:
     """Returns a function of tensors: names and bytes to names, pictures, and bytes that failed."""
     tf = host.tensorflow()
 
@@ -214,7 +129,7 @@ def _on_chunks(decoder: Decoder) -> Any:
     return tf.function(decode, input_signature=(texts, texts), autograph=False)
 
 
-def _alone(name: str, data: bytes, decoder: Decoder) -> Decoded:
+def _alone(name: str, data: bytes, decoder: Half) -> Decoded:
     try:
         return Decoded(name, decoder.decode_alone(data), "")
     except InputError as error:

@@ -416,7 +416,7 @@ def test_unfit_gives_back_the_shape(how, size):
     top, left = (60 - expected[0]) // 2, (90 - expected[1]) // 2
     original = picture[top : top + expected[0], left : left + expected[1]].astype(int)
     assert np.abs(back - original)[4:-4, 4:-4].max() <= 12
-    longer = images.unfit(images.fit(picture, size, how), images.Size(60, 90), how, longer=180)
+    longer = images.unfit(images.fit(picture, size, how), images.Size(60, 90), how, to=180)
     assert max(longer.shape) == 180
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +196,6 @@ def _write(
     # Where this process is alone, any leftovers are of killed ones.
     for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
         shutil.rmtree(leftover, ignore_errors=True)
-    start = time.monotonic()
     # Without locks another one may still finish first, and map what it has written.
     keep = None if alone else (folder / _ABOUT).is_file
     with files.replacing_folder(folder, keep) as temporary:
@@ -206,10 +204,8 @@ def _write(
         arrays = (np.load(temporary / f"{split}.npy", mmap_mode="r") for split in SPLITS)
         counts = dict(zip(SPLITS, map(len, arrays), strict=True))
         files.write_json(temporary / _ABOUT, {**about, **found, **counts})
-    seconds = time.monotonic() - start
-    text = "%s: cached %d + %d pictures in %s (%.1f s, %.0f a second)."
-    rate = sum(counts.values()) / max(seconds, 1e-9)
-    logging.info(text, about.get("source"), *counts.values(), folder, seconds, rate)
+    text = "%s: cached %d + %d pictures in %s"
+    logging.info(text, about.get("source"), *counts.values(), folder)
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N H W C"]:

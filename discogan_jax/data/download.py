@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from discogan_jax import files
 from discogan_jax.data.progress import progress_bar
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, causes
 
 # Bytes: read at once, left free on the disk, and added by an attempt for the count of failures to
 # start anew.
@@ -92,7 +92,7 @@ def _persist(download: "_Download", attempts: int, sleep: Callable[[float], obje
             # Against the best size, not the last: a server that always starts anew must run out.
             if download.size >= best + PROGRESS:
                 failures, best = 1, download.size
-            reason = _reason(error)
+            reason = next(causes(error))  # requests nests it in messages of its own machinery
             if failures >= attempts:
                 message = f"could not be fetched ({failures} attempts; the last: {reason})"
                 raise _FinalError(message) from error
@@ -103,18 +103,6 @@ def _persist(download: "_Download", attempts: int, sleep: Callable[[float], obje
             wait = min(max(2.0 ** (failures - 1), asked), LONGEST_WAIT)
             logging.warning("%s: %s; trying again in %.0f s", download.url, reason, wait)
             sleep(wait)
-
-
-def _reason(error: Exception) -> str:
-    """Returns the cause, which requests nests in messages of its own machinery."""
-    text = str(error)
-    if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
-    if "NameResolutionError" in text or "Failed to resolve" in text:
-        return "the server's name could not be resolved: is there a network?"
-    if isinstance(error, requests.ConnectionError) and "Max retries" in text:
-        return "no connection to the server"
-    return text
 
 
 class _Download:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,8 +83,12 @@ class Folder(CachedSource):
             label=str(found.root),
             read=self._read,
         )
-        for hint in self._hints(found, census):
-            logging.warning("%s: %s", found.root, hint)
+        if self.kind == Folder.kind and _show_pairs(census):
+            logging.warning(
+                "%s: pictures twice as wide as high: if each shows a pair side by side, use "
+                "pairs:%s/left and pairs:%s/right as sources",
+                *[found.root] * 3,
+            )
         if old := list(copies.outdated(self, places)):
             text = "%s: %.1f MB of older copies are in %s; `discogan prepare --tidy` removes them"
             size = sum(copy.megabytes for copy in old)
@@ -121,15 +125,10 @@ class Folder(CachedSource):
         """Returns the rows of the training pictures that are used."""
         return rows
 
-    def _hints(self, found: Listing, census: Census) -> Iterator[str]:
-        """Yields what else may be meant by the folder."""
-        sizes = ((seen.size, n) for seen, n in census.used.items())
-        twice = sum(n for size, n in sizes if size.width == 2 * size.height)
-        if twice >= _MOSTLY * census.number:
-            yield (
-                "pictures twice as wide as high: if each shows a pair side by side, use "
-                f"pairs:{found.root}/left and pairs:{found.root}/right as sources"
-            )
+
+def _show_pairs(census: Census) -> bool:
+    sizes = ((seen.size, n) for seen, n in census.used.items())
+    return sum(n for size, n in sizes if size.width == 2 * size.height) >= _MOSTLY * census.number
 
 
 def held_out(names: Iterable[str], at_most: int | None = None) -> list[str]:

@@ -1,13 +1,11 @@
 """The source `pairs:FOLDER/SIDE[/HALF]`: one side of pictures that show a pair side by side."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from discogan_jax import images
-from discogan_jax.data.census import Census
 from discogan_jax.data.decode import Item
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.listing import Listing
@@ -91,9 +89,6 @@ class Pairs(Folder):
 
     def _half(self, rows: list[int]) -> list[int]:
         return half_of(rows, self.half)
-
-    def _hints(self, found: Listing, census: Census) -> Iterator[str]:
-        return iter(())
 
 
 def half_of(rows: list[T], half: str | None) -> list[T]:

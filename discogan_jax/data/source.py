@@ -123,15 +123,8 @@ class Source(ABC):
     def preparation(self, wanted: Wanted) -> Preparation:
         """Returns what is done to its pictures."""
         thicken = self.thicken if wanted.thicken is None else wanted.thicken
-        return Preparation(
-            wanted.size,
-            wanted.fit,
-            wanted.channels,
-            wanted.range,
-            thicken,
-            self.resample,
-            wanted.deep_only,
-        )
+        asked = {name: getattr(wanted, name) for name in ("fit", "channels", "range", "deep_only")}
+        return Preparation(wanted.size, thicken=thicken, resample=self.resample, **asked)
 
     def pairs_with(self, other: "Source") -> bool:
         """Whether held-out picture i is the partner of the other source's held-out picture i."""

@@ -60,9 +60,7 @@ def unfit(
     made: Shaped[np.ndarray, "h w C"],
     size: Size,
     how: Fit = "crop",
-    *,
-    longer: int | None = None,
-    exact: Size | None = None,
+    to: int | Size | None = None,
 ) -> Shaped[np.ndarray, "H W C"]:
     """Brings a translation back to the shape that its picture had before `fit`.
 
@@ -71,16 +69,16 @@ def unfit(
       size: size of the picture before `fit`.
       how: how it was fitted. Of ``crop`` the part that was cut out comes back, of ``pad`` and
         ``stretch`` the whole picture.
-      longer: longer side of the result in pixels; None for that in the picture.
-      exact: size of the result in place of the picture's shape.
+      to: size of the result, or its longer side in the picture's shape; None for the picture's.
     """
     fitted = Size(*made.shape[:2])
     shape = _part(size, fitted) if how == "crop" else size
     if how == "pad":
         made = _centre(made, *_inner(size, fitted))
-    scale = (longer or max(shape)) / max(shape)
-    result = Size(*(max(1, round(side * scale)) for side in shape))
-    return _resized(made, exact or result, "hamming", Image.Resampling.BICUBIC)
+    if not isinstance(to, Size):
+        scale = (to or max(shape)) / max(shape)
+        to = Size(*(max(1, round(side * scale)) for side in shape))
+    return _resized(made, to, "hamming", Image.Resampling.BICUBIC)
 
 
 def share_cut(picture: Size, size: Size, how: Fit = "crop") -> float:
@@ -149,11 +147,8 @@ def _resized(
     else:
         shrunk = {"hamming": Image.Resampling.HAMMING, "area": Image.Resampling.BOX}[resample]
         # Each axis by its own filter: one may shrink while the other one grows.
-        for shape, grows in (
-            ((size.width, height), size.width >= width),
-            ((size.width, size.height), size.height >= height),
-        ):
-            image = image.resize(shape, growing if grows else shrunk)
+        image = image.resize((size.width, height), growing if size.width >= width else shrunk)
+        image = image.resize(size[::-1], growing if size.height >= height else shrunk)
     return np.array(image).reshape(*size, channels)
 
 

@@ -113,12 +113,10 @@ class Preparation:
           size: size of the picture before `apply`.
           wanted: size of the result; a `Size` is taken as it is, whatever the shape.
         """
-        if isinstance(wanted, Size):
-            return unfit(made, size, self.fit, exact=wanted)
         if wanted == "model" and self.fit == "crop":
             return made
-        longer = wanted if isinstance(wanted, int) else {"model": max(self.size)}.get(wanted)
-        return unfit(made, size, self.fit, longer=longer)
+        to = max(self.size) if wanted == "model" else wanted
+        return unfit(made, size, self.fit, None if to == "input" else to)
 
     def clipped(self, picture: Picture) -> int:
         """Counts the values of a picture that are beyond the range, and become its ends."""

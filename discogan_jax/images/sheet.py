@@ -4,7 +4,6 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import filterfalse
 
 import numpy as np
 from jaxtyping import UInt8
@@ -64,26 +63,14 @@ def _rgb(pictures: UInt8[np.ndarray, "N h w C"]) -> UInt8[np.ndarray, "N h w 3"]
 def _header(label: str, width: int) -> Image.Image:
     """Draws a label: one line, or one for each arrow; what is still too wide is scaled down."""
     # The built-in face is ASCII: accents are dropped, and what is left over becomes '?'.
-    letters = filterfalse(
-        unicodedata.combining, unicodedata.normalize("NFKD", label.replace("→", "->"))
-    )
-    text = "".join(c if c.isascii() else "?" for c in letters)
-    lines = [_line(text)]
-    if lines[0].width > width:  # an arrow stays with its target
-        lines = [_line(part) for part in re.split(r" (?=-> )", text)]
-    for line in lines:
-        line.thumbnail((width, line.height), Image.Resampling.LANCZOS)
-    header = Image.new("L", (max(x.width for x in lines), sum(x.height for x in lines)), "white")
-    y = 0
-    for line in lines:
-        header.paste(line, ((header.width - line.width) // 2, y))
-        y += line.height
-    return header
-
-
-def _line(text: str) -> Image.Image:
-    """Draws one line of text."""
+    letters = unicodedata.normalize("NFKD", label.replace("→", "->"))
+    text = "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
     font = ImageFont.load_default(size=14)
-    line = Image.new("L", (max(1, math.ceil(font.getlength(text))), 18), "white")
-    ImageDraw.Draw(line).text((0, line.height / 2), text, 40, font, anchor="lm")
-    return line
+    lines = [text]
+    if font.getlength(text) > width:  # an arrow stays with its target
+        lines = re.split(r" (?=-> )", text)
+    wide = max(1, math.ceil(max(map(font.getlength, lines))))
+    header = Image.new("L", (wide, 18 * len(lines)), "white")
+    ImageDraw.Draw(header).text((0, 0), "\n".join(lines), 40, font, align="center")
+    header.thumbnail((width, header.height), Image.Resampling.LANCZOS)
+    return header

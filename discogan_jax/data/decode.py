@@ -127,18 +127,17 @@ def _decode(
 
     problems, readable, deep = [], [], set()
     needs_range = census.preparation.range is None
-    with progress_bar(label, len(out), " pictures") as bar:
-        for (row, item), found in map_ahead(look, enumerate(items())):
-            bar.update()
-            if isinstance(found, PictureError):
-                reason = _reason(item, found)
-                census.leave_out(item.name, reason)
-                problems += [str(found)] if reason in (UNREADABLE, TOO_LARGE) else []
-                continue
-            census.used[found] += 1
-            readable.append(row)
-            if needs_range and found.bits != 8:
-                deep.add(row)
+    results = map_ahead(look, enumerate(items()))
+    for (row, item), found in progress_bar(label, len(out), " pictures", iterable=results):
+        if isinstance(found, PictureError):
+            reason = _reason(item, found)
+            census.leave_out(item.name, reason)
+            problems += [str(found)] if reason in (UNREADABLE, TOO_LARGE) else []
+            continue
+        census.used[found] += 1
+        readable.append(row)
+        if needs_range and found.bits != 8:
+            deep.add(row)
     _report(problems, census, label)
     if not deep:
         return readable
@@ -146,14 +145,11 @@ def _decode(
     # The others once more, now that it is known how deep they are.
     census.find_range()
 
-    def decode(numbered: tuple[int, Item]) -> None:
-        row, item = numbered
-        if row in deep:
-            out[row] = census.preparation.apply(read(census.preparation, item))
-
-    with progress_bar(f"{label}, once more", len(out), " pictures") as bar:
-        for _ in map_ahead(decode, enumerate(items())):
-            bar.update()
+    again = ((row, item) for row, item in enumerate(items()) if row in deep)
+    results = map_ahead(look, again)
+    for _, found in progress_bar(f"{label}, deep", len(deep), " pictures", iterable=results):
+        if isinstance(found, PictureError):  # gone or damaged since
+            raise found
     return readable
 
 

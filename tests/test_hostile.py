@@ -206,8 +206,9 @@ def test_a_folder_that_may_not_be_listed_is_not_skipped(tmp_path, monkeypatch):
         return list_folder(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"closed cannot be listed \(Permission denied\)"):
-        load(tmp_path / "in", tmp_path)
+    for folder in (tmp_path / "in", tmp_path / "in" / "closed"):
+        with pytest.raises(InputError, match=r"closed cannot be listed \(Permission denied\)"):
+            load(folder, tmp_path)
 
 
 # Pictures

@@ -116,14 +116,12 @@ def _state(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def create_array(path: Path, count: int, size: Size, channels: int) -> UInt8[np.memmap, "N H W C"]:
+def create_array(path: Path, shape: tuple[int, ...]) -> UInt8[np.memmap, "N H W C"]:
     """Creates a `.npy` file to be filled through a mapping, so that few pictures are in memory.
 
     Args:
       path: the file.
-      count: number of pictures, at least one.
-      size: their height and width.
-      channels: their channels.
+      shape: number of pictures, at least one, their height, width and channels.
 
     Returns:
       The array; its rows are zero until they are written.
@@ -131,7 +129,6 @@ def create_array(path: Path, count: int, size: Size, channels: int) -> UInt8[np.
     Raises:
       InputError: the disk has no room for it.
     """
-    shape = (count, *size, channels)
     # The file is sparse: a disk that fills up later would kill the process without a message.
     # The parent's parent, since the folder itself is a temporary one, which no message should name.
     files.require_room(path.parent.parent, int(np.prod(shape)), path.name)
@@ -146,7 +143,7 @@ def write_rows(array: UInt8[np.ndarray, "N H W C"], rows: Sequence[int], path: P
       rows: numbers of the rows, at least one.
       path: the `.npy` file.
     """
-    out = create_array(path, len(rows), Size(*array.shape[1:3]), array.shape[3])
+    out = create_array(path, (len(rows), *array.shape[1:]))
     np.take(array, rows, axis=0, out=out, mode="clip")  # any other mode would copy all of it
     out.flush()
 

@@ -90,7 +90,8 @@ def write_pictures(
         raise InputError(f"{label} has no pictures.")
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
-    out = cache.create_array(scratch, count, census.preparation.size, census.preparation.channels)
+    shape = (count, *census.preparation.size, census.preparation.channels)
+    out = cache.create_array(scratch, shape)
     readable = _decode(out, items, read, census, label)
 
     # Copy the rows of each split to its own file.

@@ -205,8 +205,6 @@ class CachedSource(Source):
         return cache.cached(folder, wanted.size, wanted.channels, write, about)
 
     def _find(self, wanted: Wanted, places: Places) -> tuple[Path, dict[str, Any]]:
-        if min(wanted.size) < 1:
-            raise InputError(f"image_size is {wanted.size}; it must be at least 1.")
         if wanted.channels not in (1, 3):
             raise InputError(
                 f"{self.kind}:{self.text}: channels must be 1 or 3 for pictures in files, not "

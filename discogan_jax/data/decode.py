@@ -162,11 +162,11 @@ def _reason(item: Item, error: PictureError) -> str:
 
 def _report(problems: Sequence[str], census: Census, label: str) -> None:
     """Logs why pictures cannot be read, or raises an error if that is so of all."""
-    left_out = census.to_json()["left_out"]
-    others = len(census.left_out.get(NO_PICTURE, ()))
-    total = census.number + sum(map(len, census.left_out.values())) - others
+    pictures = (len(names) for why, names in census.left_out.items() if why != NO_PICTURE)
+    total = census.number + sum(pictures)
     if not census.number:
-        why = f"The first: {problems[0]}" if problems else f"Left out: {left_out_text(left_out)}"
+        left_out = left_out_text(census.to_json()["left_out"])
+        why = f"The first: {problems[0]}" if problems else f"Left out: {left_out}"
         none = f"none of {total} pictures can be read" if total else "holds no pictures"
         raise InputError(f"{label}: {none}. {why}")
     if problems:

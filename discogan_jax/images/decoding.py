@@ -106,12 +106,14 @@ def _deep_colour(image: ImageFile, file: File, page: Page | None) -> Shaped[np.n
         _load(other)
         low = np.array(other)
     _load(image)
-    pixels = np.array(image).astype(np.uint16) << 8
+    # In place, and in single precision: such pictures take the most memory of all.
+    pixels = np.array(image).astype(np.uint16)
+    pixels <<= 8
     pixels |= low
     colour, opacity = pixels[..., :3], pixels[..., 3:]
     if not opacity.size or (page and not page.has_alpha):
         return colour
-    # On white; in single precision, since such pictures take the most memory of all.
-    apart = colour.astype(np.float32) - _WHITE
-    apart *= opacity / np.float32(_WHITE)
-    return np.rint(apart + _WHITE).astype(np.uint16)
+    below_white = colour.astype(np.float32)
+    below_white -= _WHITE
+    below_white *= opacity / np.float32(_WHITE)
+    return (_WHITE + np.rint(below_white, out=below_white)).astype(np.uint16)

@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Num
 
-from discogan_jax.evaluation.judge import DomainClassifier
 from discogan_jax.evaluation.metrics import (
     attribute_correlation,
     baselines,
@@ -24,6 +23,7 @@ from discogan_jax.evaluation.metrics import (
     reconstruction,
     sliced_wasserstein,
 )
+from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.table import Better, Row
 
 FloatImages = Float[np.ndarray, "N H W C"]

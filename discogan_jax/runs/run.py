@@ -42,8 +42,7 @@ def begin(
     """
     samples = directory / layout.SAMPLES
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        samples.mkdir(exist_ok=True)
+        samples.mkdir(parents=True, exist_ok=True)
         # Nothing is written before it is clear that the run is ours.
         check_resumable(directory, settings)
         if loaded is not None:

@@ -149,9 +149,8 @@ def test_undefined_measures_have_a_reason():
     row = partial(scores.chance_row, ROUTE)
     correlation, error = scores.attribute_correlation.map_correlation, abs_difference
     assert row("hue_correlation", correlation, equal, hue).reason == "all inputs are alike in it"
-    assert (
-        row("hue_correlation", correlation, hue, equal).value == 0
-    )  # outputs that are: nothing kept
+    lost = row("hue_correlation", correlation, hue, equal)
+    assert lost.value == 0  # outputs that are: nothing kept
     assert row("hue_error", error, equal, hue).reason is None
     nothing = row("hue_error", error, np.full(8, np.nan), hue)
     assert nothing.reason.startswith("fewer than two pairs")

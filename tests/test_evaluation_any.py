@@ -107,6 +107,7 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
         ("hue_error", "hue_correlation", "lightness_correlation"),
         "colour needs 3 channels, not 1",
     ) | {"kernel_distance": "it needs 4 images, not 3"}
+    assert not written["left_out"].keys() & {name.rpartition("/")[2] for name in rows}
     assert "pages: 3 of 3 held-out pictures are equal to training pictures" in written["remarks"]
     for remark in written["remarks"]:
         assert out.count(remark) == 1

@@ -232,7 +232,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 # Full disks
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_DISK_FULL = [os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)]
 
 
 def require_room(folder: Path, needed: int, name: str) -> None:
@@ -264,10 +264,5 @@ def disk_full(error: BaseException) -> str | None:
     Args:
       error: the error. Libraries in other languages report the cause in its text alone.
     """
-    # By number where Python raised it, by text where another language did.
-    for cause in causes(error):
-        for number in _DISK_FULL:
-            text = os.strerror(number)
-            if (isinstance(cause, OSError) and cause.errno == number) or text in str(cause):
-                return text
-    return None
+    texts = map(str, causes(error))
+    return next((why for text in texts for why in _DISK_FULL if why in text), None)

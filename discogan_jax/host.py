@@ -92,21 +92,15 @@ def keep_freed_memory(pixels: int) -> bool:
     # Only on the CPU, and only with room to spare.
     platforms = os.environ.get("JAX_PLATFORMS")
     on_cpu = platforms == "cpu" if platforms else not entry_points(group="jax_plugins")
-    if not on_cpu or pixels * _BYTES_PER_PIXEL > _physical_memory() / 2:
-        return False
-    # Never trim the heap, never map large pieces, and share one arena.
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, ValueError):  # of systems that lack these
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if not on_cpu or pixels * _BYTES_PER_PIXEL > memory / 2:
+            return False
+        # Never trim the heap, never map large pieces, and share one arena.
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         settings = ((_TRIM_THRESHOLD, -1), (_MMAP_MAX, 0), (_ARENA_MAX, 1))
         return all(mallopt(parameter, value) for parameter, value in settings)
     return False
-
-
-def _physical_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # not POSIX
-        return 0
 
 
 def use_compile_cache() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from discogan_jax.losses import LossWeights
 
 Weight = float | Float[Array, ""]
 Objective = Literal["discogan", "recongan", "gan"]
-OBJECTIVES: tuple[Objective, ...] = ("discogan", "recongan", "gan")
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 DIRECTIONS = ("ab", "ba")
 DOMAINS = ("a", "b")
 

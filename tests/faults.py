@@ -52,7 +52,7 @@ def at(event, part, action=KILL, count=1):
 def whole(workdir):
     """Returns the steps of the sealed checkpoints, all of which must be intact."""
     folder = workdir / layout.CHECKPOINTS
-    sealed = [s for s in manifest.steps(folder) if manifest.is_sealed(folder / str(s))]
+    sealed = manifest.sealed_steps(folder)
     assert [c for s in sealed for c in manifest.verify(folder / str(s))] == []
     return sealed
 
@@ -356,9 +356,7 @@ def broken_writer(made, workdir, rng):
         return Broken(folder / "metrics.jsonl", start)
 
     with pytest.raises(ConnectionError, match="the dashboard is gone"):
-        train.train_and_evaluate(
-            made, workdir, open_writer=lambda folder, start: Broken(folder / "metrics.jsonl", start)
-        )
+        train.train_and_evaluate(made, workdir, open_writer=open_broken)
 
 
 def jumping_clock(made, workdir, rng):

@@ -1,5 +1,7 @@
 """The parts of an evaluation, on images with known attributes."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ SIDE, TRAIN, VAL = 32, 400, 60
 ROUTE = ("bags", "shoes")
 
 
+@functools.cache
 def drawn(kind, first, count):
     described = [items.describe(kind, first + i) for i in range(count)]
     pictures = np.stack([items.draw(item) for item in described])
@@ -21,24 +24,22 @@ def drawn(kind, first, count):
     return blocks.mean((2, 4)).astype(np.uint8), attributes.Attributes.of(described)
 
 
-@pytest.fixture(scope="module")
-def shoes():
-    return drawn("shoes", 0, TRAIN), drawn("shoes", catalogue.VAL_START, VAL)
+def training(kind):
+    return drawn(kind, 0, TRAIN)
+
+
+def held_out(kind):
+    return drawn(kind, catalogue.VAL_START, VAL)
 
 
 @pytest.fixture(scope="module")
-def bags():
-    return drawn("bags", 0, TRAIN), drawn("bags", catalogue.VAL_START, VAL)
+def trained():
+    return attributes.AttributeProbe.fit(*training("shoes"))
 
 
 @pytest.fixture(scope="module")
-def trained(shoes):
-    return attributes.AttributeProbe.fit(*shoes[0])
-
-
-@pytest.fixture(scope="module")
-def classifier(bags, shoes):
-    return scores.DomainClassifier.fit({"a": bags[0][0], "b": shoes[0][0]})
+def classifier():
+    return scores.DomainClassifier.fit({"a": training("bags")[0], "b": training("shoes")[0]})
 
 
 def translations(made, source, target):
@@ -50,8 +51,8 @@ def by_name(rows):
 
 
 @pytest.mark.long
-def test_probes_read_new_drawings_and_find_everything_in_the_drawings_themselves(shoes, trained):
-    pictures, facts = shoes[1]
+def test_probes_read_new_drawings_and_find_everything_in_the_drawings_themselves(trained):
+    pictures, facts = held_out("shoes")
     right = by_name(attributes.probe_accuracy(trained, pictures, facts, ROUTE))
     assert right["read_hue_error"].value < 15
     assert right["read_tilt_error"].value < 4
@@ -66,9 +67,9 @@ def test_probes_read_new_drawings_and_find_everything_in_the_drawings_themselves
 
 
 @pytest.mark.long
-def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(shoes, trained):
+def test_a_mirrored_or_turned_map_is_kept_but_is_not_the_same(trained):
     """Mirrored pictures with another hue: a consistent translation, and not the identity."""
-    pictures, facts = shoes[1]
+    pictures, facts = held_out("shoes")
     turned = pictures[:, :, ::-1, [1, 2, 0]]  # hues by 120 degrees
     held = by_name(attributes.preserved(trained, turned, facts, ROUTE))
     assert abs(held["true_hue_error"].value - 120) < 15
@@ -88,8 +89,8 @@ def test_labels_are_kept_under_any_renaming():
 
 
 @pytest.mark.long
-def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(bags, shoes, classifier):
-    real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
+def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(classifier):
+    real_bags, real_shoes = (np.float32(held_out(x)[0]) / 255 for x in ROUTE)
     rows = by_name(
         scores.measure_domain(translations(real_shoes, real_shoes, real_shoes), classifier, "b")
     )
@@ -104,16 +105,12 @@ def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(bags, sh
     assert wrong["kernel_distance"].value > 5 * abs(wrong["kernel_distance"].reference)
     assert wrong["coverage"].value < 0.5 * wrong["coverage"].reference
     noise = np.random.default_rng(0).random(real_shoes.shape, np.float32)
-    assert (
-        by_name(scores.measure_domain(translations(noise, noise, real_shoes), classifier, "b"))[
-            "coverage"
-        ].value
-        < 0.05
-    )
+    lost = by_name(scores.measure_domain(translations(noise, noise, real_shoes), classifier, "b"))
+    assert lost["coverage"].value < 0.05
 
 
-def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
-    real_bags, real_shoes = (np.float32(x[1][0]) / 255 for x in (bags, shoes))
+def test_colour_is_measured_where_both_domains_have_any():
+    real_bags, real_shoes = (np.float32(held_out(x)[0]) / 255 for x in ROUTE)
     grey = real_bags.mean(-1, keepdims=True).repeat(3, -1)
     kept = by_name(scores.measure_colour(translations(real_bags, real_bags, real_shoes)))
     assert kept["hue_error"].value == 0
@@ -124,18 +121,18 @@ def test_colour_is_measured_where_both_domains_have_any(bags, shoes):
     assert scores.measure_colour(translations(real_bags, real_bags, grey)) == []
 
 
-def test_the_same_seed_gives_the_same_probe(shoes):
-    pictures, facts = shoes[0]
+def test_the_same_seed_gives_the_same_probe():
+    pictures, facts = drawn("shoes", 0, 64)
     targets = (facts.tilt / 10)[:, None]
-    one, same, other = (probe.fit(pictures[:64], targets[:64], seed, 20) for seed in (0, 0, 1))
-    new = shoes[1][0]
+    one, same, other = (probe.fit(pictures, targets, seed, 20) for seed in (0, 0, 1))
+    new = held_out("shoes")[0]
     np.testing.assert_array_equal(one.predict(new), same.predict(new))
     assert np.abs(one.predict(new) - other.predict(new)).max() > 1e-3
     # uint8 and floats of the same images, in any number.
     np.testing.assert_allclose(
         one.predict(new[:7].astype(np.float32) / 255), one.predict(new)[:7], atol=1e-5
     )
-    features = one.features(pictures[:64])
+    features = one.features(pictures)
     np.testing.assert_allclose(features.mean(0), 0, atol=1e-4)
 
 

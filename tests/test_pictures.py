@@ -101,6 +101,16 @@ def test_a_run_of_an_earlier_version_keeps_its_division_and_says_so(data, tmp_pa
     assert "decoded by another version" not in caplog.text
 
 
+@pytest.mark.parametrize("keep", [0, 300])
+def test_damaged_digests_are_named(data, tmp_path, keep):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    file = directory / "digests.npz"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"digests\.npz is damaged .*; remove it and data\.json"):
+        begin(directory, s)
+
+
 @pytest.mark.parametrize("content", ["{", "{}", '{"a": {}, "b": {}}', '{"a": {"preparation": 3}}'])
 def test_a_damaged_record_is_named(data, tmp_path, content):
     s, directory = settings(data), tmp_path / "run"

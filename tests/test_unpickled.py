@@ -8,6 +8,7 @@ import pickle
 
 import fuzz
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -87,7 +88,8 @@ def test_inception(tmp_path, mark, payload):
 def test_checkpoints(tmp_path, mark, payload):
     """A pickle in place of any file of a checkpoint, with a manifest that vouches for it."""
     gan = tiny.gan()
-    state, folder = tiny.state(gan), tmp_path / "checkpoints"
+    # A checkpoint knows its step.
+    state, folder = tiny.state(gan).replace(step=jnp.int32(1)), tmp_path / "checkpoints"
     with checkpoint.Checkpoints(folder, keep=2, keep_every=0) as checkpoints:
         checkpoints.save(1, state)
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))

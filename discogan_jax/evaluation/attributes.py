@@ -15,7 +15,6 @@ from jaxtyping import Float, Int, UInt8
 from discogan_jax.data.catalogue.items import PATTERNS, Item
 from discogan_jax.evaluation import probe
 from discogan_jax.evaluation.metrics import attribute_correlation
-from discogan_jax.evaluation.metrics.colour import RGB
 from discogan_jax.evaluation.probe import ByteOrFloatImages
 from discogan_jax.evaluation.scores import Route, chance_row, row
 from discogan_jax.evaluation.table import Row
@@ -88,10 +87,7 @@ class AttributeProbe:
 def probe_accuracy(
     trained: AttributeProbe, real: ByteOrFloatImages, known: Attributes, route: Route
 ) -> list[Row]:
-    """Measures how well a probe predicts held-out real images: a bound for translations.
-
-    There are no rows of `HUES` where images are not RGB.
-    """
+    """Measures how well a probe predicts held-out real images: a bound for translations."""
     found = trained.predict(real)
     lightness = known.lightness, found.lightness
     measured = {
@@ -100,16 +96,13 @@ def probe_accuracy(
         "read_pattern": float((found.pattern == known.pattern).mean()),
         "read_tilt_error": float(np.sqrt(np.square(found.tilt - known.tilt).mean())),
     }
-    left_out = () if real.shape[-1] == RGB else HUES
-    return [row(route, name, value) for name, value in measured.items() if name not in left_out]
+    return [row(route, name, value) for name, value in measured.items()]
 
 
 def preserved(
     trained: AttributeProbe, made: ByteOrFloatImages, known: Attributes, route: Route
 ) -> list[Row]:
     """Measures how well translations preserve the known attributes of their inputs.
-
-    There are no rows of `HUES` where images are not RGB.
 
     Args:
       trained: a probe of the target domain.
@@ -128,11 +121,9 @@ def preserved(
         "true_tilt_error": ("tilt", tilt_error),
         "true_tilt_correlation": ("tilt", _either_way),
     }
-    left_out = () if made.shape[-1] == RGB else HUES
     return [
         chance_row(route, name, measure, getattr(known, attribute), getattr(found, attribute))
         for name, (attribute, measure) in measures.items()
-        if name not in left_out
     ]
 
 

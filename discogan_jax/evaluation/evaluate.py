@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from discogan_jax import host
+from discogan_jax import files, host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.sources import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation import attributes, held_out, scores, table
-from discogan_jax.evaluation.judge import DomainClassifier
 from discogan_jax.evaluation.metrics.inception import Extractor
+from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
@@ -104,7 +104,8 @@ def measure(
     rows = _measure_references(references, run)
     for direction in run.gan.directions:
         rows += _measure_direction(run, direction, references, extractor)
-    return rows
+    # What is read from images that cannot show it, such as the hue of grey ones, means nothing.
+    return [row for row in rows if row.name.rpartition("/")[2] not in references.left_out]
 
 
 def remarks(rows: Sequence[Row], references: References) -> list[str]:
@@ -127,7 +128,9 @@ def write(run: Run, rows: Sequence[Row], references: References) -> Path:
         "remarks": remarks(rows, references),
         "versions": host.versions(),
     }
-    return layout.write_evaluation(run.path, report)
+    path = run.path / layout.EVALUATION_FILE
+    files.write_json(path, report)
+    return path
 
 
 def _measure_references(references: References, run: Run) -> list[Row]:

@@ -12,7 +12,6 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float, Num
 
-from discogan_jax.evaluation.judge import DomainClassifier
 from discogan_jax.evaluation.metrics import (
     attribute_correlation,
     baselines,
@@ -24,6 +23,7 @@ from discogan_jax.evaluation.metrics import (
     reconstruction,
     sliced_wasserstein,
 )
+from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.table import Better, Row
 
 FloatImages = Float[np.ndarray, "N H W C"]
@@ -33,7 +33,6 @@ Route = tuple[str, ...]
 
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
-CHANCE = "random pairs"
 
 LEAST_IN_FEATURES = 8
 LEAST_IN_KERNEL = 4  # for an estimate without bias
@@ -173,7 +172,7 @@ def chance_row(
     if measure in _CORRELATIONS and len(there) > 1 and np.ptp(there) < _ALIKE:
         value = chance = math.nan
         reason = "all inputs are alike in it"
-    return row(route, measure, value, chance, CHANCE, reason=reason)
+    return row(route, measure, value, chance, "random pairs", reason=reason)
 
 
 def halves_row(

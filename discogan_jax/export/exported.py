@@ -12,13 +12,13 @@ from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
 from discogan_jax.files import read_json
 from discogan_jax.images import Preparation, Size, in_batches
-from discogan_jax.runs import run, translating
-from discogan_jax.runs.translating import Images, Pictures, Translations, Translator
+from discogan_jax.runs import run
+from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(Translator):
     """An opened export; translates as `runs.Run` does.
 
     Attributes:
@@ -93,10 +93,6 @@ class Exported:
                 f"{self.path} cannot be loaded ({reason}). It is readable {readable}: export the "
                 "run again"
             ) from error
-
-    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
-        """Translates pictures; see `runs.Run.translate`."""
-        return translating.translate(self, pictures, to, batch_size)
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates prepared images of uint8; see `runs.Run.apply`."""

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -54,15 +54,16 @@ class Checkpoints:
         self._keep, self._keep_every = max(keep, LEAST_KEPT), keep_every
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
-        self._links = ExitStack()
+        self._opened = ExitStack()
         self._remove_leftovers()
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
         # Created after `restore` has renamed what Orbax would take for a checkpoint.
         self._directory.mkdir(parents=True, exist_ok=True)
-        seen = self._links.enter_context(_without_patterns(self._directory))
-        return ocp.CheckpointManager(seen, options=ocp.CheckpointManagerOptions())
+        seen = self._opened.enter_context(_without_patterns(self._directory))
+        manager = ocp.CheckpointManager(seen, options=ocp.CheckpointManagerOptions())
+        return self._opened.enter_context(closing(manager))
 
     def last(self) -> int | None:
         """Returns the step of the newest checkpoint, or None if there is none."""
@@ -147,10 +148,8 @@ class Checkpoints:
             logging.error("The last save failed as well: %s", error)
         finally:
             self._thread.shutdown()
-            if "_manager" in self.__dict__:
-                with suppress(Exception):  # `wait` has raised it already
-                    self._manager.close()
-            self._links.close()
+            with suppress(Exception):  # `wait` has raised it already
+                self._opened.close()
             self._remove_leftovers()
 
     def _seal(self, step: int, tree: manifest.Tree) -> None:

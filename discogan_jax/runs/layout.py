@@ -1,11 +1,10 @@
 """File names of a run directory, and its small files read and written; imports no JAX by itself."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, read_json, write_json
+from discogan_jax.files import read_json
 
 if TYPE_CHECKING:
     from discogan_jax.config.schema import Settings
@@ -39,14 +38,3 @@ def read_settings(run: Path) -> "Settings":
         raise InputError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})") from error
-
-
-def read_evaluation(run: Path) -> dict[str, Any] | None:
-    """Reads the last evaluation of a run; None if there is none, or it is damaged."""
-    return find_json(run / EVALUATION_FILE)
-
-
-def write_evaluation(run: Path, report: Mapping[str, Any]) -> Path:
-    """Writes the evaluation of a run in place of an earlier one, and returns the file."""
-    write_json(run / EVALUATION_FILE, report)
-    return run / EVALUATION_FILE

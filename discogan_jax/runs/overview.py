@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +13,6 @@ from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, 
 
 TAIL = 2**18
 """Bytes of the metrics that are read, from their end."""
-
-MAX = sys.float_info.max
 
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, CHECKPOINTS)
 """Names that make a folder a run directory: one of them is enough."""
@@ -199,12 +196,10 @@ def _last_with(name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
-    return {k: v for k, v in values.items() if isinstance(v, int | float) and abs(v) < MAX}
+    largest = sys.float_info.max
+    return {k: v for k, v in values.items() if isinstance(v, int | float) and abs(v) < largest}
 
 
 def _written(path: Path) -> float | None:
-    times = []
-    for name in (*RUN_FILES, EVALUATION_FILE):
-        with suppress(OSError):  # not there yet, or no longer
-            times.append((path / name).stat().st_mtime)
-    return max(times, default=None)
+    there = (found for name in (*RUN_FILES, EVALUATION_FILE) for found in path.glob(name))
+    return max((found.stat().st_mtime for found in there), default=None)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from absl import logging
@@ -42,15 +43,11 @@ def known(directory: Path) -> build.Known:
     if record is None:
         is_earlier = (directory / layout.CONFIG_FILE).exists()
         return {d: {"max_held_out": _MAX_HELD_OUT} for d in DOMAINS} if is_earlier else {}
-    return {
-        d: {
-            "range": prepared.range,
-            "deep_only": prepared.deep_only,
-            "thicken": prepared.thicken,
-            "max_held_out": record[d].get("max_held_out"),
-        }
-        for d, prepared in ((d, Preparation.from_json(record[d]["preparation"])) for d in DOMAINS)
-    }
+    fixed: dict[str, dict[str, Any]] = {}
+    for d, prepared in _prepared(record).items():
+        fixed[d] = {name: getattr(prepared, name) for name in ("range", "deep_only", "thicken")}
+        fixed[d]["max_held_out"] = record[d].get("max_held_out")
+    return fixed
 
 
 def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
@@ -64,9 +61,7 @@ def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
       InputError: the record is damaged.
     """
     record = _read(directory)
-    if record is None:
-        return build.preparations(s, known(directory))
-    return {d: Preparation.from_json(record[d]["preparation"]) for d in DOMAINS}
+    return build.preparations(s) if record is None else _prepared(record)
 
 
 def describe(directory: Path, s: Settings) -> list[str]:
@@ -120,42 +115,41 @@ def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change:
     Raises:
       InputError: the run was trained on other pictures and `change` is false.
     """
-    if _is_comparable(directory):
-        if found := differences(directory, s, loaded):
-            _go_on(directory, found, change)
-    elif (directory / layout.CONFIG_FILE).exists():
+    found = _differences(directory, s, loaded)
+    if found:
+        _go_on(directory, found, change)
+    elif found is None and (directory / layout.CONFIG_FILE).exists():
         # Another decoder changes every picture a little, which says nothing about the files.
         before = layout.read_settings(directory).data
         if (before.source_a, before.source_b) != (s.data.source_a, s.data.source_b):
-            sources = f"{before.source_a} and {before.source_b}"
             raise InputError(
-                f"{directory} was trained on {sources}, and has no record of these pictures that "
-                "could be compared: use the same sources, or name another --workdir"
+                f"{directory} was trained on {before.source_a} and {before.source_b}, and has no "
+                "record of these pictures that could be compared: use the same sources, or name "
+                "another --workdir"
             )
-        logging.warning("%s: %s", directory, _DECODED_ANEW)
+        logging.warning(
+            "%s: its pictures were decoded by another version, whose values may differ by a little "
+            "from those that it goes on with; they are recorded now",
+            directory,
+        )
     _write(directory, s, loaded)
 
 
 def _go_on(directory: Path, found: Differences, change: bool) -> None:
     """Records that a run goes on with other pictures, if that was asked for."""
+    others = f"other pictures ({_as_text(found)})"
     if not change:
         raise InputError(
-            f"{directory} was trained on other pictures ({_as_text(found)}): name another "
-            "--workdir to start anew, or add --change to go on with these"
+            f"{directory} was trained on {others}: name another --workdir to start anew, or add "
+            "--change to go on with these"
         )
-    logging.warning("%s goes on with other pictures (%s)", directory, _as_text(found))
+    logging.warning("%s goes on with %s", directory, others)
     step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
     with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"step": step, "pictures": found}) + "\n")
 
 
-_DECODED_ANEW = (
-    "its pictures were decoded by another version, whose values may differ by a little from those "
-    "that it goes on with; they are recorded now"
-)
-
-
-def differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences:
+def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:
     """Counts the pictures that came and went since a run was started.
 
     Args:
@@ -165,26 +159,29 @@ def differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> D
 
     Returns:
       For each domain whose pictures differ, by its name, the numbers that ``came`` and ``went``;
-      both are 0 where only the order or the division differs.
+      both are 0 where only the order or the division differs. None if the pictures were not
+      recorded, or not as they are decoded now.
 
     Raises:
       InputError: the record is damaged.
     """
-    file = directory / layout.DIGESTS_FILE
+    record, file = _read(directory), directory / layout.DIGESTS_FILE
+    if not record or any(record[d].get("decode_version") != DECODE_VERSION for d in DOMAINS):
+        return None
     try:
-        with np.load(file) as saved:
-            before = {name: saved[name] for name in saved.files}
-    except (OSError, ValueError) as error:
+        with file.open("rb") as opened, np.load(opened) as saved:
+            before = {d: [saved[f"{d}_{split}"] for split in SPLITS] for d in DOMAINS}
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(
             f"{file} is damaged ({error}); remove it and {layout.DATA_FILE} to record the run's "
             "pictures anew"
         ) from error
     found = {}
     for d, x in loaded.items():
-        pairs = [(before[f"{d}_{split}"], x.digests[split]) for split in SPLITS]
-        if not all(np.array_equal(*pair) for pair in pairs):
-            old, new = map(np.concatenate, zip(*pairs, strict=True))
-            came, went = (len(np.setdiff1d(*sets)) for sets in ((new, old), (old, new)))
+        now = [x.digests[split] for split in SPLITS]
+        if not all(map(np.array_equal, before[d], now)):
+            old, new = np.concatenate(before[d]), np.concatenate(now)
+            came, went = len(np.setdiff1d(new, old)), len(np.setdiff1d(old, new))
             found[s.domains.name(d)] = {"came": came, "went": went}
     return found
 
@@ -200,15 +197,9 @@ def open_images(directory: Path, s: Settings) -> dict[str, Splits]:
       InputError: the sources are not here.
     """
     loaded = build.images(s, known(directory))
-    if _is_comparable(directory) and (changed := differences(directory, s, loaded)):
+    if changed := _differences(directory, s, loaded):
         logging.warning("%s was trained on other pictures (%s)", directory, _as_text(changed))
     return loaded
-
-
-def _is_comparable(directory: Path) -> bool:
-    """Whether its pictures were recorded as they are decoded now."""
-    record = _read(directory) or {}
-    return [x.get("decode_version") for x in record.values()] == [DECODE_VERSION] * len(DOMAINS)
 
 
 def _as_text(found: Differences) -> str:
@@ -219,16 +210,16 @@ def _as_text(found: Differences) -> str:
 
 
 def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:
-    fixed, prepared = known(directory), build.preparations(s, known(directory))
-    record = {}
-    for d, x in loaded.items():
-        found = x.about.get("preparation") or prepared[d].to_json()
-        record[d] = {
+    fixed, usual = known(directory), build.preparations(s)
+    record = {
+        d: {
             "decode_version": DECODE_VERSION,
             "max_held_out": fixed.get(d, {}).get("max_held_out"),
-            "preparation": found,
+            "preparation": x.about.get("preparation") or usual[d].to_json(),
             "pictures": x.about,
         }
+        for d, x in loaded.items()
+    }
     digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
     with (
         files.replacing(directory / layout.DIGESTS_FILE) as temporary,
@@ -244,10 +235,13 @@ def _read(directory: Path) -> dict[str, Any] | None:
         return None
     try:
         record = files.read_json(path)
-        for d in DOMAINS:
-            Preparation.from_json(record[d]["preparation"])
+        _prepared(record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove it to record the run's pictures anew"
         ) from error
     return record
+
+
+def _prepared(record: Mapping[str, Any]) -> dict[str, Preparation]:
+    return {d: Preparation.from_json(record[d]["preparation"]) for d in DOMAINS}

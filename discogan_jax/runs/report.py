@@ -5,8 +5,10 @@ import html
 import io
 import json
 import math
+import os
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -54,7 +56,7 @@ def write(directories: Sequence[str | Path], out: Path | None = None) -> Path:
     Raises:
       InputError: a directory has no run.
     """
-    paths = [Path(directory) for directory in directories]
+    paths = [*dict.fromkeys(map(Path, directories))]
     out = out or paths[0] / layout.REPORT_FILE
     text = page([read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)])
     try:
@@ -107,7 +109,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "series": series,
         "families": families(series, settings.domains),
         "samples": _samples(directory / layout.SAMPLES),
-        "evaluation": layout.read_evaluation(directory),
+        "evaluation": find_json(directory / layout.EVALUATION_FILE),
     }
 
 
@@ -169,8 +171,8 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
 
 def _facts(settings: Settings, lines: Lines, versions: Mapping[str, Any]) -> str:
     step, last = (lines[-1]["step"] if lines else 0), settings.train.steps
-    facts = [f"step {step:,} of {last:,}"]
-    facts.append(f"{settings.data.image_size} px, batch {settings.data.batch_size}")
+    size = f"{settings.data.image_size} px, batch {settings.data.batch_size}"
+    facts = [f"step {step:,} of {last:,}", size]
     if settings.data.channels != 3:
         facts.append(f"channels: {settings.data.channels}")
     if speeds := [line["steps_per_second"] for line in lines if "steps_per_second" in line]:
@@ -206,25 +208,19 @@ def _samples(folder: Path) -> list[dict[str, Any]]:
     if len(grids) > MAX_SAMPLES:
         last = MAX_SAMPLES - 1
         grids = [grids[round(i * (len(grids) - 1) / last)] for i in range(MAX_SAMPLES)]
-    embedded = [(int(path.stem), _embedded(path)) for path in grids]
-    return [{"step": step, "image": image} for step, image in embedded if image]
-
-
-def _embedded(path: Path) -> str | None:
-    file = io.BytesIO()
-    try:
-        with Image.open(path) as picture:
+    found = []
+    for path in grids:
+        file = io.BytesIO()
+        # The page omits a grid that is damaged, or was removed meanwhile.
+        with suppress(OSError), Image.open(path) as picture:
             picture.convert("RGB").save(file, "WEBP", quality=85)
-    except OSError:  # damaged, or removed meanwhile: the page omits it
-        return None
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+            image = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+            found.append({"step": int(path.stem), "image": image})
+    return found
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Returns the shortest ends of the paths that differ from one another."""
-    parts = [path.absolute().parts for path in paths]
-    for count in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(p[-count:]) for p in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{path.name} ({i + 1})" for i, path in enumerate(paths)]
+    """Returns what tells the paths apart: all that follows the folder that they have in common."""
+    places = [path.absolute() for path in paths]
+    common = os.path.commonpath([place.parent for place in places])
+    return [place.relative_to(common).as_posix() for place in places]

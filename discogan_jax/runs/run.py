@@ -13,8 +13,8 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size, in_batches
-from discogan_jax.runs import checkpoint, layout, manifest, pictures, translating
-from discogan_jax.runs.translating import Images, Pictures, Translations
+from discogan_jax.runs import checkpoint, layout, manifest, pictures
+from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
 
 
@@ -42,8 +42,7 @@ def begin(
     """
     samples = directory / layout.SAMPLES
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        samples.mkdir(exist_ok=True)
+        samples.mkdir(parents=True, exist_ok=True)
         # Nothing is written before it is clear that the run is ours.
         check_resumable(directory, settings)
         if loaded is not None:
@@ -82,7 +81,7 @@ def check_resumable(directory: Path, settings: Settings) -> None:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Translator):
     """A run at one of its checkpoints; its training may have ended or not.
 
     Attributes:
@@ -132,26 +131,14 @@ class Run:
         """The same run with the parameters themselves in place of their averages."""
         return replace(self, state=replace(self.state, ema=None))
 
-    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
-        """Translates pictures, with the running batch-norm statistics and averaged parameters.
+    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
+        """Translates images with running batch-norm statistics and averaged parameters.
 
         Args:
-          pictures: a file, or a sequence of files and of uint8 arrays, of any sizes: they are
-            prepared as those that were trained on. One array ``[N, H, W, C]`` of the run's size is
-            taken as prepared already.
-          to: name of the domain to translate to.
+          images: prepared images.
+          direction: one of the `directions`.
           batch_size: images at a time; changes nothing but the memory in use.
-
-        Returns:
-          Images in [0, 1].
-
-        Raises:
-          InputError: the run has no such domain, or a picture cannot be read.
         """
-        return translating.translate(self, pictures, to, batch_size)
-
-    def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates prepared images in one of the `directions`; see `translate`."""
 
         def translate(batch: Images) -> jax.Array:
             return steps.translate_jit(self.gan, self.state, batch, direction)

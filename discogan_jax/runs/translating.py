@@ -1,8 +1,8 @@
 """What runs and their exports have in common: both translate pictures."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import jax
 import numpy as np
@@ -25,53 +25,52 @@ Translations = Float[np.ndarray, "N H W C"]
 """Images in [0, 1]."""
 
 
-class Translator(Protocol):
-    """Translates images: a run, or an export of one."""
+class Translator(ABC):
+    """Translates pictures: a run, or an export of one.
+
+    Attributes:
+      path: where it was opened.
+    """
+
+    path: Path
 
     @property
-    def path(self) -> Path:
-        """Where it was opened."""
-
-    @property
+    @abstractmethod
     def domains(self) -> Domains:
         """Names of a and b."""
 
     @property
+    @abstractmethod
     def preparations(self) -> Mapping[str, Preparation]:
         """By domain, what is done to a picture before it is translated."""
 
     @property
+    @abstractmethod
     def directions(self) -> tuple[str, ...]:
         """The directions that it translates in: ``"ab"`` makes b from a."""
 
-    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
-        """Translates pictures to a domain; see the function `translate`."""
-
+    @abstractmethod
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates prepared images in one of the `directions`."""
 
+    def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
+        """Translates pictures to a domain, prepared as the pictures that were trained on.
 
-def translate(
-    translator: Translator, pictures: Pictures, to: str, batch_size: int = 64
-) -> Translations:
-    """Translates pictures to a domain, prepared as the pictures that were trained on.
+        Args:
+          pictures: a file, or a sequence of files and of uint8 arrays ``[H, W, 1]`` or
+            ``[H, W, 3]``, of any sizes. One array ``[N, H, W, C]`` of the model's size is taken as
+            prepared already.
+          to: name of the domain.
+          batch_size: images at a time; changes nothing but the memory in use.
 
-    Args:
-      translator: run or export.
-      pictures: a file, or a sequence of files and of uint8 arrays ``[H, W, 1]`` or ``[H, W, 3]``,
-        of any sizes. One array ``[N, H, W, C]`` of the model's size is taken as prepared already.
-      to: name of the domain.
-      batch_size: images at a time; changes nothing but the memory in use.
+        Returns:
+          Images in [0, 1].
 
-    Returns:
-      Images in [0, 1].
-
-    Raises:
-      InputError: there is no such domain, or a picture cannot be read.
-    """
-    way = direction(translator, to)
-    prepared = _prepared(translator.preparations[way[0]], pictures)
-    return translator.apply(prepared, way, batch_size)
+        Raises:
+          InputError: there is no such domain, or a picture cannot be read.
+        """
+        way = direction(self, to)
+        return self.apply(_prepared(self.preparations[way[0]], pictures), way, batch_size)
 
 
 def _prepared(preparation: Preparation, pictures: Pictures) -> Images:

@@ -237,7 +237,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
 
 def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | None:
     """The measures of a run's evaluation, if it is of this step and of what translates."""
-    report = layout.read_evaluation(directory) or {}
+    report = find_json(directory / layout.EVALUATION_FILE) or {}
     rows = report.get("rows", [])
     parameters = "averaged" if s.optim.ema_decay else "raw"
     if (report.get("step"), report.get("parameters")) != (step, parameters):
@@ -249,7 +249,7 @@ def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | Non
 
 def _reasons(directory: Path) -> dict[str, str]:
     """Why measures of a run's evaluation are undefined, by name."""
-    rows = (layout.read_evaluation(directory) or {}).get("rows", [])
+    rows = (find_json(directory / layout.EVALUATION_FILE) or {}).get("rows", [])
     return {r["name"]: r["reason"] for r in rows if r.get("reason")}
 
 

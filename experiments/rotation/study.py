@@ -13,6 +13,7 @@ from discogan_jax.configs import rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.evaluation import evaluate
+from discogan_jax.files import find_json
 from discogan_jax.images import save
 from discogan_jax.runs import layout
 from discogan_jax.train import sweep
@@ -52,7 +53,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         rows = {}
         if not outcome.error:
-            report = layout.read_evaluation(outcome.job.directory) or {"rows": []}
+            report = find_json(outcome.job.directory / layout.EVALUATION_FILE) or {"rows": []}
             rows = {row["name"]: row for row in report["rows"]}
         found = {
             column: rows[name][which] for column, (name, which) in COLUMNS.items() if name in rows

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 Result = TypeVar("Result")
 
 
-def halves(count: int, seed: int = 0) -> tuple[Int[np.ndarray, "half"], Int[np.ndarray, "half"]]:
+def halves(count: int) -> tuple[Int[np.ndarray, "half"], Int[np.ndarray, "half"]]:
     """Splits indices into two random halves of equal size; of an odd number, one is left out.
 
     Raises:
@@ -22,24 +22,23 @@ def halves(count: int, seed: int = 0) -> tuple[Int[np.ndarray, "half"], Int[np.n
     """
     if count < 2:
         raise ValueError(f"{count} image(s) cannot be halved; give at least two.")
-    order = np.random.default_rng(seed).permutation(count)
+    order = np.random.default_rng(0).permutation(count)
     return np.sort(order[: count // 2]), np.sort(order[count // 2 : count // 2 * 2])
 
 
 def between_halves(
-    measure: Callable[[Any, Any], Result], real: Float[np.ndarray, "N ..."], seed: int = 0
+    measure: Callable[[Any, Any], Result], real: Float[np.ndarray, "N ..."]
 ) -> Result:
     """Measures two random halves of the real images: the value that translations should reach.
 
     Args:
       measure: a function of two arrays, such as `sliced_wasserstein.distances`.
       real: images or features.
-      seed: of the halves.
 
     Returns:
       What the measure returns.
     """
-    first, second = halves(len(real), seed)
+    first, second = halves(len(real))
     return measure(real[first], real[second])
 
 

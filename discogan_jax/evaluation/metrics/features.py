@@ -52,7 +52,7 @@ def kernel_distance(
     Raises:
       ValueError: if a set has fewer than 4 samples.
     """
-    size = min(1000, min(len(x), len(y)) // 2)
+    size = min(1000, len(x) // 2, len(y) // 2)
     if size < 2:
         raise ValueError(
             f"Subsets of {size} from {len(x)} and {len(y)} samples are too small; give at least 4."

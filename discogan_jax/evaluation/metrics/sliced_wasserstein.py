@@ -54,8 +54,9 @@ def distances(
         )
     values: dict[str, float] = {}
     # Per level: sample patches, normalise both sets together, compare projections.
-    for level in range(_levels(height, width)):
-        ours, theirs = (_descriptors(images, level, patches, seed) for images in (x, y))
+    last = _levels(height, width) - 1
+    for level in range(last + 1):
+        ours, theirs = (_descriptors(z, level, level == last, patches, seed) for z in (x, y))
         _normalise(ours, theirs)
         distance = _sliced(ours, theirs, directions, np.random.default_rng([seed, level, 1]))
         values[str(height >> level)] = distance
@@ -70,11 +71,10 @@ def _levels(height: int, width: int) -> int:
 
 
 def _descriptors(
-    images: Float[np.ndarray, "N H W C"], level: int, patches: int, seed: int
+    images: Float[np.ndarray, "N H W C"], level: int, last: bool, patches: int, seed: int
 ) -> Float32[np.ndarray, "NP C D"]:
     """Cuts patches out of one level of the pyramid, and flattens them."""
     count, height, width, channels = images.shape
-    levels = _levels(height, width)
     places = np.random.default_rng([seed, level])  # the same places for both sets
     top, left = (
         places.integers(0, (side >> level) - _PATCH + 1, (count, patches))
@@ -83,17 +83,19 @@ def _descriptors(
     result = np.empty((count, patches, channels, _PATCH, _PATCH), np.float32)
     for start in range(0, count, _IMAGES):
         part = slice(start, start + _IMAGES)
-        detail = _detail(images[part].astype(np.float32), level, last=level == levels - 1)
+        detail = _detail(images[part].astype(np.float32), level, last)
         windows = np.lib.stride_tricks.sliding_window_view(detail, (_PATCH, _PATCH), axis=(1, 2))
         result[part] = windows[np.arange(len(detail))[:, None], top[part], left[part]]
     return result.reshape(count * patches, channels, _PATCH**2)
 
 
 def _detail(x: Float32[np.ndarray, "n H W C"], level: int, last: bool) -> np.ndarray:
-    """Computes a level of the Laplacian pyramid; the last one is the small image itself."""
+    """Computes a level of the Laplacian pyramid: what a smaller image cannot show.
+
+    The last level is the small image itself.
+    """
     for _ in range(level):
         x = _resample(x, *(_blur(side)[::2] for side in x.shape[1:3]))
-    # The last level is the small image itself, the others what a smaller one cannot show.
     if last:
         return x
     rows, columns = (_blur(side) for side in x.shape[1:3])
@@ -124,8 +126,8 @@ def _normalise(x: Float32[np.ndarray, "N C D"], y: Float32[np.ndarray, "N C D"])
     mean = (means[0] + means[1]) / 2
     variance = (variances[0] + variances[1]) / 2 + (means[0] - means[1]) ** 2 / 4
     for z in (x, y):
-        np.subtract(z, mean, out=z, casting="same_kind")
-        np.divide(z, np.maximum(np.sqrt(variance), _FAINT), out=z, casting="same_kind")
+        np.subtract(z, mean, out=z)
+        np.divide(z, np.maximum(np.sqrt(variance), _FAINT), out=z)
 
 
 def _sliced(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from discogan_jax.commands import frame
 
-_FILES = ("RUN", "INPUT", "FILE")  # a run may be an exported file
+_FILES = ("RUN", "INPUT", "FILE", "PATH")  # a run may be an exported file
 _FOLDERS = ("DIR",)
 
 

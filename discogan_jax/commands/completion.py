@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from discogan_jax.commands import frame
 
-_FILES = ("RUN", "INPUT", "FILE", "PATH")  # a run may be an exported file
-_FOLDERS = ("DIR",)
+_FILES = ("RUN", "INPUT", "FILE")  # a run may be an exported file
+_FOLDERS = ("DIR", "PATH")
 
 
 def add_arguments(parser: frame.Parser) -> None:

@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=size,
         fit=arguments.fit,
         deep=arguments.depth == 16,
-        half=arguments.pairs,
+        side=arguments.pairs,
         sheet=arguments.grid,
     )
     shape = "" if made.preparation.fit == "crop" else ", in the input's shape"

@@ -6,19 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.commands import frame
 from discogan_jax.data.decode import Item, map_ahead
 from discogan_jax.data.listing import pictures_below
+from discogan_jax.data.pairs import read_side
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
-from discogan_jax.images import Picture, Preparation, Size
+from discogan_jax.images import Preparation, Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.images.preparation import Restored
 from discogan_jax.images.values import Range
@@ -29,8 +30,6 @@ STDIN = "-"
 
 BATCH = 16
 """Pictures that are translated at a time, and shown in a contact sheet."""
-
-Half = Literal["left", "right"]
 
 
 class Fitted(NamedTuple):
@@ -111,21 +110,20 @@ def translate(
     size: Restored = "model",
     fit: Fit | None = None,
     deep: bool = False,
-    half: Half | None = None,
+    side: str | None = None,
     sheet: bool = False,
 ) -> Outcome:
     """Translates pictures and writes the results.
 
     Args:
       translator: run or export, from `export.open_translator`.
-      inputs: pictures from `find`; those that cannot be read are reported and
-        skipped.
+      inputs: pictures from `find`; those that cannot be read are reported and skipped.
       to: name of the domain to translate to.
       out: folder of the results, made if it is not there; a file for one picture.
       size: size of the results, see `Preparation.restore`.
       fit: what takes the place of the run's own `Preparation.fit`, if anything.
       deep: whether results have the values of the target's pictures, instead of bytes.
-      half: see `read`.
+      side: side to take of pictures that show two, left or right; None for whole pictures.
       sheet: whether contact sheets of input, translation and the way back are written, too.
 
     Raises:
@@ -140,18 +138,12 @@ def translate(
     # Fails before anything is written.
     places = destinations(inputs, out, _suffix(values))
 
-    fitted = _read_all(inputs, places, half, outcome)
+    fitted = _read_all(inputs, places, side, outcome)
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
     while batch := list(islice(fitted, BATCH)):
-        shown, made = [np.stack([x.prepared for x in batch])], []
-        for direction in ways:
-            # The way back begins with bytes, as they would be in a file.
-            made.append(translator.apply(shown[-1], direction, BATCH))
-            try:
-                shown.append(images.to_uint8(made[-1]))
-            except ValueError as error:
-                raise InputError(f"{translator.path} makes no pictures: {error}") from error
-        results = made[0].astype(np.float32) if values else shown[1]
+        prepared = np.stack([x.prepared for x in batch])
+        shown, made = _there_and_back(translator, ways, prepared)
+        results = made.astype(np.float32) if values else shown[1]
         for x, result in zip(batch, results, strict=True):
             restored = outcome.preparation.restore(result, x.size, size)
             images.save(x.place, images.from_unit(restored, values) if values else restored)
@@ -159,10 +151,51 @@ def translate(
         if sheet:
             labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
             name = f"sheet-{len(outcome.sheets) + 1:03d}.png"
-            alone = places == [out]
-            outcome.sheets.append(out.with_name(f"{out.stem}-{name}") if alone else out / name)
-            images.save(outcome.sheets[-1], images.grid(list(zip(labels, shown, strict=False))))
+            # In the folder of the results, or beside the only one.
+            path = out.with_name(f"{out.stem}-{name}") if places == [out] else out / name
+            outcome.sheets.append(path)
+            images.save(path, images.grid(list(zip(labels, shown, strict=False))))
     return outcome
+
+
+def _read_all(
+    inputs: Sequence[Item], places: Iterable[Path], side: str | None, outcome: Outcome
+) -> Iterator[Fitted]:
+    """Yields the prepared pictures; reports those that cannot be read."""
+    preparation = outcome.preparation
+
+    def load(job: tuple[Item, Path]) -> tuple[Fitted, bool] | InputError:
+        item, place = job
+        try:
+            picture = read_side(item, side) if side else preparation.load(item.source)
+            prepared = Fitted(preparation.apply(picture), picture.size, place)
+            return prepared, preparation.clipped(picture) > 0
+        except InputError as error:
+            return error
+
+    with progress_bar("translated", len(inputs), " pictures") as bar:
+        for _, found in map_ahead(load, zip(inputs, places, strict=True)):
+            bar.update()
+            if isinstance(found, InputError):
+                frame.say(f"skipped: {found}", sys.stderr)
+            else:
+                outcome.clipped += found[1]
+                yield found[0]
+
+
+def _there_and_back(
+    translator: Translator, ways: Sequence[str], prepared: UInt8[np.ndarray, "N h w C"]
+) -> tuple[list[UInt8[np.ndarray, "N h w C"]], Float[np.ndarray, "N h w C"]]:
+    """Returns pictures with what each direction makes of them, as bytes; and the first in full."""
+    shown, made = [prepared], []
+    for way in ways:
+        # The way back begins with bytes, as they would be in a file.
+        made.append(translator.apply(shown[-1], way, BATCH))
+        try:
+            shown.append(images.to_uint8(made[-1]))
+        except ValueError as error:
+            raise InputError(f"{translator.path} makes no pictures: {error}") from error
+    return shown, made[0]
 
 
 def destinations(inputs: Sequence[Item], out: Path, suffix: str) -> list[Path]:
@@ -209,52 +242,6 @@ def _picture_suffix(path: Path) -> str:
     """Returns the suffix of a file if it is that of pictures, of whatever kind, else nothing."""
     known = {*Image.registered_extensions(), ".heic", ".heif"}
     return path.suffix if path.suffix.lower() in known else ""
-
-
-def read(source: Path | bytes, preparation: Preparation, half: Half | None = None) -> Picture:
-    """Reads a picture as its preparation needs it.
-
-    Args:
-      source: what is read.
-      preparation: what is going to be done to it.
-      half: half to take of a picture that shows two side by side, as the pix2pix archives do.
-
-    Raises:
-      InputError: it cannot be read.
-    """
-    if half is None:
-        return preparation.load(source)
-    # In full: the half of a smaller one might not be enough.
-    pair = images.load(source)
-    height, middle = pair.size.height, pair.size.width // 2
-    if not middle:
-        raise InputError(f"{source if isinstance(source, Path) else STDIN} has no two halves.")
-    columns = slice(middle) if half == "left" else slice(-middle, None)
-    return pair._replace(pixels=pair.pixels[:, columns], size=Size(height, middle))
-
-
-def _read_all(
-    inputs: Sequence[Item], places: Iterable[Path], half: Half | None, outcome: Outcome
-) -> Iterator[Fitted]:
-    """Yields the prepared pictures; reports those that cannot be read."""
-    preparation = outcome.preparation
-
-    def load(job: tuple[Item, Path]) -> tuple[Fitted, bool] | InputError:
-        try:
-            picture = read(job[0].source, preparation, half)
-            prepared = Fitted(preparation.apply(picture), picture.size, job[1])
-            return prepared, preparation.clipped(picture) > 0
-        except InputError as error:
-            return error
-
-    with progress_bar("translated", len(inputs), " pictures") as bar:
-        for _, found in map_ahead(load, zip(inputs, places, strict=True)):
-            bar.update()
-            if isinstance(found, InputError):
-                frame.say(f"skipped: {found}", sys.stderr)
-            else:
-                outcome.clipped += found[1]
-                yield found[0]
 
 
 def _values(target: Preparation) -> Range:

@@ -16,9 +16,8 @@ from discogan_jax import models
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
-from discogan_jax.errors import InputError
 from discogan_jax.evaluation import table
-from discogan_jax.files import read_json, read_lines
+from discogan_jax.files import find_json, read_lines
 from discogan_jax.runs import Run
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
@@ -170,12 +169,9 @@ def _limits(run: Run) -> list[str]:
 
 
 def _versions(run: Run) -> str:
-    try:
-        versions = read_json(run.path / VERSIONS_FILE)
-    except FileNotFoundError:
-        return "They were not recorded."
-    except ValueError as error:
-        raise InputError(f"{run.path / VERSIONS_FILE} is damaged: {error}") from error
+    versions = find_json(run.path / VERSIONS_FILE)
+    if versions is None:
+        return "They are not known."
     packages = [f"{name} {version}" for name, version in versions.get("packages", {}).items()]
     python = [f"Python {versions['python']}"] if "python" in versions else []
     return ", ".join([*packages, *python]) + f"; on {versions.get('devices', 'unknown devices')}."

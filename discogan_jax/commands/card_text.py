@@ -54,6 +54,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     """
     s, (a, b) = run.settings, _sources(run.settings)
     template = files("discogan_jax.commands") / "card_template.md"
+    colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
     return template.read_text(encoding="utf-8").format(
@@ -61,7 +62,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         s=s,
         a=a,
         b=b,
-        size=f"{run.image_size.height}×{run.image_size.width} px, {_colour(s.data.channels)}",
+        size=f"{run.image_size.height}×{run.image_size.width} px, {colours}",
         prepared={d: str(prepared) for d, prepared in run.preparations.items()},
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
@@ -124,10 +125,6 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         }
         for route, metrics in found.items()
     ]
-
-
-def _colour(channels: int) -> str:
-    return {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
 
 
 def _samples(picture: Path) -> str:

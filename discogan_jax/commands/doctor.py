@@ -21,9 +21,9 @@ ROOM = 20 * GIB
 
 _REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
 _OPTIONAL = {
-    "tensorflow": "reads data sets of TFDS, feeds images that are larger than the device's memory, "
-    "writes TensorBoard's files",
-    "tensorflow-datasets": "reads data sets of TFDS",
+    "tensorflow": "decodes archives, reads data sets of TFDS, feeds images that are larger than "
+    "the device's memory, writes TensorBoard's files",
+    "tensorflow-datasets": "reads archives and data sets of TFDS",
     "clu": "writes TensorBoard's files",
 }
 # Distributions that bring a package under another name.

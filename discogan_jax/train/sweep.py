@@ -107,6 +107,7 @@ def run(
 
     Raises:
       InputError: `plan` raises it, or the data cannot be used.
+      OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
     folder, measure = Path(folder), measure or measuring()
@@ -219,8 +220,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     """The outcome that files of an earlier sweep have of a run."""
     s = job.settings
     saved = manifest.steps(job.directory / layout.CHECKPOINTS)
-    finished = saved and saved[-1] >= s.train.steps
-    if finished and _is_measured(job.directory, s, saved[-1]):
+    if saved and saved[-1] >= s.train.steps and _is_measured(job.directory, s, saved[-1]):
         return _measured(job, earlier.get("seconds"))
     return Outcome(job, {}, earlier.get("why") or "not finished yet")
 
@@ -231,7 +231,7 @@ def _is_measured(directory: Path, s: Settings, step: int) -> bool:
     parameters = "averaged" if s.optim.ema_decay else "raw"
     # Rows that an earlier version wrote have no names.
     return (report.get("step"), report.get("parameters")) == (step, parameters) and all(
-        "name" in row for row in report["rows"]
+        "name" in row for row in report.get("rows", [{}])
     )
 
 

@@ -114,7 +114,7 @@ def plan(
     """
     jobs: dict[Path, Job] = {}
     # All variants with one seed, then with the next: an interrupted sweep has compared all of them.
-    for seed, variant in itertools.product([None] if seeds is None else seeds, list(variants)):
+    for seed, variant in itertools.product([None] if seeds is None else seeds, variants):
         named = {} if seed is None else {"seed": seed}
         label = ", ".join(filter(None, [variant.name, name_of(named)]))
         directory = Path(folder) / label.replace(", ", ",").replace("/", "_")

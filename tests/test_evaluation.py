@@ -10,7 +10,7 @@ from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
 from discogan_jax.evaluation.metrics.attribute_correlation import label_agreement
 from discogan_jax.evaluation.table import Row, aligned, as_json, as_text, markdown
-from discogan_jax.train.recorder import CollapseDetector
+from discogan_jax.train.collapse import CollapseDetector
 
 SIDE, TRAIN, VAL = 32, 400, 60
 ROUTE = ("bags", "shoes")

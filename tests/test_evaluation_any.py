@@ -18,7 +18,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.evaluation import attributes, evaluate, held_out, probe, scores, table
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.state import Domains
-from discogan_jax.train import sweep, writers
+from discogan_jax.train import sweep, variants, writers
 
 ROUTE = ("edges", "photos")
 HEIGHT, WIDTH = 24, 16
@@ -126,9 +126,11 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
     assert runs.open(tmp_path / "card").preparations == runs.open(run).preparations
     for path in (tmp_path / "card").rglob("*.json"):
         assert str(tmp_path) not in path.read_text()
-    found = sweep._measured(run, from_config(config), 2)
-    assert np.isnan(found["pages_to_rings/diversity"])
-    assert sweep._reasons(run)["pages_to_rings/diversity"] == "all inputs are equal"
+    settings = from_config(config)
+    job = variants.Job("run", variants.Variant("run", {}), None, run, settings)
+    found = sweep._so_far(job, {})
+    assert np.isnan(found.measures["pages_to_rings/diversity"])
+    assert found.reasons["pages_to_rings/diversity"] == "all inputs are equal"
 
 
 def test_undefined_measures_have_a_reason():

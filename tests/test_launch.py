@@ -161,8 +161,8 @@ def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
     assert code == 0, err
     for line in (
         r"devices +1 × \S+ \(cpu\)",
-        r"data bags +24 to train on, 8 held out, 16 px",
-        r"data shoes +24 to train on, 8 held out, 16 px",
+        r"data bags +24 to train on, 8 held out",
+        r"data shoes +24 to train on, 8 held out",
         r"batch +4 a domain; 6 batches an epoch of the smaller domain",
         r"generator +[\d,]+ parameters, two of them",
         r"discriminator +[\d,]+ parameters, two of them",

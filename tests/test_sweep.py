@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import runs_here
 
+from discogan_jax.config.schema import to_json
 from discogan_jax.configs import official
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
@@ -85,13 +86,13 @@ class Fake:
         self.ends = {}  # by directory: the error that its training raises
         self.values = {}  # by directory: measures
 
-    def train(self, config, directory):
+    def train(self, settings, directory):
         self.trained.append(directory.name)
         (directory / layout.CHECKPOINTS / "2").mkdir(parents=True, exist_ok=True)
-        write_json(directory / layout.CONFIG_FILE, config)
+        write_json(directory / layout.CONFIG_FILE, to_json(settings))
         if directory.name in self.ends:
             raise self.ends[directory.name]
-        (directory / layout.CHECKPOINTS / str(config["train"]["steps"])).mkdir(exist_ok=True)
+        (directory / layout.CHECKPOINTS / str(settings.train.steps)).mkdir(exist_ok=True)
 
     def measure(self, directory):
         self.measured.append(directory.name)

@@ -13,6 +13,7 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -474,7 +475,8 @@ def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
     )
-    monkeypatch.setattr(evaluate, "fit_references", lambda *_: None)
+    none = mock.Mock(spec=evaluate.References, left_out={}, remarks=[])
+    monkeypatch.setattr(evaluate, "fit_references", lambda *_: none)
     monkeypatch.setattr(evaluate, "measure", lambda *_: [])
     every = {"train__steps": 3, "train__sample_every": 2, "train__evaluate_every": 2}
     train.train_and_evaluate(config(data, **SHORT | every), tmp_path)

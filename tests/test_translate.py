@@ -3,7 +3,6 @@
 import io
 import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pages
@@ -12,9 +11,10 @@ import runs_here
 from PIL import Image
 
 from discogan_jax import cli, images, runs, train
-from discogan_jax.commands.translate_paths import Input, destinations, find
-from discogan_jax.commands.translate_pictures import read, translate
+from discogan_jax.commands.translate_pictures import destinations, find, translate
 from discogan_jax.data.catalogue.archive import write_archives
+from discogan_jax.data.decode import Item
+from discogan_jax.data.pairs import read_side
 from discogan_jax.errors import InputError
 
 SIZE = runs_here.SIZE
@@ -107,7 +107,7 @@ def test_a_file_for_one_picture(run, folder, tmp_path, capsys):
 
 def test_names_are_kept(tmp_path):
     names = ["frame_0002.png", "frame.0001", "frame.0003.jpg", "x.jpg", "x.jpeg", "x.tar.png", "n1"]
-    inputs = [Input(b"", Path(name)) for name in names]
+    inputs = [Item(b"", name) for name in names]
     places = destinations(inputs, tmp_path, ".png")
     assert [p.name for p in places] == [
         *("frame_0002.png", "frame.0001.png", "frame.0003.png", "x.png", "x-jpeg.png"),
@@ -119,9 +119,10 @@ def test_halves(run, tmp_path):
     pair = np.concatenate([np.zeros((30, 30, 3), np.uint8), np.full((30, 30, 3), 255, np.uint8)], 1)
     Image.fromarray(pair).save(tmp_path / "pair.png")
     for half, value in (("left", 0), ("right", 255)):
-        fitted = read(tmp_path / "pair.png", run.preparations["a"], half)
-        np.testing.assert_array_equal(fitted.prepared, np.full((SIZE, SIZE, 3), value))
-        assert fitted.size == (30, 30)
+        picture = read_side(Item(tmp_path / "pair.png", "pair"), half)
+        prepared = run.preparations["a"].apply(picture)
+        np.testing.assert_array_equal(prepared, np.full((SIZE, SIZE, 3), value))
+        assert picture.size == (30, 30)
 
 
 def test_edges_are_translated_as_those_of_training(tmp_path):
@@ -191,21 +192,21 @@ def test_colour_is_not_written_with_16_bits(run, folder, tmp_path, capsys):
 def test_more_pictures_than_a_batch_and_than_a_sheet(run, tmp_path):
     for i in range(19):
         picture(tmp_path / "in" / f"{i:02d}.png", seed=i)
-    inputs = find([str(tmp_path / "in")]).inputs
-    few = translate(run, inputs, "shoes", tmp_path / "few", batch_size=4, sheet=True)
-    all_ = translate(run, inputs, "shoes", tmp_path / "all")
-    assert [p.name for p in few.sheets] == ["sheet-001.png", "sheet-002.png"]
-    for one, other in zip(few.written, all_.written, strict=True):
-        assert one.name == other.name
-        assert np.abs(images.read(one).astype(int) - images.read(other)).max() <= 1
+    inputs, _ = find([str(tmp_path / "in")])
+    found = translate(run, inputs, "shoes", tmp_path / "out", sheet=True)
+    assert [p.name for p in found.sheets] == ["sheet-001.png", "sheet-002.png"]
+    made = images.to_uint8(run.translate([item.source for item in inputs], "shoes"))
+    for i, (path, right) in enumerate(zip(found.written, made, strict=True)):
+        assert path.name == f"{i:02d}.png"
+        assert np.abs(images.read(path).astype(int) - right).max() <= 1
 
 
 def test_globs_and_standard_input(run, folder, tmp_path, monkeypatch):
-    assert [i.name.name for i in find([str(folder / "*.png")]).inputs] == ["a.png"]
-    assert len(find([str(folder / "**" / "*.png"), str(folder)]).inputs) == 5  # once each
+    assert [item.name for item in find([str(folder / "*.png")])[0]] == ["a.png"]
+    assert len(find([str(folder / "**" / "*.png"), str(folder)])[0]) == 5  # once each
     given = io.TextIOWrapper(io.BytesIO((folder / "a.jpg").read_bytes()))
     monkeypatch.setattr(sys, "stdin", given)
-    made = translate(run, find(["-"]).inputs, "shoes", tmp_path / "out")
+    made = translate(run, find(["-"])[0], "shoes", tmp_path / "out")
     assert [p.name for p in made.written] == ["stdin.png"]
 
 
@@ -238,12 +239,12 @@ def test_a_model_without_numbers_is_a_mistake_not_a_failure(run, folder, tmp_pat
     nan = np.full((1, SIZE, SIZE, 3), np.nan, np.float32)
     monkeypatch.setattr(runs.Run, "apply", lambda *_: nan)
     with pytest.raises(InputError, match="makes no pictures: The picture has 768 values"):
-        translate(run, find([str(folder / "a.png")]).inputs, "shoes", tmp_path / "out")
+        translate(run, find([str(folder / "a.png")])[0], "shoes", tmp_path / "out")
 
 
 def test_nothing_is_written_over_an_input(run, folder):
     with pytest.raises(InputError, match=r"a\.png is an input: name another folder"):
-        translate(run, find([str(folder)]).inputs, "shoes", folder)
+        translate(run, find([str(folder)])[0], "shoes", folder)
 
 
 def test_the_example_of_the_page(run, tmp_path, monkeypatch):

@@ -16,9 +16,8 @@ from discogan_jax import models
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
-from discogan_jax.errors import InputError
 from discogan_jax.evaluation import table
-from discogan_jax.files import read_json, read_lines
+from discogan_jax.files import find_json, read_lines
 from discogan_jax.runs import Run
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
@@ -55,6 +54,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     """
     s, (a, b) = run.settings, _sources(run.settings)
     template = files("discogan_jax.commands") / "card_template.md"
+    colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
     return template.read_text(encoding="utf-8").format(
@@ -62,7 +62,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         s=s,
         a=a,
         b=b,
-        size=f"{run.image_size.height}×{run.image_size.width} px, {_colour(s.data.channels)}",
+        size=f"{run.image_size.height}×{run.image_size.width} px, {colours}",
         prepared={d: str(prepared) for d, prepared in run.preparations.items()},
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
@@ -127,10 +127,6 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     ]
 
 
-def _colour(channels: int) -> str:
-    return {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-
-
 def _samples(picture: Path) -> str:
     title = f"at step {int(picture.stem):,}"
     return f'\n\n![Held-out images and their translations]({SAMPLES}/{picture.name} "{title}")'
@@ -170,12 +166,9 @@ def _limits(run: Run) -> list[str]:
 
 
 def _versions(run: Run) -> str:
-    try:
-        versions = read_json(run.path / VERSIONS_FILE)
-    except FileNotFoundError:
-        return "They were not recorded."
-    except ValueError as error:
-        raise InputError(f"{run.path / VERSIONS_FILE} is damaged: {error}") from error
+    versions = find_json(run.path / VERSIONS_FILE)
+    if versions is None:
+        return "They are not known."
     packages = [f"{name} {version}" for name, version in versions.get("packages", {}).items()]
     python = [f"Python {versions['python']}"] if "python" in versions else []
     return ", ".join([*packages, *python]) + f"; on {versions.get('devices', 'unknown devices')}."

@@ -5,12 +5,12 @@ zsh: into the file _discogan of a folder in $fpath. tcsh: source it in ~/.tcshrc
 """
 
 import argparse
-from collections.abc import Iterator
+from itertools import chain
 
 from discogan_jax.commands import frame
 
 _FILES = ("RUN", "INPUT", "FILE")  # a run may be an exported file
-_FOLDERS = ("DIR",)
+_FOLDERS = ("DIR", "PATH")
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -23,18 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     import shtab
 
     whole = arguments.make_parser()
-    for action in _actions(whole):
+    commands = next(a.choices for a in whole._actions if a.dest == "command")
+    for action in chain.from_iterable(command._actions for command in commands.values()):
         if action.metavar in _FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     print(shtab.complete(whole, arguments.shell))
     return 0
-
-
-def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:
-        yield action
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _actions(command)

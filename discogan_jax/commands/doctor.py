@@ -4,10 +4,10 @@ The exit code is 1 if training cannot work.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +21,9 @@ ROOM = 20 * GIB
 
 _REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
 _OPTIONAL = {
-    "tensorflow": "reads data sets of TFDS, feeds images that are larger than the device's memory, "
-    "writes TensorBoard's files",
-    "tensorflow-datasets": "reads data sets of TFDS",
+    "tensorflow": "decodes archives, reads data sets of TFDS, feeds images that are larger than "
+    "the device's memory, writes TensorBoard's files",
+    "tensorflow-datasets": "reads archives and data sets of TFDS",
     "clu": "writes TensorBoard's files",
 }
 # Distributions that bring a package under another name.
@@ -75,17 +75,10 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     Yields:
       Findings, each as soon as it is known.
     """
-    # The names of packages are spelt with any of "-", "_" and ".".
-    installed = {
-        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
-        for package in importlib.metadata.distributions()
-    }
     yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
     for name, use in (dict.fromkeys(_REQUIRED, "") | _OPTIONAL).items():
-        names = (name.replace("_", "-"), *_ALSO.get(name, ()))
-        found = [installed[n] for n in names if n in installed]
-        if found:
-            yield Finding("ok", f"{name} {found[0]}")
+        if version := _version(name):
+            yield Finding("ok", f"{name} {version}")
         elif use:
             yield Finding("note", f"{name} is not installed; it {use}", f"pip install {name}")
         else:
@@ -93,6 +86,13 @@ def examine(data_dir: Path) -> Iterator[Finding]:
             yield Finding("problem", f"{name} is not installed", advice)
     yield from _devices()
     yield from _data(data_dir)
+
+
+def _version(name: str) -> str | None:
+    for distribution in (name, *_ALSO.get(name, ())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return None
 
 
 def _devices() -> Iterator[Finding]:

@@ -11,7 +11,6 @@ import argparse
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
 from discogan_jax.export import FORMATS
-from discogan_jax.files import expanded
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -22,7 +21,7 @@ def add_arguments(parser: frame.Parser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=expanded,
+        type=frame.path,
         metavar="PATH",
         help="file or folder; RUN/NAME-STEP.discogan, -onnx or -savedmodel if not given",
     )

@@ -8,41 +8,15 @@ changed since, or removes them.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from discogan_jax.commands import frame
 from discogan_jax.config import flags
 
 if TYPE_CHECKING:
-    from discogan_jax.data import sources
-
-
-class Prepared(NamedTuple):
-    """The prepared images of a domain.
-
-    Attributes:
-      domain: name of the domain.
-      source: source of the images.
-      folder: folder of the arrays.
-      images: arrays, mapped into memory.
-      seconds: time that preparing them took; None if they were there before.
-    """
-
-    domain: str
-    source: str
-    folder: Path
-    images: "sources.Splits"
-    seconds: float | None
-
-    def __str__(self) -> str:
-        from discogan_jax.data import census
-
-        size = (self.images.train.nbytes + self.images.val.nbytes) / 2**20
-        made = "there before" if self.seconds is None else f"made in {self.seconds:,.1f} s"
-        about = census.describe(self.images.about)
-        return f"{self.domain}: {about}. {size:,.0f} MiB, {made}: {self.folder}"
+    from discogan_jax.config.schema import Settings
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -57,76 +31,60 @@ def add_arguments(parser: frame.Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
-    config = flags.read(arguments)
-    for prepared in prepare(config):
-        frame.say(str(prepared))
-    for line in tidy(config, remove=arguments.tidy):
+    from discogan_jax.config.schema import from_config
+
+    s = from_config(flags.read(arguments))
+    for line in chain(prepare(s), tidy(s, remove=arguments.tidy)):
         frame.say(line)
     return 0
 
 
-def prepare(
-    config: Mapping[str, Any], clock: Callable[[], float] = time.monotonic
-) -> Iterator[Prepared]:
-    """Downloads, draws and decodes the images that training with a config needs.
-
-    Args:
-      config: see `config.schema.Settings`.
-      clock: returns seconds.
+def prepare(s: "Settings") -> Iterator[str]:
+    """Downloads, draws and decodes the images that training with some settings needs.
 
     Yields:
-      A domain's images, as soon as they are there.
+      A description of a domain's images, as soon as they are there.
 
     Raises:
       InputError: as the run itself would.
     """
     from discogan_jax.config import build
-    from discogan_jax.config.schema import from_config
-    from discogan_jax.data import sources
+    from discogan_jax.data import census, sources
 
-    s = from_config(config)
     sources.check_apart(s.data.source_a, s.data.source_b)
     loaded = {}
     for d, source in build.sources_of(s).items():
-        began = clock()
-        folder = sources.identify(**source)
+        began, folder = time.monotonic(), sources.identify(**source)
         there = folder.is_dir()
-        loaded[d] = sources.load(**source)
-        seconds = None if there else clock() - began
-        yield Prepared(s.domains.name(d), source["source"], folder, loaded[d], seconds)
+        images = loaded[d] = sources.load(**source)
+        made = "there before" if there else f"made in {time.monotonic() - began:,.1f} s"
+        size = f"{(images.train.nbytes + images.val.nbytes) / 2**20:,.0f} MiB"
+        yield f"{s.domains.name(d)}: {census.describe(images.about)}. {size}, {made}: {folder}"
     build.order(s, build.larger_images(s, {}, loaded))
 
 
-def tidy(config: Mapping[str, Any], *, remove: bool) -> Iterator[str]:
-    """Finds arrays of the two sources that training does not use any more, whatever its settings.
+def tidy(s: "Settings", *, remove: bool) -> Iterator[str]:
+    """Names or removes arrays of the two sources that training does not use any more.
 
     Args:
-      config: see `config.schema.Settings`.
+      s: the settings; arrays that others need are kept.
       remove: whether to remove them.
-
-    Yields:
-      What was found, or removed.
 
     Raises:
       InputError: a source cannot be understood or found.
     """
-    from discogan_jax.config.schema import from_config
     from discogan_jax.data import copies, sources
 
-    s = from_config(config)
-    found: dict[Path, copies.Copy] = {}
-    for source in (s.data.source_a, s.data.source_b):
-        old = sources.outdated(source, data_dir=s.data_dir, archives=s.archives)
-        found |= {copy.folder: copy for copy in old}
-    if not found:
-        return
-    for copy in found.values() if remove else ():
-        copies.remove(copy)
-        yield f"removed {copy.folder} ({copy.megabytes:,.1f} MB): {copy.reason}"
-    if not remove:
+    found = {
+        copy.folder: copy
+        for source in (s.data.source_a, s.data.source_b)
+        for copy in sources.outdated(source, data_dir=s.data_dir, archives=s.archives)
+    }
+    named = [f"{x.folder.name} ({x.megabytes:,.1f} MB, {x.reason})" for x in found.values()]
+    if remove:
+        for copy, name in zip(found.values(), named, strict=True):
+            copies.remove(copy)
+            yield f"removed {name}"
+    elif found:
         total = sum(copy.megabytes for copy in found.values())
-        names = ", ".join(
-            f"{copy.folder.name} ({copy.megabytes:,.1f} MB, {copy.reason})"
-            for copy in found.values()
-        )
-        yield f"not used any more, {total:,.1f} MB: {names}. --tidy removes them"
+        yield f"not used any more, {total:,.1f} MB: {', '.join(named)}. --tidy removes them"

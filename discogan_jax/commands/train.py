@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
-            say(dry_run.describe(jobs[0].config if jobs else settings))
+            say(dry_run.describe(jobs[0].settings if jobs else settings))
         elif study is not None:
             _compare(config, study, workdir)
         else:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_SKIPPED, InputError
-from discogan_jax.files import expanded
 
 if TYPE_CHECKING:
     from discogan_jax.images.preparation import Restored
@@ -37,14 +36,13 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--out",
         required=True,
-        type=expanded,
+        type=frame.path,
         metavar="PATH",
         help="folder of the results; for one picture also a file: .png, .jpg or .tif",
     )
     parser.add_argument(
         "--size",
         default="model",
-        metavar="SIZE",
         help="size of the results: model, input (that of each picture), a number for the longer "
         "side, or height and width (96x64); %(default)s if not given",
     )
@@ -84,37 +82,39 @@ def add_arguments(parser: frame.Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
-    from discogan_jax.commands import translate_paths, translate_pictures
+    from discogan_jax.commands import translate_pictures
     from discogan_jax.export import open_translator
 
     size = _size(arguments.size)
     translator = open_translator(arguments.run, arguments.step)
-    found = translate_paths.find(arguments.inputs)
-    outcome = translate_pictures.translate(
+    inputs, others = translate_pictures.find(arguments.inputs)
+    made = translate_pictures.translate(
         translator,
-        found.inputs,
+        inputs,
         arguments.to,
         arguments.out,
         size=size,
         fit=arguments.fit,
-        depth=arguments.depth,
-        half=arguments.pairs,
+        deep=arguments.depth == 16,
+        side=arguments.pairs,
         sheet=arguments.grid,
     )
-    done = f"{outcome.preparation}; {_described(size, outcome.preparation.fit)}"
-    frame.say(f"{len(outcome.written)} translated into {arguments.out}: {done}")
-    for sheet in outcome.sheets:
+    shape = "" if made.preparation.fit == "crop" else ", in the input's shape"
+    sizes = {"model": f"of that size{shape}", "input": "scaled to the input's size"}
+    results = sizes.get(arguments.size, f"scaled to {arguments.size} px")
+    written, bad = len(made.written), len(inputs) - len(made.written)
+    frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
+    for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
     # What is not as it might be expected.
-    if outcome.clipped:
-        frame.say(f"{outcome.clipped} with values beyond the run's range, which became its ends")
-    if found.others:
-        more = ["..."] if len(found.others) > NAMED else []
-        names = ", ".join([*(file.name for file in found.others[:NAMED]), *more])
-        frame.say(f"{len(found.others)} left out, not a picture ({names})")
-    if outcome.bad:
-        frame.say(f"{len(outcome.bad)} skipped, see above")
-    return EXIT_SKIPPED if outcome.bad else 0
+    if made.clipped:
+        frame.say(f"{made.clipped} with values beyond the run's range, which became its ends")
+    if others:
+        names = ", ".join([file.name for file in others[:NAMED]] + ["..."] * (len(others) > NAMED))
+        frame.say(f"{len(others)} left out, not a picture ({names})")
+    if bad:
+        frame.say(f"{bad} skipped, see above")
+    return EXIT_SKIPPED if bad else 0
 
 
 def _size(text: str) -> "Restored":
@@ -126,17 +126,6 @@ def _size(text: str) -> "Restored":
         size = Size.of(text)
     except ValueError as error:
         raise InputError(f"--size is model, input, or a size in pixels: {error}") from error
-    if not (min(size) > 0 and max(size) <= MAX_SIDE):
+    if not 0 < min(size) <= max(size) <= MAX_SIDE:
         raise InputError(f"--size={text}: sides are from 1 to {MAX_SIDE:,} pixels")
     return size.height if text.isdecimal() else size
-
-
-def _described(size: "Restored", fit: str) -> str:
-    """Describes the size of the results."""
-    if size == "model":
-        return "results of that size" + ("" if fit == "crop" else ", in the input's shape")
-    if size == "input":
-        return "results scaled to the input's size"
-    if isinstance(size, int):
-        return f"results scaled to {size} px on the longer side"
-    return f"results scaled to {size.height}x{size.width}"

@@ -1,32 +1,35 @@
-"""Translates picture files in batches and writes the results."""
+"""The work of `discogan translate`: finds pictures, translates them in batches, writes results."""
 
+import glob
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
-from tqdm import tqdm
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.commands import frame
-from discogan_jax.commands.translate_paths import STDIN, Input, destinations
-from discogan_jax.data import decode
+from discogan_jax.data.decode import Item, map_ahead
+from discogan_jax.data.listing import pictures_below
+from discogan_jax.data.pairs import read_side
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.images.preparation import Restored
+from discogan_jax.images.values import Range
 from discogan_jax.runs import translating
 from discogan_jax.runs.translating import Translator
 
-SHEET_ROWS = 16
+STDIN = "-"
 
-Half = Literal["left", "right"]
-Range = tuple[float, float]
+BATCH = 16
+"""Pictures that are translated at a time, and shown in a contact sheet."""
 
 
 class Fitted(NamedTuple):
@@ -35,172 +38,210 @@ class Fitted(NamedTuple):
     Attributes:
       prepared: what the networks see.
       size: size of the picture before.
-      clipped: whether it has values beyond the range of the run.
+      place: file of the result.
     """
 
     prepared: UInt8[np.ndarray, "h w C"]
     size: Size
-    clipped: bool
-
-
-class Translated(NamedTuple):
-    """A picture and what became of it.
-
-    Attributes:
-      place: file of the result.
-      fitted: the picture.
-      made: its translation.
-      shown: pictures of the contact sheet: what the networks see, the translation, the way back.
-    """
-
     place: Path
-    fitted: Fitted
-    made: Float[np.ndarray, "h w C"]
-    shown: list[UInt8[np.ndarray, "h w C"]]
 
 
 @dataclass
 class Outcome:
-    """What was written and what was skipped.
+    """What was written.
 
     Attributes:
       preparation: what was done to the pictures.
       written: results.
       sheets: contact sheets.
-      bad: a message for every input that could not be read.
       clipped: number of pictures with values beyond the range of the run.
     """
 
     preparation: Preparation
     written: list[Path] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
     clipped: int = 0
+
+
+def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
+    """Finds pictures: files, those in folders at any depth, those that match glob patterns.
+
+    Args:
+      given: paths and patterns, or ``-`` for standard input.
+
+    Returns:
+      The pictures, each once, named as the results are, but for the suffix: those of a folder keep
+      their place below it. And the files in folders that are no pictures.
+
+    Raises:
+      InputError: a folder or pattern has no pictures.
+    """
+    # By place, so that a picture which is named twice is translated once.
+    found: dict[Path, Item] = {}
+    left_out: dict[Path, None] = {}
+    for word in given:
+        path = Path(word).expanduser()
+        # Standard input, a folder, a file (if it is missing, reading reports that), a pattern.
+        if word == STDIN:
+            found[Path(STDIN)] = Item(sys.stdin.buffer.read(), "stdin")
+            continue
+        if path.is_dir():
+            files, others = pictures_below(path)
+            left_out |= dict.fromkeys(others)
+        elif path.exists() or not glob.has_magic(word):
+            files = [path]
+        else:
+            matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (absolute, too)
+            files = [file for file in matched if file.is_file()]
+        if not files:
+            raise InputError(f"{word}: there are no pictures; check the path.")
+        for file in files:
+            name = str(file.relative_to(path)) if path.is_dir() else file.name
+            found.setdefault(file.resolve(), Item(file, name))
+    return list(found.values()), list(left_out)
 
 
 def translate(
     translator: Translator,
-    inputs: Sequence[Input],
+    inputs: Sequence[Item],
     to: str,
     out: Path,
     *,
     size: Restored = "model",
     fit: Fit | None = None,
-    depth: Literal[8, 16] = 8,
-    half: Half | None = None,
+    deep: bool = False,
+    side: str | None = None,
     sheet: bool = False,
-    batch_size: int = 64,
 ) -> Outcome:
     """Translates pictures and writes the results.
 
     Args:
       translator: run or export, from `export.open_translator`.
-      inputs: pictures from `translate_paths.find`; those that cannot be read are reported and
-        skipped.
+      inputs: pictures from `find`; those that cannot be read are reported and skipped.
       to: name of the domain to translate to.
       out: folder of the results, made if it is not there; a file for one picture.
       size: size of the results, see `Preparation.restore`.
       fit: what takes the place of the run's own `Preparation.fit`, if anything.
-      depth: 8 writes bytes, 16 the values of the target's pictures.
-      half: see `read`.
+      deep: whether results have the values of the target's pictures, instead of bytes.
+      side: side to take of pictures that show two, left or right; None for whole pictures.
       sheet: whether contact sheets of input, translation and the way back are written, too.
-      batch_size: pictures at a time.
 
     Raises:
       InputError: the run has no such domain, or the results cannot be written.
     """
     # What is done to the pictures, and to the results.
-    there = translating.direction(translator, to)
-    prepared = translator.preparations[there[0]]
-    translating.check_takes_files(prepared)
-    outcome = Outcome(replace(prepared, fit=fit or prepared.fit))
-    values = _values(translator.preparations[there[1]]) if depth == 16 else None
+    way = translating.direction(translator, to)
+    source, target = (translator.preparations[d] for d in way)
+    translating.check_takes_files(source)
+    outcome = Outcome(replace(source, fit=fit or source.fit))
+    values = _values(target) if deep else None
     # Fails before anything is written.
-    jobs = list(zip(inputs, destinations(inputs, out, _suffix(values)), strict=True))
+    places = destinations(inputs, out, _suffix(values))
 
-    # Write as many results at a time as a contact sheet shows, and the sheet with the way back.
-    ways = [way for way in (there, there[::-1])[: 1 + sheet] if way in translator.directions]
-    results = _translated(translator, _read_all(jobs, half, outcome), ways, batch_size)
-    while some := list(islice(results, SHEET_ROWS)):
-        for x in some:
-            restore = partial(outcome.preparation.restore, size=x.fitted.size, wanted=size)
-            images.save(x.place, _finished(x.made, restore, values))
+    fitted = _read_all(inputs, places, side, outcome)
+    ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
+    while batch := list(islice(fitted, BATCH)):
+        prepared = np.stack([x.prepared for x in batch])
+        shown, made = _there_and_back(translator, ways, prepared)
+        results = made.astype(np.float32) if values else shown[1]
+        for x, result in zip(batch, results, strict=True):
+            restored = outcome.preparation.restore(result, x.size, size)
+            images.save(x.place, images.from_unit(restored, values) if values else restored)
             outcome.written.append(x.place)
         if sheet:
-            routes = (there[0], there, there + there[0])
-            labels = [translator.domains.route(route) for route in routes]
-            columns = map(np.stack, zip(*(x.shown for x in some), strict=True))
-            path = _sheet_path(out, some[0].place, len(outcome.sheets) + 1)
-            images.save(path, images.grid(list(zip(labels, columns, strict=False))))
+            labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
+            name = f"sheet-{len(outcome.sheets) + 1:03d}.png"
+            # In the folder of the results, or beside the only one.
+            path = out.with_name(f"{out.stem}-{name}") if places == [out] else out / name
             outcome.sheets.append(path)
+            images.save(path, images.grid(list(zip(labels, shown, strict=False))))
     return outcome
 
 
-def read(source: Path | bytes, preparation: Preparation, half: Half | None = None) -> Fitted:
-    """Reads a picture and prepares it as in training.
-
-    Args:
-      source: what is read.
-      preparation: what is done to it.
-      half: half to take of a picture that shows two side by side, as the pix2pix archives do.
-
-    Raises:
-      InputError: it cannot be read.
-    """
-    if half is None:
-        picture = preparation.load(source)
-    else:
-        # In full: the half of a smaller one might not be enough.
-        pair = images.load(source)
-        height, middle = pair.size.height, pair.size.width // 2
-        if not middle:
-            raise InputError(f"{source if isinstance(source, Path) else STDIN} has no two halves.")
-        columns = slice(middle) if half == "left" else slice(-middle, None)
-        picture = pair._replace(pixels=pair.pixels[:, columns], size=Size(height, middle))
-    clipped = preparation.clipped(picture) > 0
-    return Fitted(preparation.apply(picture), picture.size, clipped)
-
-
 def _read_all(
-    jobs: Sequence[tuple[Input, Path]], half: Half | None, outcome: Outcome
-) -> Iterator[tuple[Path, Fitted]]:
-    """Yields the place of each result, and the picture; reports those that cannot be read."""
+    inputs: Sequence[Item], places: Iterable[Path], side: str | None, outcome: Outcome
+) -> Iterator[Fitted]:
+    """Yields the prepared pictures; reports those that cannot be read."""
+    preparation = outcome.preparation
 
-    def load(job: tuple[Input, Path]) -> Fitted | InputError:
+    def load(job: tuple[Item, Path]) -> tuple[Fitted, bool] | InputError:
+        item, place = job
         try:
-            return read(job[0].source, outcome.preparation, half)
+            picture = read_side(item, side) if side else preparation.load(item.source)
+            prepared = Fitted(preparation.apply(picture), picture.size, place)
+            return prepared, preparation.clipped(picture) > 0
         except InputError as error:
             return error
 
-    loaded = decode.map_ahead(load, jobs)
-    for (_, place), found in tqdm(
-        loaded, total=len(jobs), unit=" pictures", delay=1.0, disable=None
-    ):
-        if isinstance(found, Fitted):
-            outcome.clipped += found.clipped
-            yield place, found
-        else:
-            outcome.bad.append(str(found))
-            frame.say(f"skipped: {found}", sys.stderr)
+    with progress_bar("translated", len(inputs), " pictures") as bar:
+        for _, found in map_ahead(load, zip(inputs, places, strict=True)):
+            bar.update()
+            if isinstance(found, InputError):
+                frame.say(f"skipped: {found}", sys.stderr)
+            else:
+                outcome.clipped += found[1]
+                yield found[0]
 
 
-def _translated(
-    translator: Translator,
-    fitted: Iterator[tuple[Path, Fitted]],
-    ways: Sequence[str],
-    batch_size: int,
-) -> Iterator[Translated]:
-    while batch := list(islice(fitted, batch_size)):
+def _there_and_back(
+    translator: Translator, ways: Sequence[str], prepared: UInt8[np.ndarray, "N h w C"]
+) -> tuple[list[UInt8[np.ndarray, "N h w C"]], Float[np.ndarray, "N h w C"]]:
+    """Returns pictures with what each direction makes of them, as bytes; and the first in full."""
+    shown, made = [prepared], []
+    for way in ways:
         # The way back begins with bytes, as they would be in a file.
-        columns, made = [np.stack([x.prepared for _, x in batch])], []
-        for way in ways:
-            made.append(translator.apply(columns[-1], way, batch_size))
-            try:
-                columns.append(images.to_uint8(made[-1]))
-            except ValueError as error:
-                raise InputError(f"{translator.path} makes no pictures: {error}") from error
-        for i, (place, x) in enumerate(batch):
-            yield Translated(place, x, made[0][i], [column[i] for column in columns])
+        made.append(translator.apply(shown[-1], way, BATCH))
+        try:
+            shown.append(images.to_uint8(made[-1]))
+        except ValueError as error:
+            raise InputError(f"{translator.path} makes no pictures: {error}") from error
+    return shown, made[0]
+
+
+def destinations(inputs: Sequence[Item], out: Path, suffix: str) -> list[Path]:
+    """Names the result of each input.
+
+    Args:
+      inputs: the pictures.
+      out: a folder, or a file for a single picture: what has the suffix of pictures and is not
+        there as a folder.
+      suffix: suffix of the results in a folder. Below it, names are kept; none is taken twice.
+
+    Raises:
+      InputError: a result would be written over an input, or several into one file.
+    """
+    if out.is_dir() or not _picture_suffix(out):
+        places = _below([Path(item.name) for item in inputs], out, suffix)
+    elif len(inputs) == 1:
+        places = [out]
+    else:
+        raise InputError(
+            f"--out={out} is one file, and there are {len(inputs)} pictures: name a folder"
+        )
+    sources = {item.source.resolve() for item in inputs if isinstance(item.source, Path)}
+    for place in places:
+        if place.resolve() in sources:
+            raise InputError(f"{place} is an input: name another folder, or file, for the results.")
+    return places
+
+
+def _below(names: Sequence[Path], folder: Path, suffix: str) -> list[Path]:
+    """Names results in a folder: a.png keeps its name, a.jpg becomes a-jpg.png beside it."""
+    places: dict[Path, int] = {}
+    # First those that have the suffix.
+    for i in sorted(range(len(names)), key=lambda i: names[i].suffix != suffix):
+        kind = _picture_suffix(names[i])
+        stem = names[i].name.removesuffix(kind)
+        endings = chain(["", kind.replace(".", "-")], (f"-{n}" for n in count(2)))
+        files = (folder / names[i].with_name(f"{stem}{ending}{suffix}") for ending in endings)
+        places[next(file for file in files if file not in places)] = i
+    return sorted(places, key=places.__getitem__)
+
+
+def _picture_suffix(path: Path) -> str:
+    """Returns the suffix of a file if it is that of pictures, of whatever kind, else nothing."""
+    known = {*Image.registered_extensions(), ".heic", ".heif"}
+    return path.suffix if path.suffix.lower() in known else ""
 
 
 def _values(target: Preparation) -> Range:
@@ -218,20 +259,3 @@ def _suffix(values: Range | None) -> str:
     """Returns the suffix of results in a folder: PNG has no floating point."""
     floating = values and images.from_unit(np.zeros(1), values).dtype.kind == "f"
     return ".tif" if floating else ".png"
-
-
-def _finished(
-    made: Float[np.ndarray, "h w C"],
-    restore: Callable[[np.ndarray], np.ndarray],
-    values: Range | None,
-) -> Shaped[np.ndarray, "H W C"]:
-    """Brings a translation to its size and values: bytes, if no values are given."""
-    if values is None:
-        return restore(images.to_uint8(made))
-    return images.from_unit(restore(made.astype(np.float32)), values)
-
-
-def _sheet_path(out: Path, written: Path, number: int) -> Path:
-    """Names a contact sheet in the folder of the results, or beside the only one."""
-    name = f"sheet-{number:03d}.png"
-    return out.with_name(f"{out.stem}-{name}") if written == out else out / name

@@ -139,11 +139,9 @@ def preparations(s: Settings, known: Known = MappingProxyType({})) -> dict[str, 
 
 def described(s: Settings) -> dict[str, dict[str, list[Item]]]:
     """Returns, by domain and split, the known contents of images: only drawn ones have that."""
-    found = {}
-    for d, source in sources_of(s).items():
-        # The contents are those of any size.
-        places = {name: source[name] for name in ("source", "data_dir", "archives")}
-        found[d] = sources.items(**places)
+    typed = zip(DOMAINS, (s.data.source_a, s.data.source_b), strict=True)
+    # The contents are those of any size.
+    found = {d: sources.items(x, data_dir=s.data_dir, archives=s.archives) for d, x in typed}
     return {d: items for d, items in found.items() if items is not None}
 
 

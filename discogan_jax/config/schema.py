@@ -267,7 +267,7 @@ def _contradictions(s: Settings) -> Iterator[str]:
         )
     # A checkpoint beyond the last step is never due, so it cannot be missed.
     if 0 < t.keep_every <= t.steps and (
-        t.checkpoint_every == 0 or (t.checkpoint_every > 0 and t.keep_every % t.checkpoint_every)
+        t.checkpoint_every <= 0 or t.keep_every % t.checkpoint_every
     ):
         yield (
             f"train.keep_every must be a multiple of train.checkpoint_every "

@@ -77,18 +77,27 @@ class Pairs(Folder):
         return sorted(super()._items(found, wanted), key=lambda item: by_numbers(item.name))
 
     def _read(self, preparation: Preparation, item: Item) -> Picture:
-        """Reads one side, from all of the picture: a smaller one may be cut beside its middle."""
-        picture = images.load(item.source, page=item.page)
-        height, width = picture.size
-        if width % 2:
-            problem = "of odd width, so not two pictures side by side"
-            raise PictureError(f"{item.name}: {problem}", problem)
-        start = width // 2 if self.side == "right" else 0
-        half = picture.pixels[:, start : start + width // 2]
-        return Picture(half, Size(height, width // 2), picture.bits)
+        """Reads one side, whatever is done to it."""
+        return read_side(item, self.side)
 
     def _half(self, rows: list[int]) -> list[int]:
         return half_of(rows, self.half)
+
+
+def read_side(item: Item, side: str) -> Picture:
+    """Reads one side, from all of the picture: a smaller one may be cut beside its middle.
+
+    Raises:
+      InputError: the file cannot be read, or is of odd width.
+    """
+    picture = images.load(item.source, page=item.page)
+    height, width = picture.size
+    if width % 2:
+        problem = "of odd width, so not two pictures side by side"
+        raise PictureError(f"{item.name}: {problem}", problem)
+    start = width // 2 if side == "right" else 0
+    half = picture.pixels[:, start : start + width // 2]
+    return Picture(half, Size(height, width // 2), picture.bits)
 
 
 def half_of(rows: list[T], half: str | None) -> list[T]:

@@ -1,33 +1,30 @@
 """Describes a run without training: devices, data, parameters, operations, memory."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 
 from discogan_jax import models, sharding
-from discogan_jax.config.schema import Settings, from_config
+from discogan_jax.config.schema import Settings
 from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.state import DOMAINS
 from discogan_jax.train.setup import Setup
 
 
-def describe(config: Mapping[str, Any] | Settings) -> str:
-    """Returns a table of what `loop.train_and_evaluate` would use for a config.
+def describe(s: Settings) -> str:
+    """Returns a table of what `loop.train_and_evaluate` would use.
 
     The counts are those of the compiled step, so this takes the time to compile it; the compile
     cache keeps the program for the run itself.
 
     Args:
-      config: the config, see `config.schema.Settings`.
+      s: the settings.
 
     Raises:
       InputError: the run itself would raise it.
     """
     # Compile the step of the run itself.
-    setup = Setup(from_config(config))
-    s, state = setup.settings, setup.shapes
+    setup = Setup(s)
+    state = setup.shapes
     compiled = setup.lower_step().compile()
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
 

@@ -21,22 +21,20 @@ class Progress:
           stream: the output, or None to show nothing.
         """
         self._stop, self._images_per_step, self._stream = stop, images_per_step, stream
-        self._bar = None
-        if stream is not None and stream.isatty():
-            self._bar = tqdm(
-                total=stop, initial=start, unit="step", file=stream, dynamic_ncols=True
-            )
+        off = stream is None or not stream.isatty()
+        self._bar = tqdm(
+            total=stop, initial=start, unit="step", file=stream, dynamic_ncols=True, disable=off
+        )
 
     def advance(self) -> None:
         """Moves the bar by one step."""
-        if self._bar is not None:
-            self._bar.update()
+        self._bar.update()
 
     def report(self, step: int, steps_per_second: float, metrics: Mapping[str, float]) -> None:
         """Shows metrics, beside the bar or as a line."""
         losses = {name: f"{metrics[name]:.3f}" for name in SHOWN if name in metrics}
         images = f"{steps_per_second * self._images_per_step:,.0f}"
-        if self._bar is not None:
+        if not self._bar.disable:
             self._bar.set_postfix(losses | {"images/s": images})
             return
         left = tqdm.format_interval((self._stop - step) / steps_per_second)
@@ -48,12 +46,11 @@ class Progress:
 
     def write(self, text: str) -> None:
         """Writes a line, above the bar if there is one."""
-        if self._bar is not None:
+        if not self._bar.disable:
             self._bar.write(text, file=self._stream)
         elif self._stream is not None:
             print(text, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Closes the bar and leaves it visible."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()

@@ -20,49 +20,12 @@ from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
 from discogan_jax.train import samples, writers
+from discogan_jax.train.collapse import CollapseDetector
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.setup import Setup
 
-MIN_DIVERSITY = 0.3
-"""Relative to real images. Healthy runs of the catalogue and of photographs stay above 0.6."""
-
-PATIENCE = 3
-"""Measurements in a row: early outputs are grey, and one bad measurement is no collapse."""
-
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
-
-
-class CollapseDetector:
-    """Detects mode collapse: translations to a domain that no longer differ from one another.
-
-    A resumed run starts with no measurements.
-    """
-
-    def __init__(self, min_diversity: float = MIN_DIVERSITY, patience: int = PATIENCE):
-        """Starts without measurements.
-
-        Args:
-          min_diversity: lowest healthy diversity, relative to that of real images.
-          patience: number of lower measurements in a row that count as a collapse.
-        """
-        self._min_diversity, self._patience = min_diversity, patience
-        self._low: dict[str, int] = {}
-
-    def update(self, diversity: Mapping[str, float]) -> list[str]:
-        """Adds a measurement.
-
-        Args:
-          diversity: per domain, mean distance between translations over that of real images.
-
-        Returns:
-          The domains whose diversity has been too low for long enough.
-        """
-        self._low = {
-            domain: self._low.get(domain, 0) + 1 if value < self._min_diversity else 0
-            for domain, value in diversity.items()
-        }
-        return [domain for domain, count in self._low.items() if count >= self._patience]
 
 
 def every_n_steps(step: int, period: int) -> bool:
@@ -113,7 +76,9 @@ class Recorder:
         if self.step:
             self.progress.write(f"resuming {self.workdir} at step {self.step}")
         elif self.setup.settings.train.sample_every:
-            self._sample(sharding.gathered(state))
+            whole = sharding.gathered(state)
+            if multihost.is_chief():
+                self._sample(whole)
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[tuple[int, Batch]]:
         """Numbers the steps that remain, and measures how long they wait for their batches.
@@ -210,10 +175,10 @@ class Recorder:
         if due & {"sample", "evaluate"}:
             # A sharded state is gathered for both, by all processes together.
             whole = sharding.gathered(state)
-            if "sample" in due:
+            if "sample" in due and multihost.is_chief():
                 self._sample(whole)
                 named |= self._named(self._measure(whole))
-            if "evaluate" in due:
+            if "evaluate" in due and multihost.is_chief():
                 named |= self._evaluate(whole)
 
         if "log" in due:
@@ -225,8 +190,6 @@ class Recorder:
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""
-        if not multihost.is_chief():
-            return
         grid = samples.grid(self.setup, state)
         images.save(self.workdir / layout.SAMPLES / f"{self.step:08d}.png", grid)
         self.writer.write_images(self.step, {"samples": grid[None]})
@@ -238,8 +201,6 @@ class Recorder:
 
     def _measure(self, state: TrainState) -> dict[str, float]:
         """Measures reconstruction and diversity on held-out images; warns of a collapse."""
-        if not multihost.is_chief():
-            return {}
         reconstruction = samples.reconstruction(self.setup, state)
         diversity = samples.diversity(self.setup, state)
         collapsed = self._collapse.update(diversity)
@@ -270,8 +231,6 @@ class Recorder:
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
         """Measures the state on the held-out images and writes the evaluation of the run."""
-        if not multihost.is_chief():
-            return {}
         try:
             setup = self.setup
             run = Run(self.workdir, setup.settings, setup.gan, self.step, state)

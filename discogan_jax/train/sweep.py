@@ -15,8 +15,8 @@ from typing import Any
 
 import jax
 
-from discogan_jax.config.schema import Data, Settings, from_config
-from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+from discogan_jax.config.schema import Data, Settings
+from discogan_jax.errors import DivergedError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import DASH, aligned, four_digits, notes
 from discogan_jax.evaluation.table import markdown as markdown_table
@@ -33,8 +33,8 @@ RESULTS_FILE = "sweep.json"
 # The measures of each translation that a terminal has room for; the files have all of them.
 SHORT = ("psnr", "sliced_wasserstein", "hue_error")
 
-Train = Callable[[Mapping[str, Any], Path], Any]
-Measure = Callable[[Path], Mapping[str, float]]
+Train = Callable[[Settings, Path], Any]
+Measure = Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,20 @@ def measuring() -> Measure:
     """Makes the function that measures runs on their held-out images.
 
     Returns:
-      A function from a run directory to the measures of its last checkpoint, by name. It writes
-      `evaluation.json`, if training has not. Runs on the same images share what is fitted to them.
+      A function of a run directory. It writes `evaluation.json` for the last checkpoint, if
+      training has not. Runs on the same images share what is fitted to them.
     """
     references: dict[Data, evaluate.References] = {}
 
-    def measure(directory: Path) -> Mapping[str, float]:
+    def measure(directory: Path) -> None:
         run = runs_run.open(directory)
-        found = _measured(directory, run.settings, run.step)
-        if found is not None:
-            return found
+        if _is_measured(directory, run.settings, run.step):
+            return
         # What is fitted to real images does not depend on how they are fed.
         images = replace(run.settings.data, batch_size=1, flip=False, jitter=0.0, feed="auto")
         if images not in references:
-            loaded = run.images()
-            references[images] = evaluate.fit_references(run.settings, loaded)
-        rows = evaluate.measure(run, references[images])
-        evaluate.write(run, rows, references[images])
-        return {row.name: row.value for row in rows}
+            references[images] = evaluate.fit_references(run.settings, run.images())
+        evaluate.write(run, evaluate.measure(run, references[images]), references[images])
 
     return measure
 
@@ -111,16 +107,12 @@ def run(
 
     Raises:
       InputError: `plan` raises it, or the data cannot be used.
+      OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--workdir={folder} cannot be written ({error.strerror}): name another one"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     earlier = {r["directory"]: r for r in (find_json(folder / RESULTS_FILE) or {}).get("runs", [])}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
     _write(folder, outcomes)
@@ -159,9 +151,9 @@ def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) ->
     return "\n".join([aligned(lines), *_notes(outcomes, head)])
 
 
-def markdown(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:
-    """Returns the outcomes as a Markdown table, see `table`."""
-    cells = _cells(outcomes, measures)
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """Returns the outcomes as a Markdown table of all measures, see `table`."""
+    cells = _cells(outcomes)
     return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells[0])])
 
 
@@ -171,7 +163,7 @@ def short(outcomes: Iterable[Outcome]) -> list[str]:
     return [name for name in names if name.rpartition("/")[2] in SHORT]
 
 
-def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None) -> list[list[str]]:
+def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> list[list[str]]:
     """The head and the lines of the table."""
     # Runs that differ in the seed alone share a line.
     groups: dict[str, list[Outcome]] = {}
@@ -226,31 +218,29 @@ def _remark(group: Sequence[Outcome]) -> str:
 
 def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     """The outcome that files of an earlier sweep have of a run."""
-    s = from_config(job.config)
+    s = job.settings
     saved = manifest.steps(job.directory / layout.CHECKPOINTS)
-    if saved and saved[-1] >= s.train.steps:
-        found = _measured(job.directory, s, saved[-1])
-        if found is not None:
-            return Outcome(job, found, "", earlier.get("seconds"), _reasons(job.directory))
+    if saved and saved[-1] >= s.train.steps and _is_measured(job.directory, s, saved[-1]):
+        return _measured(job, earlier.get("seconds"))
     return Outcome(job, {}, earlier.get("why") or "not finished yet")
 
 
-def _measured(directory: Path, s: Settings, step: int) -> dict[str, float] | None:
-    """The measures of a run's evaluation, if it is of this step and of what translates."""
-    report = find_json(directory / layout.EVALUATION_FILE) or {}
-    rows = report.get("rows", [])
+def _is_measured(directory: Path, s: Settings, step: int) -> bool:
+    """Whether the evaluation of a run is of this step and of what translates."""
+    report = layout.read_evaluation(directory) or {}
     parameters = "averaged" if s.optim.ema_decay else "raw"
-    if (report.get("step"), report.get("parameters")) != (step, parameters):
-        return None
-    if not all("name" in row for row in rows):  # written by an earlier version
-        return None
-    return {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
+    # Rows that an earlier version wrote have no names.
+    return (report.get("step"), report.get("parameters")) == (step, parameters) and all(
+        "name" in row for row in report.get("rows", [{}])
+    )
 
 
-def _reasons(directory: Path) -> dict[str, str]:
-    """Why measures of a run's evaluation are undefined, by name."""
-    rows = (find_json(directory / layout.EVALUATION_FILE) or {}).get("rows", [])
-    return {r["name"]: r["reason"] for r in rows if r.get("reason")}
+def _measured(job: Job, seconds: float | None) -> Outcome:
+    """The outcome of a run that has its evaluation."""
+    rows = (layout.read_evaluation(job.directory) or {})["rows"]
+    measures = {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
+    reasons = {r["name"]: r["reason"] for r in rows if r.get("reason")}
+    return Outcome(job, measures, "", seconds, reasons)
 
 
 def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) -> Outcome:
@@ -258,16 +248,15 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
     resumed = bool(manifest.steps(job.directory / layout.CHECKPOINTS))
     start = time.monotonic()
     try:
-        train(job.config, job.directory)
+        train(job.settings, job.directory)
     except DivergedError as error:
         say(str(error))
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
     else:
-        measures = measure(job.directory)
-        seconds = None if resumed else time.monotonic() - start
-        outcome = Outcome(job, measures, "", seconds, _reasons(job.directory))
+        measure(job.directory)
+        outcome = _measured(job, None if resumed else time.monotonic() - start)
     # TensorBoard compares the runs by what they differ in.
-    s = from_config(job.config)
+    s = job.settings
     hparams = {**job.variant.changes, "seed": s.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}
     writers.write_hparams(job.directory, hparams, s.train.steps, measured)

@@ -37,14 +37,14 @@ class Job:
       variant: the change of the config.
       seed: the seed, or None for that of the config.
       directory: the run directory.
-      config: the whole config.
+      settings: all settings.
     """
 
     label: str
     variant: Variant
     seed: int | None
     directory: Path
-    config: Mapping[str, Any]
+    settings: Settings
 
 
 def product(texts: Sequence[str]) -> tuple[list[Variant], list[int] | None]:
@@ -114,26 +114,25 @@ def plan(
     """
     jobs: dict[Path, Job] = {}
     # All variants with one seed, then with the next: an interrupted sweep has compared all of them.
-    for seed, variant in itertools.product([None] if seeds is None else seeds, list(variants)):
+    for seed, variant in itertools.product([None] if seeds is None else seeds, variants):
         named = {} if seed is None else {"seed": seed}
         label = ", ".join(filter(None, [variant.name, name_of(named)]))
         directory = Path(folder) / label.replace(", ", ",").replace("/", "_")
         if directory in jobs:
             raise InputError(f"two runs of the sweep would lie in {directory}: name them apart")
         try:
-            changed = _changed(config, {**variant.changes, **named})
-            settings = from_config(changed)
+            settings = _changed(config, {**variant.changes, **named})
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
         run.check_resumable(directory, settings)
-        jobs[directory] = Job(label, variant, seed, directory, changed)
+        jobs[directory] = Job(label, variant, seed, directory, settings)
     return list(jobs.values())
 
 
-def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _changed(config: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
     new = to_json(from_config(config))
     for field, value in changes.items():
         validate.find(Settings, field)  # refuses what is none
         *sections, name = field.split(".")
         functools.reduce(operator.getitem, sections, new)[name] = value
-    return new
+    return from_config(new)

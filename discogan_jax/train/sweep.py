@@ -227,7 +227,7 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
 
 def _is_measured(directory: Path, s: Settings, step: int) -> bool:
     """Whether the evaluation of a run is of this step and of what translates."""
-    report = layout.read_evaluation(directory) or {}
+    report = find_json(directory / layout.EVALUATION_FILE) or {}
     parameters = "averaged" if s.optim.ema_decay else "raw"
     # Rows that an earlier version wrote have no names.
     return (report.get("step"), report.get("parameters")) == (step, parameters) and all(
@@ -237,7 +237,7 @@ def _is_measured(directory: Path, s: Settings, step: int) -> bool:
 
 def _measured(job: Job, seconds: float | None) -> Outcome:
     """The outcome of a run that has its evaluation."""
-    rows = (layout.read_evaluation(job.directory) or {})["rows"]
+    rows = (find_json(job.directory / layout.EVALUATION_FILE) or {})["rows"]
     measures = {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
     reasons = {r["name"]: r["reason"] for r in rows if r.get("reason")}
     return Outcome(job, measures, "", seconds, reasons)

@@ -24,10 +24,9 @@ MAX_FEATURES = 512
 MIN_IMAGE_SIZE = 16
 
 # `use_fast_variance=False` takes two passes over the data: the mean of squares minus the square of
-# the mean loses digits, and the agreement with the golden numbers with them.
-# The book's code never updates its averages, so their momentum is ours to choose. With Flax's 0.99
-# they lag behind weights that keep moving, and even translations of training images come out
-# bleached or black (docs/results.md).
+# the mean loses digits, and the agreement with the golden numbers with them. The book's code never
+# updates its averages: their momentum is ours to choose. With Flax's 0.99 they lag behind weights
+# that keep moving, and even translations of training images come out bleached or black.
 book_norm = partial(
     nn.BatchNorm, use_scale=False, epsilon=1e-3, momentum=0.9, use_fast_variance=False
 )
@@ -90,15 +89,16 @@ class Generator(nn.Module):
         Raises:
           ValueError: the size cannot be halved that often.
         """
-        channels, factor = x.shape[-1], 2 ** len(self.features)
-        if x.shape[1] % factor or x.shape[2] % factor:
+        _, height, width, channels = x.shape
+        factor = 2 ** len(self.features)
+        if height % factor or width % factor:
             raise ValueError(
                 f"a generator of {len(self.features)} levels takes images whose height and width "
-                f"are multiples of {factor}, not {x.shape[1]}×{x.shape[2]}"
+                f"are multiples of {factor}, not {height}×{width}"
             )
-        settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
-        conv = partial(Conv, kernel_size=KERNEL, use_bias=False, **settings)
-        conv_t = partial(ConvTranspose, kernel_size=KERNEL, use_bias=False, **settings)
+        # Layers without biases, unless they are given some.
+        layer = {"use_bias": False, "kernel_init": self.kernel_init, "dtype": self.dtype}
+        conv, conv_t = partial(Conv, kernel_size=KERNEL, **layer), partial(ConvTranspose, **layer)
         norm = partial(
             self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
         )
@@ -106,10 +106,10 @@ class Generator(nn.Module):
         # Down to 4×4, or up to 7 pixels at other sizes; the first layer is not normalized.
         first, *others = self.features
         x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
-        x = nn.leaky_relu(x, LEAK)
         for i, n in enumerate(others, 1):
-            x = norm(name=f"down_{i}_norm")(conv(features=n, strides=2, name=f"down_{i}")(x))
-            x = nn.leaky_relu(x, LEAK)
+            x = conv(features=n, strides=2, name=f"down_{i}")(nn.leaky_relu(x, LEAK))
+            x = norm(name=f"down_{i}_norm")(x)
+        x = nn.leaky_relu(x, LEAK)
 
         # The official "extra layers".
         if self.bottleneck is not None:
@@ -121,9 +121,9 @@ class Generator(nn.Module):
         # Up to the input's size; the last layer is not normalized either.
         ups = self.features[-2::-1]
         if self.upsample in ("transpose", "smooth"):
-            fine = partial(ResizeConv, **settings) if self.upsample == "smooth" else conv_t
+            fine = partial(ResizeConv, **layer) if self.upsample == "smooth" else conv_t
             for i, n in enumerate(ups):
-                up = conv_t if i < 2 else partial(fine, use_bias=False)  # to 8 and 16 px, or more
+                up = conv_t if i < 2 else fine  # to 8 and 16 px, or more
                 x = nn.relu(norm(name=f"up_{i}_norm")(up(features=n, name=f"up_{i}")(x)))
             x = fine(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
@@ -210,9 +210,8 @@ class Discriminator(nn.Module):
 def levels(image_size: ImageSize) -> int:
     """Counts how often an image is halved until its smaller side has 4 to 7 pixels.
 
-    Args:
-      image_size: of at least 16 pixels; both sides must be multiples of two to the power of the
-        result, as all powers of two are, 48, 80, 96 by 64 and 256 by 512.
+    Both sides, of at least 16 pixels, must be multiples of two to the power of the result, as all
+    powers of two are, 48, 80, 96 by 64 and 256 by 512.
 
     Raises:
       ValueError: it is another size; the message has the nearest that work.
@@ -260,44 +259,6 @@ def _doubling(width: int, n: int) -> tuple[int, ...]:
     return tuple(min(width * 2**i, MAX_FEATURES) for i in range(n))
 
 
-# The defaults of the modules' fields are the official recipe; the others name what they change.
-BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book_init}
-"""Fields that both of the book's networks have."""
-
-
-def book_generator(
-    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
-) -> Generator:
-    """Makes the book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
-
-    Args:
-      image_size: the side of a square, or height and width, in pixels; sets the depth.
-      width: number of channels of the first level.
-      literal: do what the book's code did: a bare reshape for up-sampling and a ReLU at the end.
-      **fields: fields of `Generator` that replace the recipe's.
-    """
-    upsample, output = ("reshape", "relu") if literal else ("subpixel", "sigmoid")
-    recipe = BOOK | {"upsample": upsample, "output": output}
-    return official_generator(image_size, width=width, **(recipe | fields))
-
-
-def book_discriminator(
-    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
-) -> Discriminator:
-    """Makes the book's discriminator: 32 to 512 channels, then a dense layer of 512.
-
-    Args:
-      image_size: the side of a square, or height and width, in pixels; sets the depth.
-      width: number of channels of the first level.
-      literal: do what the book's code did: return probabilities where the loss takes logits.
-      **fields: fields of `Discriminator` that replace the recipe's.
-    """
-    # One level more than the generator has, and a dense layer behind it.
-    recipe = BOOK | {"features": _doubling(width, levels(image_size) + 1), "hidden": 512}
-    output = "probability" if literal else "logit"
-    return Discriminator(**(recipe | {"output": output} | fields))
-
-
 def official_generator(
     image_size: ImageSize = 64, *, width: int = 64, bottleneck: int | None = None, **fields: Any
 ) -> Generator:
@@ -318,37 +279,51 @@ def official_discriminator(
 ) -> Discriminator:
     """Makes the published discriminator: 64 to 512 channels, then a valid 4×4 convolution.
 
-    Args:
-      image_size: the side of a square, or height and width, in pixels; sets the depth.
-      width: number of channels of the first level.
-      **fields: fields of `Discriminator` that replace the recipe's.
+    Size, width and fields are as for `official_generator`, but the fields of `Discriminator`.
     """
     return Discriminator(**({"features": _doubling(width, levels(image_size))} | fields))
 
 
-def best_generator(image_size: ImageSize = 64, *, width: int = 64, **fields: Any) -> Generator:
-    """Makes an `official_generator` that leaves no checkerboard (docs/results.md).
+# The defaults of the modules' fields are the official recipe; the others name what they change.
+_BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book_init}
 
-    Args:
-      image_size: the side of a square, or height and width, in pixels; sets the depth.
-      width: number of channels of the first level.
-      **fields: fields of `Generator` that replace the recipe's.
-    """
+
+def best_generator(image_size: ImageSize = 64, **fields: Any) -> Generator:
+    """Makes an `official_generator` that leaves no checkerboard (docs/results.md)."""
     recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
+    return official_generator(image_size, **(recipe | fields))
+
+
+def best_discriminator(image_size: ImageSize = 64, **fields: Any) -> Discriminator:
+    """Makes an `official_discriminator` without batch norm (docs/results.md)."""
+    return official_discriminator(image_size, **({"norm": None} | fields))
+
+
+def book_generator(
+    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
+) -> Generator:
+    """Makes the book's generator: 32, 64, 128, 256 channels down, sub-pixel up-sampling.
+
+    If `literal`, it does what the book's code did: up-samples by a bare reshape and ends with a
+    ReLU. Size, width and fields are as for `official_generator`.
+    """
+    upsample, output = ("reshape", "relu") if literal else ("subpixel", "sigmoid")
+    recipe = _BOOK | {"upsample": upsample, "output": output}
     return official_generator(image_size, width=width, **(recipe | fields))
 
 
-def best_discriminator(
-    image_size: ImageSize = 64, *, width: int = 64, **fields: Any
+def book_discriminator(
+    image_size: ImageSize = 64, *, width: int = 32, literal: bool = False, **fields: Any
 ) -> Discriminator:
-    """Makes an `official_discriminator` without batch norm (docs/results.md).
+    """Makes the book's discriminator: 32 to 512 channels, then a dense layer of 512.
 
-    Args:
-      image_size: the side of a square, or height and width, in pixels; sets the depth.
-      width: number of channels of the first level.
-      **fields: fields of `Discriminator` that replace the recipe's.
+    If `literal`, it does what the book's code did: returns probabilities where the loss takes
+    logits. Size, width and fields are as for `official_discriminator`.
     """
-    return official_discriminator(image_size, width=width, **({"norm": None} | fields))
+    # One level more than the generator has, and a dense layer behind it.
+    recipe = _BOOK | {"features": _doubling(width, levels(image_size) + 1), "hidden": 512}
+    output = "probability" if literal else "logit"
+    return Discriminator(**(recipe | {"output": output} | fields))
 
 
 RECIPES: dict[Recipe, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {

@@ -25,7 +25,7 @@ from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.data.pix2pix.archives import ARCHIVES
 from discogan_jax.data.pix2pix.builder import prepare, usable_members
 from discogan_jax.data.pix2pix.locate import locate
-from discogan_jax.data.pix2pix.tar import Member, members
+from discogan_jax.data.pix2pix.tar import Member, Tally, members
 from discogan_jax.data.source import Wanted
 from discogan_jax.errors import InputError
 from discogan_jax.files import fingerprint
@@ -193,16 +193,16 @@ def test_bad_images_are_left_out_and_named(tmp_path, shoes, caplog):
     }
     path = write(tmp_path / SHOES.file, shoes | bad)
     with caplog.at_level(logging.WARNING, "absl"):
-        found = [m.name for m in usable_members(path, SHOES, "train")]
+        found = [m.name for m in usable_members(Tally(path, SHOES, "train"))]
     assert found == [f"{i}_AB.jpg" for i in range(1, 7)]
     (record,) = caplog.records
     assert "5 of 11 images left out (cut.jpg" in record.getMessage()
     write(path, shoes | bad | {"edges2shoes/train/more.jpg": b""})
     with pytest.raises(InputError, match=r"6 unusable images of 12 in 'train' \(cut.jpg"):
-        list(usable_members(path, SHOES, "train"))
+        list(usable_members(Tally(path, SHOES, "train")))
     write(path, {k: v for k, v in shoes.items() if "/val/" not in k})
     with pytest.raises(InputError, match="no images for 'val'"):
-        list(usable_members(path, SHOES, "val"))
+        list(usable_members(Tally(path, SHOES, "val")))
 
 
 def test_grey_and_progressive_images_are_images(tmp_path):
@@ -212,7 +212,7 @@ def test_grey_and_progressive_images_are_images(tmp_path):
         "edges2shoes/val/grey.jpg": grey.getvalue(),
         "edges2shoes/val/steps.jpg": jpeg(1, progressive=True),
     }
-    assert len(list(usable_members(write(tmp_path / "a.tar.gz", files), SHOES, "val"))) == 2
+    assert len(list(usable_members(Tally(write(tmp_path / "a.tar.gz", files), SHOES, "val")))) == 2
 
 
 def test_what_a_header_says_is_what_decoders_find():
@@ -283,9 +283,7 @@ def test_both_ways_in_give_equal_rows_and_name_what_is_damaged(tmp_path, many, s
         {"image_size": "96x64"},
         {"image_size": "96x64", "fit": "pad"},
         {"image_size": "48x80", "fit": "stretch"},
-        {"channels": 1},
-        {"range": (20.0, 200.0)},
-        {"thicken": True},
+        {"channels": 1, "range": (20.0, 200.0), "thicken": True},
     ],
     ids=str,
 )
@@ -419,16 +417,17 @@ def test_a_third_split_is_taken_where_there_is_one(tmp_path):
     facades = ARCHIVES["facades"]
     for more in ({"test": 1}, {}):
         path = write(tmp_path / facades.file, files_of(facades, 1, 1, **more))
-        assert set(prepare("facades", archives=path, data_dir=tmp_path).info.splits) == {
-            "train",
-            "val",
-            *more,
-        }
+        streamed = sources.load(
+            "archive:facades/photo", image_size=64, data_dir=tmp_path, archives=path
+        )
+        assert (len(streamed.train), len(streamed.val)) == (1, 1)
+        builder = prepare("facades", archives=path, data_dir=tmp_path)
+        assert set(builder.info.splits) == {"train", "val", *more}
 
 
 def test_a_run_that_dies_leaves_nothing_that_looks_whole(path, tmp_path, monkeypatch):
-    def die(*args):
-        yield from list(usable_members(*args))[:3]
+    def die(tally):
+        yield from list(usable_members(tally))[:3]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -459,9 +458,9 @@ def test_a_damaged_archive_prepares_nothing(path, tmp_path):
 def test_two_at_once_prepare_once(path, tmp_path, monkeypatch):
     passes, built = [], []
 
-    def counted(*args):
-        passes.append(args[2])
-        return usable_members(*args)
+    def counted(tally):
+        passes.append(tally.split)
+        return usable_members(tally)
 
     monkeypatch.setattr(pix2pix_builder, "usable_members", counted)
 

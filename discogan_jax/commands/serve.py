@@ -33,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from discogan_jax.serve.server import serve
 
-    serve(arguments.run, host=arguments.host, port=arguments.port)
+    serve(arguments.run, arguments.host, arguments.port, frame.say)
     return 0

@@ -19,11 +19,10 @@ from discogan_jax.export.registry import FORMATS as FORMATS
 
 if TYPE_CHECKING:
     from discogan_jax.export.exported import Exported as Exported
-    from discogan_jax.export.exported import is_exported as is_exported
     from discogan_jax.export.exported import open_translator as open_translator
     from discogan_jax.export.writing import write as write
 
-__all__ = ["FORMATS", "Exported", "is_exported", "open_translator", "write"]
+__all__ = ["FORMATS", "Exported", "open_translator", "write"]
 
 
 def __getattr__(name: str) -> Any:

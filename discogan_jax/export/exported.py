@@ -46,11 +46,11 @@ class Exported(Translator):
         try:
             metadata, load = _format(path).read(path)
             opened = cls(path, metadata, load)
-            sizes = [opened.image_size, *(x.size for x in opened.preparations.values())]
-            if {*sizes} != {sizes[0]} or min(sizes[0]) < 1:
-                raise ValueError("invalid metadata: image_size")
-            if not opened.domains or not {*opened.directions} <= {*DIRECTIONS}:
-                raise ValueError("invalid metadata: domains or directions")
+            sizes = {Size.of(metadata["image_size"])}
+            sizes |= {x.size for x in opened.preparations.values()}
+            known = opened.domains and {*opened.directions} <= {*DIRECTIONS}
+            if len(sizes) > 1 or min(map(min, sizes)) < 1 or not known:
+                raise ValueError("its metadata contradict themselves")
         except InputError:
             raise
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -61,11 +61,6 @@ class Exported(Translator):
     def domains(self) -> Domains:
         """Names of a and b."""
         return Domains(*self.metadata["domains"])
-
-    @property
-    def image_size(self) -> Size:
-        """Height and width of the images in pixels."""
-        return Size.of(self.metadata["image_size"])
 
     @cached_property
     def preparations(self) -> Mapping[str, Preparation]:
@@ -120,17 +115,16 @@ def open_translator(path: str | Path, step: int | None = None) -> Translator:
 
 def is_exported(path: str | Path) -> bool:
     """Whether this can only be an export: any file, or a folder with the files of one."""
-    path = Path(path)
-    return path.is_file() or any((path / f).is_file() for f in (METADATA_FILE, "saved_model.pb"))
+    return Path(path).is_file() or Path(path, METADATA_FILE).is_file()
 
 
 def _format(path: Path) -> Format:
-    # Zips are told by their content, other files by their suffix, folders by their metadata.
-    if not path.is_dir():
-        is_zip = path.is_file() and zipfile.is_zipfile(path)
-        suffix = "" if is_zip else path.suffix
-        return registry.load(registry.SUFFIXES.get(suffix, registry.FORMATS[0]))
-    kind = read_json(path / METADATA_FILE)["kind"]
-    if kind not in registry.FORMATS or not registry.load(kind).IS_FOLDER:
-        raise ValueError(f"{METADATA_FILE} is that of another kind of export, {kind!r}")
+    # Folders are told by their metadata, zips by their content, other files by their suffix.
+    if path.is_dir():
+        kind = read_json(path / METADATA_FILE)["kind"]
+        if kind not in registry.FORMATS or not registry.load(kind).IS_FOLDER:
+            raise ValueError(f"{METADATA_FILE} is that of another kind of export, {kind!r}")
+    else:
+        suffix = "" if zipfile.is_zipfile(path) else path.suffix
+        kind = registry.SUFFIXES.get(suffix, registry.FORMATS[0])
     return registry.load(kind)

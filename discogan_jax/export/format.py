@@ -41,7 +41,7 @@ class Format(Protocol):
     def write(
         self, programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path
     ) -> None:
-        """Writes a new file or folder.
+        """Writes a new file with the metadata in it, or a folder, which gets `about.json` later.
 
         Args:
           programs: functions that JAX can trace.

@@ -16,7 +16,7 @@ import onnxruntime
 
 from discogan_jax.export import onnx_graph
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
-from discogan_jax.files import read_json, write_json
+from discogan_jax.files import read_json
 from discogan_jax.images import Preparation
 from discogan_jax.state import Domains
 
@@ -32,21 +32,15 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
     path.mkdir()
     for direction, program in programs.items():
         model = onnx_graph.model(program, images, INPUT, OUTPUT)
-        # People read the description, programs the properties.
+        # For people, and all of the metadata for programs.
         source, target = map(Domains(*metadata["domains"]).name, direction)
-        before = str(Preparation.from_json(metadata["preparation"][direction[0]]))
-        model.doc_string = (
-            f"Translates {source} to {target}. In: {metadata['input']}; to be done before: "
-            f"{before}. Out: {metadata['output']}."
-        )
         properties = {"direction": direction, "source": source, "target": target}
         properties |= {key: metadata[key] for key in ("input", "output")}
-        properties |= {"preprocessing": before}
-        properties[METADATA_FILE] = json.dumps(metadata)
+        before = Preparation.from_json(metadata["preparation"][direction[0]])
+        properties |= {"preprocessing": str(before), METADATA_FILE: json.dumps(metadata)}
         onnx.helper.set_model_props(model, properties)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(path / f"{direction}{SUFFIX}"))
-    write_json(path / METADATA_FILE, metadata)
 
 
 def read(path: Path) -> Opened:

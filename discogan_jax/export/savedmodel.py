@@ -15,7 +15,7 @@ from jax.experimental import jax2tf
 from discogan_jax import host
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
 from discogan_jax.export.stablehlo import PLATFORMS
-from discogan_jax.files import read_json, write_json
+from discogan_jax.files import read_json
 
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
@@ -31,7 +31,6 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
     for direction, function in signatures.items():
         setattr(module, direction, function)
     tf.saved_model.save(module, str(path), signatures)
-    write_json(path / METADATA_FILE, metadata)
 
 
 def read(path: Path) -> Opened:

@@ -15,8 +15,8 @@ from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
 from discogan_jax.export.exported import Exported, is_exported
-from discogan_jax.export.format import metadata
-from discogan_jax.files import replacing, replacing_folder
+from discogan_jax.export.format import METADATA_FILE, metadata
+from discogan_jax.files import replacing, replacing_folder, write_json
 from discogan_jax.runs.run import Run
 
 # Number of held-out images that are translated by both and compared.
@@ -65,6 +65,8 @@ def write(
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
             form.write(programs, images, about, temporary)
+            if form.IS_FOLDER:
+                write_json(temporary / METADATA_FILE, about)
             return path, _check(run, Exported(path, *form.read(temporary)))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

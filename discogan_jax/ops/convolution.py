@@ -22,7 +22,8 @@ from jaxtyping import Array, Float
 
 from discogan_jax.ops import winograd
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+_convolve = partial(lax.conv_general_dilated, dimension_numbers=_LAYOUT)
 
 # Floating-point operations below which a layer takes XLA's form on every backend: there is nothing
 # to gain (`docs/performance.md`), and the products take twice as long to compile.
@@ -115,13 +116,9 @@ def window_of_conv(size: Size, kernel: Size, stride: int, padding: Padding) -> W
 
 
 def window_of_transpose(size: Size, kernel: Size, stride: int, padding: str) -> Window:
-    """Describes the window of a transposed convolution.
+    """Describes the window of a transposed convolution: that of the convolution it transposes.
 
-    Args:
-      size: height and width of its input, which is the output of the convolution.
-      kernel: height and width of the kernel.
-      stride: the factor by which height and width grow.
-      padding: of the convolution, ``"SAME"``, ``"SAME_LOWER"`` or ``"VALID"``.
+    Its input, of this size, is the output of the convolution. The rest is as for `window_of_conv`.
     """
     valid = padding.upper() == "VALID"
     H, W = ((n - 1) * stride + kernel[0] if valid else n * stride for n in size)
@@ -205,19 +202,14 @@ _define_vjp(conv_kernel_grad, lambda x, y, dk, w: (conv_transpose(y, dk, w), con
 
 
 def _conv_xla(x: Array, kernel: Array, window: Window) -> Array:
-    strides = (window.stride, window.stride)
-    return lax.conv_general_dilated(x, kernel, strides, window.padding, dimension_numbers=LAYOUT)
+    return _convolve(x, kernel, (window.stride, window.stride), window.padding)
 
 
 def _transpose_xla(y: Array, kernel: Array, window: Window) -> Array:
-    return lax.conv_general_dilated(
-        y,
-        kernel[::-1, ::-1].swapaxes(2, 3),
-        (1, 1),
-        [(window.k - 1 - low, window.k - 1 - high) for low, high in window.padding],
-        lhs_dilation=(window.stride, window.stride),
-        dimension_numbers=LAYOUT,
-    )
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    padding = [(window.k - 1 - low, window.k - 1 - high) for low, high in window.padding]
+    dilation = (window.stride, window.stride)
+    return _convolve(y, turned, (1, 1), padding, lhs_dilation=dilation)
 
 
 def _kernel_grad_xla(
@@ -236,7 +228,7 @@ def _kernel_grad_canonical(x: Array, y: Array, window: Window) -> Array:
     falls back to a naive loop.
     """
     x, y = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
-    return _kernel_grad_xla(x, y, window, LAYOUT).transpose(1, 2, 0, 3)
+    return _kernel_grad_xla(x, y, window, _LAYOUT).transpose(1, 2, 0, 3)
 
 
 # Matrix products. The window must be a whole number of strides wide: then a row of it consists of
@@ -297,13 +289,7 @@ def _transpose_subpixels(y: Array, kernel: Array, window: Window) -> Array:
     s, n = window.stride, window.k // window.stride
     C, out = kernel.shape[2:]
     blocks = kernel.reshape(n, s, n, s, C, out).transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
-    made = lax.conv_general_dilated(
-        y,
-        blocks.reshape(n, n, out, s * s * C),
-        (1, 1),
-        [(n - 1, n - 1)] * 2,
-        dimension_numbers=LAYOUT,
-    )
+    made = _convolve(y, blocks.reshape(n, n, out, s * s * C), (1, 1), [(n - 1, n - 1)] * 2)
     return _squares(made.reshape(*made.shape[:3], s, s, C), window)
 
 

@@ -65,8 +65,8 @@ class CheckpointCache:
         self._path = Path(path).absolute()
         self._has_steps = (self._path / CONFIG_FILE).is_file()
         self._lock = threading.Lock()
-        self._opened = functools.lru_cache(maxsize=KEPT)(self._open)
-        self.newest: Translator = _light(exported.open_translator(self._path))
+        self._kept = functools.lru_cache(KEPT)(self._open)
+        self.newest = self._open(None)
         # Compile before the first request.
         for direction in self.newest.directions:
             prepared = self.newest.preparations[direction[0]]
@@ -94,10 +94,14 @@ class CheckpointCache:
         if nearest == _step(self.newest):
             return self.newest
         with self._lock:  # of several who want the same one the first reads it
-            return self._opened(nearest)
+            return self._kept(nearest)
 
-    def _open(self, step: int) -> Translator:
-        return _light(exported.open_translator(self._path, step))
+    def _open(self, step: int | None) -> Translator:
+        """Opens a checkpoint without what only training needs."""
+        opened = exported.open_translator(self._path, step)
+        if isinstance(opened, Run):
+            return replace(opened, state=generators_only(opened.state))
+        return opened
 
     def show(
         self,
@@ -156,13 +160,6 @@ def _translated(translator: Translator, picture: Picture, direction: str) -> Pic
         raise InputError(
             f"The checkpoint makes no picture of this one ({error}): choose another step."
         ) from error
-
-
-def _light(translator: Translator) -> Translator:
-    """The same without what only training needs."""
-    if isinstance(translator, Run):
-        return replace(translator, state=generators_only(translator.state))
-    return translator
 
 
 def _step(translator: Translator) -> int | None:

@@ -57,14 +57,11 @@ class Page:
         self._inside = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
         self.routes = [
-            Route("/", self._page),
+            Route("/", lambda _: HTMLResponse(assets.PAGE)),
             Route("/about", self._about),
             Route("/example/{name:path}", self._example),
             Route("/translate", self._translate, methods=["POST"]),
         ]
-
-    async def _page(self, _: Request) -> Response:
-        return HTMLResponse(assets.PAGE)
 
     def _about(self, _: Request) -> Response:
         """Describes the run. Checkpoints are looked up each time: training may be going on."""

@@ -9,14 +9,15 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvicorn
+from starlette.applications import Starlette
+
 from discogan_jax.errors import InputError
+from discogan_jax.serve.access import Access
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from discogan_jax.serve.checkpoints import CheckpointCache
 
 LOOPBACK = "127.0.0.1"
@@ -32,13 +33,7 @@ PASSWORD = "DISCOGAN_PASSWORD"
 LEAST_PASSWORD = 8
 
 
-def serve(
-    path: str | Path,
-    *,
-    host: str = LOOPBACK,
-    port: int | None = None,
-    say: Callable[[str], object] = print,
-) -> None:
+def serve(path: str, host: str, port: int | None, say: Callable[[str], None]) -> None:
     """Serves a page about a run until a KeyboardInterrupt.
 
     Args:
@@ -81,11 +76,7 @@ def server(
       password: what everybody has to type first. Without one only a browser that knows the server
         by a loopback name is answered.
     """
-    import uvicorn
-    from starlette.applications import Starlette
-
-    from discogan_jax.serve.access import Access
-    from discogan_jax.serve.page import Page
+    from discogan_jax.serve.page import Page  # loads JAX
 
     page = Starlette(routes=Page(cache, has_login=password is not None).routes)
     # Without a password only a browser that uses one of these names is answered.
@@ -118,6 +109,8 @@ def listen(host: str, port: int | None) -> socket.socket:
     Raises:
       InputError: it cannot be had.
     """
+    if port is not None and not 0 <= port < 2**16:
+        raise InputError(f"port {port} cannot be had: ports are below {2**16}")
     # Resolve the name first: an address has a family, and an IPv6 one more parts.
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
@@ -127,18 +120,12 @@ def listen(host: str, port: int | None) -> socket.socket:
         ) from error
     # Try ports until one is free; any other error than that it is taken ends the search.
     for candidate in range(PORT, PORT + PORTS) if port is None else [port]:
-        place = socket.socket(family, socket.SOCK_STREAM)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            place.bind((address[0], candidate, *address[2:]))
-            place.listen()
-        except (OSError, OverflowError) as error:
-            place.close()
-            if getattr(error, "errno", None) != errno.EADDRINUSE:
-                why = getattr(error, "strerror", None) or error
-                raise InputError(f"{host}, port {candidate}, cannot be had: {why}") from error
-        else:
-            return place
+            return socket.create_server((address[0], candidate, *address[2:]), family=family)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                why = f"cannot be had: {error.strerror}"
+                raise InputError(f"{host}, port {candidate}, {why}") from error
     taken = f"port {port} is" if port is not None else f"ports {PORT} to {PORT + PORTS - 1} are"
     raise InputError(f"{taken} taken; name another --port")
 

@@ -11,11 +11,12 @@ import hashlib
 import io
 import multiprocessing
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Parameters:
 
     def record(self, kind: str) -> dict[str, Any]:
         """Returns the parameters of one kind as JSON can hold them."""
-        tilts = [float(bound) for bound in self.tilt_range]
+        tilts = [*map(float, self.tilt_range)]
         return {"version": _VERSION, **vars(self), "tilt_range": tilts, "kind": kind}
 
     def items(self, kind: str) -> dict[str, Item]:
@@ -108,18 +109,16 @@ def write_archives(
     # Draw what is missing or was drawn with other parameters.
     paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
     missing = [k for k, n in ARCHIVES.items() if not _is_current(paths[n], wanted.record(k))]
-    if not missing:
-        return paths
     # Starting processes takes longer than a few drawings.
-    if workers is None:
-        few = len(missing) * (wanted.train + wanted.val) <= 4 * _CHUNK
-        workers = 1 if few else min(_MAX_WORKERS, usable_cores())
+    few = len(missing) * (wanted.train + wanted.val) <= 4 * _CHUNK
+    workers = workers or (1 if few else min(_MAX_WORKERS, usable_cores()))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, spawn) if workers > 1 else nullcontext() as pool:
+            each = partial(pool.map, chunksize=_CHUNK) if pool else map
             for kind in missing:
-                _write(paths[ARCHIVES[kind]], kind, wanted, pool.map if pool else map)
+                _write(paths[ARCHIVES[kind]], kind, wanted, each)
     except BrokenProcessPool as error:
         raise InputError(
             "The processes that draw could not be started. Call write_archives under "
@@ -180,30 +179,22 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(
-    archive: Path, kind: str, parameters: Parameters, parallel_map: Callable[..., Any]
-) -> None:
-    """Writes the archive of one kind, and its record."""
+def _write(archive: Path, kind: str, parameters: Parameters, each: Callable[..., Any]) -> None:
+    """Draws the archive of one kind by a function such as `map`, and writes it and its record."""
     items = parameters.items(kind)
     with replacing(archive) as temporary:
-        _write_tar(temporary, ARCHIVES[kind], items, parallel_map)
+        _write_tar(temporary, ARCHIVES[kind], items, each(_encode, items.values()))
         content = {
             "parameters": parameters.record(kind),
             "sha256": _digest(temporary),
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
-        # The record first: after a crash in between, the next call finds an archive that it may
-        # replace.
+        # The record first: after a crash in between, the next call may replace the archive.
         write_json(record_path(archive), content)
 
 
-def _write_tar(
-    path: Path, top: str, items: Mapping[str, Item], parallel_map: Callable[..., Any]
-) -> None:
-    """Draws items into a tar.gz file whose bytes depend on the drawings alone."""
-    drawings = list(items.values())
-    chunks = [drawings[at : at + _CHUNK] for at in range(0, len(drawings), _CHUNK)]
-    encoded = (data for chunk in parallel_map(_encode, chunks) for data in chunk)
+def _write_tar(path: Path, top: str, names: Iterable[str], drawings: Iterable[bytes]) -> None:
+    """Writes a tar.gz file whose bytes depend on the drawings alone."""
     with (
         path.open("wb") as file,
         # No name and no time inside. Stored uncompressed: JPEGs would gain next to nothing, and it
@@ -215,19 +206,15 @@ def _write_tar(
             member = tarfile.TarInfo(folder)
             member.type, member.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(member)
-        for name, data in zip(items, encoded, strict=True):
+        for name, data in zip(names, drawings, strict=True):
             member = tarfile.TarInfo(f"{top}/{name}")
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
 
 
-def _encode(items: Sequence[Item]) -> list[bytes]:
-    """Draws pairs of edges and picture, as the files of the archive. Runs in a worker."""
-    encoded = []
-    for item in items:
-        photo = draw(item)
-        file = io.BytesIO()
-        pair = Image.fromarray(np.concatenate([edges(photo), photo], axis=1))
-        pair.save(file, format="JPEG", quality=90)
-        encoded.append(file.getvalue())
-    return encoded
+def _encode(item: Item) -> bytes:
+    """Draws a pair of edges and picture, as a file of the archive. Runs in a worker."""
+    photo, file = draw(item), io.BytesIO()
+    pair = Image.fromarray(np.concatenate([edges(photo), photo], axis=1))
+    pair.save(file, format="JPEG", quality=90)
+    return file.getvalue()

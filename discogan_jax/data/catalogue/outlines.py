@@ -6,13 +6,17 @@ Outlines are in object units: x to the right, y down, about -1 to 1. As in SVG, 
 """
 
 import functools
-import itertools
 import re
 from importlib import resources
 from typing import Any, NamedTuple
 
+import numpy as np
+
 Points = list[tuple[float, float]]
 KINDS = ("bags", "shoes")
+
+# Positions on a curve, from 0 to 1, between which it is a straight line.
+_STEPS = np.arange(1, 19)[:, None, None] / 18
 
 
 class Part(NamedTuple):
@@ -63,38 +67,26 @@ def styles(kind: str) -> dict[str, tuple[Part, ...]]:
 
 def _part(line: str) -> Part:
     """Reads a line such as `cord role=deep width=0.1 M 0 0 L 1 1`."""
-    # The path begins at the first command; options are between the kind and the path.
-    words = line.split()
-    start = next(i for i, word in enumerate(words) if word in ("M", "O", "R"))
-    options: dict[str, Any] = dict(word.split("=") for word in words[1:start])
+    kind, *words = line.split()
+    options: dict[str, Any] = dict(word.split("=") for word in words if "=" in word)
     numbers = {name: float(text) for name, text in options.items() if name != "role"}
-    return _PARTS[words[0]]._replace(path=" ".join(words[start:]), **options | numbers)
+    return _PARTS[kind]._replace(path=" ".join(words[len(options) :]), **options | numbers)
 
 
 @functools.cache
 def sample(path: str) -> Points:
     """Samples a path; each curve becomes a dozen and a half short lines."""
     points: Points = []
-    words = _basic(path).split()
-    at = 0
-    while at < len(words):
-        count = {"M": 1, "L": 1, "Q": 2, "C": 3}[words[at]]
-        numbers = [float(word) for word in words[at + 1 : at + 1 + 2 * count]]
-        at += 1 + 2 * count
+    for command, text in re.findall("([MLQC])([^MLQC]+)", _basic(path)):
+        numbers = [float(word) for word in text.split()]
         knots = list(zip(numbers[::2], numbers[1::2], strict=True))
-        if count == 1:
-            points += knots
-            continue
         # A curve begins where the path has come to.
-        knots = [points[-1], *knots]
-        for step in range(1, 19):
-            t, line = step / 18, knots
-            while len(line) > 1:  # de Casteljau
-                line = [
-                    ((1 - t) * a + t * c, (1 - t) * b + t * d)
-                    for (a, b), (c, d) in itertools.pairwise(line)
-                ]
-            points += line
+        if command in "QC":
+            line = np.array([[points[-1], *knots]])
+            while line.shape[1] > 1:  # de Casteljau
+                line = (1 - _STEPS) * line[:, :-1] + _STEPS * line[:, 1:]
+            knots = [(x, y) for x, y in line[:, 0].tolist()]
+        points += knots
     return points
 
 

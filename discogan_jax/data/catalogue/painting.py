@@ -107,14 +107,11 @@ def edges(photo: UInt8[np.ndarray, "256 256 3"]) -> UInt8[np.ndarray, "256 256 3
 def _lines(photo: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
     # The structure tensor of the smoothed picture, summed over the channels.
     smooth = Image.fromarray(photo).filter(ImageFilter.BoxBlur(1))
-    xx, yy, xy = np.zeros((3, *photo.shape[:2]), np.float32)
-    for channel in smooth.split():
-        padded = np.pad(np.asarray(channel, np.float32), 1, "edge")
-        across = padded[1:-1, 2:] - padded[1:-1, :-2]
-        down = padded[2:, 1:-1] - padded[:-2, 1:-1]
-        xx += across * across
-        yy += down * down
-        xy += across * down
+    padded = np.pad(np.asarray(smooth, np.float32), ((1, 1), (1, 1), (0, 0)), "edge")
+    across = padded[1:-1, 2:] - padded[1:-1, :-2]
+    down = padded[2:, 1:-1] - padded[:-2, 1:-1]
+    slopes = ((across, across), (down, down), (across, down))
+    xx, yy, xy = (np.einsum("hwc,hwc->hw", one, other) for one, other in slopes)
 
     # A ridge is at least as strong as its neighbours on either side.
     strength = xx + yy
@@ -166,16 +163,12 @@ def _backdrop(parts: Sequence[Part], drawn: Sequence[Points]) -> Image.Image:
 
 def _window(points: Points, width: float) -> tuple[int, int, int, int]:
     """Returns the part's surroundings in whole steps of the coarse grid, to work on no more."""
-    step = _FINE // _COARSE
-    sides = []
-    for axis in (0, 1):
-        along = [point[axis] for point in points]
-        low = math.floor((min(along) - width / 2) / step) - 3
-        high = math.ceil((max(along) + width / 2) / step) + 3
-        low = min(max(low, 0), _COARSE - 1)
-        sides.append((step * low, step * min(max(high, low + 1), _COARSE)))
-    (left, right), (top, bottom) = sides
-    return left, top, right, bottom
+    step, corners = _FINE // _COARSE, np.array(points)
+    low = np.floor((corners.min(0) - width / 2) / step).astype(int) - 3
+    high = np.ceil((corners.max(0) + width / 2) / step).astype(int) + 3
+    low = low.clip(0, _COARSE - 1)
+    (left, top), (right, bottom) = (step * low, step * high.clip(low + 1, _COARSE))
+    return int(left), int(top), int(right), int(bottom)
 
 
 def _relief(mask: Image.Image, part: Part, corner: tuple[int, int]) -> Image.Image:

@@ -4,14 +4,13 @@ Source: Isola et al. 2017, http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/
 """
 
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from discogan_jax.data.cache import SPLITS
 from discogan_jax.errors import choose
 
 BASE = "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets"
-REQUIRED = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class PublishedArchive:
       left: what the left halves of its images are.
       right: what the right halves are.
       content: what is known of the origin of its pictures and their terms.
-      splits: the splits that it may have.
+      test: whether it may have a third split.
       width: width of its images, both halves together.
       height: their height.
       bytes: the size of the file, where it is known.
@@ -33,10 +32,15 @@ class PublishedArchive:
     left: str
     right: str
     content: str = ""
-    splits: Sequence[str] = REQUIRED
+    test: bool = False
     width: int = 512
     height: int = 256
     bytes: int | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it may have."""
+        return (*SPLITS, "test") if self.test else SPLITS
 
     @property
     def file(self) -> str:

@@ -6,7 +6,6 @@ prepared, else straight from the tar.gz file, which needs no second copy on the 
 """
 
 import contextlib
-import functools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +18,11 @@ from tensorflow_datasets.core import shuffle
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from discogan_jax import files, host
-from discogan_jax.data import cache
-from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, REQUIRED, PublishedArchive, find
-from discogan_jax.data.pix2pix.half import Pairs, damage
-from discogan_jax.data.pix2pix.locate import locate
-from discogan_jax.data.pix2pix.tar import Member, Tally, members
-from discogan_jax.data.progress import progress_bar
+from discogan_jax.data.cache import SPLITS
+from discogan_jax.data.pix2pix.archives import ARCHIVES, BASE, PublishedArchive, find
+from discogan_jax.data.pix2pix.half import damage
+from discogan_jax.data.pix2pix.locate import locate, origin
+from discogan_jax.data.pix2pix.tar import Member, Pairs, Tally, members
 
 _LEFT_OUT = "left_out"  # among TFDS's metadata
 SORT_BYTES = 256 << 20  # records that TFDS sorts in memory; it sorts more than that in files
@@ -65,18 +63,14 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         archive = ARCHIVES[self.builder_config.name]
         path = self.archive_path or Path(dl_manager.manual_dir) / archive.file
         # The archive may lack its third split; looked for only where there may be one.
-        optional = set(archive.splits).difference(REQUIRED)
-        has_it = optional and any(member.split in optional for member in members(path, archive))
-        splits = archive.splits if has_it else REQUIRED
+        has_test = archive.test and any(m.split == "test" for m in members(path, archive))
+        splits = archive.splits if has_test else SPLITS
         return {split: self._generate_examples(path, split) for split in splits}
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        archive = ARCHIVES[self.builder_config.name]
-        tally = Tally(path, archive, split)
-        with progress_bar(f"{archive.name} {split}", path.stat().st_size, leave=False) as bar:
-            for member in usable_members(path, archive, split, tally):
-                bar.update(member.end - bar.n)
-                yield member.name, {"image": member.jpeg, "name": member.name}
+        tally = Tally(path, ARCHIVES[self.builder_config.name], split)
+        for member in usable_members(tally):
+            yield member.name, {"image": member.jpeg, "name": member.name}
         self.info.metadata[_LEFT_OUT][split] = tally.bad
 
     # TFDS prints what these two log to stdout, which belongs to the commands.
@@ -87,16 +81,11 @@ class Pix2pix(tfds.core.GeneratorBasedBuilder):
         logging.info("prepared %s in %s", self.info.full_name, self.data_dir)
 
 
-def usable_members(
-    path: Path, archive: PublishedArchive, split: str, tally: Tally | None = None
-) -> Iterator[Member]:
+def usable_members(tally: Tally) -> Iterator[Member]:
     """Streams the usable images of one split.
 
     Args:
-      path: the tar.gz file.
-      archive: the archive that it should be.
-      split: the split.
-      tally: decides which of them are used, and keeps the names of the others.
+      tally: names file and split; decides which images are used, and keeps the names of the others.
 
     Yields:
       Members whose bytes are a complete JPEG of the archive's size; every name once.
@@ -104,9 +93,9 @@ def usable_members(
     Raises:
       InputError: as for `members`, or too many images are unusable, or none is usable.
     """
-    tally = tally or Tally(path, archive, split)
-    for member in members(path, archive):
-        if member.split == split and tally.take(member.name, damage(member.jpeg, archive)):
+    ours = (m for m in members(tally.path, tally.archive) if m.split == tally.split)
+    for member in ours:
+        if tally.take(member.name, damage(member.jpeg, tally.archive)):
             yield member
     tally.close()
 
@@ -122,43 +111,34 @@ def pairs(archive: PublishedArchive, *, archives: Path | None, data_dir: Path) -
     Raises:
       InputError: as for `locate`; the examples raise what `members` raises.
     """
-    path = locate(archive.name, archives, data_dir) if archives else None
-    home = _home(path, data_dir)
-    # Without making a builder where there is nothing, which takes TFDS a moment.
-    if (home / Pix2pix.name / archive.name).is_dir():
-        builder = Pix2pix(data_dir=home, config=archive.name)
-        if _is_prepared(builder):
-            return _prepared_pairs(builder)
-    path = path or locate(archive.name, None, data_dir)
-    return Pairs(path, _streamed_pairs(path, archive), {}, None)
+    home = data_dir / "archives" / origin(archive.name, archives, data_dir)
+    if builder := _prepared(archive.name, home):
+        return _prepared_pairs(builder, archive)
+    path = locate(archive.name, archives, data_dir)
+    found = (m for m in members(path, archive) if m.split in SPLITS)
+    examples = ((f"{m.split}/{m.name}", m.jpeg) for m in found)
+    return Pairs(examples, {split: Tally(path, archive, split) for split in SPLITS}, None)
 
 
-def _streamed_pairs(path: Path, archive: PublishedArchive) -> Iterator[tuple[str, bytes]]:
-    with progress_bar(path.name, path.stat().st_size) as bar:
-        for member in members(path, archive):
-            bar.update(member.end - bar.n)
-            if member.split in cache.SPLITS:
-                yield f"{member.split}/{member.name}", member.jpeg
-
-
-def _prepared_pairs(builder: Pix2pix) -> Pairs:
+def _prepared_pairs(builder: Pix2pix, archive: PublishedArchive) -> Pairs:
     tf = host.tensorflow()
 
-    def example(record: dict[str, Any], split: str) -> tuple[Any, Any]:
-        return tf.strings.join([split, "/", record["name"]]), record["image"]
-
-    splits = [
-        builder.as_dataset(
+    def examples(split: str) -> Any:
+        data = builder.as_dataset(
             split=split,
             shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
             read_config=tfds.ReadConfig(try_autocache=False),
-        ).map(functools.partial(example, split=split))
-        for split in cache.SPLITS
-    ]
-    number = sum(builder.info.splits[split].num_examples for split in cache.SPLITS)
+        )
+        return data.map(lambda x: (tf.strings.join([split, "/", x["name"]]), x["image"]))
+
+    train, val = map(examples, SPLITS)
+    number = sum(builder.info.splits[split].num_examples for split in SPLITS)
     left_out = (builder.info.metadata or {}).get(_LEFT_OUT, {})  # earlier versions kept none
-    return Pairs(Path(builder.data_dir), splits[0].concatenate(splits[1]), left_out, number)
+    tallies = {split: Tally(Path(builder.data_dir), archive, split) for split in SPLITS}
+    for split, tally in tallies.items():
+        tally.bad += [(name, problem) for name, problem in left_out.get(split, ())]
+    return Pairs(train.concatenate(val), tallies, number)
 
 
 def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.DatasetBuilder:
@@ -182,32 +162,28 @@ def prepare(name: str, *, archives: Path | None, data_dir: Path) -> tfds.core.Da
       InputError: as for `locate` and `usable_members`, or there is too little room on the disk.
     """
     data_dir = files.expanded(data_dir)
-    path = locate(name, files.expanded(archives), data_dir) if archives else None
-    home = _home(path, data_dir)
-    builder = Pix2pix(data_dir=home, config=find(name).name)
-    if _is_prepared(builder):
+    archives = files.expanded(archives) if archives else None
+    home = data_dir / "archives" / origin(find(name).name, archives, data_dir)
+    if builder := _prepared(name, home):
         return builder
     # Only now: a prepared archive need not be downloaded again.
-    path = path or locate(name, None, data_dir)
+    path = locate(name, archives, data_dir)
     with files.locked(home / name):
         # Another process may have prepared it while this one waited.
-        builder = Pix2pix(data_dir=home, config=name)
-        if not _is_prepared(builder):
-            _build(builder, path, home)
-    return builder
+        return _prepared(name, home) or _build(name, path, home)
 
 
-def _home(path: Path | None, data_dir: Path) -> Path:
-    key = "published" if path is None else files.fingerprint(path)
-    return data_dir / "archives" / key
+def _prepared(name: str, home: Path) -> Pix2pix | None:
+    """Opens the prepared data set of an archive; returns None if there is none."""
+    # The file first: making a builder takes a moment, and TFDS warns of its absence.
+    if not (home / Pix2pix.name / name / str(Pix2pix.VERSION) / "dataset_info.json").is_file():
+        return None
+    builder = Pix2pix(data_dir=home, config=name)
+    return builder if builder.is_prepared() else None
 
 
-def _is_prepared(builder: Pix2pix) -> bool:
-    # The file first: TFDS warns of its absence.
-    return Path(builder.data_dir, "dataset_info.json").is_file() and builder.is_prepared()
-
-
-def _build(builder: Pix2pix, path: Path, home: Path) -> None:
+def _build(name: str, path: Path, home: Path) -> Pix2pix:
+    builder = Pix2pix(data_dir=home, config=name)
     folder = Path(builder.data_dir)
     for leftover in (folder, *folder.parent.glob("*incomplete*")):  # of killed processes
         shutil.rmtree(leftover, ignore_errors=True)
@@ -220,6 +196,7 @@ def _build(builder: Pix2pix, path: Path, home: Path) -> None:
     )
     with tempfile.TemporaryDirectory() as unused, _patched():
         builder.download_and_prepare(download_dir=unused, download_config=config)
+    return builder
 
 
 @contextlib.contextmanager

@@ -3,8 +3,7 @@
 import re
 import struct
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,32 +19,10 @@ _SEAM = 16
 
 # TensorFlow's other method differs from Pillow's.
 DCT = "INTEGER_ACCURATE"
-DAMAGED = "damaged JPEG data"
 
 # Markers, but for those that no length follows; and those of them that begin a frame.
 _MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd8\xff]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
-Examples = Any
-"""Pairs of a name and the bytes of a picture: a `tf.data.Dataset`, or any other iterable, which is
-read in a thread of its own, a bounded number ahead."""
-
-
-class Pairs(NamedTuple):
-    """The pairs of an archive that training and evaluation use.
-
-    Attributes:
-      path: where they are, for messages.
-      examples: the pairs; their names are ``SPLIT/FILE``.
-      left_out: per split, names of what is not among the examples, and why.
-      number: number of the examples, where it is known; else they show their progress themselves.
-    """
-
-    path: Path
-    examples: Examples
-    left_out: dict[str, list[tuple[str, str]]]
-    number: int | None
 
 
 def problem(jpeg: bytes, archive: PublishedArchive) -> str:
@@ -85,13 +62,13 @@ def _shape(jpeg: bytes) -> tuple[int, int, int]:
 
 def damage(jpeg: bytes, archive: PublishedArchive) -> str:
     """Decodes a picture of an archive; returns what is wrong with it, or ''."""
-    tf = host.tensorflow()
     if reason := problem(jpeg, archive):
         return reason
+    tf = host.tensorflow()
     try:
         tf.io.decode_jpeg(jpeg, channels=3, dct_method=DCT)
     except tf.errors.InvalidArgumentError:
-        return DAMAGED
+        return "damaged JPEG data"
     return ""
 
 
@@ -142,14 +119,9 @@ class Half:
         Raises:
           InputError: it cannot be decoded; the message is only the reason.
         """
-        tf = host.tensorflow()
-        if reason := problem(data, self.archive):
+        if reason := damage(data, self.archive):
             raise InputError(reason)
-        try:
-            half = self._half(tf.constant(data)).numpy()
-        except tf.errors.InvalidArgumentError as error:
-            raise InputError(DAMAGED) from error
-        return self.preparation.apply(half)
+        return self.preparation.apply(self._half(data).numpy())
 
     @property
     def _is_mean_of_blocks(self) -> bool:
@@ -163,8 +135,7 @@ class Half:
         """Decodes a half to RGB, without the pixels of the other that cannot matter to it."""
         tf = host.tensorflow()
         height, width = self.archive.height, self.archive.width // 2
-        seam = min(_SEAM, width)
         on_right = self.side == self.archive.right
-        window = [0, width - seam if on_right else 0, height, width + seam]
+        window = [0, width - _SEAM if on_right else 0, height, width + _SEAM]
         pixels = tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method=DCT)
-        return pixels[:, seam:] if on_right else pixels[:, :width]
+        return pixels[:, _SEAM:] if on_right else pixels[:, :width]

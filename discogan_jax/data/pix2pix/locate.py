@@ -4,6 +4,7 @@ from pathlib import Path
 
 from discogan_jax.data.pix2pix import archives
 from discogan_jax.errors import InputError
+from discogan_jax.files import fingerprint
 
 
 def locate(name: str, given: Path | None, data_dir: Path) -> Path:
@@ -41,6 +42,20 @@ def locate(name: str, given: Path | None, data_dir: Path) -> Path:
 
     advice = _advice(archive, path)
     return fetch(archive.url, path, expected_bytes=archive.bytes, magic=b"\x1f\x8b", by_hand=advice)
+
+
+def origin(name: str, given: Path | None, data_dir: Path) -> str:
+    """Returns a key of an archive: the fingerprint of a given file, or else 'published'.
+
+    Args:
+      name: as for `locate`.
+      given: as for `locate`.
+      data_dir: as for `locate`.
+
+    Raises:
+      InputError: the file is not there, or cannot be read.
+    """
+    return fingerprint(locate(name, given, data_dir)) if given else "published"
 
 
 def _contents(folder: Path) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from discogan_jax import host
-from discogan_jax.data.pix2pix.half import Examples, Half
+from discogan_jax.data.pix2pix.half import Half
+from discogan_jax.data.pix2pix.tar import Examples
 from discogan_jax.errors import InputError
 
 # Pictures that tf.data moves at once, since moving one takes as long.

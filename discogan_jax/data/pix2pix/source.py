@@ -1,7 +1,5 @@
 """The source `archive:NAME/SIDE[/HALF]`: one side of the pairs of a pix2pix archive."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,13 @@ from discogan_jax.data.catalogue import archive as drawn_archive
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.census import Census, Seen
 from discogan_jax.data.pairs import HALVES, by_numbers, half_of
-from discogan_jax.data.pix2pix import archives, pipeline, tar
-from discogan_jax.data.pix2pix.half import Half, Pairs
-from discogan_jax.data.pix2pix.locate import locate
+from discogan_jax.data.pix2pix import archives, pipeline
+from discogan_jax.data.pix2pix.half import Half
+from discogan_jax.data.pix2pix.locate import locate, origin
+from discogan_jax.data.pix2pix.tar import Pairs
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.data.source import WITHOUT_TENSORFLOW, CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, choose
-from discogan_jax.files import fingerprint
 from discogan_jax.images import Size
 
 
@@ -66,9 +64,8 @@ class ArchiveSide(CachedSource):
 
     def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns what was asked for, and which file it comes from."""
-        origin = fingerprint(self._path(places)) if places.archives else "published"
-        asked = {"archive": self.archive.name, "side": self.side, "half": self.half}
-        return {**asked, "origin": origin}
+        key = origin(self.archive.name, places.archives, places.data_dir)
+        return {"archive": self.archive.name, "side": self.side, "half": self.half, "origin": key}
 
     @property
     def thicken(self) -> bool:
@@ -85,7 +82,8 @@ class ArchiveSide(CachedSource):
         """Returns what drawn photos show, as recorded beside an archive that was drawn here."""
         if places.archives is None or self.side != "photo":
             return None
-        if items := drawn_archive.recorded_items(self._path(places)):
+        path = locate(self.archive.name, places.archives, places.data_dir)
+        if items := drawn_archive.recorded_items(path):
             items["train"] = half_of(items["train"], self.half)
         return items
 
@@ -109,54 +107,50 @@ class ArchiveSide(CachedSource):
 
         pairs = builder.pairs(self.archive, archives=places.archives, data_dir=places.data_dir)
         census = Census(self.preparation(wanted))
-        tallies = {s: tar.Tally(pairs.path, self.archive, s) for s in cache.SPLITS}
-        self._decode(folder, pairs, census, tallies)
-        for split, tally in tallies.items():
+        scratch = folder / "all.raw"
+        found = self._decode(scratch, pairs, census)
+        for split, tally in pairs.tallies.items():
             tally.close()
             for name, problem in tally.bad:
                 census.leave_out(f"{split}/{name}", problem)
-            # Sort by the numbers in the names, and take a half where one was chosen.
-            numbers = [by_numbers(name) for name in tally.names]
-            rows = sorted(range(len(numbers)), key=numbers.__getitem__)
+        # Sort by the numbers in the names, and take a half where one was chosen.
+        shape = census.number, *wanted.size, wanted.channels
+        pictures = np.memmap(scratch, np.uint8, "r", shape=shape)
+        for split, row_of in found.items():
+            names = sorted(row_of, key=by_numbers)
             if split == "train":
-                rows = half_of(rows, self.half)
-            if not rows:
-                few = f"{pairs.path} has too few pictures"
+                names = half_of(names, self.half)
+            if not names:
+                few = f"{pairs.tallies[split].path} has too few pictures"
                 raise InputError(f"{few} to take the {self.half} half of.")
-            raw, shape = folder / f"{split}.raw", (*wanted.size, wanted.channels)
-            pictures = np.memmap(raw, np.uint8, "r", shape=(len(numbers), *shape))
-            cache.write_rows(pictures, rows, folder / f"{split}.npy")
-            raw.unlink()
+            cache.write_rows(pictures, [row_of[name] for name in names], folder / f"{split}.npy")
+        scratch.unlink()
         for warning in census.warnings():
             logging.warning("%s: %s", self.label, warning)
         return census.to_json()
 
-    def _decode(
-        self, folder: Path, pairs: Pairs, census: Census, tallies: Mapping[str, tar.Tally]
-    ) -> None:
-        """Writes the bytes of the pictures in the order of the pairs, into a `.raw` file a split.
+    def _decode(self, scratch: Path, pairs: Pairs, census: Census) -> dict[str, dict[str, int]]:
+        """Writes the bytes of the pictures into a file, in the order of the pairs.
 
         Not into arrays: how many pictures there are is known only at the end of the stream.
+
+        Returns:
+          Per split, the rows of the pictures by their names.
         """
-        for split, bad in pairs.left_out.items():
-            if split in tallies:
-                tallies[split].bad.extend(bad)
+        rows: dict[str, dict[str, int]] = {split: {} for split in pairs.tallies}
         half = Half(self.archive, self.side, census.preparation)
         size = Size(self.archive.height, self.archive.width // 2)
         cut = images.share_cut(size, half.preparation.size, half.preparation.fit)
-        with ExitStack() as stack:
-            files = {s: stack.enter_context((folder / f"{s}.raw").open("wb")) for s in tallies}
-            if pairs.number:
-                bar = stack.enter_context(progress_bar(self.label, pairs.number, " pictures"))
-            for name, picture, problem in pipeline.decoded(pairs.examples, half):
-                split, _, file = name.partition("/")
-                if tallies[split].take(file, problem):
+        decoded = pipeline.decoded(pairs.examples, half)
+        if pairs.number:
+            decoded = progress_bar(self.label, pairs.number, " pictures", iterable=decoded)
+        with scratch.open("wb") as file:
+            for path, picture, problem in decoded:
+                split, _, name = path.partition("/")
+                if pairs.tallies[split].take(name, problem):
                     assert picture is not None
-                    files[split].write(picture.tobytes())
+                    file.write(picture.tobytes())
+                    rows[split][name] = census.number
                     grey = bool((picture == picture[..., :1]).all())
                     census.used[Seen(size, grey, cut)] += 1
-                if pairs.number:
-                    bar.update()
-
-    def _path(self, places: Places) -> Path:
-        return locate(self.archive.name, places.archives, places.data_dir)
+        return rows

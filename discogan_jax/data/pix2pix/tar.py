@@ -1,16 +1,16 @@
-"""Streams the images of a pix2pix archive out of its tar.gz file."""
+"""Streams the images of a pix2pix archive out of its tar.gz file, and says which are used."""
 
 import gzip
-import itertools
 import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import logging
 
 from discogan_jax.data.pix2pix.archives import PublishedArchive
+from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 
 MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
@@ -25,21 +25,18 @@ STEP_BYTES = 3 * MAX_MEMBER_BYTES  # the rest of one member, the next one, and t
 _DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError)
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One image file of an archive.
 
     Attributes:
       split: the split.
       name: the file name, without folders.
       jpeg: the undecoded bytes.
-      end: bytes of the tar.gz file that have been read up to here, for progress bars.
     """
 
     split: str
     name: str
     jpeg: bytes
-    end: int = field(default=0, compare=False)
 
 
 class _Bounded:
@@ -66,6 +63,8 @@ class _Bounded:
 def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
     """Streams the images out of a tar.gz file; nothing is unpacked to the disk or kept.
 
+    A bar shows how much of the file has been read.
+
     Args:
       path: the tar.gz file.
       archive: the archive that it should be; it determines the names of folder and splits.
@@ -81,13 +80,17 @@ def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
     again = f"Delete it and download it again from {archive.url}."
     try:
         # Not tarfile's own "r|gz": that neither checks the CRC nor notices every truncation.
-        with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as stream:
+        with (
+            path.open("rb") as raw,
+            gzip.GzipFile(fileobj=raw) as stream,
+            progress_bar(path.name, path.stat().st_size, leave=False) as bar,
+        ):
             bounded = _Bounded(stream, path)
             for info, tar in _entries(bounded, path):
+                bar.update(raw.tell() - bar.n)
                 if split := _split_of(info, archive, path):
-                    file = tar.extractfile(info)
-                    name = info.name.rpartition("/")[2]
-                    yield Member(split, name, file.read(), raw.tell())  # type: ignore[union-attr]
+                    jpeg = tar.extractfile(info).read()  # type: ignore[union-attr]
+                    yield Member(split, info.name.rpartition("/")[2], jpeg)
             # To the very end, where the CRC is; tarfile stops early, and at any garbage.
             bounded.begin_step()
             while block := bounded.read(BLOCK):
@@ -105,15 +108,12 @@ def _entries(bounded: _Bounded, path: Path) -> Iterator[tuple[tarfile.TarInfo, t
     bounded.begin_step()
     # A pipe needs no more of its file object than read().
     with tarfile.open(fileobj=bounded, mode="r|", bufsize=BLOCK) as tar:  # type: ignore[call-overload]
-        for number in itertools.count():
-            bounded.begin_step()
-            info = tar.next()
-            if info is None:
-                return
+        for number, info in enumerate(iter(tar.next, None)):
             if number == MAX_MEMBERS:
                 raise InputError(f"{path} has more than {MAX_MEMBERS} members.")
             tar.members.clear()  # else they pile up
             yield info, tar
+            bounded.begin_step()
 
 
 def _split_of(info: tarfile.TarInfo, archive: PublishedArchive, path: Path) -> str | None:
@@ -144,13 +144,16 @@ class Tally:
     """Decides which images of one split are used, and reports the others.
 
     Attributes:
-      names: file names of the images that are used, in the order of the archive.
+      path: where they come from, for messages.
+      archive: the archive.
+      split: the split.
+      names: file names of the images that are used.
       bad: names of those that are not used, and why.
     """
 
     def __init__(self, path: Path, archive: PublishedArchive, split: str):
         self.path, self.archive, self.split = path, archive, split
-        self.names: dict[str, None] = {}  # a set that keeps its order
+        self.names: set[str] = set()
         self.bad: list[tuple[str, str]] = []
 
     def take(self, name: str, problem: str) -> bool:
@@ -159,7 +162,7 @@ class Tally:
         if problem:
             self.bad.append((name, problem))
         else:
-            self.names[name] = None
+            self.names.add(name)
         return not problem
 
     def close(self) -> None:
@@ -182,3 +185,22 @@ class Tally:
         if bad:
             text = "%s, %s: %d of %d images left out (%s)"
             logging.warning(text, self.path, self.split, len(bad), total, some)
+
+
+Examples = Any
+"""Pairs of a name and the bytes of a picture: a `tf.data.Dataset`, or any other iterable, which is
+read in a thread of its own, a bounded number ahead."""
+
+
+class Pairs(NamedTuple):
+    """The pairs of an archive that training and evaluation use.
+
+    Attributes:
+      examples: the pairs; their names are ``SPLIT/FILE``.
+      tallies: by split, what decides which of them are used; knows what is not among them.
+      number: number of the examples, where it is known; else they show their progress themselves.
+    """
+
+    examples: Examples
+    tallies: dict[str, Tally]
+    number: int | None

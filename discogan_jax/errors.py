@@ -28,8 +28,8 @@ STOP_SIGNALS = tuple(
 """Signals that ask a process to stop."""
 
 
-MAX_CHOICES = 20
-"""The number of choices that a message about an unknown one lists."""
+MAX_CHOICES, MAX_NEAREST = 20, 3
+"""A message about an unknown choice lists so many of them; of more than that, the nearest few."""
 
 
 class InputError(ValueError):
@@ -63,13 +63,17 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
 
 
-def printable(text: str) -> str:
+def printable(text: str, kept: str = "\n\t") -> str:
     """Replaces control characters other than line breaks and tabs by escapes.
 
     Names of files and domains come from outside, and a terminal would obey what they hold.
+
+    Args:
+      text: the text.
+      kept: control characters that stay; none for a name, which stays on one line.
     """
     return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
     )
 
 
@@ -98,6 +102,7 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 
 def _listed(name: str, known: Collection[str]) -> str:
-    shown = sorted(difflib.get_close_matches(name, known, n=MAX_CHOICES, cutoff=0.0))
+    number = MAX_CHOICES if len(known) <= MAX_CHOICES else MAX_NEAREST
+    shown = sorted(difflib.get_close_matches(name, known, n=number, cutoff=0.0))
     more = f" and {len(known) - len(shown):,} more" if len(shown) < len(known) else ""
     return f"{', '.join(shown)}{more}"

@@ -13,6 +13,7 @@ from PIL import Image
 from discogan_jax import cli
 from discogan_jax.config import build, flags, schema
 from discogan_jax.data import census, sources
+from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
 from discogan_jax.images import Size
@@ -20,9 +21,13 @@ from discogan_jax.images import Size
 
 @pytest.fixture
 def said(monkeypatch):
-    """Collects warnings."""
+    """Collects warnings, but for that of `save`, whose pictures are of one colour."""
     found = []
-    monkeypatch.setattr(logging, "warning", lambda text, *args: found.append(text % args))
+
+    def warning(text, *args):
+        found.extend([text % args] * ("all are of one colour" not in args))
+
+    monkeypatch.setattr(logging, "warning", warning)
     return found
 
 
@@ -69,6 +74,9 @@ def test_the_content_of_a_file_decides_and_what_is_left_out_is_counted(load, tmp
     for i in range(6):
         (folder / f"notes{i}.txt").write_text("no picture")
     (folder / "cut.png").write_bytes((folder / "g.txt").read_bytes()[:50])
+    (folder / "cut\n\x1b.png").write_bytes((folder / "g.txt").read_bytes()[:6])
+    (folder / "empty.png").touch()
+    assert {folder / "cut\n\x1b.png", folder / "empty.png"} <= set(pictures_below(folder)[0])
     # What nobody means.
     for name in ("@eaDir/x.jpg", ".thumbs/x.jpg", "__MACOSX/x.jpg", "#recycle/x.jpg", ".x.jpg"):
         save(folder / name, 255)
@@ -80,18 +88,21 @@ def test_the_content_of_a_file_decides_and_what_is_left_out_is_counted(load, tmp
         reason: (left_out["count"], left_out["names"])
         for reason, left_out in found.about["left_out"].items()
     } == {
-        "unreadable": (1, ["cut.png"]),
+        "unreadable": (3, [r"cut\n\x1b.png", "cut.png", "empty.png"]),
         "Photoshop, which is not read": (1, ["drawing.psd"]),
         "not a picture": (7, ["empty", *(f"notes{i}.txt" for i in range(4))]),
         "HEIC, to be read with `pip install pillow-heif`": (1, ["phone.heic"]),
     }
     train, val = len(found.train), len(found.val)
     line = census.describe(found.about)
-    assert line.startswith(f"{train} to train on, {val} held out; left out: 1 unreadable (cut.png)")
+    assert line.startswith(f"{train} to train on, {val} held out; left out: 3 unreadable (cut")
+    assert line.isprintable()
     assert "7 not a picture (empty, notes0.txt, notes1.txt, notes2.txt, notes3.txt, ...)" in line
     assert line.endswith("; 11 of one colour; 4 px; 8 bits; 27% grey")
     assert len(said) == 1
-    assert "1 of 14 skipped, unreadable" in said[0]
+    assert "3 of 16 skipped, unreadable" in said[0]
+    assert r"/cut\n\x1b.png cannot be read as a picture (damaged)" in said[0]
+    assert "/empty.png cannot be read as a picture (the file is empty)" in said[0]
 
 
 def test_a_folder_without_pictures_says_what_it_holds(load, tmp_path):
@@ -256,7 +267,16 @@ def test_pairs_in_a_plain_folder_are_hinted_at(load, tmp_path, said):
     assert any(f"use pairs:{tmp_path / 'in'}/left and" in text for text in said)
     said.clear()
     load("pairs:in/left")
-    assert not any("pairs:" in text for text in said)
+    assert said == []
+    load("pairs:in/left", image_size=8, quiet=True)
+    for i in range(4):
+        save(tmp_path / "square" / f"{i}.png", (9 * i, 200, 0), size=(6, 6))
+    load("pairs:square/left", fit="pad", quiet=True)
+    assert said == []
+    load("pairs:square/left", fit="stretch")
+    (text,) = said
+    assert "halves are more than 1.5 times as high" in text
+    assert f"use folder:{tmp_path / 'square'}" in text
 
 
 def test_a_set_has_one_range(load, tmp_path, said):
@@ -268,9 +288,11 @@ def test_a_set_has_one_range(load, tmp_path, said):
     assert deep.about["preparation"]["range"] == [0, 4095]
     assert "several" not in " ".join(said)
     # What the user gives is used as it is, and what is beyond it is counted.
+    said.clear()
     given = load("folder:deep", range=(0.0, 2048.0))
     assert everything(given) == [round(100 * 255 / 2048), 255, 255]
     assert "0 to 2048, 33% beyond" in census.describe(given.about)
+    assert any("33% of all values are beyond 0 to 2048 and become" in text for text in said)
 
     for i, value in enumerate((-1000.0, 0.5, 1400.0)):
         save(tmp_path / "signed" / f"{i}.tif", np.float32(value))
@@ -299,10 +321,24 @@ def test_a_set_that_uses_little_of_its_range_says_so(load, tmp_path, said):
         save(tmp_path / "in" / f"{i}.png", np.uint16(value))
     load("folder:in")
     (text,) = [text for text in said if "data.range" in text]
-    assert "of 16 bits (0 to 65535) only 30000 to 34000 are used: data.range=30000,34000" in text
+    assert (
+        "of 16 bits (0 to 65535) only 30000 to 34000 are used: data.range=30000,34000 would use all"
+        in text
+    )
     said.clear()
     load("folder:in", range=(30_000.0, 34_000.0))
     assert not any("data.range" in text for text in said)
+    # What is proposed holds the values beyond the given range, and those of all depths.
+    load("folder:in", range=(0.0, 30_500.0))
+    assert any("only 30000 to 30500 are used: data.range=30000,34000" in text for text in said)
+    said.clear()
+    save(tmp_path / "in" / "8.png", (200, 0, 0))
+    load("folder:in", range=(0.0, 65_535.0))
+    load("folder:in")
+    unused = [text for text in said if "are used" in text]
+    assert [text.partition(": ")[2] for text in unused] == [
+        "of 16 bits (0 to 65535) only 30000 to 34000 are used"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -329,13 +365,49 @@ def test_what_is_lost_or_not_there_is_said_once(
     assert not text or re.search(text, said[0])
 
 
+def test_sets_of_which_little_can_be_learnt_say_so(load, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging, "warning", lambda text, *args: said.append(text % args))
+    for i in range(3):
+        save(tmp_path / "equal" / f"{i}.png", (200, 0, 0))
+        save(tmp_path / "blank" / f"{i}.png", (200, i, 0), size=(1, 1))
+        save(tmp_path / "narrow" / f"{i}.png", (200, 0, i), size=(4, 40))
+    for source, wanted, warnings in (
+        ("equal", {}, ["all pictures are equal", "all are of one colour"]),
+        ("blank", {}, ["all are of one colour", "pictures smaller.*, which are enlarged: 3 of 3"]),
+        ("narrow", {"image_size": 9, "fit": "pad"}, ["all are of one colour"]),
+        ("narrow", {"image_size": 9}, ["all are of", "pictures smaller", "data.fit=crop cuts"]),
+    ):
+        said.clear()
+        load(f"folder:{source}", **wanted)
+        assert len(said) == len(warnings)
+        assert all(map(re.search, warnings, said)), said
+
+
+def test_the_line_of_a_set_reads_well():
+    about = {"train": 5, "val": 2, "leaked": 1, "sizes": ["60", "80x60"], "unused_pages": 1}
+    assert census.describe(about) == (
+        "5 to train on, 2 held out; 1 more page is not used: data.pages=all; 1 of the held-out "
+        "ones is a copy of a training picture; 60x60 to 80x60 px (height x width)"
+    )
+
+
 def test_pages_of_a_tiff_are_pictures_if_asked(load, tmp_path):
     (tmp_path / "in").mkdir()
     first, *more = [Image.new("L", (4, 4), shade) for shade in (10, 20, 30)]
     first.save(tmp_path / "in" / "scan.tif", save_all=True, append_images=more)
     save(tmp_path / "in" / "x.png", 90)
-    assert everything(load("folder:in")) == [10, 90]
-    assert everything(load("folder:in", pages="all")) == [10, 20, 30, 90]
+    one_each = load("folder:in")
+    assert everything(one_each) == [10, 90]
+    assert "; 2 more pages are not used: data.pages=all;" in census.describe(one_each.about)
+    all_pages = load("folder:in", pages="all")
+    assert everything(all_pages) == [10, 20, 30, 90]
+    # Those of one file are all trained on, or all held out.
+    assert {*map(tuple, map(shades, (all_pages.train, all_pages.val)))} == {(10, 20, 30), (90,)}
+    assert "more page" not in census.describe(all_pages.about)
+    (tmp_path / "in" / "x.png").unlink()
+    with pytest.raises(InputError, match=r"of 3 readable pictures none is left for train.*files"):
+        load("folder:in", pages="all")
 
 
 def test_old_copies_are_named_and_removed(tmp_path, capsys):

@@ -223,7 +223,7 @@ def test_folder_with_splits_of_its_own(tmp_path):
     assert (found.train == 100).all()
     assert (found.val == 200).all()
     (tmp_path / "in" / "test" / "bags" / "x.bmp").write_bytes(b"BM")
-    with pytest.raises(InputError, match="leave none for val"):
+    with pytest.raises(InputError, match="none is left for val"):
         sources.load(f"folder:{tmp_path / 'in'}", image_size=4, data_dir=tmp_path / "data")
     assert not list((tmp_path / "data" / "arrays").glob(".*.tmp"))
 
@@ -422,7 +422,7 @@ def test_a_failed_decode_leaves_no_cache(tmp_path):
         ("folder:/no/such/place", "no such folder"),
         ("folder:{empty}", "holds no pictures"),
         ("folder:{broken}", "none of 1 pictures can be read"),
-        ("folder:{single}", "leave none for train"),
+        ("folder:{single}", "of 1 readable picture none is left for train"),
     ],
 )
 def test_mistakes_are_reported(source, message, made, tmp_path):

@@ -118,7 +118,7 @@ def larger_images(
     if larger == size:
         advice = f"use 0, or at least {1 / max(size):.3f} for one pixel"
         raise InputError(f"config.data.jitter is {jitter}, not a pixel of {size}: {advice}")
-    wanted = {d: x | {"image_size": larger} for d, x in sources_of(s, known).items()}
+    wanted = {d: x | {"image_size": larger, "quiet": True} for d, x in sources_of(s, known).items()}
     try:
         return {d: _load(x, known.get(d, {})) for d, x in wanted.items()}
     except InputError as error:

@@ -1,21 +1,24 @@
 """What a set of pictures turned out to hold, as it is recorded and as it is said in one line."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped
+from absl import logging
+from jaxtyping import Shaped, UInt8
 
 from discogan_jax import images
+from discogan_jax.errors import printable
 from discogan_jax.images import Picture, Preparation, Size
 
 MAX_NAMED = 5
 """Number of pictures that are named for each reason to leave some out."""
 
-# Shares that call for a warning: so much of the area cut off, so little of the range used.
-_MUCH_CUT, _LITTLE_USED = 1 / 3, 1 / 4
+# Shares that call for a warning: so much of the area cut off, so little of the range used, so many
+# values beyond it; and how many times a side is enlarged.
+_MUCH_CUT, _LITTLE_USED, _MUCH_BEYOND, _MUCH_ENLARGED = 1 / 3, 1 / 4, 1 / 100, 2
 
 # A picture is grey if its channels differ by no more than this part of what a file can hold, since
 # grey that was compressed as colour is not exactly grey; about so many rows and columns are looked
@@ -53,17 +56,21 @@ class Census:
 
     Attributes:
       preparation: what is done to them, with the range of values once that is found.
+      quiet: whether no warnings are logged.
       left_out: names of files that are not used, by reason.
       used: the pictures that are used; number of those that are alike.
+      unused_pages: number of the pages that are not used, of files of which the first one is.
     """
 
     preparation: Preparation
+    quiet: bool = False
     left_out: dict[str, list[str]] = field(default_factory=dict)
     used: Counter[Seen] = field(default_factory=Counter)
+    unused_pages: int = 0
 
     def leave_out(self, name: str, reason: str) -> None:
         """Counts a picture that is not used."""
-        self.left_out.setdefault(reason, []).append(name)
+        self.left_out.setdefault(reason, []).append(printable(name, ""))
 
     def look_at(self, picture: Picture) -> Seen:
         """Returns what to count of a picture; this may run in any thread."""
@@ -86,6 +93,10 @@ class Census:
     def _mean(self, value: Callable[[Seen], float]) -> float:
         return sum(n * value(seen) for seen, n in self.used.items()) / max(1, self.number)
 
+    def share(self, fits: Callable[[Size], bool]) -> float:
+        """Returns the share of the used pictures whose size fits."""
+        return self._mean(lambda seen: fits(seen.size))
+
     def _spreads(self) -> dict[int | None, tuple[float, float]]:
         """Returns the least and the greatest value of each depth."""
         spreads: dict[int | None, tuple[float, float]] = {}
@@ -101,8 +112,21 @@ class Census:
         unsigned = all(seen.bits for seen in deep)
         self.preparation = self.preparation.for_values(low, high, unsigned=unsigned)
 
-    def warnings(self) -> Iterator[str]:
-        """Describes what a user would rather know before training than after it."""
+    def warn(self, label: str, *warnings: str) -> None:
+        """Logs warnings about the set that `label` names, unless it is to be quiet."""
+        for warning in () if self.quiet else warnings:
+            logging.warning("%s: %s", label, warning)
+
+    def warnings(self, pictures: Iterable[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
+        """Describes what a user would rather know before training than after it.
+
+        Args:
+          pictures: the used pictures, prepared.
+        """
+        yield from _all_alike(pictures)
+        if small := sum(n for seen, n in self.used.items() if self._is_small(seen.size)):
+            count = f"{small:,} of {self.number:,}"
+            yield f"pictures smaller than half of the image size, which are enlarged: {count}"
         if (cut := self._mean(lambda seen: seen.cut)) > _MUCH_CUT:
             yield (
                 f"data.fit=crop cuts off {cut:.0%} of the area of these pictures: data.fit=pad "
@@ -121,14 +145,29 @@ class Census:
                 for bits, n in depths.items()
             ]
             yield f"pictures of several depths: {'; '.join(each)}"
-        for bits, (least, greatest) in spreads.items():
-            start, end = self._range(bits)
+        if (beyond := self._mean(lambda seen: seen.clipped)) > _MUCH_BEYOND:
+            given = images.range_text(self.preparation.range or _BYTES)
+            yield f"{beyond:.0%} of all values are beyond {given} and become the ends of that range"
+        yield from self._little_used()
+
+    def _little_used(self) -> Iterator[str]:
+        """Describes ranges of which little is used."""
+        # A range that is given is shared by pictures of all depths.
+        shared: dict[tuple[float, float], list[float]] = {}
+        for bits, spread in self._spreads().items():
+            shared.setdefault(self._range(bits), []).extend(spread)
+        for (start, end), values in shared.items():
+            least, greatest = min(values), max(values)
             low, high = max(least, start), min(greatest, end)
             if 0 < high - low < _LITTLE_USED * (end - start):
-                yield (
-                    f"of {images.range_text((start, end))} only {low:g} to {high:g} are used: "
-                    f"data.range={low:.9g},{high:.9g} would make these black and white"
-                )
+                # Where each depth has its own range, none would do for all.
+                better = f": data.range={least:.9g},{greatest:.9g} would use all of the levels"
+                used = f"of {images.range_text((start, end))} only {low:g} to {high:g} are used"
+                yield used + better * (len(shared) == 1)
+
+    def _is_small(self, size: Size) -> bool:
+        ratios = [wanted / side for wanted, side in zip(self.preparation.size, size, strict=True)]
+        return (min if self.preparation.fit == "pad" else max)(ratios) > _MUCH_ENLARGED
 
     def to_json(self) -> dict[str, Any]:
         """Returns what is recorded beside the arrays."""
@@ -146,6 +185,7 @@ class Census:
             "grey": self._mean(lambda seen: seen.grey),
             "cut": self._mean(lambda seen: seen.cut),
             "clipped": self._mean(lambda seen: seen.clipped),
+            "unused_pages": self.unused_pages,
         }
 
     def _range(self, bits: int | None) -> tuple[float, float]:
@@ -158,6 +198,19 @@ _DEPTHS = {8: "8 bits", 16: "16 bits", None: "signed or floating-point values"}
 
 def _range_text(low_high: tuple[float, float]) -> str:
     return "8 bits" if low_high == _BYTES else images.range_text(low_high)
+
+
+def _all_alike(pictures: Iterable[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
+    """Describes what all pictures have in common; looks no further than the first that has not."""
+    remaining = iter(pictures)
+    first = next(remaining)
+    equal, blank = True, bool((first == first[0, 0]).all())
+    for picture in remaining:
+        equal = equal and np.array_equal(picture, first)
+        blank = blank and bool((picture == picture[0, 0]).all())
+        if not (equal or blank):
+            return
+    yield from ["all pictures are equal"] * equal + ["all are of one colour"] * blank
 
 
 def _is_grey(pixels: Shaped[np.ndarray, "H W C"]) -> bool:
@@ -181,15 +234,22 @@ def describe(about: Mapping[str, Any]) -> str:
     # What is not used, or is used more than once.
     if about.get("left_out"):
         parts.append(f"left out: {left_out_text(about['left_out'])}")
+    if pages := about.get("unused_pages"):
+        are = "page is" if pages == 1 else "pages are"
+        parts.append(f"{pages:,} more {are} not used: data.pages=all")
     if about.get("distinct", total) < total:
         parts.append(f"{about['distinct']:,} distinct")
     if about.get("leaked"):
-        parts.append(f"{about['leaked']:,} of the held-out ones are copies of training pictures")
+        copies = "is a copy of a training picture"
+        copies = copies if about["leaked"] == 1 else "are copies of training pictures"
+        parts.append(f"{about['leaked']:,} of the held-out ones {copies}")
     if about.get("blank"):
         parts.append(f"{about['blank']:,} of one colour")
     # Their shape and their values.
     if sizes := about.get("sizes"):
         order = " (height x width)" if "x" in "".join(sizes) else ""
+        if order:
+            sizes = ["{}x{}".format(*Size.of(size)) for size in sizes]
         parts.append(f"{' to '.join(dict.fromkeys(sizes))} px{order}")
     if cut := about.get("cut"):
         parts.append(f"{_percent(cut)} of their area cut off")

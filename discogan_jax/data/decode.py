@@ -1,6 +1,5 @@
 """Decodes pictures of any kind into `train.npy` and `val.npy`, on all cores."""
 
-import mimetypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from absl import logging
 from jaxtyping import UInt8
 
 from discogan_jax.data import cache
 from discogan_jax.data.census import Census, Seen, left_out_text
+from discogan_jax.data.listing import is_named_as_picture
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
@@ -97,13 +96,13 @@ def write_pictures(
     # Copy the rows of each split to its own file.
     for name, rows in split(readable).items():
         if not rows:
-            found = f"{len(readable)} readable pictures"
-            raise InputError(f"{label}: {found} leave none for {name}; add some.")
+            found = f"{len(readable)} readable picture{'s' * (len(readable) != 1)}"
+            needed = "one to train on and one to hold out, in files of their own"
+            raise InputError(f"{label}: of {found} none is left for {name}; needed are {needed}.")
         cache.write_rows(out, rows, folder / f"{name}.npy")
+    census.warn(label, *census.warnings(out[row] for row in readable))
     del out
     scratch.unlink()
-    for warning in census.warnings():
-        logging.warning("%s: %s", label, warning)
     return census.to_json()
 
 
@@ -156,8 +155,8 @@ def _decode(
 
 def _reason(item: Item, error: PictureError) -> str:
     """Returns why a file is left out; one that is named like a picture should have been one."""
-    looks_like_one = (mimetypes.guess_type(item.name)[0] or "").startswith("image/")
-    return UNREADABLE if error.reason == NO_PICTURE and looks_like_one else error.reason
+    should_be_one = error.reason == NO_PICTURE and is_named_as_picture(item.name)
+    return UNREADABLE if should_be_one else error.reason
 
 
 def _report(problems: Sequence[str], census: Census, label: str) -> None:
@@ -172,8 +171,7 @@ def _report(problems: Sequence[str], census: Census, label: str) -> None:
     if problems:
         more = ["..."] if len(problems) > MAX_REPORTED else []
         shown = "\n  ".join([*problems[:MAX_REPORTED], *more])
-        text = "%s: %d of %d skipped, unreadable:\n  %s"
-        logging.warning(text, label, len(problems), total, shown)
+        census.warn(label, f"{len(problems)} of {total} skipped, unreadable:\n  {shown}")
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

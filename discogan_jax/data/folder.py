@@ -2,13 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from absl import logging
 
 from discogan_jax import images
 from discogan_jax.data import copies, decode, listing
@@ -16,11 +14,11 @@ from discogan_jax.data.census import Census
 from discogan_jax.data.decode import Item
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import CachedSource, Places, Source, Wanted
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, printable
 from discogan_jax.images import Picture, Preparation
 
-# If so many of a folder's pictures are twice as wide as high, they may be pairs.
-_MOSTLY = 0.9
+MOSTLY = 0.9
+"""If so many of a folder's pictures are twice as wide as high, they may be pairs."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +58,22 @@ class Folder(CachedSource):
         return {"folder": str(found.root), "listing": digest.hexdigest()}
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
-        """Decodes all pictures; about 5% are held out, unless the folder has a split for that."""
-        found, census = self._list(wanted), Census(self.preparation(wanted))
+        """Decodes all pictures; about 5% of the files are held out, unless it has a split."""
+        found, census = self._list(wanted), Census(self.preparation(wanted), wanted.quiet)
         items = self._items(found, wanted)
+        label = printable(str(found.root), "")
         own = set(found.val or ())
 
         def by_split(readable: list[int]) -> dict[str, list[int]]:
-            if found.val is not None:
-                held = {row for row in readable if items[row].source in own}
-            else:
-                names = {items[row].name: row for row in readable}
-                held = {names[name] for name in held_out(names, wanted.max_held_out)}
+            files = {row: Path(os.fsdecode(items[row].source)) for row in readable}
+            if wanted.pages == "first":
+                counts = decode.map_ahead(_page_count, (items[row] for row in readable))
+                census.unused_pages = sum(number - 1 for _, number in counts)
+            # A file's pages stay together: they are alike.
+            names = {found.name(file): file for file in files.values()}
+            chosen = held_out(names, wanted.max_held_out) if found.val is None else ()
+            ours = own.union(names[name] for name in chosen)
+            held = {row for row, file in files.items() if file in ours}
             train = [row for row in readable if row not in held]
             return {"train": self._half(train), "val": sorted(held)}
 
@@ -80,20 +83,16 @@ class Folder(CachedSource):
             len(items),
             census,
             split=by_split,
-            label=str(found.root),
+            label=label,
             read=self._read,
         )
-        if self.kind == Folder.kind and _show_pairs(census):
-            logging.warning(
-                "%s: pictures twice as wide as high: if each shows a pair side by side, use "
-                "pairs:%s/left and pairs:%s/right as sources",
-                *[found.root] * 3,
-            )
+        census.warn(label, *self._shape_warnings(census, label))
         if old := list(copies.outdated(self, places)):
-            text = "%s: %.1f MB of older copies are in %s; `discogan prepare --tidy` removes them"
-            size = sum(copy.megabytes for copy in old)
-            logging.warning(text, found.root, size, places.arrays)
-        return about | {"layout": found.layout}
+            size = f"{sum(copy.megabytes for copy in old):.1f} MB of older copies"
+            census.warn(
+                label, f"{size} are in {places.arrays}; `discogan prepare --tidy` removes them"
+            )
+        return about | {"layout": printable(found.layout, "")}
 
     def _list(self, wanted: Wanted | None = None) -> Listing:
         """Lists the files; for a run of an earlier version, those that this one found."""
@@ -121,14 +120,17 @@ class Folder(CachedSource):
     def _read(self, preparation: Preparation, item: Item) -> Picture:
         return decode.load(preparation, item)
 
+    def _shape_warnings(self, census: Census, label: str) -> Iterator[str]:
+        """Describes pictures that may be pairs."""
+        if census.share(lambda size: size.width == 2 * size.height) >= MOSTLY:
+            yield (
+                "pictures twice as wide as high: if each shows a pair side by side, use "
+                f"pairs:{label}/left and pairs:{label}/right as sources"
+            )
+
     def _half(self, rows: list[int]) -> list[int]:
         """Returns the rows of the training pictures that are used."""
         return rows
-
-
-def _show_pairs(census: Census) -> bool:
-    sizes = ((seen.size, n) for seen, n in census.used.items())
-    return sum(n for size, n in sizes if size.width == 2 * size.height) >= _MOSTLY * census.number
 
 
 def held_out(names: Iterable[str], at_most: int | None = None) -> list[str]:

@@ -1,5 +1,6 @@
 """Finds the files of a folder of pictures, and which of them are for training."""
 
+import mimetypes
 import os
 import re
 from pathlib import Path
@@ -80,7 +81,8 @@ def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """Lists the files at any depth, sorted; hidden ones and those of the system are skipped.
 
     Returns:
-      Those that begin as pictures of any kind do, or cannot be opened; and the other ones.
+      Those that begin as pictures of any kind do, are named like one, or cannot be opened; and the
+      other ones.
 
     Raises:
       InputError: a folder cannot be listed.
@@ -97,9 +99,14 @@ def two_domains(root: Path) -> tuple[Path, Path] | None:
     return (a, b) if a and b else None
 
 
+def is_named_as_picture(name: str) -> bool:
+    """Whether a file is named like a picture, and so should be one."""
+    return (mimetypes.guess_type(name)[0] or "").startswith("image/")
+
+
 def _may_be_picture(file: Path) -> bool:
     try:
-        return images.kind(file) is not None
+        return is_named_as_picture(file.name) or images.kind(file) is not None
     except InputError:
         return True
 
@@ -114,8 +121,9 @@ def existing(text: str) -> Path:
     try:
         root = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: links that form a circle
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: there is no such folder ({why}); check the path.") from error
+        why = f" ({getattr(error, 'strerror', None) or error})"
+        said = "" if isinstance(error, FileNotFoundError) else why
+        raise InputError(f"{path}: there is no such folder{said}; check the path.") from error
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; name the folder that holds the pictures.")
     return root

@@ -1,13 +1,15 @@
 """The source `pairs:FOLDER/SIDE[/HALF]`: one side of pictures that show a pair side by side."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from discogan_jax import images
+from discogan_jax.data.census import Census
 from discogan_jax.data.decode import Item
-from discogan_jax.data.folder import Folder
+from discogan_jax.data.folder import MOSTLY, Folder
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import Source, Wanted
 from discogan_jax.errors import choose
@@ -15,6 +17,9 @@ from discogan_jax.images import Picture, PictureError, Preparation, Size
 
 SIDES = ("left", "right")
 HALVES = ("first", "second")
+
+# If most halves are so much higher than wide, the pictures may be no pairs.
+_NARROW = 1.5
 T = TypeVar("T")
 
 
@@ -79,6 +84,13 @@ class Pairs(Folder):
     def _read(self, preparation: Preparation, item: Item) -> Picture:
         """Reads one side, whatever is done to it."""
         return read_side(item, self.side)
+
+    def _shape_warnings(self, census: Census, label: str) -> Iterator[str]:
+        if census.share(lambda size: size.height > _NARROW * size.width) >= MOSTLY:
+            yield (
+                f"these do not look like pairs: their halves are more than {_NARROW} times as high "
+                f"as wide; for pictures that show one thing use folder:{label}"
+            )
 
     def _half(self, rows: list[int]) -> list[int]:
         return half_of(rows, self.half)

@@ -52,6 +52,7 @@ class Wanted:
       thicken: as in `Preparation`; None for what the source says.
       pages: whether only the first page of a TIFF is a picture, or each one.
       max_held_out: number of pictures that are held out at most, as earlier versions did.
+      quiet: whether no warnings are logged, as they were for the same pictures at another size.
     """
 
     image_size: Any
@@ -62,6 +63,7 @@ class Wanted:
     thicken: bool | None = None
     pages: Literal["first", "all"] = "first"
     max_held_out: int | None = None
+    quiet: bool = False
 
     @property
     def size(self) -> Size:

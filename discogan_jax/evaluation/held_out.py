@@ -65,9 +65,9 @@ def remarks(
         if len(rows[d]) < count:
             found.append(f"{name}: {len(rows[d]):,} of {count:,} held-out pictures, evenly spaced")
         if leaked := x.about.get("leaked"):
-            found.append(
-                f"{name}: {leaked:,} of {count:,} held-out pictures are equal to training pictures"
-            )
+            equal = "is equal to a training picture"
+            equal = equal if leaked == 1 else "are equal to training pictures"
+            found.append(f"{name}: {leaked:,} of {count:,} held-out pictures {equal}")
     return found
 
 

@@ -13,7 +13,7 @@ programs (EPS), most are rare. HEIC is read where `pillow-heif` is installed."""
 # and a text may begin with two letters.
 _BEGINNINGS = {
     rb"\xff\xd8\xff": "JPEG",
-    rb"\x89PNG\r\n\x1a\n": "PNG",
+    rb"\x89PNG": "PNG",
     rb"RIFF.{4}WEBP": "WEBP",
     rb"GIF8[79]a": "GIF",
     rb"BM.{12}[\x0c(48@l|]\0\0\0": "BMP",

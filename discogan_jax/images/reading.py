@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, printable
 from discogan_jax.images import decoding, kinds, tiff, values
 from discogan_jax.images.picture import Picture, Size
 
@@ -82,7 +82,10 @@ def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Pict
         Nothing else is raised, whatever the bytes are.
     """
     with _opened(source) as file:
-        found = kinds.sniff(file.read(kinds.HEAD))
+        if not (head := file.read(kinds.HEAD)):
+            problem = "cannot be read as a picture (the file is empty); replace it or remove it."
+            raise PictureError(problem, NO_PICTURE)
+        found = kinds.sniff(head)
         decoder = _decoder(found)
         # What some files would do to a decoder is seen before it runs.
         if found == "JPEG":
@@ -147,7 +150,7 @@ def check_jpeg(data: bytes) -> None:
 @contextlib.contextmanager
 def _opened(source: Source) -> Iterator[tiff.File]:
     """Opens a source at its beginning; whatever is raised in the body becomes a `PictureError`."""
-    name = "The file" if isinstance(source, bytes) else str(source)
+    name = "The file" if isinstance(source, bytes) else printable(str(source), "")
     try:
         if isinstance(source, bytes):
             yield io.BytesIO(source)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from discogan_jax import host, images
 from discogan_jax.data import cache
@@ -106,7 +105,7 @@ class ArchiveSide(CachedSource):
         from discogan_jax.data.pix2pix import builder
 
         pairs = builder.pairs(self.archive, archives=places.archives, data_dir=places.data_dir)
-        census = Census(self.preparation(wanted))
+        census = Census(self.preparation(wanted), wanted.quiet)
         scratch = folder / "all.raw"
         found = self._decode(scratch, pairs, census)
         for split, tally in pairs.tallies.items():
@@ -124,9 +123,8 @@ class ArchiveSide(CachedSource):
                 few = f"{pairs.tallies[split].path} has too few pictures"
                 raise InputError(f"{few} to take the {self.half} half of.")
             cache.write_rows(pictures, [row_of[name] for name in names], folder / f"{split}.npy")
+        census.warn(self.label, *census.warnings(pictures))
         scratch.unlink()
-        for warning in census.warnings():
-            logging.warning("%s: %s", self.label, warning)
         return census.to_json()
 
     def _decode(self, scratch: Path, pairs: Pairs, census: Census) -> dict[str, dict[str, int]]:

@@ -15,7 +15,7 @@ from discogan_jax.config import build, flags, schema
 from discogan_jax.data import census, sources
 from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.source import DECODE_VERSION
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, choose
 from discogan_jax.images import Size
 
 
@@ -102,7 +102,7 @@ def test_the_content_of_a_file_decides_and_what_is_left_out_is_counted(load, tmp
     assert len(said) == 1
     assert "3 of 16 skipped, unreadable" in said[0]
     assert r"/cut\n\x1b.png cannot be read as a picture (damaged)" in said[0]
-    assert "/empty.png cannot be read as a picture (the file is empty)" in said[0]
+    assert "/empty.png cannot be read as a picture (empty, of no known kind)" in said[0]
 
 
 def test_a_folder_without_pictures_says_what_it_holds(load, tmp_path):
@@ -175,6 +175,18 @@ def test_the_root_of_a_cyclegan_data_set_is_both_domains(tmp_path, capsys):
     # As one domain it is refused.
     assert run_prepare(tmp_path, f"--a={root}", f"--b={root / 'trainB'}") == 2
     assert f"holds two domains; name it for both, --a={root} --b={root}" in capsys.readouterr().err
+
+
+def test_a_set_that_is_opened_in_two_sizes_warns_once(tmp_path, said):
+    for name in ("cats", "dogs"):
+        for i in range(2):
+            save(tmp_path / name / f"{i}.png", (80 * i, 0, 255), size=(40, 20))
+    places = (f"--a={tmp_path / 'cats'}", f"--b={tmp_path / 'dogs'}")
+    assert run_prepare(tmp_path, "folders", *places, "--config.data.jitter=0.25") == 0
+    for name in ("cats", "dogs"):
+        warnings = [text for text in said if text.startswith(f"{tmp_path / name}: ")]
+        assert len(warnings) == len({*warnings}) == 2
+    assert len(said) == 4
 
 
 def test_two_domains_share_no_folder(tmp_path, capsys):
@@ -382,6 +394,11 @@ def test_sets_of_which_little_can_be_learnt_say_so(load, tmp_path, monkeypatch):
         load(f"folder:{source}", **wanted)
         assert len(said) == len(warnings)
         assert all(map(re.search, warnings, said)), said
+
+
+def test_few_of_many_names_are_proposed():
+    with pytest.raises(InputError, match=r"^there is no set 'q'; there are \w+, \w+, \w+ and 96 m"):
+        choose("q", [f"name{i}" for i in range(99)], "set")
 
 
 def test_the_line_of_a_set_reads_well():

@@ -58,7 +58,7 @@ class Folder(CachedSource):
         return {"folder": str(found.root), "listing": digest.hexdigest()}
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
-        """Decodes all pictures; about 5% of the files are held out, unless it has a split."""
+        """Decodes all pictures; about 5% of the files are held out if it has no split."""
         found, census = self._list(wanted), Census(self.preparation(wanted), wanted.quiet)
         items = self._items(found, wanted)
         label = printable(str(found.root), "")

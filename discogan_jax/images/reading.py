@@ -83,7 +83,7 @@ def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Pict
     """
     with _opened(source) as file:
         if not (head := file.read(kinds.HEAD)):
-            problem = "cannot be read as a picture (the file is empty); replace it or remove it."
+            problem = "cannot be read as a picture (empty, of no known kind); replace or remove it."
             raise PictureError(problem, NO_PICTURE)
         found = kinds.sniff(head)
         decoder = _decoder(found)

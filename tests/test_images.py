@@ -487,6 +487,8 @@ def test_deep_pictures_of_a_set_share_a_range():
     assert (named.apply(bytes_) == round(255 / 2)).all()
     assert named.for_values(0.0, 5.0, unsigned=True) == named
     assert (named.clipped(light), prepare.clipped(light)) == (16, 0)
+    spread = images.Picture(np.array([[[150], [250]]], np.uint8), images.Size(1, 2), 8)
+    assert (named.used(spread), prepare.used(spread)) == (50 / 200, 1)
     assert (named.apply(light) == 255).all()
 
 

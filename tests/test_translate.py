@@ -78,8 +78,10 @@ def test_sizes_and_shapes(run, tmp_path, capsys):
         arguments = ["translate", str(run.path), str(wide), "--to=bags", *flags]
         assert cli.main([*arguments, f"--out={tmp_path / 'out'}"]) == 0
         assert images.read(tmp_path / "out" / "wide.png").shape == (*shape, 3), flags
-    said = f"stretched to {SIZE}x{SIZE}; results of that size, in the input's shape"
-    assert said in capsys.readouterr().out
+    said = capsys.readouterr().out
+    longer = "in the input's shape, the longer side as long as the model's"
+    assert f"stretched to {SIZE}x{SIZE}; results {longer}" in said
+    assert "; results scaled to the size of the part that was cut out" in said
     # A larger result is the same translation, scaled.
     small, large = (tmp_path / name for name in ("small.png", "large.png"))
     for out, size in ((small, "model"), (large, str(8 * SIZE))):
@@ -103,6 +105,11 @@ def test_a_file_for_one_picture(run, folder, tmp_path, capsys):
     assert cli.main([*arguments, f"--out={tmp_path / 'e.webp'}"]) == 2
     assert "pictures are saved as .png, .jpg, .jpeg, .tif or .tiff" in capsys.readouterr().err
     assert not {*tmp_path.glob("[de].*")}
+    # A picture is replaced, as above; another file is not.
+    (tmp_path / "notes.png").write_text("no picture")
+    assert cli.main([*arguments, f"--out={tmp_path / 'notes.png'}"]) == 2
+    assert "notes.png is there and is no picture: name another" in capsys.readouterr().err
+    assert (tmp_path / "notes.png").read_text() == "no picture"
 
 
 def test_names_are_kept(tmp_path):
@@ -113,9 +120,11 @@ def test_names_are_kept(tmp_path):
         *("frame_0002.png", "frame.0001.png", "frame.0003.png", "x.png", "x-jpeg.png"),
         *("x.tar.png", "n1.png"),
     ]
+    with pytest.raises(InputError, match=r"ct\.png: the results are floating.*: name a \.tif"):
+        destinations(inputs[:1], tmp_path / "ct.png", ".tif")
 
 
-def test_halves(run, tmp_path):
+def test_halves(run, tmp_path, capsys):
     pair = np.concatenate([np.zeros((30, 30, 3), np.uint8), np.full((30, 30, 3), 255, np.uint8)], 1)
     Image.fromarray(pair).save(tmp_path / "pair.png")
     for half, value in (("left", 0), ("right", 255)):
@@ -123,6 +132,11 @@ def test_halves(run, tmp_path):
         prepared = run.preparations["a"].apply(picture)
         np.testing.assert_array_equal(prepared, np.full((SIZE, SIZE, 3), value))
         assert picture.size == (30, 30)
+    # What looks like pairs is asked about, unless that is answered or nothing is cut off.
+    arguments = ["translate", str(run.path), str(tmp_path / "pair.png"), "--to=shoes"]
+    for flags, asked in {(): True, ("--pairs=left",): False, ("--fit=pad",): False}.items():
+        assert cli.main([*arguments, f"--out={tmp_path / 'out'}", *flags]) == 0
+        assert ("use --pairs left or --pairs right" in capsys.readouterr().out) is asked
 
 
 def test_edges_are_translated_as_those_of_training(tmp_path):
@@ -181,6 +195,12 @@ def test_grey_pictures_of_many_bits(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "made grey, values of 12 bits (0 to 4095)" in said
     assert "1 with values beyond the run's range" in said
+    assert "small part" not in said
+    # 8 bits are a 16th of 12.
+    arguments = ["translate", str(run.path), str(picture(tmp_path / "8bit.png")), "--to=shoes"]
+    assert cli.main([*arguments, f"--out={tmp_path / 'out'}"]) == 0
+    said = "1 with values in a small part of the run's range, 12 bits (0 to 4095); were they scaled"
+    assert said in capsys.readouterr().out
 
 
 def test_colour_is_not_written_with_16_bits(run, folder, tmp_path, capsys):
@@ -190,14 +210,16 @@ def test_colour_is_not_written_with_16_bits(run, folder, tmp_path, capsys):
 
 
 def test_more_pictures_than_a_batch_and_than_a_sheet(run, tmp_path):
-    for i in range(19):
-        picture(tmp_path / "in" / f"{i:02d}.png", seed=i)
+    # Contact sheets do not take the names of results.
+    names = [*(f"{i:02d}.png" for i in range(18)), "sheet-001.png"]
+    for i, name in enumerate(names):
+        picture(tmp_path / "in" / name, seed=i)
     inputs, _ = find([str(tmp_path / "in")])
     found = translate(run, inputs, "shoes", tmp_path / "out", sheet=True)
-    assert [p.name for p in found.sheets] == ["sheet-001.png", "sheet-002.png"]
+    assert [p.name for p in found.sheets] == ["sheet-001-png.png", "sheet-002.png"]
     made = images.to_uint8(run.translate([item.source for item in inputs], "shoes"))
-    for i, (path, right) in enumerate(zip(found.written, made, strict=True)):
-        assert path.name == f"{i:02d}.png"
+    for name, path, right in zip(names, found.written, made, strict=True):
+        assert path.name == name
         assert np.abs(images.read(path).astype(int) - right).max() <= 1
 
 
@@ -213,7 +235,7 @@ def test_globs_and_standard_input(run, folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("inputs", "to", "said"),
     [
-        (["nowhere.png"], "shoes", "nowhere.png: there is no such file"),
+        ([".", "nowhere.png"], "shoes", "nowhere.png: there is no such file"),
         (["nowhere/*.png"], "shoes", "no pictures"),
         (["."], "hats", "translates to bags and shoes, not 'hats'"),
     ],
@@ -222,7 +244,7 @@ def test_mistakes(run, folder, tmp_path, monkeypatch, capsys, inputs, to, said):
     monkeypatch.chdir(folder)
     out = tmp_path / "out"
     code = cli.main(["translate", str(run.path), *inputs, "--to", to, "--out", str(out)])
-    assert code == (1 if "nowhere.png" in said else 2)
+    assert code == 2
     err = capsys.readouterr().err
     assert said in err
     assert "Traceback" not in err

@@ -20,6 +20,9 @@ MAX_SIDE = 1 << 14
 NAMED = 5
 """Number of files that are named of those that are no pictures."""
 
+NEARLY_ALL = 0.9
+"""Part of the pictures that have to look like pairs before it is said."""
+
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
@@ -43,8 +46,8 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--size",
         default="model",
-        help="size of the results: model, input (that of each picture), a number for the longer "
-        "side, or height and width (96x64); %(default)s if not given",
+        help="size of the results: model, input (that of each picture, or of the part cut out of "
+        "it), a number for the longer side, or height and width (96x64); %(default)s if not given",
     )
     parser.add_argument(
         "--fit",
@@ -84,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.commands import translate_pictures
     from discogan_jax.export import open_translator
+    from discogan_jax.images import range_text
 
     size = _size(arguments.size)
     translator = open_translator(arguments.run, arguments.step)
@@ -99,22 +103,37 @@ def run(arguments: argparse.Namespace) -> int:
         side=arguments.pairs,
         sheet=arguments.grid,
     )
-    shape = "" if made.preparation.fit == "crop" else ", in the input's shape"
-    sizes = {"model": f"of that size{shape}", "input": "scaled to the input's size"}
-    results = sizes.get(arguments.size, f"scaled to {arguments.size} px")
     written, bad = len(made.written), len(inputs) - len(made.written)
+    results = _results(arguments.size, made.preparation.fit)
     frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
     for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
     # What is not as it might be expected.
-    if made.clipped:
-        frame.say(f"{made.clipped} with values beyond the run's range, which became its ends")
+    if clipped := made.remarks["clipped"]:
+        frame.say(f"{clipped} with values beyond the run's range, which became its ends")
+    if made.preparation.range and (faint := made.remarks["faint"]):
+        part = f"a small part of the run's range, {range_text(made.preparation.range)}"
+        frame.say(f"{faint} with values in {part}; were they scaled differently?")
+    if (paired := made.remarks["paired"]) and paired >= NEARLY_ALL * written:
+        which = f"{paired} of {written} twice as wide as high, as pairs side by side are"
+        frame.say(f"{which}: for pairs, use --pairs left or --pairs right")
     if others:
         names = ", ".join([file.name for file in others[:NAMED]] + ["..."] * (len(others) > NAMED))
         frame.say(f"{len(others)} left out, not a picture ({names})")
     if bad:
         frame.say(f"{bad} skipped, see above")
     return EXIT_SKIPPED if bad else 0
+
+
+def _results(size: str, fit: str) -> str:
+    """Describes the size of the results."""
+    if size not in ("model", "input"):
+        return f"scaled to {size} px"
+    if fit == "crop":
+        part = "scaled to the size of the part that was cut out"
+        return "of that size" if size == "model" else part
+    longer = "in the input's shape, the longer side as long as the model's"
+    return longer if size == "model" else "scaled to the input's size"
 
 
 def _size(text: str) -> "Restored":

@@ -2,7 +2,8 @@
 
 import glob
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from pathlib import Path
@@ -19,7 +20,7 @@ from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.pairs import read_side
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
-from discogan_jax.images import Preparation, Size
+from discogan_jax.images import Picture, Preparation, Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.images.preparation import Restored
 from discogan_jax.images.values import Range
@@ -30,6 +31,9 @@ STDIN = "-"
 
 BATCH = 16
 """Pictures that are translated at a time, and shown in a contact sheet."""
+
+FAINT = 0.25
+"""Part of the run's range below which a picture's values may be of another scale."""
 
 
 class Fitted(NamedTuple):
@@ -54,13 +58,14 @@ class Outcome:
       preparation: what was done to the pictures.
       written: results.
       sheets: contact sheets.
-      clipped: number of pictures with values beyond the range of the run.
+      remarks: numbers of pictures that are `clipped` (values beyond the range of the run), `faint`
+        (values in a small part of it) or `paired` (twice as wide as high, and cut).
     """
 
     preparation: Preparation
     written: list[Path] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
-    clipped: int = 0
+    remarks: Counter[str] = field(default_factory=Counter)
 
 
 def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
@@ -74,22 +79,24 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
       their place below it. And the files in folders that are no pictures.
 
     Raises:
-      InputError: a folder or pattern has no pictures.
+      InputError: there is no such file, or a folder or pattern has no pictures.
     """
     # By place, so that a picture which is named twice is translated once.
     found: dict[Path, Item] = {}
     left_out: dict[Path, None] = {}
     for word in given:
         path = Path(word).expanduser()
-        # Standard input, a folder, a file (if it is missing, reading reports that), a pattern.
+        # Standard input, a folder, a file, a pattern.
         if word == STDIN:
             found[Path(STDIN)] = Item(sys.stdin.buffer.read(), "stdin")
             continue
         if path.is_dir():
             files, others = pictures_below(path)
             left_out |= dict.fromkeys(others)
-        elif path.exists() or not glob.has_magic(word):
+        elif path.exists():
             files = [path]
+        elif not glob.has_magic(word):
+            raise InputError(f"{word}: there is no such file; check the path.")
         else:
             matched = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207 (absolute, too)
             files = [file for file in matched if file.is_file()]
@@ -136,9 +143,11 @@ def translate(
     outcome = Outcome(replace(source, fit=fit or source.fit))
     values = _values(target) if deep else None
     # Fails before anything is written.
-    places = destinations(inputs, out, _suffix(values))
+    number = len(inputs)
+    places = destinations(inputs, out, _suffix(values), -(-number // BATCH) if sheet else 0)
+    sheets = iter(places[number:])
 
-    fitted = _read_all(inputs, places, side, outcome)
+    fitted = _read_all(inputs, places[:number], side, outcome)
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
     while batch := list(islice(fitted, BATCH)):
         prepared = np.stack([x.prepared for x in batch])
@@ -150,11 +159,8 @@ def translate(
             outcome.written.append(x.place)
         if sheet:
             labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
-            name = f"sheet-{len(outcome.sheets) + 1:03d}.png"
-            # In the folder of the results, or beside the only one.
-            path = out.with_name(f"{out.stem}-{name}") if places == [out] else out / name
-            outcome.sheets.append(path)
-            images.save(path, images.grid(list(zip(labels, shown, strict=False))))
+            outcome.sheets.append(next(sheets))
+            images.save(outcome.sheets[-1], images.grid(list(zip(labels, shown, strict=False))))
     return outcome
 
 
@@ -164,12 +170,12 @@ def _read_all(
     """Yields the prepared pictures; reports those that cannot be read."""
     preparation = outcome.preparation
 
-    def load(job: tuple[Item, Path]) -> tuple[Fitted, bool] | InputError:
+    def load(job: tuple[Item, Path]) -> tuple[Fitted, list[str]] | InputError:
         item, place = job
         try:
             picture = read_side(item, side) if side else preparation.load(item.source)
             prepared = Fitted(preparation.apply(picture), picture.size, place)
-            return prepared, preparation.clipped(picture) > 0
+            return prepared, _remarks(preparation, picture, side)
         except InputError as error:
             return error
 
@@ -179,8 +185,20 @@ def _read_all(
             if isinstance(found, InputError):
                 frame.say(f"skipped: {found}", sys.stderr)
             else:
-                outcome.clipped += found[1]
+                outcome.remarks.update(found[1])
                 yield found[0]
+
+
+def _remarks(preparation: Preparation, picture: Picture, side: str | None) -> list[str]:
+    """Returns what is not as it might be expected, see `Outcome.remarks`."""
+    height, width = picture.size
+    cut = images.share_cut(picture.size, preparation.size, preparation.fit)
+    found = {
+        "clipped": preparation.clipped(picture) > 0,
+        "faint": preparation.used(picture) < FAINT,
+        "paired": not side and width == 2 * height and cut > 0,
+    }
+    return [remark for remark, holds in found.items() if holds]
 
 
 def _there_and_back(
@@ -198,35 +216,45 @@ def _there_and_back(
     return shown, made[0]
 
 
-def destinations(inputs: Sequence[Item], out: Path, suffix: str) -> list[Path]:
-    """Names the result of each input.
+def destinations(inputs: Sequence[Item], out: Path, suffix: str, sheets: int = 0) -> list[Path]:
+    """Names the result of each input, and contact sheets: in the same folder, after the results.
 
     Args:
       inputs: the pictures.
       out: a folder, or a file for a single picture: what has the suffix of pictures and is not
         there as a folder.
       suffix: suffix of the results in a folder. Below it, names are kept; none is taken twice.
+      sheets: number of contact sheets.
 
     Raises:
-      InputError: a result would be written over an input, or several into one file.
+      InputError: a file would be written over an input or over what is no picture, several results
+        into one file, or floating-point numbers into another file than a TIFF.
     """
     if out.is_dir() or not _picture_suffix(out):
         places = _below([Path(item.name) for item in inputs], out, suffix)
-    elif len(inputs) == 1:
-        places = [out]
-    else:
+        names = [Path(f"sheet-{n + 1:03d}.png") for n in range(sheets)]
+        places += _below(names, out, ".png", set(places))
+    elif len(inputs) > 1:
         raise InputError(
             f"--out={out} is one file, and there are {len(inputs)} pictures: name a folder"
         )
+    elif suffix == ".tif" and out.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"--out={out}: the results are floating-point numbers: name a .tif")
+    else:
+        places = [out, out.with_name(f"{out.stem}-sheet-001.png")][: 1 + sheets]
     sources = {item.source.resolve() for item in inputs if isinstance(item.source, Path)}
     for place in places:
         if place.resolve() in sources:
             raise InputError(f"{place} is an input: name another folder, or file, for the results.")
+        if place.exists() and images.kind(place) is None:
+            raise InputError(f"{place} is there and is no picture: name another --out.")
     return places
 
 
-def _below(names: Sequence[Path], folder: Path, suffix: str) -> list[Path]:
-    """Names results in a folder: a.png keeps its name, a.jpg becomes a-jpg.png beside it."""
+def _below(
+    names: Sequence[Path], folder: Path, suffix: str, taken: Collection[Path] = ()
+) -> list[Path]:
+    """Names files in a folder: a.png keeps its name, a.jpg becomes a-jpg.png beside it."""
     places: dict[Path, int] = {}
     # First those that have the suffix.
     for i in sorted(range(len(names)), key=lambda i: names[i].suffix != suffix):
@@ -234,7 +262,7 @@ def _below(names: Sequence[Path], folder: Path, suffix: str) -> list[Path]:
         stem = names[i].name.removesuffix(kind)
         endings = chain(["", kind.replace(".", "-")], (f"-{n}" for n in count(2)))
         files = (folder / names[i].with_name(f"{stem}{ending}{suffix}") for ending in endings)
-        places[next(file for file in files if file not in places)] = i
+        places[next(file for file in files if file not in places and file not in taken)] = i
     return sorted(places, key=places.__getitem__)
 
 

@@ -125,6 +125,14 @@ class Preparation:
         low, high = low_high
         return int(np.count_nonzero((picture.pixels < low) | (picture.pixels > high)))
 
+    def used(self, picture: Picture) -> float:
+        """Returns the part of the range, from 0 to 1, that a picture's values cover."""
+        if not (low_high := self.range_of(picture.bits)):
+            return 1.0
+        low, high = low_high
+        least, greatest = np.clip([picture.pixels.min(), picture.pixels.max()], low, high)
+        return float(greatest - least) / ((high - low) or 1.0)
+
     def steps(self) -> list[dict[str, Any]]:
         """Describes it in plain words and numbers, for programs that have to do the same."""
         steps: list[dict[str, Any]] = []

@@ -83,6 +83,7 @@ def flax_layers() -> Iterator[None]:
     """
 
     def conv_transpose(stride: int = 2, **fields: Any) -> nn.Module:
+        fields = {"kernel_size": models.KERNEL} | fields
         return nn.ConvTranspose(strides=(stride, stride), transpose_kernel=True, **fields)
 
     jax.clear_caches()

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
     Args:
       parser: takes the arguments.
       default: name of a shipped config. None makes the config a positional argument, which may be
-        missing only beside ``--a`` and ``--b``; these must be given beside "folders".
+        missing only beside ``--a`` and ``--b``, which must be given beside "folders", or beside
+        fields that name sources.
     """
     names = ", ".join(shipped())
     if default is None:
@@ -72,7 +73,8 @@ def find(arguments: argparse.Namespace) -> Path:
     named = [name for name in (getattr(arguments, "name", None), arguments.config) if name]
     if len(named) == 2:
         raise InputError(f"CONFIG is given twice: {named[0]} and --config={named[1]}")
-    of_folders = _OF_FOLDERS if arguments.a or arguments.b else None
+    own = any(field.startswith("--config.data.source_") for field in arguments.fields)
+    of_folders = _OF_FOLDERS if own or arguments.a or arguments.b else None
     name = next(iter(named), arguments.default_config or of_folders)
     if name is None:
         raise InputError(f"CONFIG is missing: a config file, or one of {', '.join(shipped())}")

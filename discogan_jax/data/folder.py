@@ -89,9 +89,8 @@ class Folder(CachedSource):
         census.warn(label, *self._shape_warnings(census, label))
         if old := list(copies.outdated(self, places)):
             size = f"{sum(copy.megabytes for copy in old):.1f} MB of older copies"
-            census.warn(
-                label, f"{size} are in {places.arrays}; `discogan prepare --tidy` removes them"
-            )
+            advice = "`discogan prepare` with these settings and --tidy removes them"
+            census.warn(label, f"{size} are in {places.arrays}; {advice}")
         return about | {"layout": printable(found.layout, "")}
 
     def _list(self, wanted: Wanted | None = None) -> Listing:

@@ -53,6 +53,8 @@ def train_and_evaluate(
         has its default effect: the process stops immediately.
     """
     s, workdir = from_config(config), Path(workdir).absolute()
+    # Before pictures are decoded for nothing.
+    multihost.on_process_0_first(lambda: run.check_resumable(workdir, s))
     setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
     with ExitStack() as stack:
         # Lock the run directory, check that it belongs to this config, find its last checkpoint.

@@ -12,7 +12,7 @@ from discogan_jax.config import build, schema
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
-from discogan_jax.images import Preparation, Size, in_batches
+from discogan_jax.images import Preparation, in_batches
 from discogan_jax.runs import checkpoint, layout, manifest, pictures
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
@@ -102,11 +102,6 @@ class Run(Translator):
     def domains(self) -> Domains:
         """Names of a and b."""
         return self.settings.domains
-
-    @property
-    def image_size(self) -> Size:
-        """Height and width of the images in pixels."""
-        return self.settings.data.image_size
 
     @cached_property
     def preparations(self) -> Mapping[str, Preparation]:

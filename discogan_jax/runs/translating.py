@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from discogan_jax.errors import InputError
-from discogan_jax.images import Picture, Preparation
+from discogan_jax.images import Picture, Preparation, Size
 from discogan_jax.state import Domains
 
 Images = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
@@ -43,6 +43,11 @@ class Translator(ABC):
     @abstractmethod
     def preparations(self) -> Mapping[str, Preparation]:
         """By domain, what is done to a picture before it is translated."""
+
+    @property
+    def image_size(self) -> Size:
+        """Height and width of the images."""
+        return self.preparations["a"].size
 
     @property
     @abstractmethod

@@ -44,6 +44,7 @@ def test_the_same_pictures_continue_a_run_from_another_place(data, tmp_path):
     moved = tmp_path / "moved"
     shutil.move(data, moved)
     begin(tmp_path / "run", settings(moved))
+    assert not (tmp_path / "run" / "changes.jsonl").exists()
 
 
 def test_other_pictures_are_counted_and_refused(data, tmp_path, caplog):
@@ -83,6 +84,18 @@ def test_files_that_are_touched_or_copied_hold_the_same_pictures(data, tmp_path)
     shutil.copy(file, tmp_path / "copy.npy")
     (tmp_path / "copy.npy").replace(file)
     begin(directory, s)
+    assert not (directory / "changes.jsonl").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_damaged_digests_of_a_cache_are_taken_anew(data, kept):
+    s = settings(data)
+    before = build.images(s)
+    for file in (data / "cache").rglob("digests.npz"):
+        file.write_bytes(file.read_bytes()[:kept])
+    after = build.images(s)
+    for d, x in before.items():
+        np.testing.assert_array_equal(x.digests["train"], after[d].digests["train"])
 
 
 def test_a_run_of_an_earlier_version_keeps_its_division_and_says_so(data, tmp_path, caplog):

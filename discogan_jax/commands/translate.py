@@ -20,9 +20,6 @@ MAX_SIDE = 1 << 14
 NAMED = 5
 """Number of files that are named of those that are no pictures."""
 
-NEARLY_ALL = 0.9
-"""Part of the pictures that have to look like pairs before it is said."""
-
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
@@ -86,6 +83,7 @@ def add_arguments(parser: frame.Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.commands import translate_pictures
+    from discogan_jax.data.folder import MOSTLY
     from discogan_jax.export import open_translator
     from discogan_jax.images import range_text
 
@@ -114,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     if made.preparation.range and (faint := made.remarks["faint"]):
         part = f"a small part of the run's range, {range_text(made.preparation.range)}"
         frame.say(f"{faint} with values in {part}; were they scaled differently?")
-    if (paired := made.remarks["paired"]) and paired >= NEARLY_ALL * written:
+    if (paired := made.remarks["paired"]) and paired >= MOSTLY * written:
         which = f"{paired} of {written} twice as wide as high, as pairs side by side are"
         frame.say(f"{which}: for pairs, use --pairs left or --pairs right")
     if others:

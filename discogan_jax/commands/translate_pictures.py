@@ -15,6 +15,7 @@ from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.commands import frame
+from discogan_jax.data.census import LITTLE_USED
 from discogan_jax.data.decode import Item, map_ahead
 from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.pairs import read_side
@@ -31,9 +32,6 @@ STDIN = "-"
 
 BATCH = 16
 """Pictures that are translated at a time, and shown in a contact sheet."""
-
-FAINT = 0.25
-"""Part of the run's range below which a picture's values may be of another scale."""
 
 
 class Fitted(NamedTuple):
@@ -195,7 +193,7 @@ def _remarks(preparation: Preparation, picture: Picture, side: str | None) -> li
     cut = images.share_cut(picture.size, preparation.size, preparation.fit)
     found = {
         "clipped": preparation.clipped(picture) > 0,
-        "faint": preparation.used(picture) < FAINT,
+        "faint": preparation.used(picture) < LITTLE_USED,
         "paired": not side and width == 2 * height and cut > 0,
     }
     return [remark for remark, holds in found.items() if holds]

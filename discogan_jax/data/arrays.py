@@ -26,5 +26,5 @@ class Arrays(Source):
         folder = expanded(self.text)
         # Nothing is written into a folder that is not ours.
         name = cache.folder_name(folder.name, {"arrays": os.path.realpath(folder)})
-        kept = places.data_dir / "arrays" / name
+        kept = places.arrays / name
         return cache.open_arrays(folder, wanted.size, wanted.channels, kept)

@@ -5,10 +5,11 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from absl import logging
@@ -89,8 +90,8 @@ def _identified(
     states = {split: _state(folder / f"{split}.npy") for split in SPLITS}
     known = files.find_json(kept / _IDENTITY) or {}
     if known.get("files") == states:
-        with contextlib.suppress(OSError, ValueError, KeyError), np.load(kept / _DIGESTS) as saved:
-            return known["counts"], {split: saved[split] for split in SPLITS}
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return known["counts"], read_digests(kept / _DIGESTS, SPLITS)
     # Of equal pictures, equal digests; of blank ones, one value.
     digests = {
         split: np.fromiter(map(_digest, x), np.uint64, len(x)) for split, x in arrays.items()
@@ -101,14 +102,33 @@ def _identified(
     counts["leaked"] = int(np.isin(digests["val"], digests["train"]).sum())
     with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
         kept.mkdir(parents=True, exist_ok=True)
-        with files.replacing(kept / _DIGESTS) as temporary, temporary.open("wb") as file:
-            np.savez(file, **digests)  # type: ignore[arg-type]
+        write_digests(kept / _DIGESTS, digests)
         files.write_json(kept / _IDENTITY, {"files": states, "counts": counts})
     return counts, digests
 
 
 def _digest(picture: np.ndarray) -> int:
     return int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest())
+
+
+def write_digests(path: Path, digests: Mapping[str, UInt64[np.ndarray, "_"]]) -> None:
+    """Writes digests of pictures by name."""
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **digests)  # type: ignore[arg-type]
+
+
+def read_digests(path: Path, names: Iterable[str]) -> dict[str, UInt64[np.ndarray, "_"]]:
+    """Reads what `write_digests` wrote.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: it is damaged, or lacks a name.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as saved:
+            return {name: saved[name] for name in names}
+    except (EOFError, KeyError, BadZipFile) as error:
+        raise ValueError(str(error)) from error
 
 
 def _state(path: Path) -> list[int]:

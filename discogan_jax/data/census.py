@@ -16,9 +16,12 @@ from discogan_jax.images import Picture, Preparation, Size
 MAX_NAMED = 5
 """Number of pictures that are named for each reason to leave some out."""
 
-# Shares that call for a warning: so much of the area cut off, so little of the range used, so many
-# values beyond it; and how many times a side is enlarged.
-_MUCH_CUT, _LITTLE_USED, _MUCH_BEYOND, _MUCH_ENLARGED = 1 / 3, 1 / 4, 1 / 100, 2
+LITTLE_USED = 1 / 4
+"""Part of a range below which values are of another scale, most likely."""
+
+# Shares that call for a warning: so much of the area cut off, so many values beyond the range; and
+# how many times a side is enlarged.
+_MUCH_CUT, _MUCH_BEYOND, _MUCH_ENLARGED = 1 / 3, 1 / 100, 2
 
 # A picture is grey if its channels differ by no more than this part of what a file can hold, since
 # grey that was compressed as colour is not exactly grey; about so many rows and columns are looked
@@ -159,7 +162,7 @@ class Census:
         for (start, end), values in shared.items():
             least, greatest = min(values), max(values)
             low, high = max(least, start), min(greatest, end)
-            if 0 < high - low < _LITTLE_USED * (end - start):
+            if 0 < high - low < LITTLE_USED * (end - start):
                 # Where each depth has its own range, none would do for all.
                 better = f": data.range={least:.9g},{greatest:.9g} would use all of the levels"
                 used = f"of {images.range_text((start, end))} only {low:g} to {high:g} are used"

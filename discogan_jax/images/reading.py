@@ -6,6 +6,7 @@ import io
 import re
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ NO_PICTURE, UNREADABLE, TOO_LARGE = "not a picture", "unreadable", "too large"
 """Reasons of a `PictureError`; the others name a kind of picture that is not read."""
 
 # A JPEG's markers: all but those without a length of their own, which are among the pixels.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd8\xff]")
 _SCAN, _END = 0xDA, 0xD9
 
 
@@ -139,12 +140,22 @@ def check_jpeg(data: bytes) -> None:
     # them, go from marker to marker, up to the picture's end.
     if data.count(bytes([0xFF, _SCAN])) <= MAX_SCANS:
         return
-    scans = at = 0
-    while (marker := _MARKER.search(data, at)) and data[marker.end() - 1] != _END:
-        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-        scans += data[marker.end() - 1] == _SCAN
-        if scans > MAX_SCANS:
-            raise ValueError(f"a JPEG with more than {MAX_SCANS} scans, made to take long")
+    scans = (marker for marker, _ in segments(data) if marker == _SCAN)
+    if next(islice(scans, MAX_SCANS, None), None):
+        raise ValueError(f"a JPEG with more than {MAX_SCANS} scans, made to take long")
+
+
+def segments(jpeg: bytes) -> Iterator[tuple[int, int]]:
+    """Walks over the segments of a JPEG, up to the picture's end, without decoding any.
+
+    Yields:
+      The second byte of each segment's marker, and the place of its length, behind the marker.
+    """
+    at = 0
+    while (found := _MARKER.search(jpeg, at)) and jpeg[found.end() - 1] != _END:
+        at = found.end()
+        yield jpeg[at - 1], at
+        at += int.from_bytes(jpeg[at : at + 2])
 
 
 @contextlib.contextmanager

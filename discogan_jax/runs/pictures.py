@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from absl import logging
@@ -12,7 +11,7 @@ from absl import logging
 from discogan_jax import files
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
-from discogan_jax.data import census
+from discogan_jax.data import cache, census
 from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
@@ -169,18 +168,18 @@ def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> 
     if not record or any(record[d].get("decode_version") != DECODE_VERSION for d in DOMAINS):
         return None
     try:
-        with file.open("rb") as opened, np.load(opened) as saved:
-            before = {d: [saved[f"{d}_{split}"] for split in SPLITS] for d in DOMAINS}
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        saved = cache.read_digests(file, [f"{d}_{split}" for d in DOMAINS for split in SPLITS])
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{file} is damaged ({error}); remove it and {layout.DATA_FILE} to record the run's "
             "pictures anew"
         ) from error
     found = {}
     for d, x in loaded.items():
+        before = [saved[f"{d}_{split}"] for split in SPLITS]
         now = [x.digests[split] for split in SPLITS]
-        if not all(map(np.array_equal, before[d], now)):
-            old, new = np.concatenate(before[d]), np.concatenate(now)
+        if not all(map(np.array_equal, before, now)):
+            old, new = np.concatenate(before), np.concatenate(now)
             came, went = len(np.setdiff1d(new, old)), len(np.setdiff1d(old, new))
             found[s.domains.name(d)] = {"came": came, "went": went}
     return found
@@ -221,11 +220,7 @@ def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:
         for d, x in loaded.items()
     }
     digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
-    with (
-        files.replacing(directory / layout.DIGESTS_FILE) as temporary,
-        temporary.open("wb") as file,
-    ):
-        np.savez(file, **digests)  # type: ignore[arg-type]
+    cache.write_digests(directory / layout.DIGESTS_FILE, digests)
     files.write_json(directory / layout.DATA_FILE, record)
 
 

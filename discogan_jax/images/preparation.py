@@ -164,7 +164,10 @@ class Preparation:
             text += ", made grey"
         if self.thicken:
             text += ", dark lines made thicker"
-        return text + (f", values of {values.range_text(self.range)}" if self.range else "")
+        if self.range:
+            text += f", values of {values.range_text(self.range)}"
+            text += ", those of 8 bits as they are" if self.deep_only else ""
+        return text
 
 
 def _in_channels(pixels: UInt8[np.ndarray, "H W C"], channels: int) -> UInt8[np.ndarray, "H W c"]:

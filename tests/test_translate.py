@@ -14,7 +14,6 @@ from discogan_jax import cli, images, runs, train
 from discogan_jax.commands.translate_pictures import destinations, find, translate
 from discogan_jax.data.catalogue.archive import write_archives
 from discogan_jax.data.decode import Item
-from discogan_jax.data.pairs import read_side
 from discogan_jax.errors import InputError
 
 SIZE = runs_here.SIZE
@@ -128,7 +127,7 @@ def test_halves(run, tmp_path, capsys):
     pair = np.concatenate([np.zeros((30, 30, 3), np.uint8), np.full((30, 30, 3), 255, np.uint8)], 1)
     Image.fromarray(pair).save(tmp_path / "pair.png")
     for half, value in (("left", 0), ("right", 255)):
-        picture = read_side(Item(tmp_path / "pair.png", "pair"), half)
+        picture = Item(tmp_path / "pair.png", "pair", side=half).load(run.preparations["a"])
         prepared = run.preparations["a"].apply(picture)
         np.testing.assert_array_equal(prepared, np.full((SIZE, SIZE, 3), value))
         assert picture.size == (30, 30)

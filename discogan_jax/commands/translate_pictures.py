@@ -18,7 +18,6 @@ from discogan_jax.commands import frame
 from discogan_jax.data.census import LITTLE_USED
 from discogan_jax.data.decode import Item, map_ahead
 from discogan_jax.data.listing import pictures_below
-from discogan_jax.data.pairs import read_side
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.images import Picture, Preparation, Size
@@ -171,7 +170,7 @@ def _read_all(
     def load(job: tuple[Item, Path]) -> tuple[Fitted, list[str]] | InputError:
         item, place = job
         try:
-            picture = read_side(item, side) if side else preparation.load(item.source)
+            picture = item._replace(side=side).load(preparation)
             prepared = Fitted(preparation.apply(picture), picture.size, place)
             return prepared, _remarks(preparation, picture, side)
         except InputError as error:

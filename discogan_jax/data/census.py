@@ -59,6 +59,7 @@ class Census:
 
     Attributes:
       preparation: what is done to them, with the range of values once that is found.
+      label: name of the set, for messages.
       quiet: whether no warnings are logged.
       left_out: names of files that are not used, by reason.
       used: the pictures that are used; number of those that are alike.
@@ -66,7 +67,8 @@ class Census:
     """
 
     preparation: Preparation
-    quiet: bool = False
+    label: str
+    quiet: bool
     left_out: dict[str, list[str]] = field(default_factory=dict)
     used: Counter[Seen] = field(default_factory=Counter)
     unused_pages: int = 0
@@ -115,10 +117,10 @@ class Census:
         unsigned = all(seen.bits for seen in deep)
         self.preparation = self.preparation.for_values(low, high, unsigned=unsigned)
 
-    def warn(self, label: str, *warnings: str) -> None:
-        """Logs warnings about the set that `label` names, unless it is to be quiet."""
+    def warn(self, *warnings: str) -> None:
+        """Logs warnings about the set, unless it is to be quiet."""
         for warning in () if self.quiet else warnings:
-            logging.warning("%s: %s", label, warning)
+            logging.warning("%s: %s", self.label, warning)
 
     def warnings(self, pictures: Iterable[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
         """Describes what a user would rather know before training than after it.

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+from discogan_jax import images
 from discogan_jax.data import cache
 from discogan_jax.data.census import Census, Seen, left_out_text
 from discogan_jax.data.listing import is_named_as_picture
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
 from discogan_jax.host import usable_cores
-from discogan_jax.images import Picture, PictureError, Preparation
+from discogan_jax.images import Picture, PictureError, Preparation, Size
 from discogan_jax.images.reading import NO_PICTURE, TOO_LARGE, UNREADABLE
 
 # Unreadable pictures that a warning lists.
@@ -39,20 +40,31 @@ class Item(NamedTuple):
       source: its file, or the bytes of that.
       name: name for people.
       page: number of the page, of a TIFF, from 0.
+      side: side that is taken of two pictures side by side, left or right; None for all of it.
     """
 
     source: Path | bytes
     name: str
     page: int = 0
+    side: str | None = None
 
+    def load(self, preparation: Preparation) -> Picture:
+        """Reads the picture as its preparation needs it.
 
-def load(preparation: Preparation, item: Item) -> Picture:
-    """Reads a picture as its preparation needs it; raises `PictureError`."""
-    return preparation.load(item.source, page=item.page)
-
-
-Read = Callable[[Preparation, Item], Picture]
-"""Reads a picture; raises `PictureError`."""
+        Raises:
+          PictureError: it cannot be read, or one side is taken and it is of odd width.
+        """
+        if self.side is None:
+            return preparation.load(self.source, page=self.page)
+        # In full: a smaller one may be cut beside its middle.
+        whole = images.load(self.source, page=self.page)
+        height, width = whole.size
+        if width % 2:
+            problem = "of odd width, so not two pictures side by side"
+            raise PictureError(f"{self.name}: {problem}", problem)
+        start = width // 2 if self.side == "right" else 0
+        half = whole.pixels[:, start : start + width // 2]
+        return Picture(half, Size(height, width // 2), whole.bits)
 
 
 def write_pictures(
@@ -62,8 +74,6 @@ def write_pictures(
     census: Census,
     *,
     split: Callable[[list[int]], dict[str, list[int]]],
-    label: str,
-    read: Read = load,
 ) -> dict[str, Any]:
     """Decodes pictures of any kind and size with Pillow, in threads, on all cores.
 
@@ -76,8 +86,6 @@ def write_pictures(
       census: what is done to them; counts them.
       split: given the positions of the readable pictures, returns those of each of
         `cache.SPLITS`, in the order of the rows.
-      label: name of the set, for messages.
-      read: reads a picture as its preparation needs it.
 
     Returns:
       What was found, the `Census` as JSON.
@@ -86,39 +94,36 @@ def write_pictures(
       InputError: no picture can be read, or none is left for one of the splits.
     """
     if not count:
-        raise InputError(f"{label} has no pictures.")
+        raise InputError(f"{census.label} has no pictures.")
     # Which of them are readable, and so held out, is known only after all are decoded.
     scratch = folder / "all.npy"
     shape = (count, *census.preparation.size, census.preparation.channels)
     out = cache.create_array(scratch, shape)
-    readable = _decode(out, items, read, census, label)
+    readable = _decode(out, items, census)
 
     # Copy the rows of each split to its own file.
     for name, rows in split(readable).items():
         if not rows:
             found = f"{len(readable)} readable picture{'s' * (len(readable) != 1)}"
             needed = "one to train on and one to hold out, in files of their own"
-            raise InputError(f"{label}: of {found} none is left for {name}; needed are {needed}.")
+            problem = f"of {found} none is left for {name}; needed are {needed}"
+            raise InputError(f"{census.label}: {problem}.")
         cache.write_rows(out, rows, folder / f"{name}.npy")
-    census.warn(label, *census.warnings(out[row] for row in readable))
+    census.warn(*census.warnings(out[row] for row in readable))
     del out
     scratch.unlink()
     return census.to_json()
 
 
 def _decode(
-    out: UInt8[np.ndarray, "N H W C"],
-    items: Callable[[], Iterable[Item]],
-    read: Read,
-    census: Census,
-    label: str,
+    out: UInt8[np.ndarray, "N H W C"], items: Callable[[], Iterable[Item]], census: Census
 ) -> list[int]:
     """Decodes pictures into the rows of their positions, and returns those that can be read."""
 
     def look(numbered: tuple[int, Item]) -> Seen | PictureError:
         row, item = numbered
         try:
-            picture = read(census.preparation, item)
+            picture = item.load(census.preparation)
         except PictureError as error:
             return error
         if picture.bits == 8 or census.preparation.range:
@@ -128,7 +133,7 @@ def _decode(
     problems, readable, deep = [], [], set()
     needs_range = census.preparation.range is None
     results = map_ahead(look, enumerate(items()))
-    for (row, item), found in progress_bar(label, len(out), " pictures", iterable=results):
+    for (row, item), found in progress_bar(census.label, len(out), " pictures", iterable=results):
         if isinstance(found, PictureError):
             reason = _reason(item, found)
             census.leave_out(item.name, reason)
@@ -138,7 +143,7 @@ def _decode(
         readable.append(row)
         if needs_range and found.bits != 8:
             deep.add(row)
-    _report(problems, census, label)
+    _report(problems, census)
     if not deep:
         return readable
 
@@ -147,7 +152,8 @@ def _decode(
 
     again = ((row, item) for row, item in enumerate(items()) if row in deep)
     results = map_ahead(look, again)
-    for _, found in progress_bar(f"{label}, deep", len(deep), " pictures", iterable=results):
+    title = f"{census.label}, deep"
+    for _, found in progress_bar(title, len(deep), " pictures", iterable=results):
         if isinstance(found, PictureError):  # gone or damaged since
             raise found
     return readable
@@ -159,7 +165,7 @@ def _reason(item: Item, error: PictureError) -> str:
     return UNREADABLE if should_be_one else error.reason
 
 
-def _report(problems: Sequence[str], census: Census, label: str) -> None:
+def _report(problems: Sequence[str], census: Census) -> None:
     """Logs why pictures cannot be read, or raises an error if that is so of all."""
     pictures = (len(names) for why, names in census.left_out.items() if why != NO_PICTURE)
     total = census.number + sum(pictures)
@@ -167,11 +173,11 @@ def _report(problems: Sequence[str], census: Census, label: str) -> None:
         left_out = left_out_text(census.to_json()["left_out"])
         why = f"The first: {problems[0]}" if problems else f"Left out: {left_out}"
         none = f"none of {total} pictures can be read" if total else "holds no pictures"
-        raise InputError(f"{label}: {none}. {why}")
+        raise InputError(f"{census.label}: {none}. {why}")
     if problems:
         more = ["..."] if len(problems) > MAX_REPORTED else []
         shown = "\n  ".join([*problems[:MAX_REPORTED], *more])
-        census.warn(label, f"{len(problems)} of {total} skipped, unreadable:\n  {shown}")
+        census.warn(f"{len(problems)} of {total} skipped, unreadable:\n  {shown}")
 
 
 def map_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

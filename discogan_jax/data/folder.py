@@ -15,7 +15,6 @@ from discogan_jax.data.decode import Item
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, printable
-from discogan_jax.images import Picture, Preparation
 
 MOSTLY = 0.9
 """If so many of a folder's pictures are twice as wide as high, they may be pairs."""
@@ -59,9 +58,10 @@ class Folder(CachedSource):
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes all pictures; about 5% of the files are held out if it has no split."""
-        found, census = self._list(wanted), Census(self.preparation(wanted), wanted.quiet)
+        found = self._list(wanted)
         items = self._items(found, wanted)
         label = printable(str(found.root), "")
+        census = Census(self.preparation(wanted), label, wanted.quiet)
         own = set(found.val or ())
 
         def by_split(readable: list[int]) -> dict[str, list[int]]:
@@ -77,20 +77,12 @@ class Folder(CachedSource):
             train = [row for row in readable if row not in held]
             return {"train": self._half(train), "val": sorted(held)}
 
-        about = decode.write_pictures(
-            folder,
-            lambda: items,
-            len(items),
-            census,
-            split=by_split,
-            label=label,
-            read=self._read,
-        )
-        census.warn(label, *self._shape_warnings(census, label))
+        about = decode.write_pictures(folder, lambda: items, len(items), census, split=by_split)
+        census.warn(*self._shape_warnings(census))
         if old := list(copies.outdated(self, places)):
             size = f"{sum(copy.megabytes for copy in old):.1f} MB of older copies"
             advice = "`discogan prepare` with these settings and --tidy removes them"
-            census.warn(label, f"{size} are in {places.arrays}; {advice}")
+            census.warn(f"{size} are in {places.arrays}; {advice}")
         return about | {"layout": printable(found.layout, "")}
 
     def _list(self, wanted: Wanted | None = None) -> Listing:
@@ -116,15 +108,12 @@ class Folder(CachedSource):
             pages += several if number > 1 else [item]
         return pages
 
-    def _read(self, preparation: Preparation, item: Item) -> Picture:
-        return decode.load(preparation, item)
-
-    def _shape_warnings(self, census: Census, label: str) -> Iterator[str]:
+    def _shape_warnings(self, census: Census) -> Iterator[str]:
         """Describes pictures that may be pairs."""
         if census.share(lambda size: size.width == 2 * size.height) >= MOSTLY:
             yield (
                 "pictures twice as wide as high: if each shows a pair side by side, use "
-                f"pairs:{label}/left and pairs:{label}/right as sources"
+                f"pairs:{census.label}/left and pairs:{census.label}/right as sources"
             )
 
     def _half(self, rows: list[int]) -> list[int]:

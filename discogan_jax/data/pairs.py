@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from discogan_jax import images
 from discogan_jax.data.census import Census
 from discogan_jax.data.decode import Item
 from discogan_jax.data.folder import MOSTLY, Folder
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import Source, Wanted
 from discogan_jax.errors import choose
-from discogan_jax.images import Picture, PictureError, Preparation, Size
 
 SIDES = ("left", "right")
 HALVES = ("first", "second")
@@ -79,37 +77,18 @@ class Pairs(Folder):
 
     def _items(self, found: Listing, wanted: Wanted) -> list[Item]:
         """Sorts by the numbers in the names, as those of the archives are."""
-        return sorted(super()._items(found, wanted), key=lambda item: by_numbers(item.name))
+        items = [item._replace(side=self.side) for item in super()._items(found, wanted)]
+        return sorted(items, key=lambda item: by_numbers(item.name))
 
-    def _read(self, preparation: Preparation, item: Item) -> Picture:
-        """Reads one side, whatever is done to it."""
-        return read_side(item, self.side)
-
-    def _shape_warnings(self, census: Census, label: str) -> Iterator[str]:
+    def _shape_warnings(self, census: Census) -> Iterator[str]:
         if census.share(lambda size: size.height > _NARROW * size.width) >= MOSTLY:
             yield (
                 f"these do not look like pairs: their halves are more than {_NARROW} times as high "
-                f"as wide; for pictures that show one thing use folder:{label}"
+                f"as wide; for pictures that show one thing use folder:{census.label}"
             )
 
     def _half(self, rows: list[int]) -> list[int]:
         return half_of(rows, self.half)
-
-
-def read_side(item: Item, side: str) -> Picture:
-    """Reads one side, from all of the picture: a smaller one may be cut beside its middle.
-
-    Raises:
-      InputError: the file cannot be read, or is of odd width.
-    """
-    picture = images.load(item.source, page=item.page)
-    height, width = picture.size
-    if width % 2:
-        problem = "of odd width, so not two pictures side by side"
-        raise PictureError(f"{item.name}: {problem}", problem)
-    start = width // 2 if side == "right" else 0
-    half = picture.pixels[:, start : start + width // 2]
-    return Picture(half, Size(height, width // 2), picture.bits)
 
 
 def half_of(rows: list[T], half: str | None) -> list[T]:

@@ -82,8 +82,8 @@ class Tfds(CachedSource):
                 for number, data in enumerate(self._records(tfds, builder, feature, split)):
                     yield decode.Item(data, f"{split} {number}")
 
-        census = Census(self.preparation(wanted), wanted.quiet)
-        return decode.write_pictures(folder, items, total, census, split=by_split, label=self.label)
+        census = Census(self.preparation(wanted), self.label, wanted.quiet)
+        return decode.write_pictures(folder, items, total, census, split=by_split)
 
     def _records(self, tfds: Any, builder: Any, feature: str, split: str) -> Iterator[bytes]:
         """Yields one feature of a split, encoded, in order."""

@@ -105,7 +105,7 @@ class ArchiveSide(CachedSource):
         from discogan_jax.data.pix2pix import builder
 
         pairs = builder.pairs(self.archive, archives=places.archives, data_dir=places.data_dir)
-        census = Census(self.preparation(wanted), wanted.quiet)
+        census = Census(self.preparation(wanted), self.label, wanted.quiet)
         scratch = folder / "all.raw"
         found = self._decode(scratch, pairs, census)
         for split, tally in pairs.tallies.items():
@@ -123,7 +123,7 @@ class ArchiveSide(CachedSource):
                 few = f"{pairs.tallies[split].path} has too few pictures"
                 raise InputError(f"{few} to take the {self.half} half of.")
             cache.write_rows(pictures, [row_of[name] for name in names], folder / f"{split}.npy")
-        census.warn(self.label, *census.warnings(pictures))
+        census.warn(*census.warnings(pictures))
         scratch.unlink()
         return census.to_json()
 

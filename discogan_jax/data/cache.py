@@ -87,7 +87,8 @@ def _identified(
     folder: Path, arrays: Mapping[str, np.ndarray], kept: Path
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Returns counts and digests of pictures, which are taken anew where a file has changed."""
-    states = {split: _state(folder / f"{split}.npy") for split in SPLITS}
+    status = {split: (folder / f"{split}.npy").stat() for split in SPLITS}
+    states = {split: [x.st_size, x.st_mtime_ns, x.st_ino] for split, x in status.items()}
     known = files.find_json(kept / _IDENTITY) or {}
     if known.get("files") == states:
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -129,11 +130,6 @@ def read_digests(path: Path, names: Iterable[str]) -> dict[str, UInt64[np.ndarra
             return {name: saved[name] for name in names}
     except (EOFError, KeyError, BadZipFile) as error:
         raise ValueError(str(error)) from error
-
-
-def _state(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def create_array(path: Path, shape: tuple[int, ...]) -> UInt8[np.memmap, "N H W C"]:

@@ -1,7 +1,7 @@
 """What a set of pictures turned out to hold, as it is recorded and as it is said in one line."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -122,13 +122,17 @@ class Census:
         for warning in () if self.quiet else warnings:
             logging.warning("%s: %s", self.label, warning)
 
-    def warnings(self, pictures: Iterable[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
+    def warnings(self, pictures: Collection[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
         """Describes what a user would rather know before training than after it.
 
         Args:
           pictures: the used pictures, prepared.
         """
-        yield from _all_alike(pictures)
+        first = next(iter(pictures))
+        if all(np.array_equal(picture, first) for picture in pictures):
+            yield "all pictures are equal"
+        if all((picture == picture[0, 0]).all() for picture in pictures):
+            yield "all are of one colour"
         if small := sum(n for seen, n in self.used.items() if self._is_small(seen.size)):
             count = f"{small:,} of {self.number:,}"
             yield f"pictures smaller than half of the image size, which are enlarged: {count}"
@@ -203,19 +207,6 @@ _DEPTHS = {8: "8 bits", 16: "16 bits", None: "signed or floating-point values"}
 
 def _range_text(low_high: tuple[float, float]) -> str:
     return "8 bits" if low_high == _BYTES else images.range_text(low_high)
-
-
-def _all_alike(pictures: Iterable[UInt8[np.ndarray, "H W C"]]) -> Iterator[str]:
-    """Describes what all pictures have in common; looks no further than the first that has not."""
-    remaining = iter(pictures)
-    first = next(remaining)
-    equal, blank = True, bool((first == first[0, 0]).all())
-    for picture in remaining:
-        equal = equal and np.array_equal(picture, first)
-        blank = blank and bool((picture == picture[0, 0]).all())
-        if not (equal or blank):
-            return
-    yield from ["all pictures are equal"] * equal + ["all are of one colour"] * blank
 
 
 def _is_grey(pixels: Shaped[np.ndarray, "H W C"]) -> bool:

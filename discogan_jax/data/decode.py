@@ -109,7 +109,7 @@ def write_pictures(
             problem = f"of {found} none is left for {name}; needed are {needed}"
             raise InputError(f"{census.label}: {problem}.")
         cache.write_rows(out, rows, folder / f"{name}.npy")
-    census.warn(*census.warnings(out[row] for row in readable))
+    census.warn(*census.warnings([out[row] for row in readable]))
     del out
     scratch.unlink()
     return census.to_json()

@@ -41,7 +41,7 @@ class Folder(CachedSource):
         """Returns a folder that is searched for both."""
         if not isinstance(other, Folder):
             return None
-        return min(self._list().folders & other._list().folders, default=None)
+        return min(self._listing.folders & other._listing.folders, default=None)
 
     def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns the path, and a hash of the files' names, sizes and modification times."""
@@ -85,16 +85,14 @@ class Folder(CachedSource):
             census.warn(f"{size} are in {places.arrays}; {advice}")
         return about | {"layout": printable(found.layout, "")}
 
-    def _list(self, wanted: Wanted | None = None) -> Listing:
-        """Lists the files; for a run of an earlier version, those that this one found."""
-        former = wanted is not None and wanted.max_held_out is not None
-        if former not in self._listings:
-            self._listings[former] = listing.list_folder(self.folder, former=former)
-        return self._listings[former]
-
     @cached_property
-    def _listings(self) -> dict[bool, Listing]:
-        return {}
+    def _listing(self) -> Listing:
+        return listing.list_folder(self.folder)
+
+    def _list(self, wanted: Wanted) -> Listing:
+        """Lists the files; for a run of an earlier version, those that this one found."""
+        former = wanted.max_held_out is not None
+        return listing.list_folder(self.folder, former=True) if former else self._listing
 
     def _items(self, found: Listing, wanted: Wanted) -> list[Item]:
         """Returns the pictures in the order of the rows."""

@@ -91,12 +91,11 @@ class Order:
     margin: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        least = min(self.sizes)
-        if self.batch_size > least:
-            problem = (
-                f"data.batch_size is {self.batch_size}, but the smaller domain has only {least}"
+        if self.batch_size > (least := min(self.sizes)):
+            raise InputError(
+                f"data.batch_size is {self.batch_size}, but the smaller domain has only {least} "
+                "training images: use a batch of at most that many"
             )
-            raise InputError(f"{problem} training images: use a batch of at most that many")
 
     def _batches(self, step: Any) -> Any:
         """Numbers a step's batches, [updates, 1]; `step` is a uint32 array of shape [1]."""

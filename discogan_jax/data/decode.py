@@ -32,6 +32,10 @@ _CHUNK, _MAX_CHUNKS = 16, 16
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Given the positions of the readable pictures, returns those of each of `cache.SPLITS`, in the
+# order of the rows.
+Split = Callable[[list[int]], dict[str, list[int]]]
+
 
 class Item(NamedTuple):
     """A picture to decode.
@@ -68,12 +72,7 @@ class Item(NamedTuple):
 
 
 def write_pictures(
-    folder: Path,
-    items: Callable[[], Iterable[Item]],
-    count: int,
-    census: Census,
-    *,
-    split: Callable[[list[int]], dict[str, list[int]]],
+    folder: Path, items: Callable[[], Iterable[Item]], count: int, census: Census, split: Split
 ) -> dict[str, Any]:
     """Decodes pictures of any kind and size with Pillow, in threads, on all cores.
 
@@ -84,8 +83,7 @@ def write_pictures(
       items: gives the pictures, as often as it is called.
       count: number of the pictures.
       census: what is done to them; counts them.
-      split: given the positions of the readable pictures, returns those of each of
-        `cache.SPLITS`, in the order of the rows.
+      split: divides the readable pictures.
 
     Returns:
       What was found, the `Census` as JSON.

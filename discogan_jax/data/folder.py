@@ -62,22 +62,19 @@ class Folder(CachedSource):
         items = self._items(found, wanted)
         label = printable(str(found.root), "")
         census = Census(self.preparation(wanted), label, wanted.quiet)
-        own = set(found.val or ())
 
         def by_split(readable: list[int]) -> dict[str, list[int]]:
-            files = {row: Path(os.fsdecode(items[row].source)) for row in readable}
             if wanted.pages == "first":
                 counts = decode.map_ahead(_page_count, (items[row] for row in readable))
                 census.unused_pages = sum(number - 1 for _, number in counts)
             # A file's pages stay together: they are alike.
-            names = {found.name(file): file for file in files.values()}
-            chosen = held_out(names, wanted.max_held_out) if found.val is None else ()
-            ours = own.union(names[name] for name in chosen)
-            held = {row for row, file in files.items() if file in ours}
-            train = [row for row in readable if row not in held]
-            return {"train": self._half(train), "val": sorted(held)}
+            names = {row: found.name(Path(os.fsdecode(items[row].source))) for row in readable}
+            chosen = held_out({*names.values()}, wanted.max_held_out)
+            held = {*chosen} if found.val is None else {*map(found.name, found.val)}
+            train = [row for row in readable if names[row] not in held]
+            return {"train": self._half(train), "val": [x for x in readable if names[x] in held]}
 
-        about = decode.write_pictures(folder, lambda: items, len(items), census, split=by_split)
+        about = decode.write_pictures(folder, lambda: items, len(items), census, by_split)
         census.warn(*self._shape_warnings(census))
         if old := list(copies.outdated(self, places)):
             size = f"{sum(copy.megabytes for copy in old):.1f} MB of older copies"

@@ -12,7 +12,7 @@ from discogan_jax import host
 from discogan_jax.data import decode
 from discogan_jax.data.census import Census
 from discogan_jax.data.source import WITHOUT_TENSORFLOW, CachedSource, Places, Wanted
-from discogan_jax.errors import InputError, choose
+from discogan_jax.errors import InputError, nearest
 from discogan_jax.files import locked
 
 
@@ -83,7 +83,7 @@ class Tfds(CachedSource):
                     yield decode.Item(data, f"{split} {number}")
 
         census = Census(self.preparation(wanted), self.label, wanted.quiet)
-        return decode.write_pictures(folder, items, total, census, split=by_split)
+        return decode.write_pictures(folder, items, total, census, by_split)
 
     def _records(self, tfds: Any, builder: Any, feature: str, split: str) -> Iterator[bytes]:
         """Yields one feature of a split, encoded, in order."""
@@ -106,11 +106,8 @@ class Tfds(CachedSource):
         name = re.split("[/:]", self.name)[0]
         if not builders:
             known = tfds.list_builders(with_community_datasets=False)
-            try:
-                choose(name, known, "data set of TensorFlow Datasets")
-            except InputError as error:
-                said = str(error).rstrip(".")
-                raise InputError(f"{said}. None is prepared in {' or '.join(folders)}.") from None
+            problem = f"None is prepared in {' or '.join(folders)}, and TensorFlow Datasets has no"
+            raise InputError(f"{self.label}: {problem} {name!r}: {nearest(name, known)}")
         for builder in builders:
             # The file first: TFDS warns of its absence.
             if (builder.data_path / "dataset_info.json").exists() and builder.is_prepared():

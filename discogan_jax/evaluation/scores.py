@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
@@ -27,6 +28,9 @@ from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.table import Better, Row
 
 FloatImages = Float[np.ndarray, "N H W C"]
+
+# An attribute of images, a number each.
+Values = Num[np.ndarray, "N"]
 
 # Domains that images went through: ("bags", "shoes") for bags translated to shoes.
 Route = tuple[str, ...]
@@ -131,10 +135,8 @@ def row(
       reason: why the value is undefined, if it is and the measure does not determine that.
     """
     what, better = MEASURES.get(measure, (measure, "lower"))
-    if math.isfinite(value) and math.isfinite(reference or 0):
-        reason = None
-    else:
-        reason = reason or _REASONS.get(measure, "not finite")
+    defined = math.isfinite(value) and math.isfinite(reference or 0)
+    reason = None if defined else reason or _REASONS.get(measure, "not finite")
     name = f"{'_to_'.join(route)}/{measure.replace(' ', '_')}"
     what = f"{' → '.join(route)}: {what.replace('{target}', route[-1])}"
     interval = interval if math.isfinite(value) else None
@@ -142,11 +144,7 @@ def row(
 
 
 def mean_row(
-    route: Route,
-    measure: str,
-    values: Float[np.ndarray, "N"],
-    reference: float | None = None,
-    beside: str = "",
+    route: Route, measure: str, values: Values, reference: float | None = None, beside: str = ""
 ) -> Row:
     """Makes a row of a mean over images, with its interval (normal approximation)."""
     with np.errstate(invalid="ignore"):  # equal images have an infinite PSNR, without a spread
@@ -155,11 +153,7 @@ def mean_row(
 
 
 def chance_row(
-    route: Route,
-    measure: str,
-    formula: Callable[[np.ndarray, np.ndarray], float],
-    x: Num[np.ndarray, "N"],
-    y: Num[np.ndarray, "N"],
+    route: Route, measure: str, formula: Callable[[Any, Any], float], x: Values, y: Values
 ) -> Row:
     """Makes a row of how well an attribute of inputs (x) and outputs (y) agrees.
 

@@ -101,10 +101,7 @@ class Preparation:
         return _in_channels(fit(pixels, self.size, self.fit, self.resample), self.channels)
 
     def restore(
-        self,
-        made: Shaped[np.ndarray, "h w C"],
-        size: Size,
-        wanted: Restored = "input",
+        self, made: Shaped[np.ndarray, "h w C"], size: Size, wanted: Restored = "input"
     ) -> Shaped[np.ndarray, "H W C"]:
         """Brings a translation to another size and, unless that is given, to its picture's shape.
 

@@ -83,7 +83,6 @@ def server(
     hosts = None if password else (*LOOPBACK_NAMES, _in_url(address))
     config = uvicorn.Config(
         Access(page, hosts=hosts, password=password),
-        loop="asyncio",
         http="h11",
         ws="none",
         lifespan="off",

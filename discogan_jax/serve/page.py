@@ -126,7 +126,8 @@ class Page:
     ) -> Response:
         picture = self._prepared.get(content, content)
         shown = self._cache.show(picture, direction, step, at_input_size)
-        pictures = [_data_url(x) for x in shown.pictures]
+        encoded = [base64.b64encode(_png(x)).decode() for x in shown.pictures]
+        pictures = [f"data:image/png;base64,{x}" for x in encoded]
         return JSONResponse({"step": shown.step, "pictures": pictures})
 
 
@@ -142,7 +143,3 @@ def _png(picture: "Picture") -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "PNG")
     return file.getvalue()
-
-
-def _data_url(picture: "Picture") -> str:
-    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"

@@ -1,6 +1,5 @@
 """Which pictures a run is trained on, and what was done to them: `data.json` and `digests.npz`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation
-from discogan_jax.runs import layout, manifest
+from discogan_jax.runs import changes, layout, manifest
 from discogan_jax.state import DOMAINS
 
 # By the name of a domain, how many pictures came and went.
@@ -64,7 +63,7 @@ def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
 
 
 def describe(directory: Path, s: Settings) -> list[str]:
-    """Says what a run is trained on, in a line for each domain, and when that was changed.
+    """Says what a run is trained on, in a line for each domain.
 
     Args:
       directory: the run directory.
@@ -78,10 +77,6 @@ def describe(directory: Path, s: Settings) -> list[str]:
         about = record.get(d, {}).get("pictures")
         found = [census.describe(about)] if about else []
         lines.append(f"{s.domains.name(d)}: {'; '.join([*found, str(prepared)])}")
-    for change in files.read_lines(directory / layout.CHANGES_FILE):
-        lines.append(
-            f"other pictures from step {change['step']:,} on ({_as_text(change['pictures'])})"
-        )
     return lines
 
 
@@ -136,7 +131,7 @@ def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change:
 
 def _go_on(directory: Path, found: Differences, change: bool) -> None:
     """Records that a run goes on with other pictures, if that was asked for."""
-    others = f"other pictures ({_as_text(found)})"
+    others = f"other pictures ({changes.pictures_as_text(found)})"
     if not change:
         raise InputError(
             f"{directory} was trained on {others}: name another --workdir to start anew, or add "
@@ -144,8 +139,7 @@ def _go_on(directory: Path, found: Differences, change: bool) -> None:
         )
     logging.warning("%s goes on with %s", directory, others)
     step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
-    with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "pictures": found}) + "\n")
+    changes.record(directory, step, pictures=found)
 
 
 def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:
@@ -197,15 +191,10 @@ def open_images(directory: Path, s: Settings) -> dict[str, Splits]:
     """
     loaded = build.images(s, known(directory))
     if changed := _differences(directory, s, loaded):
-        logging.warning("%s was trained on other pictures (%s)", directory, _as_text(changed))
+        logging.warning(
+            "%s was trained on other pictures (%s)", directory, changes.pictures_as_text(changed)
+        )
     return loaded
-
-
-def _as_text(found: Differences) -> str:
-    return "; ".join(
-        f"{name}: {n['came']:,} came, {n['went']:,} went" if any(n.values()) else f"{name}: moved"
-        for name, n in found.items()
-    )
 
 
 def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:

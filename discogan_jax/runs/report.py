@@ -19,7 +19,7 @@ from PIL import Image
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.files import find_json, finite, read_lines, replacing
-from discogan_jax.runs import layout, pictures
+from discogan_jax.runs import changes, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -95,12 +95,13 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     # Training may be going on: the files are read as far as they go.
     lines = read_lines(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
+    changed = [line for change in changes.read(directory) for line in changes.describe(change)]
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
     return {
         "name": name,
         "facts": "\n".join(
-            [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
+            [_facts(settings, lines, versions), *pictures.describe(directory, settings), *changed]
         ),
         "warnings": _warnings(directory, lines),
         "config": flat(to_json(settings)),

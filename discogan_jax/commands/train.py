@@ -83,6 +83,17 @@ def add_arguments(
         help="go on with a run although its pictures have changed",
     )
     parser.add_argument(
+        "--init_from",
+        metavar="RUN[:STEP]",
+        help="start a new run with the trained weights of a run, or of a folder of the official "
+        "PyTorch code's; the same as --config.train.init_from",
+    )
+    parser.add_argument(
+        "--init_optimizers",
+        action="store_true",
+        help="take over the optimizers' states, too",
+    )
+    parser.add_argument(
         "--coordinator", metavar="HOST:PORT", help="process 0, where several train one run"
     )
     parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
@@ -106,6 +117,7 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
+    _expand(arguments)
     config = flags.read(arguments)
     if arguments.adapt:
         arguments.adapt(config)
@@ -150,6 +162,20 @@ def run(arguments: argparse.Namespace) -> int:
             with _reporting(workdir, say):
                 train_and_evaluate(settings, workdir, change=arguments.change)
     return 0
+
+
+def _expand(arguments: argparse.Namespace) -> None:
+    """Adds the config fields that ``--init_from`` and ``--init_optimizers`` stand for."""
+    given = {
+        "init_from": arguments.init_from,
+        "init_optimizers": "true" if arguments.init_optimizers else None,
+    }
+    for name, value in given.items():
+        if value is not None:
+            field, same = f"--config.train.{name}=", f"--config.train.{name}={value}"
+            for other in (x for x in arguments.fields if x.startswith(field) and x != same):
+                raise InputError(f"--{name} and {other} contradict each other: give one of them")
+            arguments.fields.append(same)
 
 
 @contextlib.contextmanager

@@ -142,6 +142,9 @@ class Train:
       checkpoint_every: period of checkpoints.
       keep: how many of the last checkpoints are kept; two at least.
       keep_every: period of checkpoints that are kept for good.
+      init_from: trained weights that a new run starts from, see `runs.weights.read`; None to draw
+        all of them.
+      init_optimizers: take the states of the optimizers over, too.
     """
 
     steps: Annotated[int, Range(above=0, high=MAX_COUNT), MayChangeOnResume] = 100_000
@@ -156,6 +159,8 @@ class Train:
     checkpoint_every: Period = 1000
     keep: Annotated[int, Range(above=0), MayChangeOnResume] = 3
     keep_every: Period = 10_000
+    init_from: str | None = None
+    init_optimizers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +264,8 @@ def _contradictions(s: Settings) -> Iterator[str]:
         yield "model.literal is the book's code: it needs model.recipe='book'"
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
+    if t.init_optimizers and t.init_from is None:
+        yield "train.init_optimizers without train.init_from has no effect: set both or neither"
     # The schedule.
     updates = t.steps * (t.d_updates + t.g_updates)
     if updates > MAX_COUNT:

@@ -15,7 +15,7 @@ from discogan_jax import files, multihost
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
-from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
+from discogan_jax.runs import changes, checkpoint, layout, lock, manifest, pictures, run, weights
 from discogan_jax.state import TrainState
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
@@ -55,6 +55,8 @@ def train_and_evaluate(
     s, workdir = from_config(config), Path(workdir).absolute()
     # Before pictures are decoded for nothing.
     multihost.on_process_0_first(lambda: run.check_resumable(workdir, s))
+    begun = manifest.steps(workdir / layout.CHECKPOINTS)
+    trained = None if begun else weights.of_settings(s)
     setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
     with ExitStack() as stack:
         # Lock the run directory, check that it belongs to this config, find its last checkpoint.
@@ -75,6 +77,9 @@ def train_and_evaluate(
             compiling.append(ThreadPoolExecutor(1).submit(setup.lower_step().compile))
         if state is None:
             state = setup.create_state()
+            if trained is not None:
+                state = _taken_over(trained, state, workdir)
+                del trained  # a copy that would stay in memory
         batches = setup.batches(start)
         chief = multihost.is_chief()  # the others write and show nothing
         writer = open_writer(workdir, start) if chief else writers.Writer()
@@ -128,6 +133,14 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
         except KeyboardInterrupt as error:
             error.add_note(f"{_kept(workdir)}; repeat the command to go on")
             raise
+
+
+def _taken_over(trained: weights.Fit, state: TrainState, workdir: Path) -> TrainState:
+    """Takes trained weights over into a new state, and records that."""
+    logging.info("starts from %s", changes.init_as_text(trained.record))
+    if multihost.is_chief():
+        changes.record(workdir, 0, init=trained.record)
+    return trained.apply(state)
 
 
 def _kept(workdir: Path) -> str:

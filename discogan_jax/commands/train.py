@@ -80,7 +80,8 @@ def add_arguments(
     parser.add_argument(
         "--change",
         action="store_true",
-        help="go on with a run although its pictures have changed",
+        help="go on with a run although its pictures, rates, weights of losses, schedule or batch "
+        "have changed; changes.jsonl in the run records that",
     )
     parser.add_argument(
         "--init_from",
@@ -138,6 +139,11 @@ def run(arguments: argparse.Namespace) -> int:
     study = arguments.study() if arguments.study else None
     if study is None and arguments.sweep:
         study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
+    if arguments.change and study is not None:
+        raise InputError(
+            "--change goes on with one run, a sweep compares runs that never changed: name another "
+            "--workdir for the sweep"
+        )
     workdir = arguments.workdir or Path("runs") / (study.name if study else name)
     jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
 

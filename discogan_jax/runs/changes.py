@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from discogan_jax import files
 from discogan_jax.runs import layout
 
@@ -13,7 +15,7 @@ MAX_NAMED = 8
 
 
 def record(directory: Path, step: int, **what: Any) -> None:
-    """Records a change; one that a killed process recorded last is not recorded twice.
+    """Records a change and logs it; what a killed process recorded last is not recorded twice.
 
     Args:
       directory: the run directory.
@@ -24,6 +26,37 @@ def record(directory: Path, step: int, **what: Any) -> None:
     before = read(directory)
     if before[-1:] != [change]:
         _write(directory, [*before, change])
+    for line in describe(change):
+        logging.info("%s: %s", directory, line)
+
+
+def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
+    """Makes the record true for a run that goes on from a step.
+
+    Settings that a killed process recorded, but did not put in force, are removed. Changes of later
+    steps, whose checkpoints are lost, move to the step: nothing between the two remains of the run.
+
+    Args:
+      directory: the run directory.
+      in_force: the settings in the run's config, by dotted field.
+      step: finished steps.
+    """
+    before = read(directory)
+    kept = [*before]
+    settings = kept[-1].get("settings") if kept else None
+    if settings and all(in_force.get(name) == old for name, (old, _) in settings.items()):
+        del kept[-1]
+    moved = [x if x["step"] <= step else {"first_step": x["step"], **x, "step": step} for x in kept]
+    if moved != before:
+        _write(directory, moved)
+    for old, new in zip(kept, moved, strict=True):
+        if new != old:
+            logging.warning(
+                "%s: what changed at step %d does so at step %d now, to which the run goes back",
+                directory,
+                old["step"],
+                step,
+            )
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
@@ -37,11 +70,17 @@ def describe(change: Mapping[str, Any]) -> Iterator[str]:
     Args:
       change: a line of the record, whose ``step`` counts the finished steps. ``settings`` are the
         old and the new value by dotted field, ``pictures`` the numbers that came and went by
-        domain, ``init`` the weights that a run started from, see `weights.Fit.record`.
+        domain, ``init`` the weights that a run started from, see `weights.Fit.record`;
+        ``first_step`` is the step of a change before the run went back to ``step``.
     """
     if "init" in change:
         yield f"started from {init_as_text(change['init'])}"
     when = f"from step {change['step']:,} on:"
+    if "first_step" in change:
+        when = (
+            f"from step {change['step']:,} on (first {change['first_step']:,}; then the run went "
+            "back):"
+        )
     if "pictures" in change:
         yield f"{when} other pictures ({pictures_as_text(change['pictures'])})"
     for name, (old, new) in change.get("settings", {}).items():

@@ -15,7 +15,7 @@ from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation
-from discogan_jax.runs import changes, layout, manifest
+from discogan_jax.runs import changes, layout
 from discogan_jax.state import DOMAINS
 
 # By the name of a domain, how many pictures came and went.
@@ -97,22 +97,30 @@ def public(directory: Path) -> dict[str, Any] | None:
     }
 
 
-def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool) -> None:
-    """Records the pictures of a run, or checks that they are those that it was started with.
+def check(
+    directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool
+) -> Differences | None:
+    """Checks that the pictures of a run are those that it was started with, or may be others.
 
     Args:
       directory: the run directory, with or without a run.
       s: the settings.
       loaded: the pictures.
-      change: whether a run goes on with other pictures; that is recorded.
+      change: whether a run goes on with other pictures.
+
+    Returns:
+      What differs; None if the pictures of a run were not recorded, and `claim` will do so.
 
     Raises:
       InputError: the run was trained on other pictures and `change` is false.
     """
     found = _differences(directory, s, loaded)
-    if found:
-        _go_on(directory, found, change)
-    elif found is None and (directory / layout.CONFIG_FILE).exists():
+    if found and not change:
+        raise InputError(
+            f"{directory} was trained on other pictures ({changes.pictures_as_text(found)}): name "
+            "another --workdir to start anew, or add --change to go on with these"
+        )
+    if found is None and (directory / layout.CONFIG_FILE).exists():
         # Another decoder changes every picture a little, which says nothing about the files.
         before = layout.read_settings(directory).data
         if (before.source_a, before.source_b) != (s.data.source_a, s.data.source_b):
@@ -121,25 +129,34 @@ def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change:
                 "record of these pictures that could be compared: use the same sources, or name "
                 "another --workdir"
             )
+    return found
+
+
+def claim(
+    directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool, step: int
+) -> None:
+    """Records the pictures of a run, and that they have changed if they have.
+
+    Args:
+      directory: the run directory, with or without a run.
+      s: the settings.
+      loaded: the pictures.
+      change: whether a run goes on with other pictures.
+      step: finished steps.
+
+    Raises:
+      InputError: `check` raises it.
+    """
+    found = check(directory, s, loaded, change=change)
+    if found:
+        changes.record(directory, step, pictures=found)
+    elif found is None and (directory / layout.CONFIG_FILE).exists():
         logging.warning(
             "%s: its pictures were decoded by another version, whose values may differ by a little "
             "from those that it goes on with; they are recorded now",
             directory,
         )
     _write(directory, s, loaded)
-
-
-def _go_on(directory: Path, found: Differences, change: bool) -> None:
-    """Records that a run goes on with other pictures, if that was asked for."""
-    others = f"other pictures ({changes.pictures_as_text(found)})"
-    if not change:
-        raise InputError(
-            f"{directory} was trained on {others}: name another --workdir to start anew, or add "
-            "--change to go on with these"
-        )
-    logging.warning("%s goes on with %s", directory, others)
-    step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
-    changes.record(directory, step, pictures=found)
 
 
 def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:

@@ -95,14 +95,18 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     # Training may be going on: the files are read as far as they go.
     lines = read_lines(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
-    changed = [line for change in changes.read(directory) for line in changes.describe(change)]
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
     return {
         "name": name,
         "facts": "\n".join(
-            [_facts(settings, lines, versions), *pictures.describe(directory, settings), *changed]
+            [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
         ),
+        "changes": [
+            {"step": change["step"], "text": text}
+            for change in changes.read(directory)
+            for text in changes.describe(change)
+        ],
         "warnings": _warnings(directory, lines),
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
@@ -158,6 +162,8 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
     diversity = {f"diversity_{d}": f"to {d}" for d in domains}
     about = "mean pairwise distance relative to real images; near 0 means collapse"
     add("Diversity", about, diversity)
+    rates = {"learning_rate": "generators", "d_learning_rate": "discriminators"}
+    add("Learning rate", "of the last update", rates)
     add("Speed", "steps per second", {"steps_per_second": "steps/s"})
     add("Waiting for data", "share of the time", {"data_wait_fraction": "share"})
 

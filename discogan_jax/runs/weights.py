@@ -291,5 +291,6 @@ def _shown(path: _Path, x: Any) -> str:
 def public_name(place: str) -> str:
     """Names a place of weights without the folders that it is in."""
     path = Path(place)
-    is_checkpoint = path.parent.name == layout.CHECKPOINTS
-    return f"{path.parents[1].name}:{path.name}" if is_checkpoint else path.name
+    if path.parent.name == layout.CHECKPOINTS:
+        return f"{path.parents[1].name}:{path.name}"
+    return path.name or "a run"

@@ -14,13 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from absl import logging
 from flax import linen as nn
 
 from discogan_jax import interop, models
 from discogan_jax.errors import InputError
-from discogan_jax.state import DiscoGAN, Player, TrainState
+from discogan_jax.state import Player, TrainState
 
 _SUFFIXES = (".safetensors", ".pt", ".pth")
 _NAMES = ("gen_A", "gen_B", "dis_A", "dis_B")
@@ -39,12 +38,12 @@ def is_there(folder: Path) -> bool:
     return any(p.suffix in _SUFFIXES or _PICKLED.fullmatch(p.name) for p in folder.iterdir())
 
 
-def read(folder: Path) -> tuple[DiscoGAN, tuple[int, int, int], TrainState]:
+def read(folder: Path) -> tuple[tuple[int, int, int], TrainState]:
     """Reads the four networks.
 
     Returns:
-      The networks, the shape of the smallest images that they take, and their arrays, without
-      averages and states of optimizers.
+      The shape of the smallest images that the networks take, and their arrays, without averages
+      and states of optimizers.
 
     Raises:
       InputError: files are missing or damaged, or hold other networks.
@@ -68,17 +67,15 @@ def read(folder: Path) -> tuple[DiscoGAN, tuple[int, int, int], TrainState]:
     discriminator = models.Discriminator(_features(dis["a"]["params"]))
     size = 4 * 2 ** max(len(generator.features), len(discriminator.features))
     image_shape = (size, size, gen["ab"]["params"]["down_0"]["kernel"].shape[2])
-    for module, networks in ((generator, gen), (discriminator, dis)):
-        for name, variables in networks.items():
-            _check(f"{folder}: network {name}", module, image_shape, variables)
+    _check(folder, generator, image_shape, gen)
+    _check(folder, discriminator, image_shape, dis)
 
     if image_shape[2] == 3:
         _swap_colours(gen, "down_0", "out")
         _swap_colours(dis, "down_0")
         logging.info("%s: red and blue are swapped, since the authors' code reads BGR", folder)
-    tx, zero = optax.identity(), jnp.zeros((), jnp.int32)
-    state = TrainState(step=zero, updates=zero, gen=_player(gen), dis=_player(dis))
-    return DiscoGAN(generator, discriminator, tx, tx), image_shape, state
+    zero = jnp.zeros((), jnp.int32)
+    return image_shape, TrainState(step=zero, updates=zero, gen=_player(gen), dis=_player(dis))
 
 
 def _find(folder: Path) -> dict[str, Path]:
@@ -160,20 +157,25 @@ def _generator(params: Mapping[str, Any]) -> models.Generator:
     return models.Generator(_features(params), bottleneck)
 
 
-def _check(what: str, module: nn.Module, image_shape: tuple[int, ...], variables: Any) -> None:
-    """Checks that variables have the shapes of a network."""
+def _check(
+    folder: Path, module: nn.Module, image_shape: tuple[int, ...], networks: Mapping[str, Any]
+) -> None:
+    """Checks that networks have the shapes of a module."""
+
+    def shapes(variables: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree.leaves_with_path(variables)
+        return {jax.tree_util.keystr(p, simple=True, separator="/"): x.shape for p, x in leaves}
+
     image = jnp.zeros((1, *image_shape))
-    expected = jax.eval_shape(lambda key: module.init(key, image, True), jax.random.key(0))
-    wanted, found = (
-        {jax.tree_util.keystr(p, simple=True, separator="/"): x.shape for p, x in leaves}
-        for leaves in map(jax.tree.leaves_with_path, (expected, variables))
-    )
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise InputError(
-                f"{what} is not the official one: {name} has the shape {found.get(name)}, not "
-                f"{wanted.get(name)}"
-            )
+    variables = jax.eval_shape(lambda key: module.init(key, image, True), jax.random.key(0))
+    wanted = shapes(variables)
+    for network, found in ((network, shapes(x)) for network, x in networks.items()):
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise InputError(
+                    f"{folder}: network {network} is not the official one: {name} has the shape "
+                    f"{found.get(name)}, not {wanted.get(name)}"
+                )
 
 
 def _swap_colours(networks: Mapping[str, Any], *layers: str) -> None:

@@ -1,8 +1,9 @@
 """Trained weights as the start of a new run: read, and fitted to its networks layer by layer.
 
 A layer is taken whole, with its normalization, or not at all: it fits if the trained networks have
-one of the same name, kind and shapes. Layers on the way up are matched by their distance from the
-output, since `models.Generator` counts them from the bottleneck, which is deeper in larger images.
+a layer of the same name and shapes, by which `models` tells all kinds of layers apart. Those on the
+way up are matched by their distance from the output, since `models.Generator` counts them from the
+bottleneck, and larger images have more. A fully connected layer belongs to one size of images.
 """
 
 import hashlib
@@ -16,22 +17,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.runs import layout, official, run
-from discogan_jax.state import DiscoGAN, Player, TrainState
+from discogan_jax.state import Player, TrainState
 
 _SIDES = {"gen": "generator", "dis": "discriminator"}
 _UP = re.compile(r"up_(\d+)")
 
 # Network, modules and name of an array; after alignment, as the trained networks have it.
 _Path = tuple[str, ...]
-# By layer, shape and kind of its arrays.
-_Layers = dict[str, dict[_Path, tuple[tuple[int, ...], Any]]]
+# By layer, the shapes of its arrays.
+_Layers = dict[str, dict[_Path, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,12 @@ class Weights:
     Attributes:
       origin: the place that they were read from, as it was named.
       step: step of the checkpoint; None for weights that are not of a run.
-      gan: their networks.
-      image_shape: shape of the images that they were trained on.
+      image_shape: height, width and channels of the images that they were trained on.
       state: the arrays; there may be no averages and no states of optimizers.
     """
 
     origin: str
     step: int | None
-    gan: DiscoGAN
     image_shape: tuple[int, int, int]
     state: TrainState
 
@@ -74,12 +72,11 @@ def read(place: str | Path) -> Weights:
     """
     path, step = _split(str(place))
     if official.is_there(path):
-        gan, image_shape, state = official.read(path)
-        return Weights(str(place), None, gan, image_shape, state)
+        return Weights(str(place), None, *official.read(path))
     opened = run.open(path, step)
     state = jax.device_get(opened.state)
     shape = build.image_shape(opened.settings)
-    return Weights(str(place), opened.step, opened.gan, shape, state)
+    return Weights(str(place), opened.step, shape, state)
 
 
 def _split(place: str) -> tuple[Path, Any]:
@@ -167,18 +164,16 @@ def of_settings(s: Settings) -> Fit | None:
     """
     if s.train.init_from is None:
         return None
-    gan = build.gan(s)
-    shapes, image_shape = build.state_shapes(s, gan), build.image_shape(s)
+    shapes = build.state_shapes(s, build.gan(s))
     try:
         weights = read(s.train.init_from)
-        return fit(weights, gan, shapes, image_shape, optimizers=s.train.init_optimizers)
+        return fit(weights, shapes, build.image_shape(s), optimizers=s.train.init_optimizers)
     except InputError as error:
         raise InputError(f"config.train.init_from={s.train.init_from}: {error}") from error
 
 
 def fit(
     weights: Weights,
-    gan: DiscoGAN,
     state: TrainState,
     image_shape: tuple[int, int, int],
     *,
@@ -188,9 +183,8 @@ def fit(
 
     Args:
       weights: the trained weights.
-      gan: the networks of the new state.
       state: the new state, or its shapes.
-      image_shape: height, width and channels of the images that they will see.
+      image_shape: height, width and channels of the images that its networks will see.
       optimizers: whether to take the states of the optimizers, too.
 
     Raises:
@@ -198,9 +192,8 @@ def fit(
     """
     taken, shifts, drawn, count = {}, {}, [], 0
     for side, word in _SIDES.items():
-        here = _layers(getattr(state, side), getattr(gan, word), image_shape)
-        trained = getattr(weights.state, side)
-        there = _layers(trained, getattr(weights.gan, word), weights.image_shape)
+        here = _layers(getattr(state, side), image_shape)
+        there = _layers(getattr(weights.state, side), weights.image_shape)
         shift = shifts[side] = _ups(there) - _ups(here)
         fitting = {
             layer: arrays
@@ -229,7 +222,7 @@ def _check_optimizers(new: TrainState, trained: TrainState, drawn: list[str]) ->
     """
     shapes = [[np.shape(x) for x in _moments(state)] for state in (new, trained)]
     if drawn or shapes[0] != shapes[1]:
-        why = f"{drawn[0]} is drawn anew" if drawn else "there are none, or of other networks"
+        why = f"{drawn[0]} is drawn anew" if drawn else "there are none of these networks"
         raise InputError(
             f"the optimizers' states fit only if all layers do, and {why}: leave out "
             "--init_optimizers"
@@ -240,31 +233,15 @@ def _moments(state: TrainState) -> list[Any]:
     return jax.tree.leaves([state.gen.opt_state, state.dis.opt_state])
 
 
-def _layers(player: Player, module: nn.Module, image_shape: tuple[int, int, int]) -> _Layers:
+def _layers(player: Player, image_shape: tuple[int, int, int]) -> _Layers:
     """Groups the arrays of a side by layer."""
-    kinds, layers = _kinds(module, image_shape), _Layers()
+    layers = _Layers()
     for collection in ("params", "batch_stats"):
         for path, x in _flat(getattr(player, collection)).items():
-            about = tuple(x.shape), kinds.get("/".join(path[1:-1]))
-            layers.setdefault(_layer(path), {})[(collection, *path)] = about
+            # What is fully connected may see as many numbers of an image of another form.
+            form = image_shape[:2] if len(x.shape) == 2 else ()
+            layers.setdefault(_layer(path), {})[(collection, *path)] = (*x.shape, *form)
     return layers
-
-
-def _kinds(module: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Finds the kinds of a network's layers: two kinds may have arrays of the same shape."""
-    found: dict[str, Any] = {}
-
-    def note(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        layer = context.module
-        # A fully connected layer sees the whole image, so it belongs to one size.
-        size = image_shape[:2] if isinstance(layer, nn.Dense) else None
-        found["/".join(layer.path)] = type(layer).__name__, size
-        return call(*args, **kwargs)
-
-    with nn.intercept_methods(note):
-        image = jnp.zeros((1, *image_shape))
-        jax.eval_shape(lambda key: module.init(key, image, True), jax.random.key(0))
-    return found
 
 
 def _flat(tree: Any) -> dict[_Path, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import golden_weights as gw
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pages
 import pytest
 import runs_here
 import tiny
@@ -205,7 +207,7 @@ def test_a_run_a_step_a_checkpoint_and_a_card_are_places(source, tmp_path, monke
         ("{run}:7", "has no checkpoint 7; it has 1, 2"),
         ("{run}:last", "a step or 'best' must follow the colon, not 'last'"),
         ("{run}/samples", "is no run directory: it has no config.json"),
-        ("{run}/none:1", "none:1 is no run directory"),
+        ("{run}/none:1", "there is no folder"),
     ],
 )
 def test_mistakes_are_found_before_pictures_are_decoded(source, tmp_path, place, named):
@@ -354,6 +356,30 @@ def test_swapped_colours_are_what_the_authors_network_does():
     apply = jax.jit(lambda variables, x: network.apply(variables, x, False))
     expected = apply(plain, x[..., ::-1])[..., ::-1]
     np.testing.assert_allclose(apply(swapped, x), expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+def test_the_lines_of_the_page_turn_a_run_of_theirs_into_such_a_folder(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from benchmarks import torch_networks
+
+    nets = torch_networks.networks("official", (64, 64), 4, 3)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "weights").mkdir()
+    for file, network in {"gen_A": "ba", "gen_B": "ab", "dis_A": "a", "dis_B": "b"}.items():
+        torch.save(nets[network], tmp_path / "models" / f"model_{file}-1.0")
+    with pytest.raises(InputError, match=r"docs/finetuning\.md"):
+        weights.read(tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # as their version of PyTorch
+    page = (pages.ROOT / "docs" / "finetuning.md").read_text()
+    exec(next(x for x in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "torch" in x), {})
+    monkeypatch.undo()
+    found = weights.read(tmp_path / "weights")
+    kernel = nets["ab"].state_dict()["main.2.weight"]
+    np.testing.assert_array_equal(
+        found.state.gen.params["ab"]["down_1"]["kernel"], kernel.permute(2, 3, 1, 0)
+    )
 
 
 class Payload:

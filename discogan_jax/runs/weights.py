@@ -71,6 +71,8 @@ def read(place: str | Path) -> Weights:
       InputError: there are no such weights, or they are damaged.
     """
     path, step = _split(str(place))
+    if not path.exists():
+        raise InputError(f"there is no folder {path}")
     if official.is_there(path):
         return Weights(str(place), None, *official.read(path))
     opened = run.open(path, step)

@@ -6,7 +6,7 @@ and (in, out, h, w) for a transposed one; here they are (h, w, in, out) and (h, 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,17 @@ from discogan_jax.errors import InputError
 Tensors = Mapping[str, np.ndarray]
 
 
-def _variables(tensors: Tensors, layers: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+def _variables(tensors: Tensors, layers: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
     """Converts layers, given by our name and by those of their convolution and batch norm."""
+    # Nothing may be missing or left over; a state dict counts batches, too.
+    known = {f"{conv}.weight" for _, conv, _ in layers}
+    norms = [norm for _, _, norm in layers if f"{norm}.weight" in tensors]
+    known |= {f"{norm}.{name}" for norm in norms for name in ("weight", "bias")}
+    optional = {f"{norm}.running_{name}" for norm in norms for name in ("mean", "var")}
+    there = {name for name in tensors if not name.endswith(".num_batches_tracked")}
+    if different := sorted((known - there) | (there - known - optional)):
+        has = "has" if different[0] in there else "lacks"
+        raise InputError(f"not the official network: it {has} {different[0]}")
     params: dict[str, Any] = {}
     stats: dict[str, Any] = {}
     for name, conv, norm in layers:
@@ -87,12 +96,13 @@ def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
       ``{"params": ..., "batch_stats": ...}``.
 
     Raises:
-      InputError: the names are not those of an official discriminator.
+      InputError: the names or shapes are not those of an official discriminator.
     """
     count = sum(re.fullmatch(r"conv\d+\.weight", name) is not None for name in tensors)
     names = [*(f"down_{i}" for i in range(count - 1)), "out"]
     layers = [(name, f"conv{i}", f"bn{i}") for i, name in enumerate(names, 1)]
-    if count < 2 or any(f"{conv}.weight" not in tensors for _, conv, _ in layers):
+    kernels = [np.shape(tensors.get(f"{conv}.weight", ())) for _, conv, _ in layers]
+    if count < 2 or any(len(kernel) != 4 for kernel in kernels):
         raise InputError(
             f"not an official discriminator: expected conv1.weight, conv2.weight, ..., found "
             f"{sorted(tensors)[:4]}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -76,11 +76,11 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate that changes from update to update, described by how Optax makes it.
+    """A factor of the learning rates that changes from cycle to cycle, described for Optax.
 
     Two schedules of Optax are never equal, since they are closures; two descriptions are, and then
     ``jax.jit`` finds the program that it has compiled: ``Schedule(optax.cosine_decay_schedule,
-    (2e-4, 10_000))``.
+    (1.0, 10_000))``.
 
     Attributes:
       make: a function of Optax, or one like it, that returns a schedule.
@@ -89,6 +89,10 @@ class Schedule:
 
     make: Callable[..., optax.Schedule]
     arguments: tuple[Any, ...] = ()
+
+    def __call__(self, step: int | Int[Array, ""]) -> Weight:
+        """Returns the factor for the updates that follow so many finished cycles."""
+        return cast(Weight, self.make(*self.arguments)(step))
 
 
 @dataclass(frozen=True)
@@ -99,22 +103,20 @@ class Adam:
     so that ``jax.jit`` compiles nothing twice.
 
     Attributes:
-      learning_rate: the step size, or a schedule of it.
+      learning_rate: the step size.
       b1: decay of the gradient's average.
       b2: decay of the squared gradient's average.
       l2: the factor of the parameter that is added to its gradient.
     """
 
-    learning_rate: float | Schedule
+    learning_rate: float
     b1: float
     b2: float
     l2: float = 0.0
 
     def _transformation(self) -> optax.GradientTransformation:
         # Created at each use, which happens only while tracing: it holds no state.
-        rate = self.learning_rate
-        schedule = rate.make(*rate.arguments) if isinstance(rate, Schedule) else rate
-        optimizer = optax.adam(schedule, self.b1, self.b2)
+        optimizer = optax.adam(self.learning_rate, self.b1, self.b2)
         return optax.chain(optax.add_decayed_weights(self.l2), optimizer) if self.l2 else optimizer
 
     def init(self, params: Any) -> optax.OptState:
@@ -145,6 +147,7 @@ class DiscoGAN:
       d_updates: discriminator updates in a cycle.
       g_updates: generator updates in a cycle, after those of the discriminators.
       ema_decay: decay of the averages of the generators' parameters, or None for no averages.
+      schedule: the factor of all updates by cycle, or None for constant learning rates.
       axis_name: the mapped axis that splits the batch, under pmap or shard_map; the modules must
         have the same.
     """
@@ -158,6 +161,7 @@ class DiscoGAN:
     d_updates: int = 1
     g_updates: int = 2
     ema_decay: float | None = None
+    schedule: Schedule | None = None
     axis_name: str | None = None
 
     @property

@@ -17,7 +17,15 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Num, UInt32
 
 from discogan_jax import losses
-from discogan_jax.state import DIRECTIONS, DOMAINS, DiscoGAN, Optimizer, Player, TrainState
+from discogan_jax.state import (
+    DIRECTIONS,
+    DOMAINS,
+    DiscoGAN,
+    Optimizer,
+    Player,
+    Schedule,
+    TrainState,
+)
 
 Batch = dict[str, Num[Array, "B ..."]]
 """``{"a": [B, H, W, C], "b": [B, H, W, C]}``; batches of a cycle have a leading axis of updates."""
@@ -48,12 +56,20 @@ def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[
 
 
 def _update(
-    player: Player, tx: Optimizer, grads: dict[str, Any], batch_stats: dict[str, Any]
+    player: Player,
+    tx: Optimizer,
+    grads: dict[str, Any],
+    batch_stats: dict[str, Any],
+    schedule: Schedule | None,
+    step: Int[Array, ""],
 ) -> Player:
     """Updates the networks that have gradients and statistics; the others stay as they are."""
     # One optimizer moves both networks: a network without gradients gets zeros.
     grads = {k: grads.get(k, jax.tree.map(jnp.zeros_like, p)) for k, p in player.params.items()}
     updates, opt_state = tx.update(grads, player.opt_state, player.params)
+    if schedule is not None:
+        factor = schedule(step)
+        updates = jax.tree.map(lambda x: factor * x, updates)
     params = optax.apply_updates(player.params, updates)
     # Averages of earlier gradients and L2 would move it nevertheless.
     used = {k: params[k] if k in batch_stats else p for k, p in player.params.items()}
@@ -96,7 +112,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     trained = {d: state.dis.params[d] for d in fake}
     grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(trained)
     grads = losses.device_mean(grads, gan.axis_name)
-    dis = _update(state.dis, gan.dis_tx, grads, batch_stats)
+    dis = _update(state.dis, gan.dis_tx, grads, batch_stats, gan.schedule, state.step)
     return replace(state, dis=dis, updates=state.updates + 1), metrics
 
 
@@ -177,7 +193,7 @@ def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     loss = partial(generator_loss, gan, state, batch=batch)
     grads, (metrics, batch_stats) = jax.grad(loss, has_aux=True)(state.gen.params)
     grads = losses.device_mean(grads, gan.axis_name)
-    gen = _update(state.gen, gan.gen_tx, grads, batch_stats)
+    gen = _update(state.gen, gan.gen_tx, grads, batch_stats, gan.schedule, state.step)
     state = replace(state, gen=gen, updates=state.updates + 1)
     if gan.ema_decay is not None:
         # A warm-up lets the initial parameters be forgotten soon.

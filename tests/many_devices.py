@@ -30,7 +30,7 @@ from discogan_jax import sharding, steps
 from discogan_jax.data import feed
 from discogan_jax.data.order import Order
 from discogan_jax.ops import convolution, layers
-from discogan_jax.runs import checkpoint
+from discogan_jax.runs import checkpoint, weights
 from discogan_jax.state import OBJECTIVES, Adam
 
 AXIS = "data"
@@ -206,6 +206,23 @@ def restored():
     return wrong
 
 
+def taken_over():
+    """Takes weights over into a state on eight devices; returns whether it is right."""
+    gan = tiny.gan(ema_decay=0.9)
+    trained = tiny.state(gan, seed=1)
+    there = weights.Weights("there", 1, (tiny.SIZE, tiny.SIZE, 3), jax.device_get(trained))
+    new = tiny.state(gan, seed=2)
+    right = {}
+    for split in (True, False):
+        where = sharding.of_state(sharding.data_mesh(), new, split)
+        state = jax.device_put(new, where)
+        found = weights.fit(there, state, there.image_shape).apply(state)
+        placed = jax.tree.map(lambda x, at: x.sharding == at, found, where)
+        same = jax.tree.map(np.array_equal, found.gen.params, trained.gen.params)
+        right[f"split {split}"] = all(jax.tree.leaves((placed, same)))
+    return right
+
+
 def main():
     jax.config.update("jax_enable_x64", True)
     assert jax.device_count() == 8
@@ -214,6 +231,7 @@ def main():
         found = {
             "differences": found,
             "restored wrongly": restored(),
+            "taken over": taken_over(),
             "layers": layer_differences(),
         }
         json.dump(found, sys.stdout)

@@ -24,6 +24,7 @@ def test_every_way_to_use_eight_devices_makes_the_same_update():
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert results["restored wrongly"] == []
+    assert results["taken over"] == {"split True": True, "split False": True}
     assert sum(map(len, results["differences"].values())) == 6
     for case, ways in results["differences"].items():
         for way, parts in ways.items():

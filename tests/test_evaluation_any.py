@@ -118,7 +118,7 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
     page = (run / "report.html").read_text()
     assert "24x16 px" in page
     assert "rings: 9 to train on, 3 held out" in page
-    assert "other pictures from step 1 on (rings: 2 came, 0 went)" in page
+    assert "from step 1 on: other pictures (rings: 2 came, 0 went)" in page
     assert cli.main(["card", str(run), "--out", str(tmp_path / "card")]) == 0
     card = (tmp_path / "card" / "README.md").read_text()
     assert "24×16 px, grey" in card

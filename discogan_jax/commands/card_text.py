@@ -18,7 +18,7 @@ from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
 from discogan_jax.evaluation import table
 from discogan_jax.files import find_json, read_lines
-from discogan_jax.runs import Run
+from discogan_jax.runs import Run, changes, weights
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
 _NO_NUMBERS = (
@@ -36,7 +36,10 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(config["data"]) | {"archives": None, "data_dir": "data"}
     for field in ("source_a", "source_b"):
         data[field] = parse(data[field]).public_name
-    return dict(config) | {"data": data}
+    found = dict(config) | {"data": data}
+    if place := config.get("train", {}).get("init_from"):
+        found["train"] = dict(config["train"]) | {"init_from": weights.public_name(place)}
+    return found
 
 
 def is_drawn(s: Settings) -> bool:
@@ -82,6 +85,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         limits="".join(f"\n{line}" for line in _limits(run)),
         publishing="" if is_drawn(s) else _PUBLISHING,
         versions=_versions(run),
+        start=_start(run),
     )
 
 
@@ -125,6 +129,17 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         }
         for route, metrics in found.items()
     ]
+
+
+def _start(run: Run) -> str:
+    """Says which trained weights the run started from, if any."""
+    place = run.settings.train.init_from
+    if place is None:
+        return ""
+    name = weights.public_name(place)
+    inits = [change["init"] for change in changes.read(run.path) if "init" in change]
+    text = changes.init_as_text(inits[-1] | {"from": name}) if inits else f"the weights of {name}"
+    return f"\n| start | {text} |"
 
 
 def _samples(picture: Path) -> str:

@@ -80,7 +80,19 @@ def add_arguments(
     parser.add_argument(
         "--change",
         action="store_true",
-        help="go on with a run although its pictures have changed",
+        help="go on with a run although its pictures, rates, weights of losses, schedule or batch "
+        "have changed; changes.jsonl in the run records that",
+    )
+    parser.add_argument(
+        "--init_from",
+        metavar="RUN[:STEP]",
+        help="start a new run with the trained weights of a run, or of a folder of the official "
+        "PyTorch code's; the same as --config.train.init_from",
+    )
+    parser.add_argument(
+        "--init_optimizers",
+        action="store_true",
+        help="take over the optimizers' states, too",
     )
     parser.add_argument(
         "--coordinator", metavar="HOST:PORT", help="process 0, where several train one run"
@@ -106,6 +118,7 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
+    _expand(arguments)
     config = flags.read(arguments)
     if arguments.adapt:
         arguments.adapt(config)
@@ -126,6 +139,11 @@ def run(arguments: argparse.Namespace) -> int:
     study = arguments.study() if arguments.study else None
     if study is None and arguments.sweep:
         study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
+    if arguments.change and study is not None:
+        raise InputError(
+            "--change goes on with one run, a sweep compares runs that never changed: name another "
+            "--workdir for the sweep"
+        )
     workdir = arguments.workdir or Path("runs") / (study.name if study else name)
     jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
 
@@ -150,6 +168,20 @@ def run(arguments: argparse.Namespace) -> int:
             with _reporting(workdir, say):
                 train_and_evaluate(settings, workdir, change=arguments.change)
     return 0
+
+
+def _expand(arguments: argparse.Namespace) -> None:
+    """Adds the config fields that ``--init_from`` and ``--init_optimizers`` stand for."""
+    given = {
+        "init_from": arguments.init_from,
+        "init_optimizers": "true" if arguments.init_optimizers else None,
+    }
+    for name, value in given.items():
+        if value is not None:
+            field, same = f"--config.train.{name}=", f"--config.train.{name}={value}"
+            for other in (x for x in arguments.fields if x.startswith(field) and x != same):
+                raise InputError(f"--{name} and {other} contradict each other: give one of them")
+            arguments.fields.append(same)
 
 
 @contextlib.contextmanager

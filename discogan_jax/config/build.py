@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from discogan_jax import models
 from discogan_jax.config.schema import Settings
@@ -17,7 +18,7 @@ from discogan_jax.data.order import Order
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, Size
 from discogan_jax.losses import LossWeights
-from discogan_jax.state import DOMAINS, Adam, DiscoGAN, TrainState, create_state
+from discogan_jax.state import DOMAINS, Adam, DiscoGAN, Schedule, TrainState, create_state
 
 # What a run has fixed about each domain's pictures: fields of `source.Wanted`.
 Known = Mapping[str, Mapping[str, Any]]
@@ -40,9 +41,7 @@ def gan(s: Settings) -> DiscoGAN:
     if s.model.literal:
         common["literal"] = True
 
-    # The discriminators may learn at a rate of their own.
-    rate = s.optim.learning_rate
-    d_rate = rate if s.optim.d_learning_rate is None else s.optim.d_learning_rate
+    rate, d_rate = _rates(s)
     weights = LossWeights(**{f.name: getattr(s.loss, f.name) for f in fields(LossWeights)})
     return DiscoGAN(
         generator=generator(**common),
@@ -54,7 +53,42 @@ def gan(s: Settings) -> DiscoGAN:
         d_updates=s.train.d_updates,
         g_updates=s.train.g_updates,
         ema_decay=s.optim.ema_decay or None,
+        schedule=_schedule(s),
     )
+
+
+def learning_rates(s: Settings, step: int) -> dict[str, float]:
+    """Returns the learning rates of the updates that follow so many finished steps.
+
+    Returns:
+      ``learning_rate`` of the generators and ``d_learning_rate`` of the discriminators.
+    """
+    schedule = _schedule(s)
+    factor = 1.0 if schedule is None else float(schedule(step))
+    return {
+        name: factor * rate
+        for name, rate in zip(("learning_rate", "d_learning_rate"), _rates(s), strict=True)
+    }
+
+
+def _rates(s: Settings) -> tuple[float, float]:
+    # The discriminators may learn at a rate of their own.
+    rate, d_rate = s.optim.learning_rate, s.optim.d_learning_rate
+    return rate, rate if d_rate is None else d_rate
+
+
+def _schedule(s: Settings) -> Schedule | None:
+    steps = s.train.steps
+    decay = s.optim.decay_steps or steps
+    if s.optim.schedule == "linear":
+        return Schedule(optax.linear_schedule, (1.0, 0.0, decay, steps - decay))
+    return Schedule(_cosine, (decay, steps)) if s.optim.schedule == "cosine" else None
+
+
+def _cosine(decay: int, steps: int) -> optax.Schedule:
+    """Falls from 1 to 0 over the last of all steps."""
+    falling = optax.cosine_decay_schedule(1.0, decay)
+    return optax.join_schedules([optax.constant_schedule(1.0), falling], [steps - decay])
 
 
 def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, dict[str, Any]]:

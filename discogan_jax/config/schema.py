@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from discogan_jax.config import validate
-from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnResume, Range
+from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnRequest, MayChangeOnResume, Range
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.images import Size
@@ -25,11 +25,16 @@ MAX_COUNT = 2**31 - 1  # steps and updates are counted in 32 bits
 _DOMAINS = Domains("bags", "shoes")
 _SIZE = Size(64, 64)
 
+# The old and the new value, by dotted name.
+Differences = dict[str, tuple[Any, Any]]
+
 # Fields that several sections have. What may change when a run is resumed shapes neither the state
-# nor what it is trained on.
+# nor what it is trained on; what may change on request leaves the arrays of the state as they are.
 Period = Annotated[int, Range(0), MayChangeOnResume]
-Decay = Annotated[float, Range(0, below=1)]
-Rate = Annotated[float | None, Range(0, 1)]
+Decay = Annotated[float, Range(0, below=1), MayChangeOnRequest]
+Weight = Annotated[float, Range(0), MayChangeOnRequest]
+Rate = Annotated[float | None, Range(0, 1), MayChangeOnRequest]
+Updates = Annotated[int, Range(above=0, high=MAX_UPDATES), MayChangeOnRequest]
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,13 @@ class Data:
     data_dir: Annotated[str, MayChangeOnResume] = "data"
     image_size: Size = _SIZE
     fit: Fit = "crop"
-    jitter: Annotated[float, Range(0, 1)] = 0.0
+    jitter: Annotated[float, Range(0, 1), MayChangeOnRequest] = 0.0
     channels: Annotated[int, Range(above=0, high=MAX_CHANNELS)] = 3
     range: str | None = None
     pages: Literal["first", "all"] = "first"
     thicken: Literal["auto", "none", "a", "b", "both"] = "auto"
-    batch_size: Annotated[int, Range(above=0)] = 256
-    flip: bool = False
+    batch_size: Annotated[int, Range(above=0), MayChangeOnRequest] = 256
+    flip: Annotated[bool, MayChangeOnRequest] = False
     feed: Annotated[Literal["auto", "tf", "device"], MayChangeOnResume] = "auto"
 
 
@@ -92,14 +97,14 @@ class Model:
 class Loss(LossWeights):
     """`losses.LossWeights` with their ranges, and the objective of `state.DiscoGAN`."""
 
-    adversarial: Annotated[float, Range(0)] = LossWeights.adversarial
-    feature: Annotated[float, Range(0)] = LossWeights.feature
-    reconstruction: Annotated[float, Range(0)] = LossWeights.reconstruction
-    identity: Annotated[float, Range(0)] = LossWeights.identity
-    discriminator: Annotated[float, Range(above=0)] = LossWeights.discriminator
+    adversarial: Weight = LossWeights.adversarial
+    feature: Weight = LossWeights.feature
+    reconstruction: Weight = LossWeights.reconstruction
+    identity: Weight = LossWeights.identity
+    discriminator: Annotated[float, Range(above=0), MayChangeOnRequest] = LossWeights.discriminator
     rate_start: Rate = LossWeights.rate_start
     rate: Rate = LossWeights.rate
-    rate_updates: Annotated[int, Range(0, MAX_COUNT)] = LossWeights.rate_updates
+    rate_updates: Annotated[int, Range(0, MAX_COUNT), MayChangeOnRequest] = LossWeights.rate_updates
     objective: Objective = "discogan"
 
 
@@ -115,14 +120,18 @@ class Optim:
       b2: decay of the mean of their squares.
       l2: factor of the parameters that are added to the gradients.
       ema_decay: decay of the averaged parameters of the generators; 0 keeps no averages.
+      schedule: how both learning rates fall to 0 at the end of the training, if they do.
+      decay_steps: the last steps, over which they fall; None for all `train.steps`.
     """
 
-    learning_rate: Annotated[float, Range(above=0)] = 2e-4
-    d_learning_rate: Annotated[float | None, Range(above=0)] = None
+    learning_rate: Annotated[float, Range(above=0), MayChangeOnRequest] = 2e-4
+    d_learning_rate: Annotated[float | None, Range(above=0), MayChangeOnRequest] = None
     b1: Decay = 0.9
     b2: Decay = 0.999
-    l2: Annotated[float, Range(0)] = 0.0
+    l2: Weight = 0.0
     ema_decay: Decay = 0.0
+    schedule: Annotated[Literal["constant", "linear", "cosine"], MayChangeOnRequest] = "constant"
+    decay_steps: Annotated[int | None, Range(above=0, high=MAX_COUNT), MayChangeOnRequest] = None
 
 
 @dataclass(frozen=True)
@@ -142,12 +151,15 @@ class Train:
       checkpoint_every: period of checkpoints.
       keep: how many of the last checkpoints are kept; two at least.
       keep_every: period of checkpoints that are kept for good.
+      init_from: trained weights that a new run starts from, see `runs.weights.read`; None to draw
+        all of them.
+      init_optimizers: take the states of the optimizers over, too.
     """
 
     steps: Annotated[int, Range(above=0, high=MAX_COUNT), MayChangeOnResume] = 100_000
-    d_updates: Annotated[int, Range(above=0, high=MAX_UPDATES)] = 1
-    g_updates: Annotated[int, Range(above=0, high=MAX_UPDATES)] = 2
-    precision: Literal["float32", "bfloat16"] = "float32"
+    d_updates: Updates = 1
+    g_updates: Updates = 2
+    precision: Annotated[Literal["float32", "bfloat16"], MayChangeOnRequest] = "float32"
     shard_state: Annotated[bool, MayChangeOnResume] = False
     log_every: Period = 10
     print_every: Period = 100
@@ -156,6 +168,8 @@ class Train:
     checkpoint_every: Period = 1000
     keep: Annotated[int, Range(above=0), MayChangeOnResume] = 3
     keep_every: Period = 10_000
+    init_from: str | None = None
+    init_optimizers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,12 +273,19 @@ def _contradictions(s: Settings) -> Iterator[str]:
         yield "model.literal is the book's code: it needs model.recipe='book'"
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
+    if t.init_optimizers and t.init_from is None:
+        yield "train.init_optimizers without train.init_from has no effect: set both or neither"
     # The schedule.
     updates = t.steps * (t.d_updates + t.g_updates)
     if updates > MAX_COUNT:
         yield (
             f"train.steps times the updates of a step must be at most {MAX_COUNT}, it is {updates}"
         )
+    decay = s.optim.decay_steps
+    if decay is not None and s.optim.schedule == "constant":
+        yield "optim.decay_steps has no effect on constant rates: set optim.schedule, too"
+    elif decay is not None and decay > t.steps:
+        yield f"optim.decay_steps must be at most train.steps ({t.steps}), it is {decay}"
     # A checkpoint beyond the last step is never due, so it cannot be missed.
     if 0 < t.keep_every <= t.steps and (
         t.checkpoint_every <= 0 or t.keep_every % t.checkpoint_every
@@ -284,8 +305,24 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return fields
 
 
-def differences(old: Settings, new: Settings) -> list[str]:
-    """Lists the fields that keep a run of one config from being resumed with another."""
+def differences(old: Settings, new: Settings) -> tuple[Differences, Differences]:
+    """Compares the config of a run with one that is to resume it, but for what may change.
+
+    Returns:
+      The old and the new value of the fields that change on request, and of those that never do.
+    """
     a, b = flat(to_json(old)), flat(to_json(new))
-    fixed = sorted(f.name for f in validate.leaves(Settings) if not f.may_change)
-    return [f"{name}: {a[name]!r} there, {b[name]!r} now" for name in fixed if a[name] != b[name]]
+    # The length of the run is a part of a schedule.
+    scheduled = {old.optim.schedule, new.optim.schedule} != {"constant"}
+    requested: Differences = {}
+    fixed: Differences = {}
+    for field in sorted(validate.leaves(Settings), key=lambda field: field.name):
+        name, values = field.name, (a[field.name], b[field.name])
+        is_free = field.may_change and not (name == "train.steps" and scheduled)
+        if a[name] == b[name] or is_free:
+            continue
+        # With or without these, a state has other arrays.
+        other_state = name in ("optim.l2", "optim.ema_decay") and 0 in values
+        takes = field.may_change or (field.on_request and not other_state)
+        (requested if takes else fixed)[name] = values
+    return requested, fixed

@@ -28,6 +28,10 @@ class MayChangeOnResume:
     """Marks a field that a resumed run may change: it shapes neither the state nor its training."""
 
 
+class MayChangeOnRequest:
+    """Marks a field that a resumed run changes if that is asked for: it shapes the training."""
+
+
 @dataclass(frozen=True)
 class Range:
     """Marks the numbers that a field accepts; as text, the end of "must ...".
@@ -71,6 +75,7 @@ class Field:
       default: value where a config lacks the field; `dataclasses.MISSING` if it may not.
       range: accepted numbers, or None for all.
       may_change: whether a resumed run may change it.
+      on_request: whether it may if that is asked for.
     """
 
     name: str
@@ -79,6 +84,7 @@ class Field:
     default: Any
     range: Range | None
     may_change: bool
+    on_request: bool
 
 
 @cache
@@ -103,6 +109,7 @@ def fields_of(cls: type, prefix: str = "") -> dict[str, Field]:
             defaults[name],
             next((m for m in markers if isinstance(m, Range)), None),
             MayChangeOnResume in markers,
+            MayChangeOnRequest in markers,
         )
     return found
 

@@ -1,6 +1,5 @@
 """Which pictures a run is trained on, and what was done to them: `data.json` and `digests.npz`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation
-from discogan_jax.runs import layout, manifest
+from discogan_jax.runs import changes, layout
 from discogan_jax.state import DOMAINS
 
 # By the name of a domain, how many pictures came and went.
@@ -64,7 +63,7 @@ def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
 
 
 def describe(directory: Path, s: Settings) -> list[str]:
-    """Says what a run is trained on, in a line for each domain, and when that was changed.
+    """Says what a run is trained on, in a line for each domain.
 
     Args:
       directory: the run directory.
@@ -78,10 +77,6 @@ def describe(directory: Path, s: Settings) -> list[str]:
         about = record.get(d, {}).get("pictures")
         found = [census.describe(about)] if about else []
         lines.append(f"{s.domains.name(d)}: {'; '.join([*found, str(prepared)])}")
-    for change in files.read_lines(directory / layout.CHANGES_FILE):
-        lines.append(
-            f"other pictures from step {change['step']:,} on ({_as_text(change['pictures'])})"
-        )
     return lines
 
 
@@ -102,22 +97,30 @@ def public(directory: Path) -> dict[str, Any] | None:
     }
 
 
-def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool) -> None:
-    """Records the pictures of a run, or checks that they are those that it was started with.
+def check(
+    directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool
+) -> Differences | None:
+    """Checks that the pictures of a run are those that it was started with, or may be others.
 
     Args:
       directory: the run directory, with or without a run.
       s: the settings.
       loaded: the pictures.
-      change: whether a run goes on with other pictures; that is recorded.
+      change: whether a run goes on with other pictures.
+
+    Returns:
+      What differs; None if the pictures of a run were not recorded, and `claim` will do so.
 
     Raises:
       InputError: the run was trained on other pictures and `change` is false.
     """
     found = _differences(directory, s, loaded)
-    if found:
-        _go_on(directory, found, change)
-    elif found is None and (directory / layout.CONFIG_FILE).exists():
+    if found and not change:
+        raise InputError(
+            f"{directory} was trained on other pictures ({changes.pictures_as_text(found)}): name "
+            "another --workdir to start anew, or add --change to go on with these"
+        )
+    if found is None and (directory / layout.CONFIG_FILE).exists():
         # Another decoder changes every picture a little, which says nothing about the files.
         before = layout.read_settings(directory).data
         if (before.source_a, before.source_b) != (s.data.source_a, s.data.source_b):
@@ -126,26 +129,34 @@ def claim(directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change:
                 "record of these pictures that could be compared: use the same sources, or name "
                 "another --workdir"
             )
+    return found
+
+
+def claim(
+    directory: Path, s: Settings, loaded: Mapping[str, Splits], *, change: bool, step: int
+) -> None:
+    """Records the pictures of a run, and that they have changed if they have.
+
+    Args:
+      directory: the run directory, with or without a run.
+      s: the settings.
+      loaded: the pictures.
+      change: whether a run goes on with other pictures.
+      step: finished steps.
+
+    Raises:
+      InputError: `check` raises it.
+    """
+    found = check(directory, s, loaded, change=change)
+    if found:
+        changes.record(directory, step, pictures=found)
+    elif found is None and (directory / layout.CONFIG_FILE).exists():
         logging.warning(
             "%s: its pictures were decoded by another version, whose values may differ by a little "
             "from those that it goes on with; they are recorded now",
             directory,
         )
     _write(directory, s, loaded)
-
-
-def _go_on(directory: Path, found: Differences, change: bool) -> None:
-    """Records that a run goes on with other pictures, if that was asked for."""
-    others = f"other pictures ({_as_text(found)})"
-    if not change:
-        raise InputError(
-            f"{directory} was trained on {others}: name another --workdir to start anew, or add "
-            "--change to go on with these"
-        )
-    logging.warning("%s goes on with %s", directory, others)
-    step = max(manifest.sealed_steps(directory / layout.CHECKPOINTS), default=0)
-    with (directory / layout.CHANGES_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "pictures": found}) + "\n")
 
 
 def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:
@@ -197,15 +208,10 @@ def open_images(directory: Path, s: Settings) -> dict[str, Splits]:
     """
     loaded = build.images(s, known(directory))
     if changed := _differences(directory, s, loaded):
-        logging.warning("%s was trained on other pictures (%s)", directory, _as_text(changed))
+        logging.warning(
+            "%s was trained on other pictures (%s)", directory, changes.pictures_as_text(changed)
+        )
     return loaded
-
-
-def _as_text(found: Differences) -> str:
-    return "; ".join(
-        f"{name}: {n['came']:,} came, {n['went']:,} went" if any(n.values()) else f"{name}: moved"
-        for name, n in found.items()
-    )
 
 
 def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.files import find_json, finite, read_lines, replacing
-from discogan_jax.runs import layout, pictures
+from discogan_jax.runs import changes, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -102,6 +102,11 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "facts": "\n".join(
             [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
         ),
+        "changes": [
+            {"step": change["step"], "text": text}
+            for change in changes.read(directory)
+            for text in changes.describe(change)
+        ],
         "warnings": _warnings(directory, lines),
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
@@ -157,6 +162,8 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
     diversity = {f"diversity_{d}": f"to {d}" for d in domains}
     about = "mean pairwise distance relative to real images; near 0 means collapse"
     add("Diversity", about, diversity)
+    rates = {"learning_rate": "generators", "d_learning_rate": "discriminators"}
+    add("Learning rate", "of the last update", rates)
     add("Speed", "steps per second", {"steps_per_second": "steps/s"})
     add("Waiting for data", "share of the time", {"data_wait_fraction": "share"})
 

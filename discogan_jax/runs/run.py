@@ -13,7 +13,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
-from discogan_jax.runs import checkpoint, layout, manifest, pictures
+from discogan_jax.runs import changes, checkpoint, layout, manifest, pictures
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
 
@@ -24,29 +24,37 @@ def begin(
     loaded: Mapping[str, Splits] | None = None,
     *,
     change: bool = False,
+    step: int = 0,
 ) -> None:
-    """Creates a run directory, or checks that the settings may resume the run that is there.
+    """Creates a run directory, or puts the settings in force with which its run goes on.
 
-    Leftovers of killed processes are removed, so this process has to hold the directory's lock.
+    What changes is recorded before it is in force, so that a killed process leaves nothing that
+    the same command would not complete. Leftovers of killed processes are removed, so this process
+    has to hold the directory's lock.
 
     Args:
       directory: the run directory.
       settings: written as ``config.json``.
       loaded: the pictures of the run, see `pictures.claim`; None leaves them unrecorded.
-      change: whether a run of other pictures goes on with these.
+      change: whether a run of other settings or pictures goes on with these.
+      step: finished steps, after which these settings and pictures are used.
 
     Raises:
-      InputError: a run of other settings or pictures is there, or the directory cannot be
-        written.
+      InputError: `check_resumable` raises it, or the directory cannot be written.
       OSError: the disk is full or read-only, see `files.disk_full`.
     """
     samples = directory / layout.SAMPLES
     try:
         samples.mkdir(parents=True, exist_ok=True)
         # Nothing is written before it is clear that the run is ours.
-        check_resumable(directory, settings)
+        changed = check_resumable(directory, settings, change=change)
+        if (directory / layout.CONFIG_FILE).exists():
+            in_force = schema.flat(schema.to_json(layout.read_settings(directory)))
+            changes.settle(directory, in_force, step)
         if loaded is not None:
-            pictures.claim(directory, settings, loaded, change=change)
+            pictures.claim(directory, settings, loaded, change=change, step=step)
+        if changed:
+            changes.record(directory, step, settings=changed)
         files.write_json(directory / layout.CONFIG_FILE, schema.to_json(settings))
         files.write_json(directory / layout.VERSIONS_FILE, host.versions())
         for folder in (directory, samples):
@@ -59,25 +67,56 @@ def begin(
         ) from error
 
 
-def check_resumable(directory: Path, settings: Settings) -> None:
+def check_resumable(
+    directory: Path,
+    settings: Settings,
+    loaded: Mapping[str, Splits] | None = None,
+    *,
+    change: bool = False,
+) -> schema.Differences:
     """Checks that a directory has no run, or one that the settings may resume.
 
+    Args:
+      directory: the run directory; it need not exist.
+      settings: the settings.
+      loaded: the pictures; None to check the settings alone.
+      change: whether a run of other settings or pictures may go on with these.
+
+    Returns:
+      The settings that change on request.
+
     Raises:
-      InputError: a run of other settings is there, or its config is damaged.
+      InputError: a run of other settings or pictures is there, or its config is damaged.
     """
     if not (directory / layout.CONFIG_FILE).exists():
-        return
+        return {}
     try:
         before = layout.read_settings(directory)
     except InputError as error:
         raise InputError(
             f"{error}: name another --workdir, or remove that file to resume with this config"
         ) from error
-    if different := schema.differences(before, settings):
-        raise InputError(
-            f"{directory} holds the run of another config; name another --workdir, or use the "
-            "same values:\n  " + "\n  ".join(different)
+    requested, fixed = schema.differences(before, settings)
+    if fixed or (requested and not change):
+        problem = (
+            f"{directory} holds the run of another config; use the same values, or name another "
+            "--workdir."
         )
+        if requested and not change:
+            problem += f"\n--change goes on with another{_listed(requested)}"
+        if fixed:
+            problem += (
+                f"\n--init_from={directory} in another --workdir starts from its weights with "
+                f"another{_listed(fixed)}"
+            )
+        raise InputError(problem)
+    if loaded is not None:
+        pictures.check(directory, settings, loaded, change=change)
+    return requested
+
+
+def _listed(found: schema.Differences) -> str:
+    return "".join(f"\n  {name}: {old!r} there, {new!r} now" for name, (old, new) in found.items())
 
 
 @dataclass(frozen=True)

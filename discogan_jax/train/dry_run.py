@@ -6,6 +6,7 @@ from discogan_jax import models, sharding
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
+from discogan_jax.runs import changes, weights
 from discogan_jax.state import DOMAINS
 from discogan_jax.train.setup import Setup
 
@@ -23,6 +24,7 @@ def describe(s: Settings) -> str:
       InputError: the run itself would raise it.
     """
     # Compile the step of the run itself.
+    trained = weights.of_settings(s)
     setup = Setup(s)
     state = setup.shapes
     compiled = setup.lower_step().compile()
@@ -48,6 +50,8 @@ def describe(s: Settings) -> str:
         ),
         ("images", _mebibytes(sum(x.nbytes for x in setup.train_images.values()))),
     ]
+    if trained is not None:
+        rows.append(("start", changes.init_as_text(trained.record)))
     # Not every backend counts its operations and temporary memory.
     if "flops" in cost:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))

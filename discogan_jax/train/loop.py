@@ -15,7 +15,7 @@ from discogan_jax import files, multihost
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
-from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
+from discogan_jax.runs import changes, checkpoint, layout, lock, manifest, pictures, run, weights
 from discogan_jax.state import TrainState
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
@@ -38,7 +38,7 @@ def train_and_evaluate(
       config: the config of the run, or the settings made of it.
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
-      change: whether a run that was trained on other pictures goes on with these.
+      change: whether a run of other settings or pictures goes on with these.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
       clock: returns seconds; used for the reported speed only.
 
@@ -54,13 +54,22 @@ def train_and_evaluate(
     """
     s, workdir = from_config(config), Path(workdir).absolute()
     # Before pictures are decoded for nothing.
-    multihost.on_process_0_first(lambda: run.check_resumable(workdir, s))
+    multihost.on_process_0_first(lambda: run.check_resumable(workdir, s, change=change))
+    begun = manifest.steps(workdir / layout.CHECKPOINTS)
+    trained = None if begun else weights.of_settings(s)
     setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
     with ExitStack() as stack:
-        # Lock the run directory, check that it belongs to this config, find its last checkpoint.
+        # Lock the run directory, check that it belongs to this config, find its last checkpoint;
+        # what changes does so from there on.
         checkpoints = stack.enter_context(_run_directory(workdir, setup, change))
         state = checkpoints.restore(setup.shapes, setup.shardings)
         start = 0 if state is None else int(state.step)
+
+        def begin() -> None:
+            if multihost.is_chief():
+                run.begin(workdir, s, setup.images, change=change, step=start)
+
+        multihost.on_process_0_first(begin)
         if state is not None and start >= last_step:
             logging.info("%s is already at step %d of %d", workdir, start, last_step)
             return state
@@ -73,10 +82,15 @@ def train_and_evaluate(
         compiling = []
         if setup.on_cpu:
             compiling.append(ThreadPoolExecutor(1).submit(setup.lower_step().compile))
+        chief = multihost.is_chief()  # the others write and show nothing
         if state is None:
             state = setup.create_state()
+            if trained is not None:
+                if chief:
+                    changes.record(workdir, 0, init=trained.record)
+                state = trained.apply(state)
+                del trained  # a copy that would stay in memory
         batches = setup.batches(start)
-        chief = multihost.is_chief()  # the others write and show nothing
         writer = open_writer(workdir, start) if chief else writers.Writer()
         stack.enter_context(closing(writer))
         stream = sys.stderr if chief else None
@@ -105,14 +119,14 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
     s = setup.settings
     with ExitStack() as stack:
 
-        def begin() -> None:
+        def claim() -> None:
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
-                run.begin(workdir, s, setup.images, change=change)
+                run.check_resumable(workdir, s, setup.images, change=change)
 
         folder = workdir / layout.CHECKPOINTS
         try:
-            multihost.on_process_0_first(begin)
+            multihost.on_process_0_first(claim)
             with checkpoint.Checkpoints(
                 folder, keep=s.train.keep, keep_every=s.train.keep_every
             ) as opened:

@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from discogan_jax import images, multihost, sharding
+from discogan_jax.config import build
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import checkpoint, layout
@@ -182,6 +183,8 @@ class Recorder:
                 named |= self._evaluate(whole)
 
         if "log" in due:
+            # The rates of the last update: of the cycle that `step - 1` others precede.
+            named |= build.learning_rates(self.setup.settings, step - 1)
             self.writer.write_scalars(step, named)
         if "save" in due:
             self._save(state)

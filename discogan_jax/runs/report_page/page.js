@@ -15,7 +15,8 @@ const label = (run, text) => (runs.length > 1 ? `${run.name}: ${text}` : text);
 
 function head() {
   document.querySelector("h1").textContent = runs.map((r) => r.name).join(" · ");
-  byId("facts").textContent = runs.map((r) => label(r, r.facts)).join("\n");
+  const facts = (run) => [run.facts, ...run.changes.map((change) => change.text)].join("\n");
+  byId("facts").textContent = runs.map((run) => label(run, facts(run))).join("\n");
   const list = byId("warnings").querySelector("ul");
   for (const run of runs) for (const text of run.warnings) make("li", list, label(run, text));
   byId("warnings").hidden = !list.children.length;
@@ -60,6 +61,20 @@ function smoothed(values, weight) {
   });
 }
 
+// What changed on the way is a vertical line over a chart; its text shows where the mouse rests.
+function marks(plot, shown) {
+  plot.over.querySelectorAll(".mark").forEach((mark) => mark.remove());
+  const { min, max } = plot.scales.x, texts = new Map();
+  for (const run of shown)
+    for (const { step, text } of run.changes)
+      if (step >= min && step <= max) texts.set(step, [...(texts.get(step) ?? []), label(run, text)]);
+  for (const [step, lines] of texts) {
+    const mark = make("div", plot.over, undefined, { className: "mark", title: lines.join("\n") });
+    mark.style.left = `${plot.valToPos(step, "x")}px`;
+    make("span", mark, `changed at ${step.toLocaleString("en")}`);
+  }
+}
+
 // One chart a family of numbers; every run and domain in it is a line over that run's own steps.
 function chart(place, family) {
   const card = make("div", place, undefined, { className: "card" });
@@ -89,6 +104,7 @@ function chart(place, family) {
     return new uPlot({
       width: card.clientWidth - 26, height: 220,
       scales: { x: { time: false }, y: { distr: byId("log").checked && family.log && positive ? 3 : 1 } },
+      hooks: { draw: [(u) => marks(u, new Set(lines.map((line) => line.run)))] },
       axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map((t) => (t === null ? "" : number(t))) }],
       series: [
         { label: "step", value: (_, v) => (v === null ? "–" : v.toLocaleString("en")) },

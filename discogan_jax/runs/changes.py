@@ -1,0 +1,112 @@
+"""What changed in a run on the way, and from which step on: `changes.jsonl`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from discogan_jax import files
+from discogan_jax.runs import layout
+
+MAX_NAMED = 8
+"""A line names so many of the layers that were drawn anew."""
+
+
+def record(directory: Path, step: int, **what: Any) -> None:
+    """Records a change and logs it; what a killed process recorded last is not recorded twice.
+
+    Args:
+      directory: the run directory.
+      step: finished steps from which on it holds.
+      **what: the change as JSON, see `describe`.
+    """
+    change = json.loads(json.dumps({"step": step, **what}))
+    before = read(directory)
+    if before[-1:] != [change]:
+        _write(directory, [*before, change])
+    for line in describe(change):
+        logging.info("%s: %s", directory, line)
+
+
+def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
+    """Makes the record true for a run that goes on from a step.
+
+    Settings that a killed process recorded, but did not put in force, are removed. Changes of later
+    steps, whose checkpoints are lost, move to the step: nothing between the two remains of the run.
+
+    Args:
+      directory: the run directory.
+      in_force: the settings in the run's config, by dotted field.
+      step: finished steps.
+    """
+    before = read(directory)
+    kept = [*before]
+    settings = kept[-1].get("settings") if kept else None
+    if settings and all(in_force.get(name) == old for name, (old, _) in settings.items()):
+        del kept[-1]
+    moved = [x if x["step"] <= step else {"first_step": x["step"], **x, "step": step} for x in kept]
+    if moved != before:
+        _write(directory, moved)
+    for old, new in zip(kept, moved, strict=True):
+        if new != old:
+            logging.warning(
+                "%s: what changed at step %d does so at step %d now, to which the run goes back",
+                directory,
+                old["step"],
+                step,
+            )
+
+
+def read(directory: Path) -> list[dict[str, Any]]:
+    """Reads the changes of a run in their order; none if there is no record."""
+    return files.read_lines(directory / layout.CHANGES_FILE)
+
+
+def describe(change: Mapping[str, Any]) -> Iterator[str]:
+    """Says what changed, in lines for people.
+
+    Args:
+      change: a line of the record, whose ``step`` counts the finished steps. ``settings`` are the
+        old and the new value by dotted field, ``pictures`` the numbers that came and went by
+        domain, ``init`` the weights that a run started from, see `weights.Fit.record`;
+        ``first_step`` is the step of a change before the run went back to ``step``.
+    """
+    if "init" in change:
+        yield f"started from {init_as_text(change['init'])}"
+    when = f"from step {change['step']:,} on:"
+    if "first_step" in change:
+        when = (
+            f"from step {change['step']:,} on (first {change['first_step']:,}; then the run went "
+            "back):"
+        )
+    if "pictures" in change:
+        yield f"{when} other pictures ({pictures_as_text(change['pictures'])})"
+    for name, (old, new) in change.get("settings", {}).items():
+        yield f"{when} {name} {json.dumps(new)} instead of {json.dumps(old)}"
+
+
+def pictures_as_text(found: Mapping[str, Mapping[str, int]]) -> str:
+    """Says how many pictures of each domain came and went."""
+    return "; ".join(
+        f"{name}: {n['came']:,} came, {n['went']:,} went" if any(n.values()) else f"{name}: moved"
+        for name, n in found.items()
+    )
+
+
+def init_as_text(init: Mapping[str, Any]) -> str:
+    """Says which weights a run started from, and what was drawn anew."""
+    step = "" if init["step"] is None else f", step {init['step']:,}"
+    optimizers = ", with the optimizers' states" if init["optimizers"] else ""
+    drawn = ", ".join(init["drawn"][:MAX_NAMED]) or "nothing"
+    more = len(init["drawn"]) - MAX_NAMED
+    return (
+        f"the weights of {init['from']}{step} (digest {init['digest']}): {init['taken']} arrays "
+        f"taken{optimizers}; drawn anew: {drawn}{f' and {more} more' if more > 0 else ''}"
+    )
+
+
+def _write(directory: Path, changes: list[dict[str, Any]]) -> None:
+    with files.replacing(directory / layout.CHANGES_FILE) as temporary:
+        temporary.write_text("".join(json.dumps(x) + "\n" for x in changes), encoding="utf-8")

@@ -13,7 +13,6 @@ from discogan_jax.configs import official
 from discogan_jax.errors import InputError
 from discogan_jax.runs import report
 
-
 CHANGE = {"step": 900, "settings": {"optim.schedule": ["constant", "linear"]}}
 
 

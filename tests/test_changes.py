@@ -185,3 +185,16 @@ def test_a_sweep_compares_what_never_changed(tmp_path, capsys):
     arguments = ["train", "sample", "--change", "--sweep=seed=0,1", f"--workdir={tmp_path}"]
     assert cli.main(arguments) == 2
     assert "--change goes on with one run" in capsys.readouterr().err
+
+
+def test_folders_of_other_names_leave_a_run_its_own(data, tmp_path, monkeypatch, capsys):
+    found = []
+    monkeypatch.setattr(train, "train_and_evaluate", lambda s, *_, **__: found.append(s.domains))
+    directory = tmp_path / "run"
+    run.begin(directory, settings(data))
+    folders = ["train", "folders", f"--a={tmp_path / 'moved'}", f"--b={tmp_path / 'shoes'}"]
+    named = "--config.domains=('moved', 'shoes')"
+    for more in ([], [named]):
+        assert cli.main([*folders, f"--workdir={directory}", *more]) == 0
+    assert found == [("bags", "shoes"), ("moved", "shoes")]
+    assert f"{directory} keeps the names of its domains: bags and shoes" in capsys.readouterr().out

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import tiny
 from jax.sharding import PartitionSpec as P
 
@@ -31,12 +32,13 @@ from discogan_jax.data import feed
 from discogan_jax.data.order import Order
 from discogan_jax.ops import convolution, layers
 from discogan_jax.runs import checkpoint, weights
-from discogan_jax.state import OBJECTIVES, Adam
+from discogan_jax.state import OBJECTIVES, Adam, Schedule
 
 AXIS = "data"
 BATCH = 16
 SEED = 7
 TX = {"sgd": tiny.SGD, "adam": Adam(2e-4, 0.5, 0.999, 1e-5)}
+SCHEDULE = Schedule(optax.linear_schedule, (0.5, 0.0, 4))
 WAYS = (
     "jit",
     "split state",
@@ -61,7 +63,9 @@ def doubled(tree):
 
 
 def system(recipe, objective, tx, axis_name=None):
-    plain = tiny.gan(recipe, TX[tx], objective=objective, ema_decay=0.9, g_updates=1)
+    plain = tiny.gan(
+        recipe, TX[tx], objective=objective, ema_decay=0.9, g_updates=1, schedule=SCHEDULE
+    )
     fields = {"dtype": jnp.float64, "axis_name": axis_name}
     return replace(
         plain,

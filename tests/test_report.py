@@ -13,6 +13,8 @@ from discogan_jax.configs import official
 from discogan_jax.errors import InputError
 from discogan_jax.runs import report
 
+CHANGE = {"step": 900, "settings": {"optim.schedule": ["constant", "linear"]}}
+
 
 def write_run(path, steps=2500, domains=("bags", "shoes"), samples=30):
     """Writes a run directory as training leaves it, but without checkpoints."""
@@ -23,6 +25,7 @@ def write_run(path, steps=2500, domains=("bags", "shoes"), samples=30):
     lines = []
     for step in range(1, steps + 1):
         line = {"step": step, "gen_loss": 1 / step, f"const_{domains[0]}_loss": 2.0}
+        line |= {"learning_rate": 2e-4, "d_learning_rate": 1e-4}
         line |= {"steps_per_second": 3.0, "data_wait_fraction": 0.2}
         if step % 500 == 0:
             line |= {f"val_const_{domains[0]}_loss": float(step), "collapse_alarm": 1.0}
@@ -43,6 +46,7 @@ def data_of(text):
 
 def test_a_page_tells_of_a_run(tmp_path, capsys):
     run = write_run(tmp_path / "run")
+    (run / "changes.jsonl").write_text(json.dumps(CHANGE) + "\n")
     assert cli.main(["report", str(run)]) == 0
     assert capsys.readouterr().out == f"{run / 'report.html'}\n"
     text = (run / "report.html").read_text()
@@ -58,6 +62,8 @@ def test_a_page_tells_of_a_run(tmp_path, capsys):
     assert found["evaluation"]["rows"][0]["value"] is None
     assert [s["step"] for s in found["samples"]][:: report.MAX_SAMPLES - 1] == [0, 2900]
     assert "step 2,500 of" in found["facts"]
+    text = 'from step 900 on: optim.schedule "linear" instead of "constant"'
+    assert found["changes"] == [{"step": 900, "text": text}]
     assert any("5 times, last at step 2,500" in text for text in found["warnings"])
     assert any("waited for data for 20%" in text for text in found["warnings"])
     drawn = {name for family in found["families"] for name in family["names"]}

@@ -112,6 +112,11 @@ def test_every_shipped_config_is_accepted(path):
         ),
         ({"train__checkpoint_every": 0}, ["config.train.keep_every", "or 0"]),
         ({"optim__d_learning_rate": 0.0}, ["config.optim.d_learning_rate", "above 0"]),
+        ({"optim__decay_steps": 9}, ["config.optim.decay_steps", "set optim.schedule"]),
+        (
+            {"optim__schedule": "linear", "optim__decay_steps": 10**6},
+            ["config.optim.decay_steps", "at most train.steps (100000)", "1000000"],
+        ),
         ({"loss__rate": 1.5}, ["loss.rate", "[0, 1]", "1.5"]),
         ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
         ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
@@ -216,6 +221,33 @@ def test_each_player_has_its_own_learning_rate():
             np.testing.assert_allclose(update, -rate, rtol=1e-5)  # Adam's first is as long as that
 
 
+@pytest.mark.parametrize(
+    ("schedule", "decay", "factors"),
+    [
+        ("constant", None, [1, 1, 1, 1]),
+        ("linear", None, [1, 0.75, 0.5, 0.25]),
+        ("linear", 2, [1, 1, 1, 0.5]),
+        ("cosine", None, [1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5]),
+        ("cosine", 2, [1, 1, 1, 0.5]),
+    ],
+)
+def test_learning_rates_fall_to_0_over_the_last_steps(schedule, decay, factors):
+    s = schema.from_config(
+        changed(
+            train__steps=4,
+            optim__schedule=schedule,
+            optim__decay_steps=decay,
+            optim__learning_rate=0.5,
+            optim__d_learning_rate=0.25,
+        )
+    )
+    rates = [build.learning_rates(s, step) for step in range(4)]
+    np.testing.assert_allclose([r["learning_rate"] for r in rates], np.multiply(factors, 0.5))
+    np.testing.assert_allclose([r["d_learning_rate"] for r in rates], np.multiply(factors, 0.25))
+    # No schedule, no multiplication by 1.
+    assert (build.gan(s).schedule is None) == (schedule == "constant")
+
+
 def test_names_on_the_command_line_are_checked_alike():
     validate.find(schema.Settings, "train.steps")
     with pytest.raises(InputError, match=r"config\.train\.stpes: did you mean 'steps'"):
@@ -271,18 +303,77 @@ MAY_CHANGE = {
 }
 
 
+ON_REQUEST = {
+    "data.jitter": 0.25,
+    "data.batch_size": 8,
+    "data.flip": True,
+    "loss.adversarial": 2.0,
+    "loss.feature": 2.0,
+    "loss.reconstruction": 2.0,
+    "loss.identity": 2.0,
+    "loss.discriminator": 2.0,
+    "loss.rate_start": 0.25,
+    "loss.rate": 0.5,
+    "loss.rate_updates": 7,
+    "optim.learning_rate": 0.5,
+    "optim.d_learning_rate": 0.25,
+    "optim.b1": 0.5,
+    "optim.b2": 0.5,
+    "optim.l2": 1e-3,
+    "optim.ema_decay": 0.99,
+    "optim.schedule": "cosine",
+    "optim.decay_steps": 100,
+    "train.d_updates": 2,
+    "train.g_updates": 3,
+    "train.precision": "bfloat16",
+}
+
+
+def with_fields(fields, **more):
+    named = {name.replace(".", "__"): value for name, value in fields.items()}
+    return schema.from_config(
+        changed(**{"optim__l2": 1e-5, "optim__ema_decay": 0.9} | named | more)
+    )
+
+
+def test_what_changes_on_request_leaves_the_state_as_it_is():
+    assert {f.name for f in validate.leaves(schema.Settings) if f.on_request} == {*ON_REQUEST}
+    old, new = with_fields({}), with_fields(ON_REQUEST)
+    requested, fixed = schema.differences(old, new)
+    assert {name: b for name, (_, b) in requested.items()} == ON_REQUEST
+    assert fixed == {}
+    shapes = [build.state_shapes(s, build.gan(s)) for s in (old, new)]
+    assert shapes[0] == shapes[1]
+
+
+def test_what_adds_arrays_to_the_state_never_changes():
+    for field in ("optim.l2", "optim.ema_decay"):
+        one, other = with_fields({}), with_fields({field: 0.0})
+        for old, new in ((one, other), (other, one)):
+            assert [*map(len, schema.differences(old, new))] == [0, 1]
+
+
+def test_the_length_is_a_part_of_a_schedule():
+    def found(old, new):
+        return schema.differences(
+            with_fields({"optim.schedule": old}),
+            with_fields({"optim.schedule": new, "train.steps": 5}),
+        )[0].get("train.steps")
+
+    assert found("constant", "constant") is None
+    for old, new in (("linear", "linear"), ("constant", "cosine"), ("cosine", "constant")):
+        assert found(old, new) == (100_000, 5)
+
+
 def test_differences_ignore_what_may_change():
     assert {f.name for f in validate.leaves(schema.Settings) if f.may_change} == {*MAY_CHANGE}
     old = schema.from_config(default.get_config())
     free = {name.replace(".", "__"): value for name, value in MAY_CHANGE.items()}
-    assert schema.differences(old, schema.from_config(changed(**free))) == []
+    assert schema.differences(old, schema.from_config(changed(**free))) == ({}, {})
     new = changed(data__batch_size=8, loss__rate=0.5, seed=1, train__steps=5, domains=("a", "b"))
-    assert schema.differences(old, schema.from_config(new)) == [
-        "data.batch_size: 256 there, 8 now",
-        "domains: ['bags', 'shoes'] there, ['a', 'b'] now",
-        "loss.rate: None there, 0.5 now",
-        "seed: 0 there, 1 now",
-    ]
+    requested, fixed = schema.differences(old, schema.from_config(new))
+    assert requested == {"data.batch_size": (256, 8), "loss.rate": (None, 0.5)}
+    assert fixed == {"domains": (["bags", "shoes"], ["a", "b"]), "seed": (0, 1)}
     nested = {"a": {"b": 1, "c": {"d": (1, 2)}}}
     assert schema.flat(nested) == {"a.b": 1, "a.c.d": (1, 2)}
 

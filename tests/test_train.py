@@ -115,7 +115,7 @@ def test_run_directory(data, undisturbed):
 def test_numbers_carry_the_domains_names(undisturbed):
     written = lines(undisturbed[0] / "metrics.jsonl")
     assert [line["step"] for line in written] == list(range(10, 721, 10))
-    about = {"step", "steps_per_second", "data_wait_fraction"}
+    about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
     for line in written:
         assert line.keys() == LOSSES | about | (HELD_OUT if line["step"] % 240 == 0 else set())
         assert all(math.isfinite(value) for value in line.values())
@@ -450,7 +450,8 @@ def test_other_objectives_and_recipes_train(
     }
     [line] = lines(tmp_path / "metrics.jsonl")
     judged = {f"disc_{d}_loss" for d in ("bags", "shoes") if f"gen_{d}_loss" in losses}
-    about = {"step", "steps_per_second", "data_wait_fraction", "gen_loss", "disc_loss"}
+    about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
+    about |= {"gen_loss", "disc_loss"}
     assert line.keys() == losses | judged | about | held_out
     assert drawn == [pictures, pictures]
     assert images.read(tmp_path / "samples" / "00000002.png").ndim == 3

@@ -60,6 +60,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
+    on_the_way = [text for x in changes.read(run.path) for text in changes.describe(x)]
     return template.read_text(encoding="utf-8").format(
         run=run,
         s=s,
@@ -81,6 +82,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         averaged=", averaged over training" if run.state.ema is not None else "",
         d_learning_rate=f" ({rate:g} for the discriminators)" if rate else "",
         l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
+        on_the_way="".join(f"\n* {text}" for text in on_the_way),
         numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
         limits="".join(f"\n{line}" for line in _limits(run)),
         publishing="" if is_drawn(s) else _PUBLISHING,

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from discogan_jax.config.schema import Settings
     from discogan_jax.train.variants import Variant
 
 Say = Callable[[str], None]
@@ -155,6 +156,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
         say = frame.say if multihost.is_chief() else lambda _: None
+        if study is None and flags.named_by_folders(arguments):
+            settings = _keep_names(settings, workdir, say)
         for field, value in flat(to_json(settings)).items():
             say(f"{field} = {json.dumps(value)}")
         # Describe it, compare several runs, or train one.
@@ -182,6 +185,19 @@ def _expand(arguments: argparse.Namespace) -> None:
             for other in (x for x in arguments.fields if x.startswith(field) and x != same):
                 raise InputError(f"--{name} and {other} contradict each other: give one of them")
             arguments.fields.append(same)
+
+
+def _keep_names(settings: "Settings", workdir: Path, say: Say) -> "Settings":
+    """Keeps the names that a run's domains have, whatever their folders are called now."""
+    from discogan_jax.runs import layout
+
+    try:
+        domains = layout.read_settings(workdir).domains
+    except InputError:  # no run, or one that is refused later
+        return settings
+    if domains != settings.domains:
+        say(f"{workdir} keeps the names of its domains: {domains.a} and {domains.b}")
+    return replace(settings, domains=domains)
 
 
 @contextlib.contextmanager

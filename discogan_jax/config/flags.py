@@ -100,6 +100,12 @@ def read(arguments: argparse.Namespace) -> "ConfigDict":
     return config
 
 
+def named_by_folders(arguments: argparse.Namespace) -> bool:
+    """Whether the domains have no other names than those of their folders."""
+    typed = any(field.startswith("--config.domains") for field in arguments.fields)
+    return bool(arguments.a and not typed)
+
+
 def load(file: Path | str, fields: Sequence[str] = ()) -> "ConfigDict":
     """Runs a config file and changes fields of its config.
 
@@ -170,7 +176,7 @@ def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
         domains = listing.two_domains(expanded(folders[0]))
     both = domains or folders
     config.data.source_a, config.data.source_b = (f"folder:{folder}" for folder in both)
-    if not any(field.startswith("--config.domains") for field in arguments.fields):
+    if named_by_folders(arguments):
         # `Path.resolve` raises at links in a circle, which the source itself reports better.
         names = tuple(Path(os.path.realpath(folder)).name for folder in folders)
         usable = names[0] != names[1] and all(name and name.isprintable() for name in names)

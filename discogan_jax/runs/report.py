@@ -139,15 +139,19 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
 
 
 def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
-    """Groups the curves into charts; losses have a log scale, `more` charts are folded away."""
+    """Groups the curves into charts.
+
+    Losses have a log scale, `noisy` charts are smoothed, `more` charts are folded away.
+    """
     charts: list[dict[str, Any]] = []
 
-    def add(title: str, about: str, names: Mapping[str, str], more: bool = False) -> None:
+    def add(
+        title: str, about: str, names: Mapping[str, str], *, more: bool = False, noisy: bool = True
+    ) -> None:
         if names := {name: text for name, text in names.items() if name in series}:
             log = all(name.endswith("_loss") for name in names)
-            charts.append(
-                {"title": title, "about": about, "names": names, "log": log, "more": more}
-            )
+            kind = {"log": log, "more": more, "noisy": noisy}
+            charts.append({"title": title, "about": about, "names": names, **kind})
 
     # Losses: the training curve and the held-out one of a term share a chart.
     add("Losses", "weighted sums", {"gen_loss": "generators", "disc_loss": "discriminators"})
@@ -163,7 +167,7 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
     about = "mean pairwise distance relative to real images; near 0 means collapse"
     add("Diversity", about, diversity)
     rates = {"learning_rate": "generators", "d_learning_rate": "discriminators"}
-    add("Learning rate", "of the last update", rates)
+    add("Learning rate", "of the last update", rates, noisy=False)
     add("Speed", "steps per second", {"steps_per_second": "steps/s"})
     add("Waiting for data", "share of the time", {"data_wait_fraction": "share"})
 
@@ -172,7 +176,7 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
         if name.startswith("eval/"):
             route, _, metric = name.removeprefix("eval/").rpartition("/")
             route, metric = route.replace("_to_", " → "), metric.replace("_", " ")
-            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True)
+            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True, noisy=False)
     return charts
 
 

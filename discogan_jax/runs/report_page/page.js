@@ -9,7 +9,11 @@ function make(tag, parent, text, properties = {}) {
   return element;
 }
 
-const number = (x) => (x === null || x === undefined ? "–" : Number(x.toPrecision(4)).toLocaleString("en"));
+function number(x) {
+  if (x === null || x === undefined) return "–";
+  const small = x !== 0 && Math.abs(x) < 1e-3; // such as a learning rate: 2e-4
+  return small ? Number(x.toPrecision(4)).toExponential() : x.toLocaleString("en", { maximumSignificantDigits: 4 });
+}
 const colour = (i) => getComputedStyle(document.documentElement).getPropertyValue(`--c${i % 8}`).trim();
 const label = (run, text) => (runs.length > 1 ? `${run.name}: ${text}` : text);
 
@@ -68,10 +72,12 @@ function marks(plot, shown) {
   for (const run of shown)
     for (const { step, text } of run.changes)
       if (step >= min && step <= max) texts.set(step, [...(texts.get(step) ?? []), label(run, text)]);
-  for (const [step, lines] of texts) {
+  let free = 0; // where the next label has room
+  for (const [step, lines] of [...texts].sort((a, b) => a[0] - b[0])) {
     const mark = make("div", plot.over, undefined, { className: "mark", title: lines.join("\n") });
-    mark.style.left = `${plot.valToPos(step, "x")}px`;
-    make("span", mark, `changed at ${step.toLocaleString("en")}`);
+    const left = plot.valToPos(step, "x");
+    mark.style.left = `${left}px`;
+    if (left >= free) free = left + make("span", mark, `changed at ${step.toLocaleString("en")}`).offsetWidth + 8;
   }
 }
 
@@ -87,7 +93,7 @@ function chart(place, family) {
   const x = [...new Set(lines.flatMap((l) => l.run.steps))].sort((a, b) => a - b);
   const at = new Map(x.map((step, i) => [step, i]));
   const draw = () => {
-    const weight = family.more ? 0 : Number(byId("smoothing").value);
+    const weight = family.noisy ? Number(byId("smoothing").value) : 0;
     const data = [x];
     for (const { run, values } of lines) {
       const y = smoothed(values, weight), placed = new Array(x.length).fill(null);

@@ -18,7 +18,7 @@ from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
 from discogan_jax.evaluation import table
 from discogan_jax.files import find_json, read_lines
-from discogan_jax.runs import Run
+from discogan_jax.runs import Run, best
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
 _NO_NUMBERS = (
@@ -57,6 +57,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
+    found = _best(run)
     return template.read_text(encoding="utf-8").format(
         run=run,
         s=s,
@@ -67,6 +68,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
         back=", and back" if both else "",
+        best=f", the best of its evaluated steps by `{found.measure}`" if found else "",
         samples=_samples(picture) if picture else "",
         shell_domain=shlex.quote(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
@@ -146,6 +148,12 @@ def _numbers(evaluation: Mapping[str, Any]) -> str:
     return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
 
 
+def _best(run: Run) -> best.Best | None:
+    """Finds out by what the run's step is the best one, if it is."""
+    found = best.find(run.path, run.settings.train.keep_best)
+    return found if found is not None and found.step == run.step else None
+
+
 def _limits(run: Run) -> list[str]:
     """Lists the limits that not every run has."""
     limits = []
@@ -161,6 +169,11 @@ def _limits(run: Run) -> list[str]:
         limits += [
             f"* During training, translations hardly differed from each other at {len(alarms)}",
             f"  samples, last at step {int(alarms[-1]):,}: it may have collapsed.",
+        ]
+    if found := _best(run):
+        limits += [
+            f"* Its step was chosen by {found.measure} on the held-out images: on other images, its",
+            "  numbers are likely to be somewhat worse.",
         ]
     return limits
 

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from discogan_jax.config import validate
+from discogan_jax.config import measures, validate
 from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnResume, Range
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, nearest
 from discogan_jax.files import expanded
 from discogan_jax.images import Size
 from discogan_jax.images.fitting import Fit
@@ -142,6 +142,10 @@ class Train:
       checkpoint_every: period of checkpoints.
       keep: how many of the last checkpoints are kept; two at least.
       keep_every: period of checkpoints that are kept for good.
+      keep_best: a measure of the evaluation, whose best step keeps its checkpoint, or None:
+        ``kernel_distance``, of which the worse direction counts, or one of a direction, such as
+        ``bags_to_shoes/hue_error``.
+      patience: number of evaluations without a better one after which training ends; 0 for never.
     """
 
     steps: Annotated[int, Range(above=0, high=MAX_COUNT), MayChangeOnResume] = 100_000
@@ -156,6 +160,8 @@ class Train:
     checkpoint_every: Period = 1000
     keep: Annotated[int, Range(above=0), MayChangeOnResume] = 3
     keep_every: Period = 10_000
+    keep_best: Annotated[str | None, MayChangeOnResume] = None
+    patience: Period = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +279,29 @@ def _contradictions(s: Settings) -> Iterator[str]:
             f"train.keep_every must be a multiple of train.checkpoint_every "
             f"({t.checkpoint_every}), or 0, it is {t.keep_every}"
         )
+    yield from _best_step(s)
+
+
+def _best_step(s: Settings) -> Iterator[str]:
+    """Yields what is wrong with the choice of the best step."""
+    t = s.train
+    if t.keep_best is None:
+        if t.patience:
+            yield (
+                "train.patience counts the evaluations since the best one: name a measure in "
+                "train.keep_best, or set it to 0"
+            )
+        return
+    if t.evaluate_every <= 0:
+        yield "train.keep_best needs evaluations: train.evaluate_every must not be 0"
+    known = [*measures.of_translations(*s.domains)]
+    if measures.better(t.keep_best) == "nearer":
+        yield (
+            f"train.keep_best must name a measure of which higher or lower values are better; "
+            f"{t.keep_best} is better the nearer it is to that of real images"
+        )
+    elif t.keep_best not in known:
+        yield f"train.keep_best: there is no measure {t.keep_best!r}; {nearest(t.keep_best, known)}"
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import glob
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property
@@ -42,16 +42,25 @@ class Checkpoints:
     Where several processes train one run, all of them make the same calls.
     """
 
-    def __init__(self, directory: Path, *, keep: int, keep_every: int):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int,
+        keep_every: int,
+        best: Callable[[], int | None] = lambda: None,
+    ):
         """Opens a folder; leftovers of killed processes are removed.
 
         Args:
           directory: an absolute path; created by the first save.
           keep: number of the last checkpoints that are kept; two at least.
           keep_every: period of the steps whose checkpoints are kept for good; 0 for none.
+          best: returns the step of one more checkpoint to keep, or None.
         """
         self._directory = directory
         self._keep, self._keep_every = max(keep, LEAST_KEPT), keep_every
+        self._best = best
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
         self._opened = ExitStack()
@@ -164,9 +173,11 @@ class Checkpoints:
         sealed = manifest.sealed_steps(self._directory)
         if len(sealed) < self._keep or not multihost.is_chief():
             return
-        for s in manifest.steps(self._directory):
+        old = [s for s in manifest.steps(self._directory) if s < sealed[-self._keep]]
+        best = self._best() if old else None
+        for s in old:
             for_good = self._keep_every and s % self._keep_every == 0
-            if s < sealed[-self._keep] and not for_good:
+            if not for_good and s != best:
                 remove_folder(self._directory / str(s))
 
     def _remove_leftovers(self) -> None:

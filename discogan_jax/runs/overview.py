@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, read_lines
-from discogan_jax.runs import lock, manifest
+from discogan_jax.runs import best, lock, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
 
 TAIL = 2**18
@@ -27,15 +27,16 @@ class RunStatus:
     Attributes:
       path: the run directory.
       name: a shorter name, for people.
-      state: ``training`` if a process holds its lock, ``finished`` at its last step, ``diverged``
-        if a loss was not finite, ``damaged`` if it cannot be resumed, ``no run`` if the directory
-        has no file of a run, else ``stopped``.
+      state: ``training`` if a process holds its lock, ``finished`` at its last step or where
+        ``train.patience`` ended it, ``diverged`` if a loss was not finite, ``damaged`` if it cannot
+        be resumed, ``no run`` if the directory has no file of a run, else ``stopped``.
       remarks: what else a user should know, in sentences.
       step: the last step of the metrics or the checkpoints.
       steps: the step at which training ends.
       checkpoint: step of the newest checkpoint that seems intact.
       steps_per_second: speed at the last step.
       losses: losses at the last step, by name.
+      best: the best step by ``train.keep_best``, if there is one.
       evaluated: step of the evaluation.
       evaluation: values of the evaluation, by name.
       written: time of the last write, in seconds since 1970.
@@ -50,6 +51,7 @@ class RunStatus:
     checkpoint: int | None = None
     steps_per_second: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
+    best: best.Best | None = None
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
@@ -94,12 +96,13 @@ def _status(path: Path, name: str) -> RunStatus:
 def _read_status(path: Path, name: str) -> RunStatus:
     # What the files hold.
     holder = lock.holder(path)
-    steps, config_problems = _steps_of_config(path / CONFIG_FILE)
+    steps, train, config_problems = _schedule(path / CONFIG_FILE)
     checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
     evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
+    found, ending = _best(path, train, checkpoint)
 
     # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
@@ -109,7 +112,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         state = "damaged"
     elif "diverged" in last:
         state = "diverged"
-    elif checkpoint is not None and steps is not None and checkpoint >= steps:
+    elif checkpoint is not None and steps is not None and (ending or checkpoint >= steps):
         state = "finished"
 
     # What matters most comes first.
@@ -117,6 +120,8 @@ def _read_status(path: Path, name: str) -> RunStatus:
     remarks += config_problems + checkpoint_problems
     if lines and not manifest.steps(path / CHECKPOINTS):
         remarks.append("it has no checkpoint")
+    if state == "finished" and ending:
+        remarks.append(ending)
     if state == "diverged":
         remarks.append(f"a loss was not finite at step {last['step']:,}")
     if _last_with("collapse_alarm", lines).get("collapse_alarm"):
@@ -131,6 +136,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         checkpoint=checkpoint,
         steps_per_second=trained.get("steps_per_second"),
         losses={k: v for k, v in trained.items() if k.endswith("_loss")},
+        best=found,
         evaluated=evaluated,
         evaluation=evaluation,
         written=_written(path),
@@ -166,16 +172,28 @@ def _folders(path: Path) -> list[Path]:
     return sorted(path.glob("[!.]*/"))
 
 
-def _steps_of_config(path: Path) -> tuple[int | None, list[str]]:
-    """Returns the number of steps to train, and the problems of a config."""
+def _schedule(path: Path) -> tuple[int | None, Mapping[str, Any], list[str]]:
+    """Returns the number of steps to train, the section `train`, and the problems of a config."""
     try:
-        return int(read_json(path)["train"]["steps"]), []
+        train = read_json(path)["train"]
+        return int(train["steps"]), train, []
     except FileNotFoundError:
-        return None, [f"it has no {CONFIG_FILE}"]
+        return None, {}, [f"it has no {CONFIG_FILE}"]
     except (KeyError, TypeError, OverflowError):
-        return None, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
+        return None, {}, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
     except ValueError as error:
-        return None, [f"{CONFIG_FILE} is damaged ({error})"]
+        return None, {}, [f"{CONFIG_FILE} is damaged ({error})"]
+
+
+def _best(
+    path: Path, train: Mapping[str, Any], checkpoint: int | None
+) -> tuple[best.Best | None, str]:
+    """Returns the best step up to a checkpoint, and why the run ended there, if it did."""
+    measure, patience = train.get("keep_best"), train.get("patience")
+    if checkpoint is None or not (isinstance(measure, str) and isinstance(patience, int)):
+        return None, ""
+    found = best.find(path, measure, upto=checkpoint)
+    return found, found.ending(patience, checkpoint, train["steps"]) if found else ""
 
 
 def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:

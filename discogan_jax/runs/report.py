@@ -19,7 +19,7 @@ from PIL import Image
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.files import find_json, finite, read_lines, replacing
-from discogan_jax.runs import layout, pictures
+from discogan_jax.runs import best, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -97,11 +97,12 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     steps, series = curves(lines)
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
+    facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
+    if found := best.find(directory, settings.train.keep_best):
+        facts.insert(1, f"best step by {found.measure}: {found.step:,} ({found.value:.4g})")
     return {
         "name": name,
-        "facts": "\n".join(
-            [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
-        ),
+        "facts": "\n".join(facts),
         "warnings": _warnings(directory, lines),
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},

@@ -172,7 +172,7 @@ def _limits(run: Run) -> list[str]:
         ]
     if found := _best(run):
         limits += [
-            f"* Its step was chosen by {found.measure} on the held-out images: on other images, its",
+            f"* Its step was chosen by {found.measure} on the held-out images: on others, its",
             "  numbers are likely to be somewhat worse.",
         ]
     return limits

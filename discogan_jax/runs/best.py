@@ -75,7 +75,7 @@ def find(
     lines = read_lines(run / METRICS_FILE, containing='"eval/')
     lines = [line for line in lines if upto is None or line["step"] <= upto]
     # A step has a value if all directions have one that any step has.
-    names = {name for line in lines for name in line if _is_of(measure, name)}
+    names = {name for line in lines for name in line if is_of(measure, name)}
     saved = {*manifest.sealed_steps(run / CHECKPOINTS), saving}
     values = {
         line["step"]: worse(line[name] for name in names)
@@ -108,7 +108,7 @@ def known(run: Path, measure: str | None) -> Best:
     return found
 
 
-def _is_of(measure: str, name: str) -> bool:
+def is_of(measure: str, name: str) -> bool:
     """Whether a name in `metrics.jsonl` is that of a measure, in any direction if it has none."""
     prefix, _, last = name.rpartition("/")
     return name == f"eval/{measure}" or (prefix.startswith("eval/") and last == measure)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, read_lines
 from discogan_jax.runs import best, lock, manifest
+from discogan_jax.runs.best import Best
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
 
 TAIL = 2**18
@@ -51,7 +52,7 @@ class RunStatus:
     checkpoint: int | None = None
     steps_per_second: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
-    best: best.Best | None = None
+    best: Best | None = None
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
@@ -102,7 +103,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
-    found, ending = _best(path, train, checkpoint)
+    found, ending = _best(path, train, checkpoint, steps)
 
     # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
@@ -120,8 +121,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
     remarks += config_problems + checkpoint_problems
     if lines and not manifest.steps(path / CHECKPOINTS):
         remarks.append("it has no checkpoint")
-    if state == "finished" and ending:
-        remarks.append(ending)
+    remarks += [ending] if ending and state == "finished" else []
     if state == "diverged":
         remarks.append(f"a loss was not finite at step {last['step']:,}")
     if _last_with("collapse_alarm", lines).get("collapse_alarm"):
@@ -186,14 +186,16 @@ def _schedule(path: Path) -> tuple[int | None, Mapping[str, Any], list[str]]:
 
 
 def _best(
-    path: Path, train: Mapping[str, Any], checkpoint: int | None
-) -> tuple[best.Best | None, str]:
+    path: Path, train: Mapping[str, Any], checkpoint: int | None, steps: int | None
+) -> tuple[Best | None, str]:
     """Returns the best step up to a checkpoint, and why the run ended there, if it did."""
     measure, patience = train.get("keep_best"), train.get("patience")
-    if checkpoint is None or not (isinstance(measure, str) and isinstance(patience, int)):
+    if checkpoint is None or steps is None or not isinstance(measure, str):
         return None, ""
     found = best.find(path, measure, upto=checkpoint)
-    return found, found.ending(patience, checkpoint, train["steps"]) if found else ""
+    if found is None or not isinstance(patience, int):
+        return found, ""
+    return found, found.ending(patience, checkpoint, steps)
 
 
 def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:

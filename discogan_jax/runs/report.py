@@ -98,7 +98,8 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
     facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
-    if found := best.find(directory, settings.train.keep_best):
+    found = best.find(directory, settings.train.keep_best)
+    if found is not None:
         facts.insert(1, f"best step by {found.measure}: {found.step:,} ({found.value:.4g})")
     return {
         "name": name,
@@ -108,7 +109,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
         "series": series,
-        "families": families(series, settings.domains),
+        "families": families(series, settings.domains, found),
         "samples": _samples(directory / layout.SAMPLES),
         "evaluation": find_json(directory / layout.EVALUATION_FILE),
     }
@@ -134,8 +135,16 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
     }
 
 
-def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
-    """Groups the curves into charts; losses have a log scale, `more` charts are folded away."""
+def families(
+    series: Mapping[str, Any], domains: Domains, found: best.Best | None = None
+) -> list[dict[str, Any]]:
+    """Groups the curves into charts; losses have a log scale, `more` charts are folded away.
+
+    Args:
+      series: the curves by name.
+      domains: names of the domains.
+      found: the best step, which the charts of its measure name.
+    """
     charts: list[dict[str, Any]] = []
 
     def add(title: str, about: str, names: Mapping[str, str], more: bool = False) -> None:
@@ -166,7 +175,9 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
         if name.startswith("eval/"):
             route, _, metric = name.removeprefix("eval/").rpartition("/")
             route, metric = route.replace("_to_", " → "), metric.replace("_", " ")
-            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True)
+            chosen = found and best.is_of(found.measure, name)
+            about = f"best step: {found.step:,}" if found and chosen else ""
+            add(f"{route.replace('_', ' ')}: {metric}", about, {name: metric}, more=True)
     return charts
 
 

@@ -253,8 +253,10 @@ class Recorder:
         t, found = self.setup.settings.train, None
         if t.keep_best is None:
             return False
+        # What is on the disk decides, as it does when the run is resumed.
+        self.checkpoints.wait()
         if multihost.is_chief():
-            self.writer.flush()  # what is written decides, as when the run is resumed
+            self.writer.flush()
             found = best.find(self.workdir, t.keep_best, saving=self.step)
             if found is None and not self._unranked:
                 self._unranked = True

@@ -86,9 +86,9 @@ def test_the_best_step_is_found_in_the_files(tmp_path, measure, options, expecte
         ({"train__keep_best": "kernel_distence"}, "did you mean 'kernel_distance'?"),
         ({"train__keep_best": "shoe_to_bags/coverage"}, "'shoes_to_bags/coverage'?"),
         ({"train__keep_best": "judge"}, "there is no measure 'judge'"),
-        ({"train__keep_best": "diversity"}, "diversity is better the nearer it is to"),
+        ({"train__keep_best": "diversity"}, "diversity has no best value, it should be near"),
         ({"train__evaluate_every": 0}, "train.keep_best needs evaluations: train.evaluate_every"),
-        ({"train__keep_best": None, "train__patience": 2}, "name a measure in train.keep_best"),
+        ({"train__keep_best": None, "train__patience": 2}, "train.patience needs train.keep_best"),
     ],
 )
 def test_settings_that_cannot_be(data, changes, said):
@@ -246,6 +246,6 @@ def test_a_run_without_a_best_step(data, tmp_path, capsys):
     for command in ("translate", "evaluate", "export", "card"):
         more = ["x", "--to=shoes", f"--out={tmp_path / 'out'}"] if command == "translate" else []
         assert cli.main([command, str(run), *more, "--step=best"]) == 2
-        assert "config.train.keep_best names no measure. Name a step, or" in capsys.readouterr().err
+        assert "its train.keep_best names no measure, such as" in capsys.readouterr().err
     assert cli.main(["evaluate", str(run), "--step=last"]) == 2
     assert "'last' is neither a step nor best" in capsys.readouterr().err

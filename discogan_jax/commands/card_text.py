@@ -57,7 +57,8 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
-    found = _best(run)
+    found = best.find(run.path, s.train.keep_best)
+    measure = found.measure if found and found.step == run.step else ""
     return template.read_text(encoding="utf-8").format(
         run=run,
         s=s,
@@ -68,7 +69,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
         back=", and back" if both else "",
-        best=f", the best of its evaluated steps by `{found.measure}`" if found else "",
+        best=f", the best of its evaluated steps by `{measure}`" if measure else "",
         samples=_samples(picture) if picture else "",
         shell_domain=shlex.quote(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
@@ -81,7 +82,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         d_learning_rate=f" ({rate:g} for the discriminators)" if rate else "",
         l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
         numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
-        limits="".join(f"\n{line}" for line in _limits(run)),
+        limits="".join(f"\n{line}" for line in _limits(run, measure)),
         publishing="" if is_drawn(s) else _PUBLISHING,
         versions=_versions(run),
     )
@@ -148,14 +149,8 @@ def _numbers(evaluation: Mapping[str, Any]) -> str:
     return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
 
 
-def _best(run: Run) -> best.Best | None:
-    """Finds out by what the run's step is the best one, if it is."""
-    found = best.find(run.path, run.settings.train.keep_best)
-    return found if found is not None and found.step == run.step else None
-
-
-def _limits(run: Run) -> list[str]:
-    """Lists the limits that not every run has."""
+def _limits(run: Run, measure: str) -> list[str]:
+    """Lists the limits that not every run has; a measure is what has chosen the step."""
     limits = []
     # The recipe.
     loss = run.settings.loss
@@ -170,9 +165,9 @@ def _limits(run: Run) -> list[str]:
             f"* During training, translations hardly differed from each other at {len(alarms)}",
             f"  samples, last at step {int(alarms[-1]):,}: it may have collapsed.",
         ]
-    if found := _best(run):
+    if measure:
         limits += [
-            f"* Its step was chosen by {found.measure} on the held-out images: on others, its",
+            f"* Its step was chosen by {measure} on the held-out images: on others, its",
             "  numbers are likely to be somewhat worse.",
         ]
     return limits

@@ -287,19 +287,13 @@ def _best_step(s: Settings) -> Iterator[str]:
     t = s.train
     if t.keep_best is None:
         if t.patience:
-            yield (
-                "train.patience counts the evaluations since the best one: name a measure in "
-                "train.keep_best, or set it to 0"
-            )
+            yield "train.patience needs train.keep_best, the measure of what is better"
         return
     if t.evaluate_every <= 0:
         yield "train.keep_best needs evaluations: train.evaluate_every must not be 0"
     known = [*measures.of_translations(*s.domains)]
     if measures.better(t.keep_best) == "nearer":
-        yield (
-            f"train.keep_best must name a measure of which higher or lower values are better; "
-            f"{t.keep_best} is better the nearer it is to that of real images"
-        )
+        yield f"train.keep_best: {t.keep_best} has no best value, it should be near its reference"
     elif t.keep_best not in known:
         yield f"train.keep_best: there is no measure {t.keep_best!r}; {nearest(t.keep_best, known)}"
 

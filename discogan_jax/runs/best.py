@@ -94,18 +94,12 @@ def known(run: Path, measure: str | None) -> Best:
     Raises:
       InputError: the run has none.
     """
+    if found := find(run, measure):
+        return found
+    why = f"no step with a checkpoint has a value of {measure} in {METRICS_FILE}"
     if measure is None:
-        raise InputError(
-            f"{run} has no best step: its config.train.keep_best names no measure. Name a step, or "
-            "go on training with one, such as --config.train.keep_best=kernel_distance"
-        )
-    found = find(run, measure)
-    if found is None:
-        raise InputError(
-            f"{run} has no best step yet: no step with a checkpoint has a value of {measure} in "
-            f"{METRICS_FILE}. Name a step"
-        )
-    return found
+        why = "its train.keep_best names no measure, such as kernel_distance"
+    raise InputError(f"{run} has no best step: {why}. Name a step")
 
 
 def is_of(measure: str, name: str) -> bool:

@@ -97,13 +97,14 @@ def _status(path: Path, name: str) -> RunStatus:
 def _read_status(path: Path, name: str) -> RunStatus:
     # What the files hold.
     holder = lock.holder(path)
-    steps, train, config_problems = _schedule(path / CONFIG_FILE)
+    steps, measure, patience, config_problems = _schedule(path / CONFIG_FILE)
     checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
     evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
-    found, ending = _best(path, train, checkpoint, steps)
+    found = best.find(path, measure, upto=checkpoint or 0)
+    ending = found.ending(patience, checkpoint or 0, steps or 0) if found else ""
 
     # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
@@ -172,30 +173,18 @@ def _folders(path: Path) -> list[Path]:
     return sorted(path.glob("[!.]*/"))
 
 
-def _schedule(path: Path) -> tuple[int | None, Mapping[str, Any], list[str]]:
-    """Returns the number of steps to train, the section `train`, and the problems of a config."""
+def _schedule(path: Path) -> tuple[int | None, str | None, int, list[str]]:
+    """Returns `train.steps`, `keep_best` and `patience` of a config, and its problems."""
     try:
         train = read_json(path)["train"]
-        return int(train["steps"]), train, []
+        measure = None if train.get("keep_best") is None else str(train["keep_best"])
+        return int(train["steps"]), measure, int(train.get("patience", 0)), []
     except FileNotFoundError:
-        return None, {}, [f"it has no {CONFIG_FILE}"]
-    except (KeyError, TypeError, OverflowError):
-        return None, {}, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
+        return None, None, 0, [f"it has no {CONFIG_FILE}"]
+    except (KeyError, TypeError, AttributeError, OverflowError):
+        return None, None, 0, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
     except ValueError as error:
-        return None, {}, [f"{CONFIG_FILE} is damaged ({error})"]
-
-
-def _best(
-    path: Path, train: Mapping[str, Any], checkpoint: int | None, steps: int | None
-) -> tuple[Best | None, str]:
-    """Returns the best step up to a checkpoint, and why the run ended there, if it did."""
-    measure, patience = train.get("keep_best"), train.get("patience")
-    if checkpoint is None or steps is None or not isinstance(measure, str):
-        return None, ""
-    found = best.find(path, measure, upto=checkpoint)
-    if found is None or not isinstance(patience, int):
-        return found, ""
-    return found, found.ending(patience, checkpoint, steps)
+        return None, None, 0, [f"{CONFIG_FILE} is damaged ({error})"]
 
 
 def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:

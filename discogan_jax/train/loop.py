@@ -114,15 +114,12 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
                 stack.enter_context(lock.claimed(workdir))
                 run.begin(workdir, s, setup.images, change=change)
 
-        def best_step() -> int | None:
-            found = best.find(workdir, s.train.keep_best)
-            return None if found is None else found.step
-
         folder = workdir / layout.CHECKPOINTS
         try:
             multihost.on_process_0_first(begin)
+            t = s.train
             with checkpoint.Checkpoints(
-                folder, keep=s.train.keep, keep_every=s.train.keep_every, best=best_step
+                folder, keep=t.keep, keep_every=t.keep_every, keep_best=t.keep_best
             ) as opened:
                 yield opened
         except Exception as error:

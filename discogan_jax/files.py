@@ -133,12 +133,13 @@ def find_json(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
+def read_lines(path: Path, tail: int | None = None, containing: str = "") -> list[dict[str, Any]]:
     """Reads the whole lines of a file of JSON lines; none if the file does not exist.
 
     Args:
       path: the file.
       tail: number of bytes to read, from the end of the file; all if None.
+      containing: text of the lines that are read; the others are skipped.
     """
     try:
         with path.open("rb") as file:
@@ -150,6 +151,8 @@ def read_lines(path: Path, tail: int | None = None) -> list[dict[str, Any]]:
     lines = []
     # A line that is not JSON was cut off, by the tail or by a killed process.
     for part in text.split("\n"):
+        if containing not in part:
+            continue
         try:
             line = json.loads(part)
         except (ValueError, RecursionError):

@@ -16,7 +16,7 @@ from runs_here import assert_same, config, lines, saved, steps_saved
 from discogan_jax import multihost
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.runs import run
+from discogan_jax.runs import best, run
 
 SLURM = {
     "SLURM_JOB_ID": "7",
@@ -237,6 +237,27 @@ def test_two_processes_go_on_with_the_run_of_one(data, cache, of_one, tmp_path):
     last = lines(workdir / "metrics.jsonl")[-1]
     assert any(name.startswith("eval/") for name in last)
     assert (workdir / "evaluation.json").exists()
+
+
+@pytest.mark.long
+def test_two_processes_keep_the_best_step_and_end_together(data, cache, of_one, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(of_one, workdir)
+    patient = {"train__evaluate_every": 2, "train__keep_best": "domain_test"}
+    fields = FIELDS | patient | {"train__steps": 60, "train__patience": 2}
+    ended = end(start_two(runs_here.command(data, workdir, **fields), cache))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    found = best.find(workdir, "domain_test")
+    last = steps_saved(workdir)[-1]
+    assert (last < 60, found.ago) == (True, 2)
+    assert found.step in steps_saved(workdir)
+    said = f"ended at step {last} of 60: no better domain_test in the last 2 evaluations"
+    assert [said in err for _, _, err in ended] == [True, False]
+    # The same command says so on process 0, and ends on both.
+    ended = end(start_two(runs_here.command(data, workdir, **fields), cache))
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    assert [said in err for _, _, err in ended] == [True, False]
+    assert steps_saved(workdir)[-1] == last
 
 
 def test_a_mistake_is_reported_once_and_ends_all(data, cache, tmp_path):

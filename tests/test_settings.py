@@ -300,6 +300,8 @@ MAY_CHANGE = {
     "train.checkpoint_every": 500,
     "train.keep": 7,
     "train.keep_every": 5000,
+    "train.keep_best": "kernel_distance",
+    "train.patience": 5,
 }
 
 

@@ -18,7 +18,7 @@ from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
 from discogan_jax.evaluation import table
 from discogan_jax.files import find_json, read_lines
-from discogan_jax.runs import Run, changes, weights
+from discogan_jax.runs import Run, best, changes, weights
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 
 _NO_NUMBERS = (
@@ -61,6 +61,8 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
     on_the_way = [text for x in changes.read(run.path) for text in changes.describe(x)]
+    found = best.find(run.path, s.train.keep_best)
+    measure = found.measure if found and found.step == run.step else ""
     return template.read_text(encoding="utf-8").format(
         run=run,
         s=s,
@@ -71,6 +73,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
         back=", and back" if both else "",
+        best=f", the best of its evaluated steps by `{measure}`" if measure else "",
         samples=_samples(picture) if picture else "",
         shell_domain=shlex.quote(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
@@ -84,7 +87,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
         on_the_way="".join(f"\n* {text}" for text in on_the_way),
         numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
-        limits="".join(f"\n{line}" for line in _limits(run)),
+        limits="".join(f"\n{line}" for line in _limits(run, measure)),
         publishing="" if is_drawn(s) else _PUBLISHING,
         versions=_versions(run),
         start=_start(run),
@@ -163,8 +166,8 @@ def _numbers(evaluation: Mapping[str, Any]) -> str:
     return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
 
 
-def _limits(run: Run) -> list[str]:
-    """Lists the limits that not every run has."""
+def _limits(run: Run, measure: str) -> list[str]:
+    """Lists the limits that not every run has; a measure is what has chosen the step."""
     limits = []
     # The recipe.
     loss = run.settings.loss
@@ -178,6 +181,11 @@ def _limits(run: Run) -> list[str]:
         limits += [
             f"* During training, translations hardly differed from each other at {len(alarms)}",
             f"  samples, last at step {int(alarms[-1]):,}: it may have collapsed.",
+        ]
+    if measure:
+        limits += [
+            f"* Its step was chosen by {measure} on the held-out images: on others, its",
+            "  numbers are likely to be somewhat worse.",
         ]
     return limits
 

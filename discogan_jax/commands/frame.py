@@ -50,7 +50,12 @@ class Parser(argparse.ArgumentParser):
     def add_run(self, what: str = "run directory, or one of its checkpoints") -> None:
         """Adds the argument ``RUN`` and the flag ``--step``, for `runs.open` and the like."""
         self.add_argument("run", metavar="RUN", type=path, help=what)
-        self.add_argument("--step", type=int, help="checkpoint to use; the last one if not given")
+        self.add_argument(
+            "--step",
+            type=_step,
+            help="checkpoint to use, or best: the best one by the run's train.keep_best; the last "
+            "one if not given",
+        )
 
     def add_work(self, run: Run, *, verbose: bool = False) -> None:
         """Completes the parser of a command.
@@ -89,6 +94,13 @@ def path(text: str) -> Path:
     from discogan_jax.files import expanded  # imports what --help does without
 
     return expanded(text)
+
+
+def _step(text: str) -> int | str:
+    """Converts the value of ``--step``."""
+    if text != "best" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a step nor best")
+    return text if text == "best" else int(text)
 
 
 def main(parser: Parser, words: Sequence[str] | None = None) -> int:

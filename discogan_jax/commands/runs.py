@@ -1,8 +1,9 @@
 """Lists the runs in folders, those of sweeps included.
 
 Shown are state, step, steps a second, losses, evaluation (hue error, sliced Wasserstein distance,
-diversity; the worse of both directions), and the time since something was written. A narrow
-terminal shows less. The exit code is 1 if any run is damaged.
+diversity; the worse of both directions), the best step by train.keep_best and its value, and the
+time since something was written. A narrow terminal shows less. The exit code is 1 if any run is
+damaged.
 """
 
 import argparse
@@ -106,6 +107,7 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 
     # A measure that no run has gets no column.
     measured = {name.rpartition("/")[2] for run in runs for name in run.evaluation}
+    best = [column("best step", 6, _best)] if any(run.best for run in runs) else []
     return [
         column("run", 0, lambda run: run.name),
         column("state", 0, lambda run: run.state),
@@ -113,8 +115,9 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
         column("steps/s", 3, lambda run: _number(run.steps_per_second)),
         column("gen_loss", 4, lambda run: _number(run.losses.get("gen_loss"))),
         column("disc_loss", 5, lambda run: _number(run.losses.get("disc_loss"))),
+        *best,
         *(
-            column(head, 6 + i, partial(_worst, name, worse))
+            column(head, 7 + i, partial(_worst, name, worse))
             for i, (name, (head, worse)) in enumerate(_WORSE.items())
             if name in measured
         ),
@@ -125,6 +128,10 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
 def _worst(name: str, worse: Callable[..., float | None], run: "RunStatus") -> str:
     values = [v for k, v in run.evaluation.items() if k.endswith(f"/{name}")]
     return _number(worse(values, default=None))
+
+
+def _best(run: "RunStatus") -> str:
+    return f"{run.best.step:,} ({_number(run.best.value)})" if run.best else "–"
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from discogan_jax.config import validate
+from discogan_jax.config import measures, validate
 from discogan_jax.config.validate import MAX_FLOAT, MayChangeOnRequest, MayChangeOnResume, Range
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, nearest
 from discogan_jax.files import expanded
 from discogan_jax.images import Size
 from discogan_jax.images.fitting import Fit
@@ -151,6 +151,10 @@ class Train:
       checkpoint_every: period of checkpoints.
       keep: how many of the last checkpoints are kept; two at least.
       keep_every: period of checkpoints that are kept for good.
+      keep_best: a measure of the evaluation, whose best step keeps its checkpoint, or None:
+        ``kernel_distance``, of which the worse direction counts, or one of a direction, such as
+        ``bags_to_shoes/hue_error``.
+      patience: number of evaluations without a better one after which training ends; 0 for never.
       init_from: trained weights that a new run starts from, see `runs.weights.read`; None to draw
         all of them.
       init_optimizers: take the states of the optimizers over, too.
@@ -168,6 +172,8 @@ class Train:
     checkpoint_every: Period = 1000
     keep: Annotated[int, Range(above=0), MayChangeOnResume] = 3
     keep_every: Period = 10_000
+    keep_best: Annotated[str | None, MayChangeOnResume] = None
+    patience: Period = 0
     init_from: str | None = None
     init_optimizers: bool = False
 
@@ -294,6 +300,23 @@ def _contradictions(s: Settings) -> Iterator[str]:
             f"train.keep_every must be a multiple of train.checkpoint_every "
             f"({t.checkpoint_every}), or 0, it is {t.keep_every}"
         )
+    yield from _best_step(s)
+
+
+def _best_step(s: Settings) -> Iterator[str]:
+    """Yields what is wrong with the choice of the best step."""
+    t = s.train
+    if t.keep_best is None:
+        if t.patience:
+            yield "train.patience needs train.keep_best, the measure of what is better"
+        return
+    if t.evaluate_every <= 0:
+        yield "train.keep_best needs evaluations: train.evaluate_every must not be 0"
+    known = [*measures.of_translations(*s.domains)]
+    if measures.better(t.keep_best) == "nearer":
+        yield f"train.keep_best: {t.keep_best} has no best value, it should be near its reference"
+    elif t.keep_best not in known:
+        yield f"train.keep_best: there is no measure {t.keep_best!r}; {nearest(t.keep_best, known)}"
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Measures of translations of any images: float images in [0, 1] in, rows of a table out.
 
-To add a measure, write its formula in `metrics` (arrays in, numbers out), and in this module a line
-of `MEASURES` and a `row` in the function that has the images that it needs. Nothing else changes.
+To add a measure, write its formula in `metrics` (arrays in, numbers out), a line in
+`config.measures.MEASURES`, and in this module a `row` in the function that has the images that it
+needs. Nothing else changes.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from discogan_jax.config.measures import MEASURES
 from discogan_jax.evaluation.metrics import (
     attribute_correlation,
     baselines,
@@ -25,7 +27,7 @@ from discogan_jax.evaluation.metrics import (
     sliced_wasserstein,
 )
 from discogan_jax.evaluation.probe import DomainClassifier
-from discogan_jax.evaluation.table import Better, Row
+from discogan_jax.evaluation.table import Row
 
 FloatImages = Float[np.ndarray, "N H W C"]
 
@@ -44,41 +46,6 @@ LEAST_IN_COVERAGE = 6  # more than the number of neighbours
 
 # What `measure_colour` measures.
 COLOURS = ("hue_error", "hue_correlation", "lightness_correlation")
-
-# Per measure, its description and which values are better. The descriptions are part of
-# `evaluation.json`.
-MEASURES: dict[str, tuple[str, Better]] = {
-    "mse": ("mean squared error", "lower"),
-    "psnr": ("PSNR in dB", "higher"),
-    "ssim": ("SSIM", "higher"),
-    "sliced_wasserstein": ("sliced Wasserstein distance × 1000", "lower"),
-    "grid_energy": ("energy of the up-sampling grid, that of real ones being 1", "lower"),
-    "judge": ("told apart by the judge", "higher"),
-    "domain_test": ("share taken for {target}", "higher"),
-    "kernel_distance": ("kernel distance in the judge's features", "lower"),
-    "density": ("density", "nearer"),
-    "coverage": ("coverage", "higher"),
-    "diversity": ("diversity of outputs / inputs", "nearer"),
-    "distinct_neighbours": ("distinct nearest neighbours", "higher"),
-    "pair_l1": ("L1 to the true pair", "lower"),
-    "pair_psnr": ("PSNR in dB to the true pair", "higher"),
-    "pair_ssim": ("SSIM to the true pair", "higher"),
-    "hue_error": ("hue error in degrees", "lower"),
-    "hue_correlation": ("hues turned or mirrored as one, correlation", "higher"),
-    "lightness_correlation": ("correlation of lightness", "higher"),
-    # Of drawn images, see `attributes`.
-    "read_hue_error": ("reader's hue error in degrees", "lower"),
-    "read_lightness_correlation": ("reader's correlation of lightness", "higher"),
-    "read_pattern": ("patterns read right", "higher"),
-    "read_tilt_error": ("reader's tilt error in degrees (rms)", "lower"),
-    "true_hue_error": ("hue error to the truth, degrees", "lower"),
-    "true_hue_map_error": ("hues turned or mirrored as one, rms error in degrees", "lower"),
-    "true_hue_map_correlation": ("hues turned or mirrored as one, correlation", "higher"),
-    "true_lightness": ("correlation with true lightness, either way", "higher"),
-    "true_pattern": ("patterns that map one to one", "higher"),
-    "true_tilt_error": ("tilt kept or mirrored, rms error in degrees", "lower"),
-    "true_tilt_correlation": ("tilt kept or mirrored, correlation", "higher"),
-}
 
 # Per measure, why it may be undefined.
 _REASONS = {

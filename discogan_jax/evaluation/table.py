@@ -4,9 +4,9 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Better = Literal["higher", "lower", "nearer"]
+from discogan_jax.config.measures import Better
 
 DASH = "–"
 """Stands in tables for a number that is undefined."""

@@ -13,6 +13,7 @@ from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
 from discogan_jax.files import read_json
 from discogan_jax.images import Preparation, Size, in_batches
 from discogan_jax.runs import run
+from discogan_jax.runs.best import Step
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
 
@@ -96,12 +97,12 @@ class Exported(Translator):
         return in_batches(self._programs[direction], images, fixed or batch_size)
 
 
-def open_translator(path: str | Path, step: int | None = None) -> Translator:
+def open_translator(path: str | Path, step: Step = None) -> Translator:
     """Opens a run directory, one of its checkpoints, or an export.
 
     Args:
       path: the file or folder.
-      step: number of the checkpoint; the last complete one if None. An export has no others.
+      step: that of the checkpoint, see `runs.open`. An export has none.
 
     Raises:
       InputError: there is neither a run nor an export, no such checkpoint, or it is damaged.

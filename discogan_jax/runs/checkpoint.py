@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool
 from discogan_jax import multihost
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
-from discogan_jax.runs import manifest
+from discogan_jax.runs import best, manifest
 from discogan_jax.sharding import shapes_with
 from discogan_jax.state import TrainState
 
@@ -42,16 +42,20 @@ class Checkpoints:
     Where several processes train one run, all of them make the same calls.
     """
 
-    def __init__(self, directory: Path, *, keep: int, keep_every: int):
+    def __init__(
+        self, directory: Path, *, keep: int, keep_every: int, keep_best: str | None = None
+    ):
         """Opens a folder; leftovers of killed processes are removed.
 
         Args:
-          directory: an absolute path; created by the first save.
+          directory: an absolute path, in the run directory; created by the first save.
           keep: number of the last checkpoints that are kept; two at least.
           keep_every: period of the steps whose checkpoints are kept for good; 0 for none.
+          keep_best: the measure whose best step is kept, see `best.find`; None for none.
         """
         self._directory = directory
         self._keep, self._keep_every = max(keep, LEAST_KEPT), keep_every
+        self._keep_best = keep_best
         self._thread = ThreadPoolExecutor(1, "seal")
         self._sealing: Future[None] | None = None
         self._opened = ExitStack()
@@ -164,9 +168,11 @@ class Checkpoints:
         sealed = manifest.sealed_steps(self._directory)
         if len(sealed) < self._keep or not multihost.is_chief():
             return
-        for s in manifest.steps(self._directory):
+        old = [s for s in manifest.steps(self._directory) if s < sealed[-self._keep]]
+        found = best.find(self._directory.parent, self._keep_best) if old else None
+        for s in old:
             for_good = self._keep_every and s % self._keep_every == 0
-            if s < sealed[-self._keep] and not for_good:
+            if not for_good and not (found and s == found.step):
                 remove_folder(self._directory / str(s))
 
     def _remove_leftovers(self) -> None:

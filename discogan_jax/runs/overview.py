@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_json, read_lines
-from discogan_jax.runs import lock, manifest
+from discogan_jax.runs import best, lock, manifest
+from discogan_jax.runs.best import Best
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
 
 TAIL = 2**18
@@ -27,15 +28,16 @@ class RunStatus:
     Attributes:
       path: the run directory.
       name: a shorter name, for people.
-      state: ``training`` if a process holds its lock, ``finished`` at its last step, ``diverged``
-        if a loss was not finite, ``damaged`` if it cannot be resumed, ``no run`` if the directory
-        has no file of a run, else ``stopped``.
+      state: ``training`` if a process holds its lock, ``finished`` at its last step or where
+        ``train.patience`` ended it, ``diverged`` if a loss was not finite, ``damaged`` if it cannot
+        be resumed, ``no run`` if the directory has no file of a run, else ``stopped``.
       remarks: what else a user should know, in sentences.
       step: the last step of the metrics or the checkpoints.
       steps: the step at which training ends.
       checkpoint: step of the newest checkpoint that seems intact.
       steps_per_second: speed at the last step.
       losses: losses at the last step, by name.
+      best: the best step by ``train.keep_best``, if there is one.
       evaluated: step of the evaluation.
       evaluation: values of the evaluation, by name.
       written: time of the last write, in seconds since 1970.
@@ -50,6 +52,7 @@ class RunStatus:
     checkpoint: int | None = None
     steps_per_second: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
+    best: Best | None = None
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
@@ -94,12 +97,14 @@ def _status(path: Path, name: str) -> RunStatus:
 def _read_status(path: Path, name: str) -> RunStatus:
     # What the files hold.
     holder = lock.holder(path)
-    steps, config_problems = _steps_of_config(path / CONFIG_FILE)
+    steps, measure, patience, config_problems = _schedule(path / CONFIG_FILE)
     checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
     evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
+    found = best.find(path, measure, upto=checkpoint or 0)
+    ending = found.ending(patience, checkpoint or 0, steps or 0) if found else ""
 
     # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
@@ -109,7 +114,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         state = "damaged"
     elif "diverged" in last:
         state = "diverged"
-    elif checkpoint is not None and steps is not None and checkpoint >= steps:
+    elif checkpoint is not None and steps is not None and (ending or checkpoint >= steps):
         state = "finished"
 
     # What matters most comes first.
@@ -117,6 +122,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
     remarks += config_problems + checkpoint_problems
     if lines and not manifest.steps(path / CHECKPOINTS):
         remarks.append("it has no checkpoint")
+    remarks += [ending] if ending and state == "finished" else []
     if state == "diverged":
         remarks.append(f"a loss was not finite at step {last['step']:,}")
     if _last_with("collapse_alarm", lines).get("collapse_alarm"):
@@ -131,6 +137,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         checkpoint=checkpoint,
         steps_per_second=trained.get("steps_per_second"),
         losses={k: v for k, v in trained.items() if k.endswith("_loss")},
+        best=found,
         evaluated=evaluated,
         evaluation=evaluation,
         written=_written(path),
@@ -166,16 +173,18 @@ def _folders(path: Path) -> list[Path]:
     return sorted(path.glob("[!.]*/"))
 
 
-def _steps_of_config(path: Path) -> tuple[int | None, list[str]]:
-    """Returns the number of steps to train, and the problems of a config."""
+def _schedule(path: Path) -> tuple[int | None, str | None, int, list[str]]:
+    """Returns `train.steps`, `keep_best` and `patience` of a config, and its problems."""
     try:
-        return int(read_json(path)["train"]["steps"]), []
+        train = read_json(path)["train"]
+        measure = None if train.get("keep_best") is None else str(train["keep_best"])
+        return int(train["steps"]), measure, int(train.get("patience", 0)), []
     except FileNotFoundError:
-        return None, [f"it has no {CONFIG_FILE}"]
-    except (KeyError, TypeError, OverflowError):
-        return None, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
+        return None, None, 0, [f"it has no {CONFIG_FILE}"]
+    except (KeyError, TypeError, AttributeError, OverflowError):
+        return None, None, 0, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
     except ValueError as error:
-        return None, [f"{CONFIG_FILE} is damaged ({error})"]
+        return None, None, 0, [f"{CONFIG_FILE} is damaged ({error})"]
 
 
 def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:

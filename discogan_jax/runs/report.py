@@ -19,7 +19,7 @@ from PIL import Image
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
 from discogan_jax.files import find_json, finite, read_lines, replacing
-from discogan_jax.runs import changes, layout, pictures
+from discogan_jax.runs import best, changes, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -97,11 +97,13 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     steps, series = curves(lines)
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
+    facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
+    found = best.find(directory, settings.train.keep_best)
+    if found is not None:
+        facts.insert(1, f"best step by {found.measure}: {found.step:,} ({found.value:.4g})")
     return {
         "name": name,
-        "facts": "\n".join(
-            [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
-        ),
+        "facts": "\n".join(facts),
         "changes": [
             {"step": change["step"], "text": text}
             for change in changes.read(directory)
@@ -112,7 +114,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
         "series": series,
-        "families": families(series, settings.domains),
+        "families": families(series, settings.domains, found),
         "samples": _samples(directory / layout.SAMPLES),
         "evaluation": find_json(directory / layout.EVALUATION_FILE),
     }
@@ -138,10 +140,17 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
     }
 
 
-def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]]:
+def families(
+    series: Mapping[str, Any], domains: Domains, found: best.Best | None = None
+) -> list[dict[str, Any]]:
     """Groups the curves into charts.
 
     Losses have a log scale, `noisy` charts are smoothed, `more` charts are folded away.
+
+    Args:
+      series: the curves by name.
+      domains: names of the domains.
+      found: the best step, which the charts of its measure name.
     """
     charts: list[dict[str, Any]] = []
 
@@ -176,7 +185,10 @@ def families(series: Mapping[str, Any], domains: Domains) -> list[dict[str, Any]
         if name.startswith("eval/"):
             route, _, metric = name.removeprefix("eval/").rpartition("/")
             route, metric = route.replace("_to_", " → "), metric.replace("_", " ")
-            add(f"{route.replace('_', ' ')}: {metric}", "", {name: metric}, more=True, noisy=False)
+            chosen = found and best.is_of(found.measure, name)
+            about = f"best step: {found.step:,}" if found and chosen else ""
+            title = f"{route.replace('_', ' ')}: {metric}"
+            add(title, about, {name: metric}, more=True, noisy=False)
     return charts
 
 

@@ -13,7 +13,8 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
-from discogan_jax.runs import changes, checkpoint, layout, manifest, pictures
+from discogan_jax.runs import best, changes, checkpoint, layout, manifest, pictures
+from discogan_jax.runs.best import Step
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
 
@@ -180,12 +181,13 @@ class Run(Translator):
         return in_batches(translate, images, batch_size)
 
 
-def open(path: str | Path, step: int | None = None) -> Run:
+def open(path: str | Path, step: Step = None) -> Run:
     """Opens a run directory; another process may be training in it.
 
     Args:
       path: the directory, or one of its checkpoints.
-      step: step of the checkpoint; the newest intact one if None.
+      step: step of the checkpoint; the newest intact one if None, and ``best`` for the best one by
+        the run's `keep_best`.
 
     Raises:
       InputError: no run is there, or no such checkpoint, or it is damaged.
@@ -194,6 +196,8 @@ def open(path: str | Path, step: int | None = None) -> Run:
     if step is None and path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
         path, step = path.parent.parent, int(path.name)
     settings = layout.read_settings(path)
+    if step == "best":
+        step = best.known(path, settings.train.keep_best).step
 
     checkpoints = path / layout.CHECKPOINTS
     saved = manifest.steps(checkpoints)

@@ -15,7 +15,17 @@ from discogan_jax import files, multihost
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
-from discogan_jax.runs import changes, checkpoint, layout, lock, manifest, pictures, run, weights
+from discogan_jax.runs import (
+    best,
+    changes,
+    checkpoint,
+    layout,
+    lock,
+    manifest,
+    pictures,
+    run,
+    weights,
+)
 from discogan_jax.state import TrainState
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
@@ -33,6 +43,8 @@ def train_and_evaluate(
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainState:
     """Trains a run from its beginning or its last checkpoint to ``config.train.steps``.
+
+    It ends before if the best step is ``config.train.patience`` evaluations ago.
 
     Args:
       config: the config of the run, or the settings made of it.
@@ -72,6 +84,8 @@ def train_and_evaluate(
         multihost.on_process_0_first(begin)
         if state is not None and start >= last_step:
             logging.info("%s is already at step %d of %d", workdir, start, last_step)
+            return state
+        if state is not None and _lost_patience(workdir, s, start):
             return state
 
         for d, x in setup.images.items():
@@ -127,8 +141,9 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
         folder = workdir / layout.CHECKPOINTS
         try:
             multihost.on_process_0_first(claim)
+            t = s.train
             with checkpoint.Checkpoints(
-                folder, keep=s.train.keep, keep_every=s.train.keep_every
+                folder, keep=t.keep, keep_every=t.keep_every, keep_best=t.keep_best
             ) as opened:
                 yield opened
         except Exception as error:
@@ -142,6 +157,15 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
         except KeyboardInterrupt as error:
             error.add_note(f"{_kept(workdir)}; repeat the command to go on")
             raise
+
+
+def _lost_patience(workdir: Path, s: Settings, step: int) -> bool:
+    """Whether a run ended at a step because its best is too many evaluations ago; says so."""
+    found = best.find(workdir, s.train.keep_best, upto=step) if multihost.is_chief() else None
+    why = found.ending(s.train.patience, step, s.train.steps) if found else ""
+    if why:
+        logging.info("%s %s. With a higher train.patience it goes on", workdir, why)
+    return bool(multihost.all_max(int(bool(why))))
 
 
 def _kept(workdir: Path) -> str:

@@ -16,7 +16,7 @@ from discogan_jax import images, multihost, sharding
 from discogan_jax.config import build
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs import best, checkpoint, layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
@@ -66,6 +66,10 @@ class Recorder:
     _collapse: CollapseDetector = field(default_factory=CollapseDetector)
     # Domains whose diversity is undefined, as was logged.
     _undefined: set[str] = field(default_factory=set)
+    # Whether it was logged that no step is the best yet.
+    _unranked: bool = False
+    # Why the run ends before its last step, if it does and no signal stops it; process 0 says it.
+    _ending: str | None = None
     # Since the last step that was recorded: its number, metrics on the devices, times.
     _recorded: int = 0
     _recent: list[tuple[int, Metrics]] = field(default_factory=list)
@@ -91,7 +95,7 @@ class Recorder:
           Number and batches of a step, counted from 1; `after_step` has to follow.
         """
         self._recorded, self._since = self.step, self.clock()
-        while self.step < self.setup.settings.train.steps:
+        while self.step < self.setup.settings.train.steps and self._ending is None:
             before = self.clock()
             batch = next(batches)
             self._waited += self.clock() - before
@@ -137,24 +141,26 @@ class Recorder:
             self._record(state, due)
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
-        """Ends the run, or saves what a signal interrupted.
+        """Ends the run, at its last step or before, or saves what a signal interrupted.
 
         Args:
           state: the last state.
-          signal: number of the signal, if the last step was not reached.
+          signal: number of the signal, if it stopped the run.
 
         Returns:
           The state, saved.
 
         Raises:
-          InterruptedRunError: the last step was not reached.
+          InterruptedRunError: a signal stopped the run.
         """
         last_step = self.setup.settings.train.steps
-        if self.step < last_step:
+        if signal:
             self._fetch()
             self._save(state)
         self.checkpoints.wait()
-        if self.step < last_step:
+        if self._ending is not None:
+            self.progress.write(self._ending)
+        if signal:
             raise InterruptedRunError(
                 f"{Signals(signal).name}: saved step {self.step} of {last_step} in "
                 f"{self.workdir}; the same command goes on from there",
@@ -186,7 +192,8 @@ class Recorder:
             # The rates of the last update: of the cycle that `step - 1` others precede.
             named |= build.learning_rates(self.setup.settings, step - 1)
             self.writer.write_scalars(step, named)
-        if "save" in due:
+        best_so_far = "evaluate" in due and self._is_best()
+        if "save" in due or best_so_far or self._ending is not None:
             self._save(state)
         # Time spent in here is not that of the next steps.
         self._recorded, self._since, self._waited = step, self.clock(), 0.0
@@ -243,6 +250,31 @@ class Recorder:
             return {}
         evaluate.write(run, rows, self._references)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
+
+    def _is_best(self) -> bool:
+        """Whether the step is the best so far; ends the run if the best is too long ago."""
+        t, found = self.setup.settings.train, None
+        if t.keep_best is None:
+            return False
+        # What is on the disk decides, as it does when the run is resumed.
+        self.checkpoints.wait()
+        if multihost.is_chief():
+            self.writer.flush()
+            found = best.find(self.workdir, t.keep_best, saving=self.step)
+            if found is None and not self._unranked:
+                self._unranked = True
+                logging.warning(
+                    "step %d: no evaluation so far has a value of %s, so that no step is the best "
+                    "(train.keep_best); the log above or %s has the reason",
+                    self.step,
+                    t.keep_best,
+                    layout.EVALUATION_FILE,
+                )
+        # All processes save the step, and end, together.
+        why = found.ending(t.patience, self.step, t.steps) if found else ""
+        if multihost.all_max(int(bool(why))):
+            self._ending = why
+        return bool(multihost.all_max(int(found is not None and found.step == self.step)))
 
     def _fetch(self) -> dict[str, float]:
         """Fetches the last metrics, after all recent ones were found to be finite."""

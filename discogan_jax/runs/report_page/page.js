@@ -136,7 +136,8 @@ function curves() {
     for (const family of run.families) {
       const known = families.find((f) => f.title === family.title);
       if (known) Object.assign(known.names, family.names);
-      else families.push({ ...family, names: { ...family.names } });
+      // The best step, which evaluations name, is that of one run.
+      else families.push({ ...family, about: runs.length > 1 && family.more ? "" : family.about, names: { ...family.names } });
     }
   const slider = byId("smoothing"), said = slider.parentElement.querySelector("output");
   const say = () => (said.textContent = Number(slider.value).toFixed(2));

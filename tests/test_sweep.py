@@ -189,7 +189,8 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
         assert fake.trained == []
     assert not (tmp_path / "new").exists()
     fake.run(tmp_path, RATES[1:])
-    with pytest.raises(InputError, match=r"another config.*\n  loss.identity: 0.0 there, 1.0 now"):
+    there = r"another config.*\n--change.*\n  loss.identity: 0.0 there, 1.0 now"
+    with pytest.raises(InputError, match=there):
         fake.run(tmp_path, RATES, **{"loss.identity": 1.0})
     assert fake.trained == []
 

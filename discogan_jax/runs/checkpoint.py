@@ -23,6 +23,7 @@ from absl import logging
 from jaxtyping import Array, Bool
 
 from discogan_jax import multihost
+from discogan_jax.config.schema import Train
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
 from discogan_jax.runs import manifest
@@ -34,6 +35,18 @@ LEAST_KEPT = 2
 
 Shardings = Any
 """A `jax.sharding.Sharding` for all arrays of a state, or a tree of them."""
+
+
+def most_kept(t: Train) -> int:
+    """Returns how many checkpoints a run has at the most, the one that is being saved included."""
+    before = range(t.checkpoint_every, t.steps, t.checkpoint_every or 1)
+    if not t.checkpoint_every:
+        before = range(0)
+    recent = [*before[1 - max(t.keep, LEAST_KEPT) :], t.steps]
+    for_good = 0
+    if t.keep_every:
+        for_good = t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
+    return min(len(before) + 1, len(recent) + for_good + 1)
 
 
 class Checkpoints:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, read_lines
+from discogan_jax.files import folder_size, read_json, read_lines
 from discogan_jax.runs import lock, manifest
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
 
@@ -39,6 +39,7 @@ class RunStatus:
       evaluated: step of the evaluation.
       evaluation: values of the evaluation, by name.
       written: time of the last write, in seconds since 1970.
+      disk: bytes of its files, without what links in it lead to.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class RunStatus:
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
+    disk: int | None = None
 
 
 def find_runs(folder: Path) -> list[RunStatus]:
@@ -134,6 +136,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         evaluated=evaluated,
         evaluation=evaluation,
         written=_written(path),
+        disk=folder_size(path),
     )
 
 

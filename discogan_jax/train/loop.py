@@ -17,7 +17,7 @@ from discogan_jax.data import census
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
 from discogan_jax.state import TrainState
-from discogan_jax.train import writers
+from discogan_jax.train import forecast, writers
 from discogan_jax.train.interrupts import Interrupts
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.recorder import Recorder
@@ -40,7 +40,7 @@ def train_and_evaluate(
         batches that it would have seen.
       change: whether a run that was trained on other pictures goes on with these.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
-      clock: returns seconds; used for the reported speed only.
+      clock: returns seconds; used for what is reported of speed and time only.
 
     Returns:
       The trained state.
@@ -76,6 +76,12 @@ def train_and_evaluate(
         if state is None:
             state = setup.create_state()
         batches = setup.batches(start)
+        logging.info(
+            "batches of %d a domain at %s px on %s; compiling the training step",
+            s.data.batch_size,
+            s.data.image_size,
+            forecast.machine(setup.mesh),
+        )
         chief = multihost.is_chief()  # the others write and show nothing
         writer = open_writer(workdir, start) if chief else writers.Writer()
         stack.enter_context(closing(writer))
@@ -109,6 +115,7 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
                 run.begin(workdir, s, setup.images, change=change)
+                forecast.warn_of_little_room(s, workdir)
 
         folder = workdir / layout.CHECKPOINTS
         try:

@@ -1,7 +1,7 @@
 """Lists the runs in folders, those of sweeps included.
 
 Shown are state, step, steps a second, losses, evaluation (hue error, sliced Wasserstein distance,
-diversity; the worse of both directions), disk, and the time since something was written. A narrow
+diversity; the worse of both directions), the time since something was written, and disk. A narrow
 terminal shows less. The exit code is 1 if any run is damaged.
 """
 
@@ -119,8 +119,8 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
             for i, (name, (head, worse)) in enumerate(_WORSE.items())
             if name in measured
         ),
-        column("disk", 6, lambda run: DASH if run.disk is None else units.size(run.disk)),
         column("written", 2, lambda run: _ago(run.written, now)),
+        column("disk", 6, lambda run: DASH if run.disk is None else units.size(run.disk)),
     ]
 
 

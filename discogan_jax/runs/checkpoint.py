@@ -39,14 +39,12 @@ Shardings = Any
 
 def most_kept(t: Train) -> int:
     """Returns how many checkpoints a run has at the most, the one that is being saved included."""
-    before = range(t.checkpoint_every, t.steps, t.checkpoint_every or 1)
-    if not t.checkpoint_every:
-        before = range(0)
-    recent = [*before[1 - max(t.keep, LEAST_KEPT) :], t.steps]
-    for_good = 0
-    if t.keep_every:
-        for_good = t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
-    return min(len(before) + 1, len(recent) + for_good + 1)
+    every = t.checkpoint_every or t.steps
+    recent = [*range(every, t.steps, every)[-max(t.keep, LEAST_KEPT) :], t.steps]
+    if not t.keep_every:
+        return len(recent)
+    others = t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
+    return len(recent) + others
 
 
 class Checkpoints:

@@ -41,8 +41,7 @@ LONG = 3600.0
 _SMALL = 32  # pixels of the shorter run's pictures
 _LINE = 1500  # bytes of one step's scalars in all files, as measured
 _BEST = flags.CONFIGS / "best.py"
-_KEPT = ("source_a", "source_b", "archives", "data_dir")
-_KEPT += ("fit", "channels", "range", "pages", "thicken")
+_OF_RECIPES = ("flip", "jitter", "feed")  # what a recipe says about its data
 
 
 def time_of(setup: Setup, seconds: float, start: int = 0) -> str:
@@ -59,7 +58,7 @@ def time_of(setup: Setup, seconds: float, start: int = 0) -> str:
     if not setup.on_cpu or seconds < LONG:
         return text
     # Much shorter, or not worth another recipe.
-    command, other = shorter(setup)
+    command, other = shorter(setup.settings, min(setup.order.sizes))
     ratio = relative(other, setup.settings)
     other_seconds = ratio * seconds / count * other.train.steps if ratio else seconds
     if other_seconds > seconds / 2:
@@ -77,12 +76,16 @@ def machine(mesh: Mesh) -> str:
     return device.device_kind if mesh.size == 1 else f"{mesh.size} × {device.device_kind}"
 
 
-def shorter(setup: Setup) -> tuple[str, Settings]:
-    """Returns command and settings of `configs/best.py` at 32 px on the pictures of a run."""
-    s = setup.settings
+def shorter(s: Settings, images: int) -> tuple[str, Settings]:
+    """Returns command and settings of `configs/best.py` at 32 px on the pictures of a run.
+
+    Args:
+      s: the settings of the run.
+      images: number of training images of the smaller domain.
+    """
     best = from_config(flags.load(_BEST))
     # The pictures, as the run has them.
-    wanted = {name: getattr(s.data, name) for name in _KEPT}
+    wanted = {k: x for k, x in to_json(s)["data"].items() if k not in _OF_RECIPES}
     found_a, found_b = sources.parse(s.data.source_a), sources.parse(s.data.source_b)
     folders = {}
     if isinstance(found_a, Folder) and isinstance(found_b, Folder):
@@ -94,7 +97,7 @@ def shorter(setup: Setup) -> tuple[str, Settings]:
         scale = min(1, _SMALL / min(size))
         size = Size(*nearest_sizes((round(size.height * scale), round(size.width * scale)))[0])
     wanted["image_size"] = size.plain
-    wanted["batch_size"] = min(best.data.batch_size, *setup.order.sizes)
+    wanted["batch_size"] = min(best.data.batch_size, images)
 
     # What the config says already need not be typed.
     usual = to_json(best)["data"]

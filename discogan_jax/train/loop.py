@@ -67,6 +67,12 @@ def train_and_evaluate(
 
         for d, x in setup.images.items():
             logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
+        logging.info(
+            "batches of %d a domain at %s px on %s; compiling the training step",
+            s.data.batch_size,
+            s.data.image_size,
+            forecast.machine(setup.mesh),
+        )
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.
@@ -76,12 +82,6 @@ def train_and_evaluate(
         if state is None:
             state = setup.create_state()
         batches = setup.batches(start)
-        logging.info(
-            "batches of %d a domain at %s px on %s; compiling the training step",
-            s.data.batch_size,
-            s.data.image_size,
-            forecast.machine(setup.mesh),
-        )
         chief = multihost.is_chief()  # the others write and show nothing
         writer = open_writer(workdir, start) if chief else writers.Writer()
         stack.enter_context(closing(writer))

@@ -193,14 +193,19 @@ class Recorder:
         That depends on the clock, so nothing here may wait for other processes.
         """
         pace, seconds = self._pace, self.clock() - self._began
-        if "losses" not in self._said and seconds >= FIRST_WORDS:
-            self._said.add("losses")
-            numbers = {name: float(x) for name, x in jax.device_get(metrics).items()}
+        due = {"losses"} if seconds >= FIRST_WORDS else set()
+        due |= {"time"} if pace.seconds >= FIRST_WORDS else set()
+        if not (due := due - self._said):
+            return
+        self._said |= due
+        numbers = {name: float(x) for name, x in jax.device_get(metrics).items()}
+        pace.reached(step)
+        if "losses" in due:
             self.progress.report(step, pace.speed, numbers, pace.left(step))
         whole = pace.left(self._first)
-        if "time" not in self._said and whole is not None and pace.seconds >= FIRST_WORDS:
-            self._said.add("time")
+        if "time" in due and whole is not None:
             self.progress.write(forecast.time_of(self.setup, whole, self._first))
+            pace.resume()
 
     def _record(self, state: TrainState, due: set[str]) -> None:
         # The numbers of the last step, and the speed since the one recorded before.

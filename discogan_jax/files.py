@@ -16,6 +16,7 @@ from typing import Any
 from absl import logging
 from filelock import lock_descriptor
 
+from discogan_jax import units
 from discogan_jax.errors import InputError, causes
 
 _MIB = 1 << 20
@@ -233,7 +234,21 @@ def locked(path: Path) -> Iterator[bool]:
         yield alone
 
 
-# Full disks
+# Disks
+
+
+def folder_size(folder: Path) -> int:
+    """Counts the bytes of a folder's files; 0 if there is none.
+
+    Links in it are not followed, and files that vanish meanwhile do not count.
+    """
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(parent, name).lstat().st_size
+    return total
+
 
 _DISK_FULL = [os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)]
 
@@ -250,12 +265,12 @@ def require_room(folder: Path, needed: int, name: str) -> None:
       InputError: there is less room; the message has the bytes needed and the bytes free.
     """
     if shutil.disk_usage(folder).free < needed:
-        raise no_room(folder, f"{needed} bytes free", name)
+        raise no_room(folder, f"{units.size(needed)} free", name)
 
 
 def no_room(folder: Path, wanted: str, name: str) -> InputError:
     """Creates the error for a disk that is, or would be, full."""
-    free = shutil.disk_usage(folder).free
+    free = units.size(shutil.disk_usage(folder).free)
     return InputError(
         f"{name} needs {wanted} in {folder}, which has {free}; make room or use another folder."
     )

@@ -166,9 +166,11 @@ def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
         r"batch +4 a domain; 6 batches an epoch of the smaller domain",
         r"generator +[\d,]+ parameters, two of them",
         r"discriminator +[\d,]+ parameters, two of them",
-        r"state +\d+ MiB .*",
+        r"state +[\d.]+ [KM]iB .*",
         r"one step +[\d.,]+ GFLOP a device",
-        r"a step's work +\d+ MiB a device",
+        r"a step's work +[\d.]+ [KM]iB a device",
+        r"disk +about [\d.]+ MiB: [\d.]+ MiB of checkpoints, .* of samples, .* of metrics",
+        r"30,000 steps take .+ on \d+ CPU cores?(; .*)?",
     ):
         assert re.search(f"^{line}$", out, re.MULTILINE), (line, out)
     assert "train.steps = 30000\n" in out

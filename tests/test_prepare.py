@@ -65,8 +65,8 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
     for line, d in zip(again, "ab", strict=True):
         assert "there before" in line
         assert f"{len(loaded[d].train)} to train on, {len(loaded[d].val)} held out" in line
-    assert [line.partition(" MiB")[0] for line in (first, second)] == [
-        line.partition(" MiB")[0] for line in again
+    assert [line.partition(" KiB, ")[0] for line in (first, second)] == [
+        line.partition(" KiB, ")[0] for line in again
     ]
 
 

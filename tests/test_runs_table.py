@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -116,6 +117,8 @@ def test_the_table_fits(folder, width):
         assert (done["steps/s"], done["gen_loss"], done["disc_loss"]) == ("4", "0.5", "1.25")
         assert done["written"] == "0"  # its unit is split off
     if width >= 120:
+        row = next(line for line in table if line.startswith("done"))
+        assert re.search(r" 0 s  +[\d.]+ KiB$", row)
         assert (done["hue_error"], done["diversity"]) == ("7.5", "0.9")  # the worse direction
 
 
@@ -125,6 +128,8 @@ def test_for_programs_and_exit_codes(folder, capsys):
     assert found["done"]["evaluation"]["bags_to_shoes/hue_error"] == 5.0
     assert "shoes_to_bags/diversity" not in found["done"]["evaluation"]
     assert found["done"]["checkpoint"] == STEPS
+    files = [path for path in (folder / "done").rglob("*") if path.is_file()]
+    assert found["done"]["disk"] == sum(path.stat().st_size for path in files)
     assert cli.main(["runs", str(folder / "half"), str(folder / "done")]) == 0
     assert "no run is in" not in capsys.readouterr().out
     assert cli.main(["runs", str(folder)]) == 1

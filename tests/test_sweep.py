@@ -245,6 +245,8 @@ def test_the_command_trains_measures_and_compares(tmp_path):
     assert code == 0, err
     assert "run 2 of 2: train.steps=2, seed=7\n" in out
     assert re.search(r"^generator +[\d,]+ parameters", out, re.MULTILINE)
+    assert re.search(r"^disk +about [\d.]+ [KM]iB for 2 runs: ", out, re.MULTILINE)
+    assert re.search(r"^training 2 runs takes .* on \d+ CPU cores?$", out, re.MULTILINE)
     assert not folder.exists()
 
     code, out, err = runs_here.run(arguments, cache)

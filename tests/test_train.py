@@ -108,7 +108,10 @@ def test_run_directory(data, undisturbed):
     assert f"Done. The run is in {workdir}, its page is {page}" in out
     assert page.read_text().count("data:image/webp") == 4
     printed = re.findall(r"^step +(\d+)/720  gen_loss \d.*images/s", err, re.MULTILINE)
-    assert printed == ["120", "240", "360", "480", "600", "720"]
+    # One more comes after seconds, at a step that depends on the machine.
+    due = [step for step in printed if int(step) % 120 == 0]
+    assert due == ["120", "240", "360", "480", "600", "720"]
+    assert len(printed) <= len(due) + 1
     assert "Traceback" not in err
 
 

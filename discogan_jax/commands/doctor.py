@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from discogan_jax import units
 from discogan_jax.commands import frame
 
-GIB = 2**30
-ROOM = 20 * GIB
+ROOM = 20 * 2**30
 """The two published archives take 10 GB, their images at 64 px 3 GB, checkpoints some more."""
 
 _REQUIRED = ("discogan_jax", "jax", "flax", "optax", "orbax-checkpoint", "pillow")
@@ -134,6 +134,6 @@ def _data(data_dir: Path) -> Iterator[Finding]:
         advice = "name another one: --config.data.data_dir=DIR"
         yield Finding("problem", f"{there} cannot be written", advice)
     free = shutil.disk_usage(there).free
-    text = f"{free / GIB:,.0f} GiB free in {there}"
-    advice = f"the published archives and their images need {ROOM / GIB:.0f} GiB"
+    text = f"{units.size(free)} free in {there}"
+    advice = f"the published archives and their images need {units.size(ROOM)}"
     yield Finding("ok", text) if free >= ROOM else Finding("note", text, advice)

@@ -8,6 +8,7 @@ files for six months: keep the run.
 
 import argparse
 
+from discogan_jax import units
 from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
 from discogan_jax.export import FORMATS
@@ -42,5 +43,5 @@ def run(arguments: argparse.Namespace) -> int:
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     frame.say(parity)
     frame.say(f"left to whoever runs it (discogan translate does it): {describe(opened)}")
-    frame.say(f"{path}, {sum(file.stat().st_size for file in files) / 2**20:,.1f} MiB")
+    frame.say(f"{path}, {units.size(sum(file.stat().st_size for file in files))}")
     return 0

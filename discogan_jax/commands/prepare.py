@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from discogan_jax import units
 from discogan_jax.commands import frame
 from discogan_jax.config import flags
 
@@ -58,7 +59,7 @@ def prepare(s: "Settings") -> Iterator[str]:
         there = folder.is_dir()
         images = loaded[d] = sources.load(**source)
         made = "there before" if there else f"made in {time.monotonic() - began:,.1f} s"
-        size = f"{(images.train.nbytes + images.val.nbytes) / 2**20:,.0f} MiB"
+        size = units.size(images.train.nbytes + images.val.nbytes)
         yield f"{s.domains.name(d)}: {census.describe(images.about)}. {size}, {made}: {folder}"
     build.order(s, build.larger_images(s, {}, loaded))
 

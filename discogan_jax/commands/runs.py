@@ -1,9 +1,9 @@
 """Lists the runs in folders, those of sweeps included.
 
 Shown are state, step, steps a second, losses, evaluation (hue error, sliced Wasserstein distance,
-diversity; the worse of both directions), the best step by train.keep_best and its value, and the
-time since something was written. A narrow terminal shows less. The exit code is 1 if any run is
-damaged.
+diversity; the worse of both directions), the best step by train.keep_best and its value, the time
+since something was written, and disk. A narrow terminal shows less. The exit code is 1 if any run
+is damaged.
 """
 
 import argparse
@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from discogan_jax import units
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_DAMAGED
-from discogan_jax.evaluation.table import aligned
+from discogan_jax.evaluation.table import DASH, aligned
 
 if TYPE_CHECKING:
     from discogan_jax.runs.overview import RunStatus
@@ -122,6 +123,7 @@ def _columns(runs: "Sequence[RunStatus]", now: float) -> list[Column]:
             if name in measured
         ),
         column("written", 2, lambda run: _ago(run.written, now)),
+        column("disk", 6, lambda run: DASH if run.disk is None else units.size(run.disk)),
     ]
 
 
@@ -163,12 +165,12 @@ def _count(number: int | None) -> str:
 
 
 def _number(number: float | None) -> str:
-    return "–" if number is None else f"{number:.3g}"
+    return DASH if number is None else f"{number:.3g}"
 
 
 def _ago(then: float | None, now: float) -> str:
     if then is None:
-        return "–"
+        return DASH
     seconds = max(now - then, 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

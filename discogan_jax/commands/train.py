@@ -76,7 +76,7 @@ def add_arguments(
     parser.add_argument(
         "--dry_run",
         action="store_true",
-        help="print devices, data, counts and memory; do not train",
+        help="print devices, data, counts, memory, disk and time; do not train",
     )
     parser.add_argument(
         "--change",
@@ -164,7 +164,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
-            say(dry_run.describe(jobs[0].settings if jobs else settings))
+            for text in dry_run.describe([job.settings for job in jobs] or [settings]):
+                say(text)
         elif study is not None:
             _compare(config, study, workdir)
         else:

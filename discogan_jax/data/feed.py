@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import UInt8
 
-from discogan_jax import host
+from discogan_jax import host, units
 from discogan_jax.data.order import DeviceDataset, Order
 from discogan_jax.state import DOMAINS
 
@@ -44,7 +44,7 @@ def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, 
     size = sum(x.nbytes for x in images.values())
     stats = jax.local_devices()[0].memory_stats() or {}
     limit = stats.get("bytes_limit", ASSUMED_DEVICE_BYTES) * MAX_IMAGES_FRACTION
-    what = f"the images take {size / 2**20:,.0f} MiB, the device has room for {limit / 2**20:,.0f}"
+    what = f"the images take {units.size(size)}, the device has room for {units.size(limit)}"
     return ("device" if size <= limit else "tf"), what
 
 

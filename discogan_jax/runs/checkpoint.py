@@ -23,6 +23,7 @@ from absl import logging
 from jaxtyping import Array, Bool
 
 from discogan_jax import multihost
+from discogan_jax.config.schema import Train
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
 from discogan_jax.runs import best, manifest
@@ -34,6 +35,16 @@ LEAST_KEPT = 2
 
 Shardings = Any
 """A `jax.sharding.Sharding` for all arrays of a state, or a tree of them."""
+
+
+def most_kept(t: Train) -> int:
+    """Returns how many checkpoints a run has at the most, the one that is being saved included."""
+    every = t.checkpoint_every or t.steps
+    recent = [*range(every, t.steps, every)[-max(t.keep, LEAST_KEPT) :], t.steps]
+    if not t.keep_every:
+        return len(recent)
+    others = t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
+    return len(recent) + others
 
 
 class Checkpoints:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, read_lines
+from discogan_jax.files import folder_size, read_json, read_lines
 from discogan_jax.runs import best, lock, manifest
 from discogan_jax.runs.best import Best
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
@@ -41,6 +41,7 @@ class RunStatus:
       evaluated: step of the evaluation.
       evaluation: values of the evaluation, by name.
       written: time of the last write, in seconds since 1970.
+      disk: bytes of its files, without what links in it lead to.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class RunStatus:
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
+    disk: int | None = None
 
 
 def find_runs(folder: Path) -> list[RunStatus]:
@@ -141,6 +143,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         evaluated=evaluated,
         evaluation=evaluation,
         written=_written(path),
+        disk=folder_size(path),
     )
 
 

@@ -1,29 +1,42 @@
-"""Describes a run without training: devices, data, parameters, operations, memory."""
+"""Describes a run without training: devices, data, parameters, operations, memory, disk, time."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import jax
 
-from discogan_jax import models, sharding
+from discogan_jax import models, multihost, sharding, units
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.runs import changes, weights
 from discogan_jax.state import DOMAINS
+from discogan_jax.train import forecast
 from discogan_jax.train.setup import Setup
 
+MAX_TIMED, MAX_SECONDS = 20, 20.0
+"""So many steps are timed, and for so long, but one at least."""
 
-def describe(s: Settings) -> str:
-    """Returns a table of what `loop.train_and_evaluate` would use.
+
+def describe(planned: Sequence[Settings]) -> Iterator[str]:
+    """Describes what `loop.train_and_evaluate` would use.
 
     The counts are those of the compiled step, so this takes the time to compile it; the compile
     cache keeps the program for the run itself.
 
     Args:
-      s: the settings.
+      planned: the settings of one run, or of several that are trained one after the other: the
+        first one is described, disk and time are those of all.
+
+    Yields:
+      A table; then, after some steps on black images, the time that training takes.
 
     Raises:
       InputError: the run itself would raise it.
     """
     # Compile the step of the run itself.
+    s = planned[0]
     trained = weights.of_settings(s)
     setup = Setup(s)
     state = setup.shapes
@@ -45,10 +58,10 @@ def describe(s: Settings) -> str:
         ("discriminator", f"{count(state.dis.params['a']):,} parameters, two of them"),
         (
             "state",
-            f"{_mebibytes(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))} with "
-            f"Adam's, {_mebibytes(per_device)} of it on each device",
+            f"{units.size(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))} with "
+            f"Adam's, {units.size(per_device)} of it on each device",
         ),
-        ("images", _mebibytes(sum(x.nbytes for x in setup.train_images.values()))),
+        ("images", units.size(sum(x.nbytes for x in setup.train_images.values()))),
     ]
     if trained is not None:
         rows.append(("start", changes.init_as_text(trained.record)))
@@ -56,9 +69,43 @@ def describe(s: Settings) -> str:
     if "flops" in cost:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
     if memory is not None:
-        rows.append(("a step's work", f"{_mebibytes(memory.temp_size_in_bytes)} a device"))
-    return aligned(rows)
+        rows.append(("a step's work", f"{units.size(memory.temp_size_in_bytes)} a device"))
+    rows.append(("disk", _disk(planned)))
+    yield aligned(rows)
+
+    # Relative to the first run's, as its steps are those that are timed.
+    seconds = _seconds_a_step(setup, compiled)
+    if len(planned) == 1:
+        yield forecast.time_of(setup, seconds * s.train.steps)
+        return
+    steps = sum((forecast.relative(x, s) or 1) * x.train.steps for x in planned)
+    total, where = units.duration(seconds * steps), forecast.machine(setup.mesh)
+    yield f"training {len(planned)} runs takes {total} on {where}"
 
 
-def _mebibytes(n: float) -> str:
-    return f"{n / 2**20:,.0f} MiB"
+def _disk(planned: Sequence[Settings]) -> str:
+    """Says about how much the run directories take."""
+    kinds: Counter[str] = Counter()
+    for s in planned:
+        kinds.update(forecast.disk(s))
+    parts = ", ".join(f"{units.size(count)} of {kind}" for kind, count in kinds.items() if count)
+    runs = "" if len(planned) == 1 else f" for {len(planned)} runs"
+    return f"about {units.size(kinds.total())}{runs}: {parts}"
+
+
+def _seconds_a_step(setup: Setup, compiled: jax.stages.Compiled) -> float:
+    """Times the compiled step on black images."""
+    state, batches = setup.create_state(), setup.blank_batches()
+
+    def timed(number: int) -> float:
+        nonlocal state
+        began = time.monotonic()
+        for _ in range(number):
+            state, metrics = compiled(state, batches)
+        jax.block_until_ready(metrics)
+        # All processes have to agree on the number of further steps.
+        return max(multihost.all_max(int((time.monotonic() - began) * 1e4)), 1) / 1e4
+
+    first = timed(1)
+    number = min(int(MAX_SECONDS / first), MAX_TIMED)
+    return timed(number) / number if number else first

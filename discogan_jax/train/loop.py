@@ -27,7 +27,7 @@ from discogan_jax.runs import (
     weights,
 )
 from discogan_jax.state import TrainState
-from discogan_jax.train import writers
+from discogan_jax.train import forecast, writers
 from discogan_jax.train.interrupts import Interrupts
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.recorder import Recorder
@@ -52,7 +52,7 @@ def train_and_evaluate(
         batches that it would have seen.
       change: whether a run of other settings or pictures goes on with these.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
-      clock: returns seconds; used for the reported speed only.
+      clock: returns seconds; used for what is reported of speed and time only.
 
     Returns:
       The trained state.
@@ -90,6 +90,12 @@ def train_and_evaluate(
 
         for d, x in setup.images.items():
             logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
+        logging.info(
+            "batches of %d a domain at %s px on %s; compiling the training step",
+            s.data.batch_size,
+            s.data.image_size,
+            forecast.machine(setup.mesh),
+        )
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.
@@ -137,6 +143,7 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
                 run.check_resumable(workdir, s, setup.images, change=change)
+                forecast.warn_of_little_room(s, workdir)
 
         folder = workdir / layout.CHECKPOINTS
         try:

@@ -5,6 +5,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from discogan_jax import units
+
 SHOWN = ("gen_loss", "disc_loss")
 
 
@@ -22,27 +24,53 @@ class Progress:
         """
         self._stop, self._images_per_step, self._stream = stop, images_per_step, stream
         off = stream is None or not stream.isatty()
+        # tqdm's own estimate would count the time that compiling takes as that of steps.
         self._bar = tqdm(
-            total=stop, initial=start, unit="step", file=stream, dynamic_ncols=True, disable=off
+            total=stop,
+            initial=start,
+            file=stream,
+            dynamic_ncols=True,
+            disable=off,
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
         )
+        self._shown = ""
 
-    def advance(self) -> None:
-        """Moves the bar by one step."""
+    def advance(self, left: float | None) -> None:
+        """Moves the bar by one step.
+
+        Args:
+          left: seconds that the rest of the run takes, if that is known.
+        """
+        if not self._bar.disable:
+            parts = [] if left is None else [f"{units.duration(left)} left"]
+            self._bar.set_postfix_str("  ".join([*parts, self._shown]).rstrip(), refresh=False)
         self._bar.update()
 
-    def report(self, step: int, steps_per_second: float, metrics: Mapping[str, float]) -> None:
-        """Shows metrics, beside the bar or as a line."""
-        losses = {name: f"{metrics[name]:.3f}" for name in SHOWN if name in metrics}
-        images = f"{steps_per_second * self._images_per_step:,.0f}"
-        if not self._bar.disable:
-            self._bar.set_postfix(losses | {"images/s": images})
-            return
-        left = tqdm.format_interval((self._stop - step) / steps_per_second)
-        shown = "  ".join(f"{name} {value}" for name, value in losses.items())
-        self.write(
-            f"step {step:>{len(str(self._stop))}}/{self._stop}  {shown}  "
-            f"{steps_per_second:.3g} steps/s  {images} images/s  {left} left"
-        )
+    def report(
+        self,
+        step: int,
+        steps_per_second: float | None,
+        metrics: Mapping[str, float],
+        left: float | None,
+    ) -> None:
+        """Shows metrics, beside the bar or as a line.
+
+        Args:
+          step: the step that they are of.
+          steps_per_second: the speed, if it is known.
+          metrics: the metrics by name.
+          left: seconds that the rest of the run takes, if that is known.
+        """
+        parts = [f"{name} {metrics[name]:.3f}" for name in SHOWN if name in metrics]
+        if steps_per_second is not None:
+            images = f"{steps_per_second * self._images_per_step:,.0f} images/s"
+            parts += [f"{steps_per_second:.3g} steps/s", images]
+        self._shown = "  ".join(parts)
+        if self._bar.disable:
+            if left is not None and step < self._stop:
+                parts.append(f"{units.duration(left)} left")
+            number = f"{step:>{len(str(self._stop))}}/{self._stop}"
+            self.write("  ".join([f"step {number}", *parts]))
 
     def write(self, text: str) -> None:
         """Writes a line, above the bar if there is one."""

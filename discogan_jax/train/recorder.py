@@ -20,13 +20,17 @@ from discogan_jax.runs import best, checkpoint, layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
-from discogan_jax.train import samples, writers
+from discogan_jax.train import forecast, samples, writers
 from discogan_jax.train.collapse import CollapseDetector
+from discogan_jax.train.pace import Pace
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.setup import Setup
 
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
+
+FIRST_WORDS = 3.0
+"""Seconds of training after which the first losses, and the time of the run, are printed."""
 
 
 def every_n_steps(step: int, period: int) -> bool:
@@ -75,6 +79,20 @@ class Recorder:
     _recent: list[tuple[int, Metrics]] = field(default_factory=list)
     _since: float = 0.0
     _waited: float = 0.0
+    # When the first step began, and after how many steps; what of it was said.
+    _began: float = 0.0
+    _first: int = 0
+    _said: set[str] = field(default_factory=set)
+
+    @cached_property
+    def _pace(self) -> Pace:
+        t = self.setup.settings.train
+        periods = {
+            "sample": t.sample_every,
+            "evaluate": t.evaluate_every,
+            "save": t.checkpoint_every,
+        }
+        return Pace(self.clock, t.steps, periods)
 
     def start(self, state: TrainState) -> None:
         """Announces a resumed run, or samples the initial state of a new one."""
@@ -94,7 +112,10 @@ class Recorder:
         Yields:
           Number and batches of a step, counted from 1; `after_step` has to follow.
         """
-        self._recorded, self._since = self.step, self.clock()
+        self._recorded = self._first = self.step
+        if not self.setup.settings.train.print_every:
+            self._said.add("losses")
+        self._since = self._began = self.clock()
         while self.step < self.setup.settings.train.steps and self._ending is None:
             before = self.clock()
             batch = next(batches)
@@ -132,11 +153,16 @@ class Recorder:
         """
         self.step = step
         self.checkpoints.check_for_errors()
-        self.progress.advance()
         self._recent.append((step, metrics))
-        if len(self._recent) > 1:
+        first = not self._pace.started
+        if first or len(self._recent) > 1:
             # One step ahead of the devices keeps them busy; more would delay signals.
-            jax.block_until_ready(self._recent[-2][1])
+            ended, done = self._recent[-1 if first else -2]
+            jax.block_until_ready(done)
+            self._pace.reached(ended)
+        self.progress.advance(self._pace.left(step))
+        if multihost.is_chief() and step < self.setup.settings.train.steps:
+            self._say_first(step, metrics)
         if due := self.due(step):
             self._record(state, due)
 
@@ -168,14 +194,36 @@ class Recorder:
             )
         return state
 
+    def _say_first(self, step: int, metrics: Metrics) -> None:
+        """Shows the first losses and the time of the run after seconds, not after many steps.
+
+        That depends on the clock, so nothing here may wait for other processes.
+        """
+        pace, seconds = self._pace, self.clock() - self._began
+        due = {"losses"} if seconds >= FIRST_WORDS else set()
+        due |= {"time"} if pace.seconds >= FIRST_WORDS else set()
+        if not (due := due - self._said):
+            return
+        self._said |= due
+        numbers = {name: float(x) for name, x in jax.device_get(metrics).items()}
+        pace.reached(step)
+        if "losses" in due:
+            self.progress.report(step, pace.speed, numbers, pace.left(step))
+        whole = pace.left(self._first)
+        if "time" in due and whole is not None:
+            self.progress.write(forecast.time_of(self.setup, whole, self._first))
+            pace.resume()
+
     def _record(self, state: TrainState, due: set[str]) -> None:
         # The numbers of the last step, and the speed since the one recorded before.
         step, numbers = self.step, self._fetch()
+        self._pace.reached(step)
         seconds = max(self.clock() - self._since, 1e-9)
         speed = (step - self._recorded) / seconds
         numbers |= {"steps_per_second": speed, "data_wait_fraction": self._waited / seconds}
         if "print" in due:
-            self.progress.report(step, speed, numbers)
+            self._said.add("losses")
+            self.progress.report(step, speed, numbers, self._pace.left(step))
 
         # What looks at translations of held-out images.
         named = self._named(numbers)
@@ -183,10 +231,12 @@ class Recorder:
             # A sharded state is gathered for both, by all processes together.
             whole = sharding.gathered(state)
             if "sample" in due and multihost.is_chief():
-                self._sample(whole)
-                named |= self._named(self._measure(whole))
+                with self._pace.interrupted("sample"):
+                    self._sample(whole)
+                    named |= self._named(self._measure(whole))
             if "evaluate" in due and multihost.is_chief():
-                named |= self._evaluate(whole)
+                with self._pace.interrupted("evaluate"):
+                    named |= self._evaluate(whole)
 
         if "log" in due:
             # The rates of the last update: of the cycle that `step - 1` others precede.
@@ -194,9 +244,11 @@ class Recorder:
             self.writer.write_scalars(step, named)
         best_so_far = "evaluate" in due and self._is_best()
         if "save" in due or best_so_far or self._ending is not None:
-            self._save(state)
+            with self._pace.interrupted("save"):
+                self._save(state)
         # Time spent in here is not that of the next steps.
         self._recorded, self._since, self._waited = step, self.clock(), 0.0
+        self._pace.resume()
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 import jax
+import jax.numpy as jnp
 from absl import logging
 
 from discogan_jax import multihost, sharding, steps
@@ -75,11 +76,18 @@ class Setup:
 
     def lower_step(self) -> jax.stages.Lowered:
         """Traces the step for the shapes of this run."""
-        s = self.settings
         state = sharding.shapes_with(self.shapes, self.shardings)
+        return self.train_step.lower(self.gan, state, self._batch_shapes())
+
+    def blank_batches(self) -> steps.Batch:
+        """Creates black batches of a step on the devices."""
+        shapes = self._batch_shapes()
+        return {d: jnp.zeros(x.shape, x.dtype, device=x.sharding) for d, x in shapes.items()}
+
+    def _batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        s = self.settings
         image_shape = build.image_shape(s)
-        batches = sharding.batch_shapes(self.mesh, self.gan, s.data.batch_size, image_shape)
-        return self.train_step.lower(self.gan, state, batches)
+        return sharding.batch_shapes(self.mesh, self.gan, s.data.batch_size, image_shape)
 
     def batches(self, start: int) -> Iterator[steps.Batch]:
         """Feeds the batches of each step.

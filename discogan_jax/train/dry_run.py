@@ -7,6 +7,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
 from discogan_jax.state import DOMAINS
+from discogan_jax.train.memory import StepMemory
 from discogan_jax.train.setup import Setup
 
 
@@ -24,14 +25,15 @@ def describe(s: Settings) -> str:
     """
     # Compile the step of the run itself.
     setup = Setup(s)
-    state = setup.shapes
+    state, step_memory = setup.shapes, StepMemory(setup)
+    step_memory.check()
     compiled = setup.lower_step().compile()
+    step_memory.check(compiled)
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
 
     # Devices and data.
-    device = setup.mesh.devices.flat[0]
     count = models.count_parameters
-    rows = [("devices", f"{setup.mesh.size} × {device.device_kind} ({device.platform})")]
+    rows = [("devices", sharding.describe_devices(setup.mesh, s.data.batch_size))]
     for d in DOMAINS:
         rows.append((f"data {s.domains.name(d)}", census.describe(setup.images[d].about)))
     # Batches, networks and memory.
@@ -53,6 +55,8 @@ def describe(s: Settings) -> str:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
     if memory is not None:
         rows.append(("a step's work", f"{_mebibytes(memory.temp_size_in_bytes)} a device"))
+    there = step_memory.there
+    rows.append(("memory", f"{_mebibytes(there.total)} ({there.limit})"))
     return aligned(rows)
 
 

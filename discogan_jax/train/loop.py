@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from discogan_jax import files, multihost
+from discogan_jax import files, multihost, sharding
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
@@ -19,6 +19,7 @@ from discogan_jax.runs import checkpoint, layout, lock, manifest, pictures, run
 from discogan_jax.state import TrainState
 from discogan_jax.train import writers
 from discogan_jax.train.interrupts import Interrupts
+from discogan_jax.train.memory import StepMemory
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -47,7 +48,7 @@ def train_and_evaluate(
 
     Raises:
       InputError: the config, the data or the directory cannot be used, another process trains
-        there, or the disk is full.
+        there, or the disk is full or the memory too small.
       DivergedError: a loss is not finite.
       InterruptedRunError: SIGINT, SIGTERM or SIGHUP arrived; the state is saved. A second signal
         has its default effect: the process stops immediately.
@@ -56,23 +57,27 @@ def train_and_evaluate(
     # Before pictures are decoded for nothing.
     multihost.on_process_0_first(lambda: run.check_resumable(workdir, s))
     setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
+    memory = StepMemory(setup)
+    memory.check()
     with ExitStack() as stack:
         # Lock the run directory, check that it belongs to this config, find its last checkpoint.
-        checkpoints = stack.enter_context(_run_directory(workdir, setup, change))
+        checkpoints = stack.enter_context(_run_directory(workdir, setup, memory, change))
         state = checkpoints.restore(setup.shapes, setup.shardings)
         start = 0 if state is None else int(state.step)
         if state is not None and start >= last_step:
             logging.info("%s is already at step %d of %d", workdir, start, last_step)
             return state
 
+        devices = sharding.describe_devices(setup.mesh, s.data.batch_size)
+        logging.info("devices: %s", devices)
         for d, x in setup.images.items():
             logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.
-        compiling = []
+        compiling = None
         if setup.on_cpu:
-            compiling.append(ThreadPoolExecutor(1).submit(setup.lower_step().compile))
+            compiling = ThreadPoolExecutor(1).submit(setup.lower_step().compile)
         if state is None:
             state = setup.create_state()
         batches = setup.batches(start)
@@ -85,7 +90,7 @@ def train_and_evaluate(
         recorder = Recorder(setup, workdir, checkpoints, writer, progress, clock, start)
         interrupts = stack.enter_context(Interrupts())
         recorder.start(state)
-        wait(compiling)  # if that failed, the first step fails in the same way
+        memory.check(compiling.result() if compiling else setup.lower_step().compile())
 
         alone, signal = jax.process_count() == 1, 0
         for step, batch in recorder.timed(batches):
@@ -100,15 +105,19 @@ def train_and_evaluate(
 
 
 @contextmanager
-def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkpoint.Checkpoints]:
-    """Locks and opens a run directory; explains failures of its disk and forced stops."""
-    s = setup.settings
+def _run_directory(
+    workdir: Path, setup: Setup, memory: StepMemory, change: bool
+) -> Iterator[checkpoint.Checkpoints]:
+    """Locks and opens a run directory; explains lack of disk or memory, and forced stops."""
+    s, begun = setup.settings, False
     with ExitStack() as stack:
 
         def begin() -> None:
+            nonlocal begun
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
                 run.begin(workdir, s, setup.images, change=change)
+                begun = True
 
         folder = workdir / layout.CHECKPOINTS
         try:
@@ -118,8 +127,14 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
             ) as opened:
                 yield opened
         except Exception as error:
+            known = isinstance(error, InputError)
+            lack = None if known else memory.explain(error)
+            if begun and (known or lack):
+                run.withdraw(workdir)
+            if lack is not None:
+                raise InputError(f"{lack} {_kept(workdir)}.") from error
             why = files.disk_full(error)
-            if why is None or isinstance(error, InputError):
+            if why is None or known:
                 raise
             raise InputError(
                 f"{workdir} takes no more files ({why}); {_kept(workdir)}. Make room there, or "

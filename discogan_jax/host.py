@@ -235,10 +235,15 @@ def _platform_missing(error: BaseException) -> str | None:
 
         jax.config.update("jax_platforms", "")
         there = sorted(backend.backends())
+        backend.clear_backends()
+        jax.config.update("jax_platforms", asked)
     missing = " and ".join(repr(name) for name in asked.split(",") if name not in there)
     why = str(error).partition(" (set JAX_PLATFORMS")[0].partition("\n")[0]
     reason = "" if not why or "known backends" in why else f" ({why})"
-    advice = "install the extra cuda12 or cuda13 and a driver" if "cuda" in asked else "install it"
+    nvidia = "cuda" in asked or "gpu" in asked
+    advice = (
+        "install the extra cuda12 or cuda13 and a driver" if nvidia else "install what it names"
+    )
     return (
         f"JAX_PLATFORMS={asked}: JAX has no {missing} here{reason}, only {', '.join(there)}. Unset "
         f"JAX_PLATFORMS, or {advice}."

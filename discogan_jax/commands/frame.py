@@ -166,7 +166,7 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
             from discogan_jax import host
 
             explained = host.explain(error)
-            return explained and (explained, errors.EXIT_INPUT)
+            return (explained, errors.EXIT_INPUT) if explained else None
     return str(error), code
 
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from discogan_jax import host
 from discogan_jax.errors import EXIT_INPUT, DivergedError, InputError, InterruptedRunError, causes
 
 T = TypeVar("T")
@@ -179,6 +180,8 @@ def _exit(info: ProcessInfo, error: BaseException) -> NoReturn:
     everything = " ".join(str(e) for e in causes(error))
     if isinstance(error, InputError):
         code, message = EXIT_INPUT, f"{error}\n"
+    elif explained := host.explain(error):
+        code, message = EXIT_INPUT, f"{explained}\n"
     elif isinstance(error, KeyboardInterrupt):
         code = 128 + signal.SIGINT
     elif any(sign in everything for sign in _SIGNS_OF_NETWORK):

@@ -21,6 +21,51 @@ from discogan_jax.state import DOMAINS, DiscoGAN, Optimizer, TrainState
 from discogan_jax.steps import Metrics
 
 DATA_AXIS = "data"
+MAX_NAMED = 4
+"""Number of idle devices that are named."""
+
+
+def devices_for(batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[jax.Device]:
+    """Chooses the devices that a batch is split among: as many as divide it.
+
+    Each process gets as many as every other, so that each has one range of the batch.
+
+    Args:
+      batch_size: number of images of each domain in the global batch.
+      devices: those that there are; all devices of all processes if None.
+
+    Raises:
+      InputError: the batch does not divide among the processes; the message names the nearest sizes
+        that do.
+    """
+    own: dict[int, list[jax.Device]] = {}
+    for device in jax.devices() if devices is None else devices:
+        own.setdefault(device.process_index, []).append(device)
+    processes, most = len(own), min(map(len, own.values()))
+    if batch_size % processes:
+        below = batch_size // processes * processes
+        sizes = f"{below} or {below + processes}" if below else f"{processes}"
+        raise InputError(
+            f"config.data.batch_size is {batch_size}, which does not divide among {processes} "
+            f"processes: use {sizes}"
+        )
+    each = max(n for n in range(1, most + 1) if batch_size % (n * processes) == 0)
+    return [device for found in own.values() for device in found[:each]]
+
+
+def describe_devices(mesh: Mesh, batch_size: int) -> str:
+    """Describes all devices, and says which of them a batch leaves idle, and why."""
+    every, used = jax.devices(), set(mesh.devices.flat)
+    found = f"{len(every)} × {every[0].device_kind} ({every[0].platform})"
+    idle = [str(device) for device in every if device not in used]
+    if not idle:
+        return found
+    names = ", ".join([*idle[:MAX_NAMED], *["..."] * (len(idle) > MAX_NAMED)])
+    equally = " with equally many of each process" if jax.process_count() > 1 else ""
+    return (
+        f"{found}, {len(idle)} of them idle ({names}): {mesh.size} is the largest number that "
+        f"divides the batch of {batch_size}{equally}"
+    )
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -104,21 +149,6 @@ def own_rows(split: NamedSharding, batch_size: int) -> slice:
     parts = split.addressable_devices_indices_map((1, batch_size)).values()
     ranges = [part[1].indices(batch_size) for part in parts if part is not None]
     return slice(min(r[0] for r in ranges), max(r[1] for r in ranges))
-
-
-def check_batch_size(batch_size: int, devices: int) -> None:
-    """Checks that a batch divides among the devices.
-
-    Raises:
-      InputError: it does not; the message names the nearest sizes that do.
-    """
-    if batch_size % devices:
-        below = batch_size // devices * devices
-        sizes = f"{below} or {below + devices}" if below else f"{devices}"
-        raise InputError(
-            f"config.data.batch_size is {batch_size}, which does not divide among "
-            f"{devices} devices: use {sizes}"
-        )
 
 
 def shapes_with(shapes: Any, shardings: Any) -> Any:

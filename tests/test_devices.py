@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import pytest
@@ -25,7 +26,7 @@ def test_every_way_to_use_eight_devices_makes_the_same_update():
     results = json.loads(done.stdout)
     assert results["restored wrongly"] == []
     assert results["taken over"] == {"split True": True, "split False": True}
-    assert sum(map(len, results["differences"].values())) == 6
+    assert sum(map(len, results["differences"].values())) == 7
     for case, ways in results["differences"].items():
         for way, parts in ways.items():
             for part, difference in parts.items():
@@ -35,12 +36,51 @@ def test_every_way_to_use_eight_devices_makes_the_same_update():
         assert max(ways.values()) < 1e-11, layer
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_sizes():
-    sharding.check_batch_size(256, 8)
-    with pytest.raises(InputError, match=r"batch_size is 20.* 8 devices: use 16 or 24"):
-        sharding.check_batch_size(20, 8)
-    with pytest.raises(InputError, match=r"8 devices: use 8$"):
-        sharding.check_batch_size(3, 8)
+def devices(*own):
+    """Makes devices of several processes: so many of each."""
+    return [
+        mock.Mock(spec=jax.Device, process_index=process)
+        for process, number in enumerate(own)
+        for _ in range(number)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("batch", "there", "used"),
+    [
+        (256, [8], [8]),
+        (20, [8], [5]),
+        (4, [3], [2]),
+        (7, [4], [1]),
+        (3, [8], [3]),
+        (8, [2, 2], [2, 2]),
+        (6, [2, 2], [1, 1]),
+        (12, [8, 8], [6, 6]),
+        (8, [2, 4], [2, 2]),
+    ],
+)
+def test_the_largest_number_of_devices_that_divides_the_batch_is_used(batch, there, used):
+    every = devices(*there)
+    found = sharding.devices_for(batch, every)
+    processes = [device.process_index for device in found]
+    assert [processes.count(i) for i in range(len(there))] == used
+    assert found == [device for device in every if device in found]  # in order, each once
+
+
+def test_a_batch_that_does_not_divide_among_processes_is_refused_with_sizes_that_do():
+    for batch, advised in ((5, "4 or 6"), (1, "2")):
+        with pytest.raises(InputError, match=rf"is {batch}, .* 2 processes: use {advised}$"):
+            sharding.devices_for(batch, devices(4, 4))
+        for size in map(int, advised.split(" or ")):
+            assert sharding.devices_for(size, devices(4, 4))
+
+
+def test_idle_devices_are_named(monkeypatch):
+    [one] = jax.devices()
+    monkeypatch.setattr(jax, "devices", lambda: [one, *devices(7)])
+    said = sharding.describe_devices(sharding.data_mesh([one]), 7)
+    assert said.startswith("8 × cpu (cpu), 7 of them idle (")
+    assert said.endswith("...): 1 is the largest number that divides the batch of 7")
 
 
 def test_the_state_is_everywhere_and_the_batch_is_split():

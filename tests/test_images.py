@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from discogan_jax import images
 from discogan_jax.errors import InputError
+from discogan_jax.images import decoding
 
 
 def encoded(image, kind="PNG", **options):
@@ -640,3 +641,14 @@ def test_grid_refuses_columns_that_differ():
         images.grid([(str(n), np.zeros((n, 8, 8, 3), np.uint8)) for n in (1, 2)])
     with pytest.raises(ValueError, match="alike"):
         images.grid([])
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_bad_picture(tmp_path, monkeypatch):
+    images.save(tmp_path / "good.png", np.zeros((4, 4, 3), np.uint8))
+
+    def decode(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    with pytest.raises(MemoryError, match=r"good\.png cannot be read: no room"):
+        images.read(tmp_path / "good.png")

@@ -260,6 +260,31 @@ def test_two_processes_keep_the_best_step_and_end_together(data, cache, of_one, 
     assert steps_saved(workdir)[-1] == last
 
 
+@pytest.mark.long
+def test_a_run_goes_on_where_the_devices_do_not_divide_the_batch(data, cache, of_one, tmp_path):
+    """Of three devices two are used; of two processes with two each, one of each."""
+    made, ends = config(data, **FIELDS), {}
+    for batch, devices, idle in ((8, 3, "cpu:2"), (6, 2, "")):
+        fields = FIELDS | {"data__batch_size": batch, "train__steps": 26}
+        for name, number in (("one", 1), ("several", devices)):
+            workdir = tmp_path / f"{batch}-{name}"
+            if batch == 8:
+                shutil.copytree(of_one, workdir)
+            else:
+                fields["train__steps"] = 3
+            arguments = runs_here.command(data, workdir, **fields)
+            two = batch == 6 and name == "several"
+            ended = end(start_two(arguments, cache) if two else [start(arguments, cache, number)])
+            assert {code for code, _, _ in ended} == {0}, ended
+            ends[name] = saved(workdir, made)
+            assert ("idle" in ended[0][2]) == (name == "several")
+            assert idle in ended[0][2] or name == "one"
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=0.02),
+            *(ends[name].gen.params for name in ("one", "several")),
+        )
+
+
 def test_a_mistake_is_reported_once_and_ends_all(data, cache, tmp_path):
     """Process 0 alone looks at the directory."""
     run.begin(tmp_path, from_config(config(data, **FIELDS)))

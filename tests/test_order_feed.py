@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from discogan_jax import host
 from discogan_jax.data import feed
 from discogan_jax.data.order import Order, permute
 from discogan_jax.errors import InputError
@@ -164,5 +165,6 @@ def test_rows_of_a_process_are_those_of_the_global_batch(arrays, margin):
 def test_the_feed_is_chosen_by_size(arrays, monkeypatch):
     assert feed.choose("auto", arrays)[0] == "device"
     assert feed.choose("tf", arrays)[0] == "tf"
-    monkeypatch.setattr(feed, "ASSUMED_DEVICE_BYTES", 10_000)
+    small = host.Memory(10_000, 0, "a limit")
+    monkeypatch.setattr(feed.host, "device_memory", lambda device: small)
     assert feed.choose("auto", arrays)[0] == "tf"

@@ -22,11 +22,13 @@ import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import images, sharding, steps, train
+from discogan_jax import host, images, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import manifest
+from discogan_jax.train import memory
+from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
 
 # Enough steps for a signal to arrive in between, on a busy machine too: some seconds.
@@ -471,6 +473,44 @@ def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkey
     written = lines(tmp_path / "metrics.jsonl")
     alarms = {line["step"]: line["collapse_alarm"] for line in written}
     assert alarms == {2: 0, 4: 0, 6: 1, 8: 1}
+
+
+def test_a_run_that_does_not_fit_is_refused_with_the_batch_that_does(data, tmp_path, monkeypatch):
+    """And that batch may then be trained in the same folder."""
+    fields = SHORT | {"train__sample_every": 0}
+    setup = Setup(from_config(config(data, **fields)))
+    whole = memory.StepMemory(setup)
+    whole.check(setup.lower_step().compile())
+    assert whole.step > whole.state > 0
+
+    def room(n):
+        monkeypatch.setattr(host, "memory", lambda: host.Memory(n, 0, "a limit"))
+
+    room(whole.state - 1)  # known before anything is compiled
+    with pytest.raises(InputError, match="does not fit into memory: networks and optimizers take"):
+        train.train_and_evaluate(config(data, **fields), tmp_path)
+    assert not (tmp_path / "config.json").exists()
+    room(whole.step - 1)
+    with pytest.raises(InputError, match=r"\(a limit\).* about config\.data\.batch_size=[123] wo"):
+        train.train_and_evaluate(config(data, **fields), tmp_path)
+    room(whole.step)
+    for batch in (4, 2):
+        changed = fields | {"data__batch_size": batch, "train__steps": 1}
+        train.train_and_evaluate(config(data, **changed), tmp_path / str(batch))
+    made = config(data, **fields | {"data__batch_size": 2, "train__steps": 1})
+    assert train.train_and_evaluate(made, tmp_path).step == 1
+
+
+def test_memory_that_ends_during_a_step_is_said_with_numbers(data, tmp_path, monkeypatch):
+    def step(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.")
+
+    monkeypatch.setattr(Recorder, "after_step", step)
+    with pytest.raises(InputError) as raised:
+        train.train_and_evaluate(config(data, **SHORT), tmp_path)
+    for part in ("allocating 7 bytes", "a step needs about", "config.data.batch_size=2", "has no"):
+        assert part in str(raised.value)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):

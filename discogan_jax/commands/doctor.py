@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from discogan_jax import units
+from discogan_jax import host, units
 from discogan_jax.commands import frame
 
 ROOM = 20 * 2**30
@@ -100,9 +100,9 @@ def _devices() -> Iterator[Finding]:
 
     try:
         devices = jax.devices()
-    except RuntimeError as error:
+    except Exception as error:
         advice = "unset JAX_PLATFORMS, or install the extra that it needs"
-        yield Finding("problem", f"JAX finds no device: {error}", advice)
+        yield Finding("problem", host.explain(error) or f"JAX finds no device: {error}", advice)
         return
     kinds = sorted({d.device_kind for d in devices})
     yield Finding("ok", f"JAX computes on {len(devices)} × {', '.join(kinds)}")

@@ -175,7 +175,10 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
         case OSError(filename=str() | Path() as name):
             return f"{name}: {error.strerror}", errors.EXIT_INPUT
         case _:
-            return None
+            from discogan_jax import host
+
+            explained = host.explain(error)
+            return (explained, errors.EXIT_INPUT) if explained else None
     return str(error), code
 
 

@@ -24,9 +24,6 @@ PREFETCHED_STEPS = 2
 # Share of a device's memory that images may take; the rest is for the state and the activations.
 MAX_IMAGES_FRACTION = 0.25
 
-# Memory of a device that does not report it, as CPUs do not.
-ASSUMED_DEVICE_BYTES = 16 << 30
-
 
 def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, str]:
     """Chooses the feed of a run.
@@ -42,8 +39,7 @@ def choose(feed: Literal["auto", "tf", "device"], images: Arrays) -> tuple[str, 
         return feed, "as config.data.feed says"
     # What fits stays on the device: then the host has nothing to do.
     size = sum(x.nbytes for x in images.values())
-    stats = jax.local_devices()[0].memory_stats() or {}
-    limit = stats.get("bytes_limit", ASSUMED_DEVICE_BYTES) * MAX_IMAGES_FRACTION
+    limit = host.device_memory(jax.local_devices()[0]).total * MAX_IMAGES_FRACTION
     what = f"the images take {units.size(size)}, the device has room for {units.size(limit)}"
     return ("device" if size <= limit else "tf"), what
 

@@ -100,7 +100,8 @@ class Tfds(CachedSource):
 
         One that is prepared in TFDS's own folder, or in `TFDS_DATA_DIR`, is used there.
         """
-        own = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+        # Where there is no home folder, TFDS takes the tilde for a name, too.
+        own = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")  # noqa: PTH111
         folders = [str(root), str(own)]
         builders = [found for folder in folders if (found := self._builder(tfds, folder))]
         name = re.split("[/:]", self.name)[0]
@@ -116,6 +117,8 @@ class Tfds(CachedSource):
             with locked(root / name):  # the other domain is often of the same data set
                 builders[0].download_and_prepare()
         except Exception as error:  # any of network, disk, checksum, a file to fetch by hand
+            if host.out_of_memory(error):
+                raise
             raise InputError(f"{self.name} could not be prepared in {root}: {error}") from error
         return builders[0]
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from discogan_jax import host
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
@@ -83,6 +84,8 @@ class Exported(Translator):
         except InputError:
             raise
         except Exception as error:  # the runtimes raise many types
+            if host.out_of_memory(error):
+                raise
             reason = str(error).strip().partition("\n")[0]
             readable = self.metadata.get("readable", "by the program that wrote it")
             raise InputError(

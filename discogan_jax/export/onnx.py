@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from discogan_jax import host
 from discogan_jax.export import onnx_graph
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
 from discogan_jax.files import read_json
@@ -56,6 +57,8 @@ def read(path: Path) -> Opened:
         try:
             model = onnx.load(str(path), load_external_data=False)
         except Exception as error:  # the type depends on the implementation of protobuf
+            if host.out_of_memory(error):
+                raise
             raise ValueError(str(error) or type(error).__name__) from error
         properties = {entry.key: entry.value for entry in model.metadata_props}
         files = {properties["direction"]: path}

@@ -178,6 +178,8 @@ def _opened(source: Source) -> Iterator[tiff.File]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"{name} is too large: {_limit()}", TOO_LARGE) from error
     except Exception as error:  # damaged files make decoders raise nearly anything
+        if isinstance(error, MemoryError):
+            raise MemoryError(f"{name} cannot be read: {error or 'no memory'}") from error
         advice = "replace it or remove it."
         raise PictureError(f"{name} cannot be read as a picture ({error}); {advice}") from error
 

@@ -22,7 +22,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jaxtyping import Array, Bool
 
-from discogan_jax import multihost
+from discogan_jax import host, multihost
 from discogan_jax.config.schema import Train
 from discogan_jax.errors import InputError
 from discogan_jax.files import remove_folder, remove_leftovers
@@ -282,7 +282,7 @@ def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
         with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
             state = checkpointer.restore(seen / "default", shapes_with(shapes, sharding))
     except Exception as error:
-        if sealed:
+        if sealed or host.out_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0]
         raise InputError(

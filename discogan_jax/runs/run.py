@@ -68,6 +68,16 @@ def begin(
         ) from error
 
 
+def withdraw(directory: Path) -> None:
+    """Takes back what `begin` wrote if there is no checkpoint: other settings may then begin here.
+
+    This process has to hold the directory's lock.
+    """
+    if not manifest.steps(directory / layout.CHECKPOINTS):
+        for name in (layout.CONFIG_FILE, layout.DATA_FILE, layout.DIGESTS_FILE):
+            (directory / name).unlink(missing_ok=True)
+
+
 def check_resumable(
     directory: Path,
     settings: Settings,

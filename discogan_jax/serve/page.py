@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from discogan_jax import host
 from discogan_jax.errors import InputError
 from discogan_jax.images import FORMATS, MAX_PIXELS
 from discogan_jax.runs.translating import describe
@@ -118,6 +119,10 @@ class Page:
                 )
         except InputError as error:
             raise HTTPException(422, str(error)) from error
+        except Exception as error:
+            if not (explained := host.explain(error)):
+                raise
+            raise HTTPException(503, explained) from error
         finally:
             self._inside -= 1
 

@@ -13,6 +13,7 @@ from discogan_jax.evaluation.table import aligned
 from discogan_jax.runs import changes, weights
 from discogan_jax.state import DOMAINS
 from discogan_jax.train import forecast
+from discogan_jax.train.memory import StepMemory
 from discogan_jax.train.setup import Setup
 
 MAX_TIMED, MAX_SECONDS = 20, 20.0
@@ -39,14 +40,15 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     s = planned[0]
     trained = weights.of_settings(s)
     setup = Setup(s)
-    state = setup.shapes
+    state, step_memory = setup.shapes, StepMemory(setup)
+    step_memory.check()
     compiled = setup.lower_step().compile()
+    step_memory.check(compiled)
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
 
     # Devices and data.
-    device = setup.mesh.devices.flat[0]
     count = models.count_parameters
-    rows = [("devices", f"{setup.mesh.size} × {device.device_kind} ({device.platform})")]
+    rows = [("devices", sharding.describe_devices(setup.mesh, s.data.batch_size))]
     for d in DOMAINS:
         rows.append((f"data {s.domains.name(d)}", census.describe(setup.images[d].about)))
     # Batches, networks and memory.
@@ -70,7 +72,11 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
         rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
     if memory is not None:
         rows.append(("a step's work", f"{units.size(memory.temp_size_in_bytes)} a device"))
-    rows.append(("disk", _disk(planned)))
+    there = step_memory.there
+    rows += [
+        ("memory", f"{units.size(there.total)} ({there.limit})"),
+        ("disk", _disk(planned)),
+    ]
     yield aligned(rows)
 
     # Relative to the first run's, as its steps are those that are timed.

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from discogan_jax import files, multihost
+from discogan_jax import files, multihost, sharding
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
@@ -29,6 +29,7 @@ from discogan_jax.runs import (
 from discogan_jax.state import TrainState
 from discogan_jax.train import forecast, writers
 from discogan_jax.train.interrupts import Interrupts
+from discogan_jax.train.memory import StepMemory
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -59,7 +60,7 @@ def train_and_evaluate(
 
     Raises:
       InputError: the config, the data or the directory cannot be used, another process trains
-        there, or the disk is full.
+        there, or the disk is full or the memory too small.
       DivergedError: a loss is not finite.
       InterruptedRunError: SIGINT, SIGTERM or SIGHUP arrived; the state is saved. A second signal
         has its default effect: the process stops immediately.
@@ -69,57 +70,34 @@ def train_and_evaluate(
     multihost.on_process_0_first(lambda: run.check_resumable(workdir, s, change=change))
     begun = manifest.steps(workdir / layout.CHECKPOINTS)
     trained = None if begun else weights.of_settings(s)
-    setup, last_step = Setup(s, pictures.known(workdir)), s.train.steps
+    setup = Setup(s, pictures.known(workdir))
+    memory = StepMemory(setup)
+    memory.check()
     with ExitStack() as stack:
-        # Lock the run directory, check that it belongs to this config, find its last checkpoint;
-        # what changes does so from there on.
-        checkpoints = stack.enter_context(_run_directory(workdir, setup, change))
-        state = checkpoints.restore(setup.shapes, setup.shardings)
-        start = 0 if state is None else int(state.step)
-
-        def begin() -> None:
-            if multihost.is_chief():
-                run.begin(workdir, s, setup.images, change=change, step=start)
-
-        multihost.on_process_0_first(begin)
-        if state is not None and start >= last_step:
-            logging.info("%s is already at step %d of %d", workdir, start, last_step)
+        checkpoints, state = stack.enter_context(_run_directory(workdir, setup, memory, change))
+        if state is not None and _has_ended(workdir, s, int(state.step)):
             return state
-        if state is not None and _lost_patience(workdir, s, start):
-            return state
-
-        for d, x in setup.images.items():
-            logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
-        logging.info(
-            "batches of %d a domain at %s px on %s; compiling the training step",
-            s.data.batch_size,
-            s.data.image_size,
-            forecast.machine(setup.mesh),
-        )
+        _introduce(setup)
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.
-        compiling = []
+        compiling = None
         if setup.on_cpu:
-            compiling.append(ThreadPoolExecutor(1).submit(setup.lower_step().compile))
-        chief = multihost.is_chief()  # the others write and show nothing
+            compiling = ThreadPoolExecutor(1).submit(setup.lower_step().compile)
         if state is None:
-            state = setup.create_state()
-            if trained is not None:
-                if chief:
-                    changes.record(workdir, 0, init=trained.record)
-                state = trained.apply(state)
-                del trained  # a copy that would stay in memory
+            state = _first_state(workdir, setup, trained)
+        del trained  # a copy that would stay in memory
+        start, chief = int(state.step), multihost.is_chief()  # the others write and show nothing
         batches = setup.batches(start)
         writer = open_writer(workdir, start) if chief else writers.Writer()
         stack.enter_context(closing(writer))
         stream = sys.stderr if chief else None
-        progress = Progress(start, last_step, setup.images_per_step, stream)
+        progress = Progress(start, s.train.steps, setup.images_per_step, stream)
         stack.enter_context(closing(progress))
         recorder = Recorder(setup, workdir, checkpoints, writer, progress, clock, start)
         interrupts = stack.enter_context(Interrupts())
         recorder.start(state)
-        wait(compiling)  # if that failed, the first step fails in the same way
+        memory.check(compiling.result() if compiling else setup.lower_step().compile())
 
         alone, signal = jax.process_count() == 1, 0
         for step, batch in recorder.timed(batches):
@@ -134,9 +112,14 @@ def train_and_evaluate(
 
 
 @contextmanager
-def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkpoint.Checkpoints]:
-    """Locks and opens a run directory; explains failures of its disk and forced stops."""
-    s = setup.settings
+def _run_directory(
+    workdir: Path, setup: Setup, memory: StepMemory, change: bool
+) -> Iterator[tuple[checkpoint.Checkpoints, TrainState | None]]:
+    """Locks a run directory and reads its last state; explains lack of disk or memory, and stops.
+
+    Other settings are in force from that state on.
+    """
+    s, t, begun = setup.settings, setup.settings.train, False
     with ExitStack() as stack:
 
         def claim() -> None:
@@ -145,17 +128,30 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
                 run.check_resumable(workdir, s, setup.images, change=change)
                 forecast.warn_of_little_room(s, workdir)
 
+        def begin() -> None:
+            if multihost.is_chief():
+                run.begin(workdir, s, setup.images, change=change, step=start)
+
         folder = workdir / layout.CHECKPOINTS
         try:
             multihost.on_process_0_first(claim)
-            t = s.train
             with checkpoint.Checkpoints(
                 folder, keep=t.keep, keep_every=t.keep_every, keep_best=t.keep_best
-            ) as opened:
-                yield opened
+            ) as checkpoints:
+                state = checkpoints.restore(setup.shapes, setup.shardings)
+                start = 0 if state is None else int(state.step)
+                multihost.on_process_0_first(begin)
+                begun = multihost.is_chief()
+                yield checkpoints, state
         except Exception as error:
+            known = isinstance(error, InputError)
+            lack = None if known else memory.explain(error)
+            if begun and (known or lack):
+                run.withdraw(workdir)
+            if lack is not None:
+                raise InputError(f"{lack} {_kept(workdir)}.") from error
             why = files.disk_full(error)
-            if why is None or isinstance(error, InputError):
+            if why is None or known:
                 raise
             raise InputError(
                 f"{workdir} takes no more files ({why}); {_kept(workdir)}. Make room there, or "
@@ -166,13 +162,42 @@ def _run_directory(workdir: Path, setup: Setup, change: bool) -> Iterator[checkp
             raise
 
 
-def _lost_patience(workdir: Path, s: Settings, step: int) -> bool:
-    """Whether a run ended at a step because its best is too many evaluations ago; says so."""
-    found = best.find(workdir, s.train.keep_best, upto=step) if multihost.is_chief() else None
-    why = found.ending(s.train.patience, step, s.train.steps) if found else ""
+def _has_ended(workdir: Path, s: Settings, step: int) -> bool:
+    """Whether a run has nothing more to do after a step; says why."""
+    why = ""
+    if step >= s.train.steps:
+        why = f"is already at step {step} of {s.train.steps}"
+    elif multihost.is_chief() and (found := best.find(workdir, s.train.keep_best, upto=step)):
+        why = found.ending(s.train.patience, step, s.train.steps)
+        why += ". With a higher train.patience it goes on" if why else ""
     if why:
-        logging.info("%s %s. With a higher train.patience it goes on", workdir, why)
+        logging.info("%s %s", workdir, why)
     return bool(multihost.all_max(int(bool(why))))
+
+
+def _introduce(setup: Setup) -> None:
+    """Says what is trained on what."""
+    s = setup.settings
+    for d, x in setup.images.items():
+        logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
+    logging.info(
+        "batches of %d a domain at %s px on %s; compiling the training step",
+        s.data.batch_size,
+        s.data.image_size,
+        forecast.machine(setup.mesh),
+    )
+    if setup.mesh.size < jax.device_count():
+        logging.warning("devices: %s", sharding.describe_devices(setup.mesh, s.data.batch_size))
+
+
+def _first_state(workdir: Path, setup: Setup, trained: weights.Fit | None) -> TrainState:
+    """Draws the first state of a run, with the trained weights that it starts from."""
+    state = setup.create_state()
+    if trained is None:
+        return state
+    if multihost.is_chief():
+        changes.record(workdir, 0, init=trained.record)
+    return trained.apply(state)
 
 
 def _kept(workdir: Path) -> str:

@@ -23,7 +23,7 @@ class Setup:
 
     Attributes:
       settings: the settings of the run.
-      mesh: all devices.
+      mesh: the devices that are used; others are idle if their number does not divide the batch.
       on_cpu: whether these are CPUs.
       gan: the networks, optimizers and losses.
       images_per_step: number of real images of both domains that a step sees.
@@ -45,12 +45,11 @@ class Setup:
 
         Raises:
           InputError: the images cannot be used, or the batch size does not suit them or the
-            devices.
+            processes.
         """
         s = self.settings = settings
-        self.mesh = sharding.data_mesh()
+        self.mesh = sharding.data_mesh(sharding.devices_for(s.data.batch_size))
         self.on_cpu = self.mesh.devices.flat[0].platform == "cpu"
-        sharding.check_batch_size(s.data.batch_size, self.mesh.size)
         self.gan = build.gan(s)
         self.images_per_step = 2 * s.data.batch_size * self.gan.updates
         self.shapes = build.state_shapes(s, self.gan)

@@ -51,7 +51,7 @@ def parser() -> frame.Parser:
     made.add_argument(
         "--steps", type=int, help="steps per run; those of configs/rotation.py if not given"
     )
-    made.add_work(run)
+    made.add_work(run, verbose=True)
     return made
 
 

@@ -70,7 +70,7 @@ def parser() -> frame.Parser:
         default=8000,
         help="cycles per run, each one update of the discriminators and one of the generators",
     )
-    made.add_work(run)
+    made.add_work(run, verbose=True)
     return made
 
 

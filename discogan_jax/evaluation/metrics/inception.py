@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Num, UInt8
 
-from discogan_jax import images
+from discogan_jax import host, images
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.metrics.features import Estimate, frechet_distance, kernel_distance
 
@@ -81,10 +81,10 @@ def load(path: str | Path, *, batch_size: int = 50) -> Extractor:
         found = _run(torch, network, device, np.zeros((2, 32, 32, 3), np.uint8))
         if found.ndim != 2 or len(found) != 2:
             raise RuntimeError(f"two images give an array of shape {found.shape}")
-    except torch.cuda.OutOfMemoryError:
-        raise
     # PyTorch's message for a wrong file is long: the first sentence of the last line explains it.
     except (RuntimeError, ValueError, AttributeError, torch.jit.Error) as error:
+        if host.out_of_memory(error):
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].split(". ")[0]
         raise InputError(
             f"{path} is no TorchScript network from images to features ({reason}); "

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from discogan_jax import units
 from discogan_jax.errors import InputError, causes
 
 # Those whose version may change what a run computes, reads or writes.
@@ -207,15 +208,10 @@ def explain(error: BaseException) -> str | None:
     if why := out_of_memory(error):
         there = memory()
         return (
-            f"Out of memory ({why}). There are {gibibytes(there.total)} ({there.limit}): end other "
+            f"Out of memory ({why}). There are {units.size(there.total)} ({there.limit}): end other "
             "programs, raise the limit, or use smaller pictures."
         )
     return _platform_missing(error)
-
-
-def gibibytes(n: float) -> str:
-    """Formats a number of bytes."""
-    return f"{n / 2**30:,.1f} GiB"
 
 
 def _platform_missing(error: BaseException) -> str | None:

@@ -2,10 +2,9 @@
 
 import jax
 
-from discogan_jax import host, sharding
+from discogan_jax import host, sharding, units
 from discogan_jax.data import feed
 from discogan_jax.errors import InputError
-from discogan_jax.host import gibibytes
 from discogan_jax.train.setup import Setup
 
 
@@ -69,10 +68,10 @@ class StepMemory:
         return fits // devices * devices or fits
 
     def _describe(self, problem: str) -> str:
-        t, state = self._setup.settings.train, gibibytes(self.state)
+        t, state = self._setup.settings.train, units.size(self.state)
         needed = f"networks and optimizers take {state}"
         if self.step is not None:
-            whole = gibibytes(self.there.taken + self.step)
+            whole = units.size(self.there.taken + self.step)
             needed = f"a step needs about {whole}, networks and optimizers {state} of it"
         batch = "a smaller config.data.batch_size" if self.step is None else "no batch"
         if fits := self.fitting_batch():
@@ -81,6 +80,6 @@ class StepMemory:
         others += ["config.train.precision=bfloat16"] if t.precision != "bfloat16" else []
         if self._setup.mesh.size > 1 and not t.shard_state:
             others.append("config.train.shard_state=True")
-        there = f"there are {gibibytes(self.there.total)} ({self.there.limit})"
+        there = f"there are {units.size(self.there.total)} ({self.there.limit})"
         less = f"less is needed with {', '.join(others[:-1])} or {others[-1]}"
         return f"{problem}: {needed}; {there}. Of batches, {batch} would fit; {less}."

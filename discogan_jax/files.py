@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -161,6 +162,12 @@ def read_lines(path: Path, tail: int | None = None, containing: str = "") -> lis
         if isinstance(line, dict) and isinstance(line.get("step"), int):
             lines.append(line)
     return lines
+
+
+def numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
+    largest = sys.float_info.max
+    return {k: v for k, v in line.items() if isinstance(v, int | float) and abs(v) <= largest}
 
 
 # Paths and locks

@@ -6,7 +6,7 @@ and (in, out, h, w) for a transposed one; here they are (h, w, in, out) and (h, 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,30 +16,28 @@ from discogan_jax.errors import InputError
 Tensors = Mapping[str, np.ndarray]
 
 
-def _variables(tensors: Tensors, layers: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+def _variables(tensors: Tensors, layers: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
     """Converts layers, given by our name and by those of their convolution and batch norm."""
-    # Nothing may be missing or left over; a state dict counts batches, too.
-    known = {f"{conv}.weight" for _, conv, _ in layers}
-    norms = [norm for _, _, norm in layers if f"{norm}.weight" in tensors]
-    known |= {f"{norm}.{name}" for norm in norms for name in ("weight", "bias")}
-    optional = {f"{norm}.running_{name}" for norm in norms for name in ("mean", "var")}
-    there = {name for name in tensors if not name.endswith(".num_batches_tracked")}
-    if different := sorted((known - there) | (there - known - optional)):
-        has = "has" if different[0] in there else "lacks"
-        raise InputError(f"not the official network: it {has} {different[0]}")
+    # A state dict counts batches, too. Whatever else is missing or left over is an error.
+    left = {n: x for n, x in tensors.items() if not n.endswith(".num_batches_tracked")}
     params: dict[str, Any] = {}
     stats: dict[str, Any] = {}
-    for name, conv, norm in layers:
-        # For both kinds of convolution, the axis that is first in PyTorch is last here.
-        kernel = np.transpose(tensors[f"{conv}.weight"], (2, 3, 1, 0))
-        params[name] = {"kernel": np.ascontiguousarray(kernel, dtype=np.float32)}
-        if f"{norm}.weight" in tensors:
-            scale, bias = tensors[f"{norm}.weight"], tensors[f"{norm}.bias"]
-            params[f"{name}_norm"] = _floats(scale=scale, bias=bias)
-            # Running statistics may be missing: then they are those of a new network.
-            mean = tensors.get(f"{norm}.running_mean", np.zeros_like(bias))
-            var = tensors.get(f"{norm}.running_var", np.ones_like(bias))
-            stats[f"{name}_norm"] = _floats(mean=mean, var=var)
+    try:
+        for name, conv, norm in layers:
+            # For both kinds of convolution, the axis that is first in PyTorch is last here.
+            kernel = np.transpose(left.pop(f"{conv}.weight"), (2, 3, 1, 0))
+            params[name] = {"kernel": np.ascontiguousarray(kernel, dtype=np.float32)}
+            if f"{norm}.weight" in left:
+                scale, bias = left.pop(f"{norm}.weight"), left.pop(f"{norm}.bias")
+                params[f"{name}_norm"] = _floats(scale=scale, bias=bias)
+                # Running statistics may be missing: then they are those of a new network.
+                mean = left.pop(f"{norm}.running_mean", np.zeros_like(bias))
+                var = left.pop(f"{norm}.running_var", np.ones_like(bias))
+                stats[f"{name}_norm"] = _floats(mean=mean, var=var)
+    except KeyError as error:
+        raise InputError(f"not the official network: it lacks {error.args[0]}") from error
+    if left:
+        raise InputError(f"not the official network: it has {min(left)}")
     return {"params": params, "batch_stats": stats}
 
 
@@ -82,7 +80,7 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     if len(names) != len(kernels):
         raise InputError(f"not an official generator: {len(kernels)} kernels do not pair up")
     named = zip(names, positions, strict=True)
-    return _variables(tensors, [(name, f"main.{i}", f"main.{i + 1}") for name, i in named])
+    return _variables(tensors, ((name, f"main.{i}", f"main.{i + 1}") for name, i in named))
 
 
 def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
@@ -101,8 +99,7 @@ def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
     count = sum(re.fullmatch(r"conv\d+\.weight", name) is not None for name in tensors)
     names = [*(f"down_{i}" for i in range(count - 1)), "out"]
     layers = [(name, f"conv{i}", f"bn{i}") for i, name in enumerate(names, 1)]
-    kernels = [np.shape(tensors.get(f"{conv}.weight", ())) for _, conv, _ in layers]
-    if count < 2 or any(len(kernel) != 4 for kernel in kernels):
+    if count < 2 or any(np.ndim(tensors.get(f"{conv}.weight", ())) != 4 for _, conv, _ in layers):
         raise InputError(
             f"not an official discriminator: expected conv1.weight, conv2.weight, ..., found "
             f"{sorted(tensors)[:4]}"

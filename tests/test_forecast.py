@@ -200,6 +200,9 @@ def test_as_many_checkpoints_as_are_kept(steps, every, keep, keep_every):
             last = there[-max(keep, checkpoint.LEAST_KEPT) :]
             there = [x for x in there if x in last or (keep_every and x % keep_every == 0)]
     assert checkpoint.most_kept(from_config(made).train) == most
+    # The best step may be none of these.
+    made.train.update(evaluate_every=1, keep_best="kernel_distance")
+    assert checkpoint.most_kept(from_config(made).train) == most + 1
 
 
 def test_too_little_room_is_said_before_training(data, tmp_path, monkeypatch, caplog):

@@ -36,10 +36,10 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(config["data"]) | {"archives": None, "data_dir": "data"}
     for field in ("source_a", "source_b"):
         data[field] = parse(data[field]).public_name
-    found = dict(config) | {"data": data}
-    if place := config.get("train", {}).get("init_from"):
-        found["train"] = dict(config["train"]) | {"init_from": weights.public_name(place)}
-    return found
+    train = dict(config["train"])
+    if place := train.get("init_from"):
+        train["init_from"] = weights.public_name(place)
+    return dict(config) | {"data": data, "train": train}
 
 
 def is_drawn(s: Settings) -> bool:
@@ -60,7 +60,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
     colours = {1: "grey", 3: "RGB"}.get(s.data.channels, f"{s.data.channels} channels")
     both = len(run.directions) > 1
     rate = s.optim.d_learning_rate
-    on_the_way = [text for x in changes.read(run.path) for text in changes.describe(x)]
+    start, on_the_way = _changes(run)
     found = best.find(run.path, s.train.keep_best)
     measure = found.measure if found and found.step == run.step else ""
     return template.read_text(encoding="utf-8").format(
@@ -85,12 +85,12 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         averaged=", averaged over training" if run.state.ema is not None else "",
         d_learning_rate=f" ({rate:g} for the discriminators)" if rate else "",
         l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
-        on_the_way="".join(f"\n* {text}" for text in on_the_way),
+        start=start,
+        on_the_way=on_the_way,
         numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
         limits="".join(f"\n{line}" for line in _limits(run, measure)),
         publishing="" if is_drawn(s) else _PUBLISHING,
         versions=_versions(run),
-        start=_start(run),
     )
 
 
@@ -136,15 +136,15 @@ def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     ]
 
 
-def _start(run: Run) -> str:
-    """Says which trained weights the run started from, if any."""
-    place = run.settings.train.init_from
-    if place is None:
-        return ""
-    name = weights.public_name(place)
-    inits = [change["init"] for change in changes.read(run.path) if "init" in change]
-    text = changes.init_as_text(inits[-1] | {"from": name}) if inits else f"the weights of {name}"
-    return f"\n| start | {text} |"
+def _changes(run: Run) -> tuple[str, str]:
+    """Says which trained weights the run started from, if any, and what changed on its way."""
+    start, on_the_way = "", ""
+    for change in changes.read(run.path):
+        if init := change.pop("init", None):
+            place = weights.public_name(init["from"])
+            start = f"\n| start | {changes.init_as_text(init | {'from': place})} |"
+        on_the_way += "".join(f"\n* {text}" for text in changes.describe(change))
+    return start, on_the_way
 
 
 def _samples(picture: Path) -> str:

@@ -133,7 +133,7 @@ def _worst(name: str, worse: Callable[..., float | None], run: "RunStatus") -> s
 
 
 def _best(run: "RunStatus") -> str:
-    return f"{run.best.step:,} ({_number(run.best.value)})" if run.best else "–"
+    return f"{run.best.step:,} ({_number(run.best.value)})" if run.best else DASH
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:

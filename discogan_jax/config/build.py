@@ -65,10 +65,8 @@ def learning_rates(s: Settings, step: int) -> dict[str, float]:
     """
     schedule = _schedule(s)
     factor = 1.0 if schedule is None else float(schedule(step))
-    return {
-        name: factor * rate
-        for name, rate in zip(("learning_rate", "d_learning_rate"), _rates(s), strict=True)
-    }
+    rate, d_rate = _rates(s)
+    return {"learning_rate": factor * rate, "d_learning_rate": factor * d_rate}
 
 
 def _rates(s: Settings) -> tuple[float, float]:
@@ -78,17 +76,17 @@ def _rates(s: Settings) -> tuple[float, float]:
 
 
 def _schedule(s: Settings) -> Schedule | None:
-    steps = s.train.steps
-    decay = s.optim.decay_steps or steps
+    decay = s.optim.decay_steps or s.train.steps
+    start = s.train.steps - decay
     if s.optim.schedule == "linear":
-        return Schedule(optax.linear_schedule, (1.0, 0.0, decay, steps - decay))
-    return Schedule(_cosine, (decay, steps)) if s.optim.schedule == "cosine" else None
+        return Schedule(optax.linear_schedule, (1.0, 0.0, decay, start))
+    return Schedule(_cosine, (decay, start)) if s.optim.schedule == "cosine" else None
 
 
-def _cosine(decay: int, steps: int) -> optax.Schedule:
-    """Falls from 1 to 0 over the last of all steps."""
+def _cosine(decay: int, start: int) -> optax.Schedule:
+    """Falls from 1 to 0 after so many steps."""
     falling = optax.cosine_decay_schedule(1.0, decay)
-    return optax.join_schedules([optax.constant_schedule(1.0), falling], [steps - decay])
+    return lambda step: falling(jnp.maximum(step - start, 0))
 
 
 def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, dict[str, Any]]:

@@ -5,15 +5,13 @@ there. A run that is resumed drops the lines after its checkpoint, so that both 
 interruption.
 """
 
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from discogan_jax.config import measures
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_lines
+from discogan_jax.files import numbers, read_lines
 from discogan_jax.runs import manifest
 from discogan_jax.runs.layout import CHECKPOINTS, METRICS_FILE
 
@@ -68,24 +66,26 @@ def find(
     Returns:
       The best step, or None if no step that is saved has a value.
     """
-    better = measures.better(measure) if measure else None
-    if measure is None or better not in ("higher", "lower"):
+    if measure is None or (better := measures.better(measure)) not in ("higher", "lower"):
         return None
     best, worse = (max, min) if better == "higher" else (min, max)
-    lines = read_lines(run / METRICS_FILE, containing='"eval/')
-    lines = [line for line in lines if upto is None or line["step"] <= upto]
+    evaluations = {
+        line["step"]: {name: x for name, x in numbers(line).items() if is_of(measure, name)}
+        for line in read_lines(run / METRICS_FILE, containing='"eval/')
+        if upto is None or line["step"] <= upto
+    }
     # A step has a value if all directions have one that any step has.
-    names = {name for line in lines for name in line if is_of(measure, name)}
+    names = {name for found in evaluations.values() for name in found}
     saved = {*manifest.sealed_steps(run / CHECKPOINTS), saving}
     values = {
-        line["step"]: worse(line[name] for name in names)
-        for line in lines
-        if line["step"] in saved and names and all(_has_number(line, name) for name in names)
+        step: worse(found.values())
+        for step, found in evaluations.items()
+        if step in saved and found and found.keys() == names
     }
     if not values:
         return None
     step = best(values, key=lambda s: values[s])
-    return Best(measure, step, values[step], sum(line["step"] > step for line in lines))
+    return Best(measure, step, values[step], sum(later > step for later in evaluations))
 
 
 def known(run: Path, measure: str | None) -> Best:
@@ -106,8 +106,3 @@ def is_of(measure: str, name: str) -> bool:
     """Whether a name in `metrics.jsonl` is that of a measure, in any direction if it has none."""
     prefix, _, last = name.rpartition("/")
     return name == f"eval/{measure}" or (prefix.startswith("eval/") and last == measure)
-
-
-def _has_number(line: Mapping[str, Any], name: str) -> bool:
-    value = line.get(name)
-    return isinstance(value, int | float) and abs(value) < sys.float_info.max

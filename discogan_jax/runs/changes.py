@@ -10,10 +10,6 @@ from absl import logging
 from discogan_jax import files
 from discogan_jax.runs import layout
 
-MAX_NAMED = 8
-"""A line names so many of the layers that were drawn anew."""
-
-
 def record(directory: Path, step: int, **what: Any) -> None:
     """Records a change and logs it; what a killed process recorded last is not recorded twice.
 
@@ -41,22 +37,21 @@ def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
       in_force: the settings in the run's config, by dotted field.
       step: finished steps.
     """
-    before = read(directory)
-    kept = [*before]
+    before = kept = read(directory)
     settings = kept[-1].get("settings") if kept else None
     if settings and all(in_force.get(name) == old for name, (old, _) in settings.items()):
-        del kept[-1]
-    moved = [x if x["step"] <= step else {"first_step": x["step"], **x, "step": step} for x in kept]
-    if moved != before:
-        _write(directory, moved)
-    for old, new in zip(kept, moved, strict=True):
-        if new != old:
+        kept = kept[:-1]
+    for change in kept:
+        if change["step"] > step:
             logging.warning(
                 "%s: what changed at step %d does so at step %d now, to which the run goes back",
                 directory,
-                old["step"],
+                change["step"],
                 step,
             )
+    settled = [change | {"step": min(change["step"], step)} for change in kept]
+    if settled != before:
+        _write(directory, settled)
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
@@ -70,17 +65,11 @@ def describe(change: Mapping[str, Any]) -> Iterator[str]:
     Args:
       change: a line of the record, whose ``step`` counts the finished steps. ``settings`` are the
         old and the new value by dotted field, ``pictures`` the numbers that came and went by
-        domain, ``init`` the weights that a run started from, see `weights.Fit.record`;
-        ``first_step`` is the step of a change before the run went back to ``step``.
+        domain, ``init`` the weights that a run started from, see `weights.Fit`.
     """
     if "init" in change:
         yield f"started from {init_as_text(change['init'])}"
     when = f"from step {change['step']:,} on:"
-    if "first_step" in change:
-        when = (
-            f"from step {change['step']:,} on (first {change['first_step']:,}; then the run went "
-            "back):"
-        )
     if "pictures" in change:
         yield f"{when} other pictures ({pictures_as_text(change['pictures'])})"
     for name, (old, new) in change.get("settings", {}).items():
@@ -99,11 +88,9 @@ def init_as_text(init: Mapping[str, Any]) -> str:
     """Says which weights a run started from, and what was drawn anew."""
     step = "" if init["step"] is None else f", step {init['step']:,}"
     optimizers = ", with the optimizers' states" if init["optimizers"] else ""
-    drawn = ", ".join(init["drawn"][:MAX_NAMED]) or "nothing"
-    more = len(init["drawn"]) - MAX_NAMED
     return (
         f"the weights of {init['from']}{step} (digest {init['digest']}): {init['taken']} arrays "
-        f"taken{optimizers}; drawn anew: {drawn}{f' and {more} more' if more > 0 else ''}"
+        f"taken{optimizers}; drawn anew: {', '.join(init['drawn']) or 'nothing'}"
     )
 
 

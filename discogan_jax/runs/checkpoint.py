@@ -41,9 +41,9 @@ def most_kept(t: Train) -> int:
     """Returns how many checkpoints a run has at the most, the one that is being saved included."""
     every = t.checkpoint_every or t.steps
     recent = [*range(every, t.steps, every)[-max(t.keep, LEAST_KEPT) :], t.steps]
-    if not t.keep_every:
-        return len(recent)
-    others = t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
+    others = 1 if t.keep_best else 0
+    if t.keep_every:
+        others += t.steps // t.keep_every - sum(step % t.keep_every == 0 for step in recent)
     return len(recent) + others
 
 

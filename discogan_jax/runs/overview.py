@@ -1,13 +1,12 @@
 """The status of the runs in a folder, from their files; without JAX, and without their states."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import folder_size, read_json, read_lines
+from discogan_jax.files import folder_size, numbers, read_json, read_lines
 from discogan_jax.runs import best, lock, manifest
 from discogan_jax.runs.best import Best
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
@@ -176,25 +175,26 @@ def _folders(path: Path) -> list[Path]:
     return sorted(path.glob("[!.]*/"))
 
 
-def _schedule(path: Path) -> tuple[int | None, str | None, int, list[str]]:
+def _schedule(path: Path) -> tuple[int | None, str, int, list[str]]:
     """Returns `train.steps`, `keep_best` and `patience` of a config, and its problems."""
     try:
         train = read_json(path)["train"]
-        measure = None if train.get("keep_best") is None else str(train["keep_best"])
-        return int(train["steps"]), measure, int(train.get("patience", 0)), []
+        measure, patience = train.get("keep_best") or "", train.get("patience", 0)
+        return int(train["steps"]), str(measure), int(patience), []
     except FileNotFoundError:
-        return None, None, 0, [f"it has no {CONFIG_FILE}"]
+        problem = f"it has no {CONFIG_FILE}"
     except (KeyError, TypeError, AttributeError, OverflowError):
-        return None, None, 0, [f"{CONFIG_FILE} is of no run: it has no train.steps"]
+        problem = f"{CONFIG_FILE} is of no run: it has no train.steps"
     except ValueError as error:
-        return None, None, 0, [f"{CONFIG_FILE} is damaged ({error})"]
+        problem = f"{CONFIG_FILE} is damaged ({error})"
+    return None, "", 0, [problem]
 
 
 def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:
     """Returns step, values and problems of an evaluation."""
     try:
         report = read_json(path)
-        return report["step"], _numbers({r["name"]: r["value"] for r in report["rows"]}), []
+        return report["step"], numbers({r["name"]: r["value"] for r in report["rows"]}), []
     except FileNotFoundError:
         return None, {}, []
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -203,13 +203,7 @@ def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:
 
 def _last_with(name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Returns the numbers of the last step that has one of this name."""
-    return _numbers(next((line for line in reversed(lines) if name in line), {}))
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
-    largest = sys.float_info.max
-    return {k: v for k, v in values.items() if isinstance(v, int | float) and abs(v) < largest}
+    return numbers(next((line for line in reversed(lines) if name in line), {}))
 
 
 def _written(path: Path) -> float | None:

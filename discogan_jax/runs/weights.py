@@ -9,8 +9,7 @@ bottleneck, and larger images have more. A fully connected layer belongs to one 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,14 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.runs import layout, official, run
-from discogan_jax.state import Player, TrainState
+from discogan_jax.runs.best import Step
+from discogan_jax.state import TrainState
 
 _SIDES = {"gen": "generator", "dis": "discriminator"}
-_UP = re.compile(r"up_(\d+)")
+_UP = re.compile(r"(?<=/up_)\d+")
 
-# Network, modules and name of an array; after alignment, as the trained networks have it.
-_Path = tuple[str, ...]
-# By layer, the shapes of its arrays.
-_Layers = dict[str, dict[_Path, tuple[int, ...]]]
+# The arrays of a state, or their shapes, by a name such as "gen/params/ab/down_0/kernel".
+_Arrays = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -81,81 +79,42 @@ def read(place: str | Path) -> Weights:
     return Weights(str(place), opened.step, shape, state)
 
 
-def _split(place: str) -> tuple[Path, Any]:
+def _split(place: str) -> tuple[Path, Step]:
     """Splits ``RUN:STEP``; a path that exists is taken as it is."""
     path, colon, step = place.rpartition(":")
     if expanded(place).exists() or not colon or not expanded(path).exists():
         return expanded(place), None
-    if step != "best" and not step.isdecimal():
+    if step == "best":
+        return expanded(path), "best"
+    if not step.isdecimal():
         raise InputError(f"a step or 'best' must follow the colon, not {step!r}")
-    return expanded(path), int(step) if step.isdecimal() else step
+    return expanded(path), int(step)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The layers of a new state that are taken from trained weights; made by `fit`.
+    """What a new state takes over from trained weights; made by `fit`.
 
     Attributes:
-      weights: the trained weights.
-      taken: by side, ``gen`` or ``dis``, the names of these layers.
-      shifts: by side, what is added to ``i`` in ``up_i`` to get the trained layer's name.
-      drawn: the other layers, such as ``generator up_0``, whose arrays stay as they were drawn.
-      count: number of parameters and statistics that are taken, in arrays.
-      optimizers: whether the optimizers' states are taken, too.
+      arrays: the arrays that are taken, by their names in the new state.
+      drawn: the layers that do not fit, such as ``generator up_0``: they stay as they were drawn.
+      record: what `changes.describe` takes as ``init``.
     """
 
-    weights: Weights
-    taken: Mapping[str, frozenset[str]]
-    shifts: Mapping[str, int]
+    arrays: Mapping[str, Any]
     drawn: tuple[str, ...]
-    count: int
-    optimizers: bool
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """What `changes.describe` takes as ``init``."""
-        return {
-            "from": self.weights.origin,
-            "step": self.weights.step,
-            "digest": self.weights.digest,
-            "taken": self.count,
-            "drawn": list(self.drawn),
-            "optimizers": self.optimizers,
-        }
+    record: Mapping[str, Any]
 
     def apply(self, state: TrainState) -> TrainState:
         """Returns a new state with the arrays that are taken, on the devices of the drawn ones."""
-        trained = self.weights.state
-        gen, dis = (self._player(side, getattr(state, side)) for side in _SIDES)
-        averages = trained.gen.params if trained.ema is None else trained.ema
-        ema = None if state.ema is None else self._merged("gen", state.ema, averages)
-        merged = replace(state, gen=gen, dis=dis, ema=ema)
+        merged = jax.tree.map_with_path(lambda keys, x: self.arrays.get(_name(keys), x), state)
         placement = jax.tree.map(lambda x: x.sharding, state)
         # Copied: the step donates its state, and no two of its arrays may share memory.
         return jax.jit(_copied, out_shardings=placement)(merged)
 
-    def _player(self, side: str, new: Player) -> Player:
-        trained = getattr(self.weights.state, side)
-        params = self._merged(side, new.params, trained.params)
-        stats = self._merged(side, new.batch_stats, trained.batch_stats)
-        opt_state = new.opt_state
-        if self.optimizers:
-            leaves = jax.tree.leaves(trained.opt_state)
-            opt_state = jax.tree.unflatten(jax.tree.structure(new.opt_state), leaves)
-        return Player(params=params, batch_stats=stats, opt_state=opt_state)
 
-    def _merged(self, side: str, new: Any, trained: Any) -> Any:
-        there, taken, shift = _flat(trained), self.taken[side], self.shifts[side]
-
-        def choose(keys: Any, x: Any) -> Any:
-            path = tuple(key.key for key in keys)
-            return there[_aligned(path, shift)] if _layer(path) in taken else x
-
-        return jax.tree.map_with_path(choose, new)
-
-
-def _copied(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)
+def _copied(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)
 
 
 def of_settings(s: Settings) -> Fit | None:
@@ -181,7 +140,7 @@ def fit(
     *,
     optimizers: bool = False,
 ) -> Fit:
-    """Finds the layers of a new state that can be taken from trained weights.
+    """Finds what a new state can take over from trained weights.
 
     Args:
       weights: the trained weights.
@@ -192,79 +151,89 @@ def fit(
     Raises:
       InputError: no layer fits; or the optimizers' states are wanted and do not fit.
     """
-    taken, shifts, drawn, count = {}, {}, [], 0
-    for side, word in _SIDES.items():
-        here = _layers(getattr(state, side), image_shape)
-        there = _layers(getattr(weights.state, side), weights.image_shape)
-        shift = shifts[side] = _ups(there) - _ups(here)
-        fitting = {
-            layer: arrays
-            for layer, arrays in here.items()
-            if {_aligned(path, shift): x for path, x in arrays.items()}
-            == there.get(*_aligned((layer,), shift))
-        }
-        taken[side] = frozenset(fitting)
-        drawn += [f"{word} {layer}" for layer in here if layer not in fitting]
-        count += sum(map(len, fitting.values()))
-    if not count:
-        first, other = (next(iter(_flat(x.gen.params).items())) for x in (state, weights.state))
+    here, there = _flat(state), _flat(weights.state)
+    more = _ups(here) - _ups(there)
+    there = {_UP.sub(lambda i: str(int(i[0]) + more), name): x for name, x in there.items()}
+    trained = _layers(there, weights.image_shape)
+    taken, drawn = _Arrays(), []
+    for layer, shapes in _layers(here, image_shape).items():
+        if trained.get(layer) == shapes:
+            taken |= {name: there[name] for name in shapes}
+        else:
+            drawn.append(layer)
+    if not taken:
         raise InputError(
-            f"no layer fits: the networks of this config begin with {_shown(*first)}, those there "
-            f"with {_shown(*other)}; use their model.recipe, model.width and data.channels"
+            f"no layer fits: the networks of this config begin with {_first(here)}, those there "
+            f"with {_first(there)}; use their model.recipe, model.width and data.channels"
         )
+    record = {
+        "from": weights.origin,
+        "step": weights.step,
+        "digest": weights.digest,
+        "taken": len(taken),
+        "drawn": drawn,
+        "optimizers": optimizers,
+    }
+    # Averages come from averages, or from the parameters themselves.
+    generators = [name for name in taken if name.startswith("gen/params/")]
+    averages = {name: name.replace("gen/params", "ema") for name in generators}
+    taken |= {average: there.get(average, taken[name]) for name, average in averages.items()}
     if optimizers:
-        _check_optimizers(state, weights.state, drawn)
-    return Fit(weights, taken, shifts, tuple(drawn), count, optimizers)
+        taken |= _optimizers(here, there, drawn)
+    return Fit(taken, tuple(drawn), record)
 
 
-def _check_optimizers(new: TrainState, trained: TrainState, drawn: list[str]) -> None:
-    """Checks that the optimizers' states are of the same networks.
+def _optimizers(here: _Arrays, there: _Arrays, drawn: list[str]) -> _Arrays:
+    """Returns the trained states of the optimizers, by their names in the new state.
 
     Adam counts the updates of all layers together, so it cannot begin with some of them.
     """
-    shapes = [[np.shape(x) for x in _moments(state)] for state in (new, trained)]
-    if drawn or shapes[0] != shapes[1]:
+    new, old = ({n: x for n, x in of.items() if "/opt_state/" in n} for of in (here, there))
+    if drawn or [np.shape(x) for x in new.values()] != [np.shape(x) for x in old.values()]:
         why = f"{drawn[0]} is drawn anew" if drawn else "there are none of these networks"
         raise InputError(
             f"the optimizers' states fit only if all layers do, and {why}: leave out "
             "--init_optimizers"
         )
+    # With an L2 penalty the same arrays have other names.
+    return dict(zip(new, old.values(), strict=True))
 
 
-def _moments(state: TrainState) -> list[Any]:
-    return jax.tree.leaves([state.gen.opt_state, state.dis.opt_state])
+def _flat(state: TrainState) -> _Arrays:
+    return {_name(keys): x for keys, x in jax.tree.leaves_with_path(state)}
 
 
-def _layers(player: Player, image_shape: tuple[int, int, int]) -> _Layers:
-    """Groups the arrays of a side by layer."""
-    layers = _Layers()
-    for collection in ("params", "batch_stats"):
-        for path, x in _flat(getattr(player, collection)).items():
-            # What is fully connected may see as many numbers of an image of another form.
-            form = image_shape[:2] if len(x.shape) == 2 else ()
-            layers.setdefault(_layer(path), {})[(collection, *path)] = (*x.shape, *form)
+def _name(keys: Any) -> str:
+    return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+def _ups(arrays: _Arrays) -> int:
+    """Counts the layers on the way up."""
+    return len({i for name in arrays for i in _UP.findall(name)})
+
+
+def _layers(
+    arrays: _Arrays, image_shape: tuple[int, int, int]
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Groups the networks' arrays by layer, a normalization with the layer before it.
+
+    Returns:
+      By layer, the shapes of its arrays by name.
+    """
+    layers: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, x in arrays.items():
+        match name.split("/"):
+            case [side, "params" | "batch_stats", _, *modules, _]:
+                layer = f"{_SIDES[side]} {'/'.join(modules).removesuffix('_norm')}"
+                # What is fully connected may see as many numbers of an image of another form.
+                form = image_shape[:2] if len(x.shape) == 2 else ()
+                layers.setdefault(layer, {})[name] = (*x.shape, *form)
     return layers
 
 
-def _flat(tree: Any) -> dict[_Path, Any]:
-    return {tuple(k.key for k in keys): x for keys, x in jax.tree.leaves_with_path(tree)}
-
-
-def _layer(path: _Path) -> str:
-    """Names the layer of an array; a normalization belongs to the layer before it."""
-    return "/".join(path[1:-1]).removesuffix("_norm")
-
-
-def _ups(layers: _Layers) -> int:
-    return sum(_UP.fullmatch(layer) is not None for layer in layers)
-
-
-def _aligned(path: _Path, shift: int) -> _Path:
-    return tuple(_UP.sub(lambda match: f"up_{int(match[1]) + shift}", part) for part in path)
-
-
-def _shown(path: _Path, x: Any) -> str:
-    return f"{'/'.join(path[1:])} of shape {list(x.shape)}"
+def _first(arrays: _Arrays) -> str:
+    name = next(name for name in arrays if name.startswith("gen/params/"))
+    return f"{name} of shape {list(arrays[name].shape)}"
 
 
 def public_name(place: str) -> str:

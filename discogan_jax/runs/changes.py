@@ -10,6 +10,7 @@ from absl import logging
 from discogan_jax import files
 from discogan_jax.runs import layout
 
+
 def record(directory: Path, step: int, **what: Any) -> None:
     """Records a change and logs it; what a killed process recorded last is not recorded twice.
 

@@ -335,17 +335,16 @@ def differences(old: Settings, new: Settings) -> tuple[Differences, Differences]
       The old and the new value of the fields that change on request, and of those that never do.
     """
     a, b = flat(to_json(old)), flat(to_json(new))
+    differing = {name: (a[name], b[name]) for name in sorted(a) if a[name] != b[name]}
+    fields = [*validate.leaves(Settings)]
+    free = {field.name for field in fields if field.may_change}
+    on_request = {field.name for field in fields if field.on_request}
     # The length of the run is a part of a schedule.
-    scheduled = {old.optim.schedule, new.optim.schedule} != {"constant"}
-    requested: Differences = {}
-    fixed: Differences = {}
-    for field in sorted(validate.leaves(Settings), key=lambda field: field.name):
-        name, values = field.name, (a[field.name], b[field.name])
-        is_free = field.may_change and not (name == "train.steps" and scheduled)
-        if a[name] == b[name] or is_free:
-            continue
-        # With or without these, a state has other arrays.
-        other_state = name in ("optim.l2", "optim.ema_decay") and 0 in values
-        takes = field.may_change or (field.on_request and not other_state)
-        (requested if takes else fixed)[name] = values
+    if {old.optim.schedule, new.optim.schedule} != {"constant"}:
+        free -= {"train.steps"}
+        on_request |= {"train.steps"}
+    # With or without these, a state has other arrays.
+    on_request -= {name for name in ("optim.l2", "optim.ema_decay") if 0 in (a[name], b[name])}
+    requested = {name: x for name, x in differing.items() if name in on_request}
+    fixed = {name: x for name, x in differing.items() if name not in on_request | free}
     return requested, fixed

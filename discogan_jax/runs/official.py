@@ -18,6 +18,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.state import Player, TrainState
 
 _SUFFIXES = (".safetensors", ".pt", ".pth")
+_CONVERTERS = {"gen": interop.generator_from_torch, "dis": interop.discriminator_from_torch}
 # Our names of the networks, by those of their files: the authors' generator_B makes images of B.
 _NETWORKS = {"gen_A": "ba", "gen_B": "ab", "dis_A": "a", "dis_B": "b"}
 _PICKLED = re.compile(r"model_(gen|dis)_[AB]-.*")
@@ -25,7 +26,6 @@ _ADVICE = (
     "the authors' script pickles whole modules, which may run any code when they are read. "
     "docs/finetuning.md has three lines that write their tensors instead"
 )
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 def is_there(folder: Path) -> bool:
@@ -47,16 +47,13 @@ def read(folder: Path) -> tuple[tuple[int, int, int], TrainState]:
     types = {str(x.dtype) for found in tensors.values() for x in found.values()}
     if others := sorted(types - {"float32"}):
         logging.info("%s: %s became float32", folder, " and ".join(others))
-    players = {side: Player(params={}, batch_stats={}, opt_state=()) for side in ("gen", "dis")}
+    players = {side: Player(params={}, batch_stats={}, opt_state=()) for side in _CONVERTERS}
     for path, found in tensors.items():
-        side = path.stem[:3]
-        is_generator = side == "gen"
-        convert = interop.generator_from_torch if is_generator else interop.discriminator_from_torch
+        player, network = players[path.stem[:3]], _NETWORKS[path.stem]
         try:
-            variables = convert(found)
+            variables = _CONVERTERS[path.stem[:3]](found)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        network, player = _NETWORKS[path.stem], players[side]
         player.params[network] = variables["params"]
         player.batch_stats[network] = variables["batch_stats"]
 
@@ -90,7 +87,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
     found = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
     found = {n: x for n, x in found.items() if not n.endswith("num_batches_tracked")}
     for name, x in found.items():
-        if str(x.dtype) not in _FLOATS:
+        if not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError(f"{path}: {name} is of type {x.dtype}, not of floating-point numbers")
         if not np.isfinite(np.asarray(x, np.float32)).all():
             raise InputError(f"{path}: {name} has numbers that are not finite in float32")

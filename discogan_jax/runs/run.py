@@ -108,19 +108,16 @@ def check_resumable(
             f"{error}: name another --workdir, or remove that file to resume with this config"
         ) from error
     requested, fixed = schema.differences(before, settings)
-    if fixed or (requested and not change):
-        problem = (
+    ways = {
+        "--change goes on": {} if change else requested,
+        f"--init_from={directory} in another --workdir starts from its weights": fixed,
+    }
+    if any(ways.values()):
+        raise InputError(
             f"{directory} holds the run of another config; use the same values, or name another "
             "--workdir."
+            + "".join(f"\n{way} with another{_listed(x)}" for way, x in ways.items() if x)
         )
-        if requested and not change:
-            problem += f"\n--change goes on with another{_listed(requested)}"
-        if fixed:
-            problem += (
-                f"\n--init_from={directory} in another --workdir starts from its weights with "
-                f"another{_listed(fixed)}"
-            )
-        raise InputError(problem)
     if loaded is not None:
         pictures.check(directory, settings, loaded, change=change)
     return requested

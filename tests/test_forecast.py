@@ -57,6 +57,21 @@ def test_pace_leaves_compiling_out_and_counts_what_interrupts():
     assert pace.left(900) == pytest.approx(100 * 4 + 5 + 7, rel=0.05)
 
 
+def test_metrics_say_how_fast_the_steps_since_the_last_record_were():
+    clock = SimpleNamespace(now=0.0)
+    pace = Pace(lambda: clock.now, 1000, {})
+    clock.now = 300.0  # a first picture of samples
+    pace.lap(500)
+    with pace.waiting():
+        clock.now += 1
+    with pace.interrupted():
+        clock.now += 100
+    clock.now += 1
+    assert pace.lap(504) == {"steps_per_second": 2.0, "data_wait_fraction": 0.5}
+    clock.now += 4
+    assert pace.lap(506) == {"steps_per_second": 0.5, "data_wait_fraction": 0.0}
+
+
 @pytest.fixture
 def slow(monkeypatch):
     """Lets the first step of a run take a minute, further ones 4 seconds of a clock."""
@@ -80,7 +95,8 @@ def slow(monkeypatch):
     return clock
 
 
-def test_first_losses_and_the_time_come_within_seconds(slow, data, tmp_path, capsys):
+def test_first_losses_and_the_time_come_within_seconds(slow, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast, "_operations", lambda s: None)  # of a backend that counts none
     changes = {"train__steps": 2000, "train__sample_every": 0, "train__log_every": 1000}
     made = runs_here.config(data, **changes)
     with pytest.raises(InterruptedRunError):

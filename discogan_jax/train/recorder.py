@@ -74,7 +74,7 @@ class Recorder:
     # Steps since the last record: number and metrics, on the devices.
     _recent: list[tuple[int, Metrics]] = field(default_factory=list)
     # Whether the time that the run takes was printed.
-    _forecast: bool = False
+    _time_said: bool = False
 
     def __post_init__(self) -> None:
         t = self.setup.settings.train
@@ -147,7 +147,7 @@ class Recorder:
         self.progress.advance(self._pace.left(step))
         if due := self.due(step):
             self._record(state, due)
-        if multihost.is_chief() and not self._forecast and self._pace.seconds >= MEASURED:
+        if multihost.is_chief() and not self._time_said and self._pace.seconds >= MEASURED:
             self._say_time(step, metrics)
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
@@ -183,12 +183,10 @@ class Recorder:
         self._pace.reached(step)
 
     def _say_time(self, step: int, metrics: Metrics) -> None:
-        """Prints the time that the run takes.
-
-        When depends on the clock, so nothing here may wait for other processes.
-        """
-        self._forecast = True
-        self._wait_for(step, metrics)  # the clock stops
+        """Prints the time that the run takes."""
+        # The clock chose the step, so nothing here may wait for other processes.
+        self._time_said = True
+        self._wait_for(step, metrics)
         left = self._pace.left(self._start)
         if left is not None and step < self.setup.settings.train.steps:
             with self._pace.interrupted():

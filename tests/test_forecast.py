@@ -47,16 +47,29 @@ def test_pace_leaves_compiling_out_and_counts_what_interrupts():
     for seconds in (60, 5):
         with pace.interrupted("save"):
             clock.now += seconds
-        pace.resume()
     with pace.interrupted("sample"):
         clock.now += 7
-    pace.resume()
     assert pace.left(600) == pytest.approx(400 * 2 + 4 * 5 + 7)
     # The pace changes: half as fast for a few hundred steps.
     for step in range(600, 1000):
         clock.now += 4
         pace.reached(step)
     assert pace.left(900) == pytest.approx(100 * 4 + 5 + 7, rel=0.05)
+
+
+def test_metrics_say_how_fast_the_steps_since_the_last_record_were():
+    clock = SimpleNamespace(now=0.0)
+    pace = Pace(lambda: clock.now, 1000, {})
+    clock.now = 300.0  # a first picture of samples
+    pace.lap(500)
+    with pace.waiting():
+        clock.now += 1
+    with pace.interrupted():
+        clock.now += 100
+    clock.now += 1
+    assert pace.lap(504) == {"steps_per_second": 2.0, "data_wait_fraction": 0.5}
+    clock.now += 4
+    assert pace.lap(506) == {"steps_per_second": 0.5, "data_wait_fraction": 0.0}
 
 
 @pytest.fixture
@@ -82,7 +95,8 @@ def slow(monkeypatch):
     return clock
 
 
-def test_first_losses_and_the_time_come_within_seconds(slow, data, tmp_path, capsys):
+def test_first_losses_and_the_time_come_within_seconds(slow, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(forecast, "_operations", lambda s: None)  # of a backend that counts none
     changes = {"train__steps": 2000, "train__sample_every": 0, "train__log_every": 1000}
     made = runs_here.config(data, **changes)
     with pytest.raises(InterruptedRunError):
@@ -100,7 +114,7 @@ def test_the_bar_shows_the_time_left():
     stream.isatty = lambda: True
     with contextlib.closing(Progress(500, 1000, 96, stream)) as progress:
         progress.advance(None)
-        progress.report(501, 2.0, {"gen_loss": 0.5}, 700.0)
+        progress.report(501, 2.0, {"gen_loss": 0.5})
         progress.advance(700.0)
     shown = stream.getvalue().split("\r")[-1]
     assert (
@@ -123,9 +137,9 @@ ARRAYS = {"data.source_a": "arrays:x", "data.source_b": "arrays:y"}
         (
             FOLDERS | {"data.image_size": "96x64", "data.range": "0,4095", "data.jitter": 0.5},
             9,
-            "best '--a=in/my cats' --b=in/dogs --config.data.image_size=48x32 "
-            "--config.data.range=0,4095 --config.data.batch_size=9 "
-            """--config.domains="('a', 'b')\"""",
+            "best '--a=in/my cats' --b=in/dogs "
+            """--config.domains='["a", "b"]' --config.data.image_size=48x32 """
+            "--config.data.range=0,4095 --config.data.batch_size=9",
         ),
         (
             ARRAYS | {"data.image_size": 128, "domains": ("bags", "shoes")},

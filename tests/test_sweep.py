@@ -15,7 +15,7 @@ from discogan_jax.config.schema import to_json
 from discogan_jax.configs import official
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
-from discogan_jax.runs import layout
+from discogan_jax.runs import layout, manifest
 from discogan_jax.train import sweep, variants
 from discogan_jax.train.variants import Job, Variant
 
@@ -145,6 +145,32 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     assert fake.measured == NAMES[:2]
     fake.run(tmp_path, RATES[:1], [0], **{"train.steps": STEPS + 1})
     assert fake.trained == NAMES[:1]
+
+
+def test_a_run_that_patience_ended_is_finished(tmp_path):
+    fake = Fake()
+
+    def train(settings, directory):
+        fake.trained.append(directory.name)
+        for step in (2, STEPS):
+            folder = directory / layout.CHECKPOINTS / str(step)
+            folder.mkdir(parents=True, exist_ok=True)
+            manifest.seal(folder, {})
+        values = {2: 10.0, STEPS: 20.0}
+        lines = [{"step": step, f"eval/{HUE}": value} for step, value in values.items()]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (directory / layout.METRICS_FILE).write_text(text)
+        write_json(directory / layout.CONFIG_FILE, to_json(settings))
+
+    fake.train = train
+    measure = {"train.steps": 9, "train.evaluate_every": 2, "train.keep_best": "hue_error"}
+    for patience, again in ((1, []), (2, [RATES[0].name])):
+        first = fake.run(
+            tmp_path / str(patience), RATES[:1], **measure, **{"train.patience": patience}
+        )
+        assert [o.measures[HUE] for o in first] == [9.5]
+        fake.run(tmp_path / str(patience), RATES[:1], **measure, **{"train.patience": patience})
+        assert fake.trained == again
 
 
 def test_a_diverged_run_is_remarked_and_stays_so(tmp_path):

@@ -1,6 +1,5 @@
 """Forecasts what a run takes: time on this machine, and disk."""
 
-import argparse
 import shlex
 import shutil
 from dataclasses import replace
@@ -14,16 +13,7 @@ from jax.sharding import Mesh
 
 from discogan_jax import files, host, steps, units
 from discogan_jax.config import build, flags
-from discogan_jax.config.schema import (
-    Data,
-    Domains,
-    Loss,
-    Optim,
-    Settings,
-    Train,
-    from_config,
-    to_json,
-)
+from discogan_jax.config.schema import Optim, Settings, flat, from_config, to_json
 from discogan_jax.data import sources
 from discogan_jax.data.folder import Folder
 from discogan_jax.data.source import CachedSource
@@ -41,7 +31,6 @@ LONG = 3600.0
 _SMALL = 32  # pixels of the shorter run's pictures
 _LINE = 1500  # bytes of one step's scalars in all files, as measured
 _BEST = flags.CONFIGS / "best.py"
-_OF_RECIPES = ("flip", "jitter", "feed")  # what a recipe says about its data
 
 
 def time_of(setup: Setup, seconds: float, start: int = 0) -> str:
@@ -84,51 +73,36 @@ def shorter(s: Settings, images: int) -> tuple[str, Settings]:
       images: number of training images of the smaller domain.
     """
     best = from_config(flags.load(_BEST))
-    # The pictures, as the run has them.
-    wanted = {k: x for k, x in to_json(s)["data"].items() if k not in _OF_RECIPES}
-    found_a, found_b = sources.parse(s.data.source_a), sources.parse(s.data.source_b)
-    folders = {}
-    if isinstance(found_a, Folder) and isinstance(found_b, Folder):
-        folders = {"a": found_a.folder, "b": found_b.folder}
-        del wanted["source_a"], wanted["source_b"]
+    a, b = sources.parse(s.data.source_a), sources.parse(s.data.source_b)
     # Arrays have one size; pictures may be oblong, or small already.
     size = s.data.image_size
-    if isinstance(found_a, CachedSource) and isinstance(found_b, CachedSource):
+    if isinstance(a, CachedSource) and isinstance(b, CachedSource):
         scale = min(1, _SMALL / min(size))
         size = Size(*nearest_sizes((round(size.height * scale), round(size.width * scale)))[0])
-    wanted["image_size"] = size.plain
-    wanted["batch_size"] = min(best.data.batch_size, images)
+    # The pictures, as the run has them, but fed as the recipe says.
+    feeding = {name: getattr(best.data, name) for name in ("flip", "jitter", "feed")}
+    batch_size = min(best.data.batch_size, images)
+    data = replace(s.data, image_size=size, batch_size=batch_size, **feeding)
+    other = replace(best, domains=s.domains, data=data)
 
     # What the config says already need not be typed.
-    usual = to_json(best)["data"]
-    typed = {f"data.{name}": x for name, x in wanted.items() if x != usual[name]}
-    fields = [f"--config.{name}={as_text(value)}" for name, value in typed.items()]
-    given = argparse.Namespace(name="best", config=None, a=None, b=None, default_config=None)
-    vars(given).update(folders, fields=fields)
-    if from_config(flags.read(given)).domains != s.domains:
-        fields.append(f"--config.domains={tuple(s.domains)}")
-    words = ["best", *(f"--{d}={folder}" for d, folder in folders.items()), *fields]
-    return f"discogan train {shlex.join(words)}", from_config(flags.read(given))
+    usual = flat(to_json(best))
+    typed = {name: x for name, x in flat(to_json(other)).items() if x != usual[name]}
+    words = ["best"]
+    if isinstance(a, Folder) and isinstance(b, Folder):
+        del typed["data.source_a"], typed["data.source_b"]
+        words += [f"--a={a.folder}", f"--b={b.folder}"]
+        if s.domains == (Path(a.folder).name, Path(b.folder).name):
+            typed.pop("domains", None)
+    words += [f"--config.{name}={as_text(value)}" for name, value in typed.items()]
+    return f"discogan train {shlex.join(words)}", other
 
 
 def relative(other: Settings, s: Settings) -> float | None:
     """Returns how much a step of some settings computes, relative to one of others, if known."""
-    here, there = _operations(_work(s)), _operations(_work(other))
+    # Neither the seed nor the rates change that.
+    here, there = (_operations(replace(x, seed=0, optim=Optim())) for x in (s, other))
     return there / here if here and there else None
-
-
-def _work(s: Settings) -> Settings:
-    """Leaves of settings what determines how much a step computes."""
-    d, t = s.data, s.train
-    return replace(
-        s,
-        seed=0,
-        domains=Domains("a", "b"),
-        data=Data(image_size=d.image_size, channels=d.channels, batch_size=d.batch_size),
-        loss=Loss(identity=float(s.loss.identity > 0), objective=s.loss.objective),
-        optim=Optim(),
-        train=Train(d_updates=t.d_updates, g_updates=t.g_updates, precision=t.precision),
-    )
 
 
 @cache

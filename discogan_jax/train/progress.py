@@ -33,7 +33,7 @@ class Progress:
             disable=off,
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]",
         )
-        self._shown = ""
+        self._left = self._shown = ""
 
     def advance(self, left: float | None) -> None:
         """Moves the bar by one step.
@@ -41,36 +41,26 @@ class Progress:
         Args:
           left: seconds that the rest of the run takes, if that is known.
         """
-        if not self._bar.disable:
-            parts = [] if left is None else [f"{units.duration(left)} left"]
-            self._bar.set_postfix_str("  ".join([*parts, self._shown]).rstrip(), refresh=False)
+        self._left = f"{units.duration(left)} left" if left else ""
+        parts = filter(None, [self._left, self._shown])
+        self._bar.set_postfix_str("  ".join(parts), refresh=False)
         self._bar.update()
 
-    def report(
-        self,
-        step: int,
-        steps_per_second: float | None,
-        metrics: Mapping[str, float],
-        left: float | None,
-    ) -> None:
+    def report(self, step: int, speed: float | None, metrics: Mapping[str, float]) -> None:
         """Shows metrics, beside the bar or as a line.
 
         Args:
           step: the step that they are of.
-          steps_per_second: the speed, if it is known.
+          speed: steps a second, if that is known.
           metrics: the metrics by name.
-          left: seconds that the rest of the run takes, if that is known.
         """
         parts = [f"{name} {metrics[name]:.3f}" for name in SHOWN if name in metrics]
-        if steps_per_second is not None:
-            images = f"{steps_per_second * self._images_per_step:,.0f} images/s"
-            parts += [f"{steps_per_second:.3g} steps/s", images]
+        if speed is not None:
+            parts += [f"{speed:.3g} steps/s", f"{speed * self._images_per_step:,.0f} images/s"]
         self._shown = "  ".join(parts)
         if self._bar.disable:
-            if left is not None and step < self._stop:
-                parts.append(f"{units.duration(left)} left")
-            number = f"{step:>{len(str(self._stop))}}/{self._stop}"
-            self.write("  ".join([f"step {number}", *parts]))
+            number = f"step {step:>{len(str(self._stop))}}/{self._stop}"
+            self.write("  ".join(filter(None, [number, self._shown, self._left])))
 
     def write(self, text: str) -> None:
         """Writes a line, above the bar if there is one."""

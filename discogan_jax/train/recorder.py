@@ -16,21 +16,22 @@ from discogan_jax import images, multihost, sharding
 from discogan_jax.config import build
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.runs import best, checkpoint, layout
+from discogan_jax.runs import checkpoint, layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
 from discogan_jax.train import forecast, samples, writers
 from discogan_jax.train.collapse import CollapseDetector
 from discogan_jax.train.pace import Pace
+from discogan_jax.train.patience import Patience
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.setup import Setup
 
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
 
-FIRST_WORDS = 3.0
-"""Seconds of training after which the first losses, and the time of the run, are printed."""
+MEASURED = 3.0
+"""Seconds of steps after which the time that the run takes is printed."""
 
 
 def every_n_steps(step: int, period: int) -> bool:
@@ -70,29 +71,24 @@ class Recorder:
     _collapse: CollapseDetector = field(default_factory=CollapseDetector)
     # Domains whose diversity is undefined, as was logged.
     _undefined: set[str] = field(default_factory=set)
-    # Whether it was logged that no step is the best yet.
-    _unranked: bool = False
-    # Why the run ends before its last step, if it does and no signal stops it; process 0 says it.
-    _ending: str | None = None
-    # Since the last step that was recorded: its number, metrics on the devices, times.
-    _recorded: int = 0
+    # Steps since the last record: number and metrics, on the devices.
     _recent: list[tuple[int, Metrics]] = field(default_factory=list)
-    _since: float = 0.0
-    _waited: float = 0.0
-    # When the first step began, and after how many steps; what of it was said.
-    _began: float = 0.0
-    _first: int = 0
-    _said: set[str] = field(default_factory=set)
+    # Whether the time that the run takes was printed.
+    _time_said: bool = False
 
-    @cached_property
-    def _pace(self) -> Pace:
+    def __post_init__(self) -> None:
         t = self.setup.settings.train
-        periods = {
+        self._start = self.step
+        self._periods = {
+            "check": MAX_UNCHECKED_STEPS,
+            "print": t.print_every,
             "sample": t.sample_every,
             "evaluate": t.evaluate_every,
+            "log": t.log_every,
             "save": t.checkpoint_every,
         }
-        return Pace(self.clock, t.steps, periods)
+        self._pace = Pace(self.clock, t.steps, self._periods)
+        self._patience = Patience(self.workdir, t)
 
     def start(self, state: TrainState) -> None:
         """Announces a resumed run, or samples the initial state of a new one."""
@@ -112,31 +108,22 @@ class Recorder:
         Yields:
           Number and batches of a step, counted from 1; `after_step` has to follow.
         """
-        self._recorded = self._first = self.step
-        if not self.setup.settings.train.print_every:
-            self._said.add("losses")
-        self._since = self._began = self.clock()
-        while self.step < self.setup.settings.train.steps and self._ending is None:
-            before = self.clock()
-            batch = next(batches)
-            self._waited += self.clock() - before
+        self._pace.lap(self.step)
+        while self.step < self.setup.settings.train.steps and self._patience.ending is None:
+            with self._pace.waiting():
+                batch = next(batches)
             yield self.step + 1, batch
 
     def due(self, step: int) -> set[str]:
         """Returns what is done after a step: check, print, sample, evaluate, log, save."""
-        t = self.setup.settings.train
-        periods = {
-            "check": MAX_UNCHECKED_STEPS,
-            "print": t.print_every,
-            "sample": t.sample_every,
-            "evaluate": t.evaluate_every,
-            "log": t.log_every,
-            "save": t.checkpoint_every,
-        }
-        due = {what for what, period in periods.items() if every_n_steps(step, period)}
+        due = {what for what, period in self._periods.items() if every_n_steps(step, period)}
+        # The first losses are shown without waiting for a hundred steps.
+        if step == self._start + 1 and self._periods["print"]:
+            due.add("print")
         # The last step has everything that is not switched off, and is printed, logged and saved.
-        if step == t.steps:
-            due |= {what for what, period in periods.items() if period} | {"print", "log", "save"}
+        if step == self.setup.settings.train.steps:
+            due |= {what for what, period in self._periods.items() if period}
+            due |= {"print", "log", "save"}
         return due | {"log"} if due & {"sample", "evaluate"} else due
 
     def after_step(self, step: int, state: TrainState, metrics: Metrics) -> None:
@@ -154,17 +141,14 @@ class Recorder:
         self.step = step
         self.checkpoints.check_for_errors()
         self._recent.append((step, metrics))
-        first = not self._pace.started
-        if first or len(self._recent) > 1:
+        if len(self._recent) > 1:
             # One step ahead of the devices keeps them busy; more would delay signals.
-            ended, done = self._recent[-1 if first else -2]
-            jax.block_until_ready(done)
-            self._pace.reached(ended)
+            self._wait_for(*self._recent[-2])
         self.progress.advance(self._pace.left(step))
-        if multihost.is_chief() and step < self.setup.settings.train.steps:
-            self._say_first(step, metrics)
         if due := self.due(step):
             self._record(state, due)
+        if multihost.is_chief() and not self._time_said and self._pace.seconds >= MEASURED:
+            self._say_time(step, metrics)
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
         """Ends the run, at its last step or before, or saves what a signal interrupted.
@@ -184,8 +168,8 @@ class Recorder:
             self._fetch()
             self._save(state)
         self.checkpoints.wait()
-        if self._ending is not None:
-            self.progress.write(self._ending)
+        if self._patience.ending is not None:
+            self.progress.write(self._patience.ending)
         if signal:
             raise InterruptedRunError(
                 f"{Signals(signal).name}: saved step {self.step} of {last_step} in "
@@ -194,39 +178,29 @@ class Recorder:
             )
         return state
 
-    def _say_first(self, step: int, metrics: Metrics) -> None:
-        """Shows the first losses and the time of the run after seconds, not after many steps.
+    def _wait_for(self, step: int, metrics: Metrics) -> None:
+        jax.block_until_ready(metrics)
+        self._pace.reached(step)
 
-        That depends on the clock, so nothing here may wait for other processes.
-        """
-        pace, seconds = self._pace, self.clock() - self._began
-        due = {"losses"} if seconds >= FIRST_WORDS else set()
-        due |= {"time"} if pace.seconds >= FIRST_WORDS else set()
-        if not (due := due - self._said):
-            return
-        self._said |= due
-        numbers = {name: float(x) for name, x in jax.device_get(metrics).items()}
-        pace.reached(step)
-        if "losses" in due:
-            self.progress.report(step, pace.speed, numbers, pace.left(step))
-        whole = pace.left(self._first)
-        if "time" in due and whole is not None:
-            self.progress.write(forecast.time_of(self.setup, whole, self._first))
-            pace.resume()
+    def _say_time(self, step: int, metrics: Metrics) -> None:
+        """Prints the time that the run takes."""
+        # The clock chose the step, so nothing here may wait for other processes.
+        self._time_said = True
+        self._wait_for(step, metrics)
+        left = self._pace.left(self._start)
+        if left is not None and step < self.setup.settings.train.steps:
+            with self._pace.interrupted():
+                self.progress.write(forecast.time_of(self.setup, left, self._start))
 
     def _record(self, state: TrainState, due: set[str]) -> None:
         # The numbers of the last step, and the speed since the one recorded before.
         step, numbers = self.step, self._fetch()
         self._pace.reached(step)
-        seconds = max(self.clock() - self._since, 1e-9)
-        speed = (step - self._recorded) / seconds
-        numbers |= {"steps_per_second": speed, "data_wait_fraction": self._waited / seconds}
         if "print" in due:
-            self._said.add("losses")
-            self.progress.report(step, speed, numbers, self._pace.left(step))
+            self.progress.report(step, self._pace.speed, numbers)
 
         # What looks at translations of held-out images.
-        named = self._named(numbers)
+        named = self._named(numbers) | self._pace.lap(step)
         if due & {"sample", "evaluate"}:
             # A sharded state is gathered for both, by all processes together.
             whole = sharding.gathered(state)
@@ -242,13 +216,16 @@ class Recorder:
             # The rates of the last update: of the cycle that `step - 1` others precede.
             named |= build.learning_rates(self.setup.settings, step - 1)
             self.writer.write_scalars(step, named)
-        best_so_far = "evaluate" in due and self._is_best()
-        if "save" in due or best_so_far or self._ending is not None:
+        if "evaluate" in due and self.setup.settings.train.keep_best is not None:
+            with self._pace.interrupted():
+                # The best step so far is looked for among the saved ones and the written lines.
+                self.checkpoints.wait()
+                self.writer.flush()
+                if self._patience.is_best(step) or self._patience.ending is not None:
+                    due = due | {"save"}
+        if "save" in due:
             with self._pace.interrupted("save"):
                 self._save(state)
-        # Time spent in here is not that of the next steps.
-        self._recorded, self._since, self._waited = step, self.clock(), 0.0
-        self._pace.resume()
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""
@@ -302,31 +279,6 @@ class Recorder:
             return {}
         evaluate.write(run, rows, self._references)
         return {f"eval/{row.name}": row.value for row in rows if math.isfinite(row.value)}
-
-    def _is_best(self) -> bool:
-        """Whether the step is the best so far; ends the run if the best is too long ago."""
-        t, found = self.setup.settings.train, None
-        if t.keep_best is None:
-            return False
-        # What is on the disk decides, as it does when the run is resumed.
-        self.checkpoints.wait()
-        if multihost.is_chief():
-            self.writer.flush()
-            found = best.find(self.workdir, t.keep_best, saving=self.step)
-            if found is None and not self._unranked:
-                self._unranked = True
-                logging.warning(
-                    "step %d: no evaluation so far has a value of %s, so that no step is the best "
-                    "(train.keep_best); the log above or %s has the reason",
-                    self.step,
-                    t.keep_best,
-                    layout.EVALUATION_FILE,
-                )
-        # All processes save the step, and end, together.
-        why = found.ending(t.patience, self.step, t.steps) if found else ""
-        if multihost.all_max(int(bool(why))):
-            self._ending = why
-        return bool(multihost.all_max(int(found is not None and found.step == self.step)))
 
     def _fetch(self) -> dict[str, float]:
         """Fetches the last metrics, after all recent ones were found to be finite."""

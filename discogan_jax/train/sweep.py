@@ -21,7 +21,7 @@ from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import DASH, aligned, four_digits, notes
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, replacing, write_json
-from discogan_jax.runs import layout, manifest
+from discogan_jax.runs import best, layout, manifest
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
 from discogan_jax.train.loop import train_and_evaluate
@@ -218,11 +218,22 @@ def _remark(group: Sequence[Outcome]) -> str:
 
 def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     """The outcome that files of an earlier sweep have of a run."""
-    s = job.settings
-    saved = manifest.steps(job.directory / layout.CHECKPOINTS)
-    if saved and saved[-1] >= s.train.steps and _is_measured(job.directory, s, saved[-1]):
+    step = _last_step(job)
+    if _is_trained(job, step) and _is_measured(job.directory, job.settings, step):
         return _measured(job, earlier.get("seconds"))
     return Outcome(job, {}, earlier.get("why") or "not finished yet")
+
+
+def _last_step(job: Job) -> int:
+    """The step of the last checkpoint of a run; 0 if there is none."""
+    return max(manifest.steps(job.directory / layout.CHECKPOINTS), default=0)
+
+
+def _is_trained(job: Job, step: int) -> bool:
+    """Whether the last step of a run is reached, or its patience ended it at this one."""
+    t = job.settings.train
+    found = best.find(job.directory, t.keep_best, upto=step)
+    return step >= t.steps or bool(found and found.ending(t.patience, step, t.steps))
 
 
 def _is_measured(directory: Path, s: Settings, step: int) -> bool:
@@ -245,7 +256,7 @@ def _measured(job: Job, seconds: float | None) -> Outcome:
 
 def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) -> Outcome:
     """Trains and measures one run."""
-    resumed = bool(manifest.steps(job.directory / layout.CHECKPOINTS))
+    resumed = _last_step(job) > 0
     start = time.monotonic()
     try:
         train(job.settings, job.directory)
@@ -256,10 +267,9 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
         measure(job.directory)
         outcome = _measured(job, None if resumed else time.monotonic() - start)
     # TensorBoard compares the runs by what they differ in.
-    s = job.settings
-    hparams = {**job.variant.changes, "seed": s.seed}
+    hparams = {**job.variant.changes, "seed": job.settings.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}
-    writers.write_hparams(job.directory, hparams, s.train.steps, measured)
+    writers.write_hparams(job.directory, hparams, _last_step(job), measured)
     return outcome
 
 

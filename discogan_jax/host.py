@@ -183,7 +183,7 @@ def _cgroup_limits() -> Iterator[int]:
 # What errors of XLA, C++, PyTorch and the system contain where memory cannot be had.
 _NO_MEMORY = re.compile(
     r"RESOURCE_EXHAUSTED[^\n]*memory|Out of memory (?:allocating|while)|CUDA out of memory|"
-    r"std::bad_alloc|(?:Cannot|can't) allocate memory"
+    r"OOM when allocating|std::bad_alloc|(?:Cannot|can't) allocate memory"
 )
 
 

@@ -6,7 +6,6 @@ With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
 
 import argparse
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from discogan_jax.config.schema import Settings
     from discogan_jax.train.variants import Variant
 
 Say = Callable[[str], None]
@@ -44,6 +44,16 @@ class Study:
     measures: Sequence[str] | None = None
 
 
+class _HelpSettings(argparse.Action):
+    """Prints what all settings mean and ends the process, as ``--help`` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from discogan_jax.config import listing  # imports JAX: seconds
+
+        frame.say(listing.explained())
+        parser.exit()
+
+
 def add_arguments(
     parser: frame.Parser,
     default: str | None = None,
@@ -61,6 +71,12 @@ def add_arguments(
     """
     flags.add_arguments(parser, default)
     parser.add_argument(
+        "--help_settings",
+        action=_HelpSettings,
+        nargs=0,
+        help="explain all settings, the fields of a config, with their defaults and ranges",
+    )
+    parser.add_argument(
         "--workdir", type=frame.path, metavar="DIR", help="run directory; runs/NAME if not given"
     )
     if study is None:
@@ -75,7 +91,7 @@ def add_arguments(
     parser.add_argument(
         "--dry_run",
         action="store_true",
-        help="print devices, data, counts and memory; do not train",
+        help="print all settings, devices, data, counts and memory; do not train",
     )
     parser.add_argument(
         "--change",
@@ -113,7 +129,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Check the settings before what takes seconds to import.
     host.use_compile_cache()
     from discogan_jax import multihost
-    from discogan_jax.config.schema import flat, from_config, to_json
+    from discogan_jax.config import listing
+    from discogan_jax.config.schema import from_config
 
     settings = from_config(config)
     # Before JAX is used for the first time.
@@ -137,19 +154,29 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
         say = frame.say if multihost.is_chief() else lambda _: None
-        for field, value in flat(to_json(settings)).items():
-            say(f"{field} = {json.dumps(value)}")
+        title = f"{_title(arguments, settings)}; in {workdir}"
         # Describe it, compare several runs, or train one.
         if arguments.dry_run:
+            described = dry_run.describe(jobs[0].settings if jobs else settings)
+            say(f"{title}\n\n{listing.values(settings, flags.names(arguments))}\n")
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
-            say(dry_run.describe(jobs[0].settings if jobs else settings))
+            say(described)
         elif study is not None:
+            say(title)
             _compare(config, study, workdir)
         else:
             with _reporting(workdir, say):
-                train_and_evaluate(settings, workdir, change=arguments.change)
+                train_and_evaluate(settings, workdir, change=arguments.change, title=title)
     return 0
+
+
+def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
+    """Says in a line which config is trained, for how long, and what the command changes in it."""
+    file = flags.find(arguments)
+    name = f"config {file.stem}" if file.parent == flags.CONFIGS else str(file)
+    changes = ", ".join(field.removeprefix("--config.") for field in arguments.fields)
+    return f"{name}, {settings.train.steps:,} steps" + (f", with {changes}" if changes else "")
 
 
 @contextlib.contextmanager

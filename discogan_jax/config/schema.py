@@ -90,7 +90,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Loss(LossWeights):
-    """`losses.LossWeights` with their ranges, and the objective of `state.DiscoGAN`."""
+    """The weights of the losses, `losses.LossWeights`, with their ranges, and the objective.
+
+    Attributes:
+      objective: ``discogan`` (both directions), ``recongan`` (only A→B→A) or ``gan`` (only A→B).
+    """
 
     adversarial: Annotated[float, Range(0)] = LossWeights.adversarial
     feature: Annotated[float, Range(0)] = LossWeights.feature

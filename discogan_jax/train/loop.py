@@ -29,6 +29,7 @@ def train_and_evaluate(
     workdir: str | Path,
     *,
     change: bool = False,
+    title: str = "",
     open_writer: Callable[[Path, int], writers.Writer] = writers.open_writer,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainState:
@@ -39,6 +40,7 @@ def train_and_evaluate(
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
       change: whether a run that was trained on other pictures goes on with these.
+      title: line about the run for the log, where those on its pictures follow.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
       clock: returns seconds; used for the reported speed only.
 
@@ -65,6 +67,8 @@ def train_and_evaluate(
             logging.info("%s is already at step %d of %d", workdir, start, last_step)
             return state
 
+        if title:
+            logging.info("%s", title)
         for d, x in setup.images.items():
             logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from discogan_jax import host
 from discogan_jax.commands import frame
 
 GIB = 2**30
@@ -80,7 +81,7 @@ def examine(data_dir: Path) -> Iterator[Finding]:
         if version := _version(name):
             yield Finding("ok", f"{name} {version}")
         elif use:
-            yield Finding("note", f"{name} is not installed; it {use}", f"pip install {name}")
+            yield Finding("note", f"{name} is not installed; it {use}", host.install(name))
         else:
             advice = "pip install -c constraints.txt -e ."
             yield Finding("problem", f"{name} is not installed", advice)

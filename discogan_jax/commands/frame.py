@@ -171,6 +171,8 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
             notes = "; ".join(getattr(error, "__notes__", []))
             message = f"Stopped at once: {notes}." if notes else "Stopped."
             return message, 128 + (came[-1] if came else signal.SIGINT)
+        case ModuleNotFoundError(name="experiments"):  # the file of one was started
+            return f"{error}: start it with python -m, as its --help shows", errors.EXIT_INPUT
         case BrokenPipeError():  # `| head` has seen enough
             return "", errors.EXIT_CUT_OFF
         case OSError(filename=str() | Path() as name):

@@ -174,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
     """Says in a line which config is trained, for how long, and what the command changes in it."""
     file = flags.find(arguments)
-    name = f"config {file.stem}" if file.parent == flags.CONFIGS else str(file)
+    name = f"config {file.stem}" if file.resolve().parent == flags.CONFIGS else str(file)
     changes = ", ".join(field.removeprefix("--config.") for field in arguments.fields)
     return f"{name}, {settings.train.steps:,} steps" + (f", with {changes}" if changes else "")
 

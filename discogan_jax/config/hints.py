@@ -7,11 +7,11 @@ from difflib import SequenceMatcher
 WORDS: Mapping[str, str] = {
     "optim.learning_rate": "lr g_lr lr_g gen_lr",
     "optim.d_learning_rate": "d_lr lr_d dis_lr disc_lr",
-    "optim.b1": "beta1 beta_1 adam_beta1 momentum",
-    "optim.b2": "beta2 beta_2 adam_beta2",
+    "optim.b1": "beta1 adam_beta1 momentum",
+    "optim.b2": "beta2 adam_beta2",
     "optim.l2": "weight_decay wd",
     "optim.ema_decay": "ema ema_beta moving_average",
-    "train.steps": "iters iterations n_iter max_iter num_iters total_iters max_steps total_steps",
+    "train.steps": "iters iterations max_iter num_iters total_iters max_steps total_steps",
     "training is counted in steps, train.steps; --dry_run says how many batches an epoch has": (
         "epoch epochs n_epochs num_epochs max_epochs epoch_size nepoch niter niter_decay "
         "n_epochs_decay epoch_count steps_per_epoch"
@@ -66,7 +66,7 @@ WORDS: Mapping[str, str] = {
     "load_model checkpoint ckpt start_epoch",
     "JAX uses all devices that it finds; the environment's CUDA_VISIBLE_DEVICES=0 or "
     "JAX_PLATFORMS=cpu limits it": "gpu gpus gpu_ids gpu_id device devices cuda no_cuda use_cuda "
-    "num_gpus n_gpu ngpu",
+    "num_gpus n_gpu",
     "seed": "manual_seed random_seed",
 }
 """The words of other tools (pix2pix and CycleGAN, the authors' script, PyTorch, Keras), by what

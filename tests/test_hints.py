@@ -25,7 +25,10 @@ def plain(word):
 def test_the_words_of_other_tools_lead_to_what_there_is():
     fields = [field.name for field in validate.leaves(schema.Settings)]
     known = {plain(field.rpartition(".")[2]) for field in fields}
-    there = {*fields, *cli.parser(["train"]).parse_args(["train", "x"]).parser._option_string_actions}
+    there = {
+        *fields,
+        *cli.parser(["train"]).parse_args(["train", "x"]).parser._option_string_actions,
+    }
     seen = set()
     for answer, words in hints.WORDS.items():
         named = re.findall(r"--\w+|\b[a-z]+\.\w+", answer) if " " in answer else [answer]

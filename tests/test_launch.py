@@ -30,7 +30,10 @@ MISTAKES = {
         "--config.trian.steps=3",
         ["--config.trian.steps=3", "did you mean train.steps?"],
     ),
-    "unknown field": ("--config.train.stpes=3", ["config.train.stpes", "did you mean train.steps?"]),
+    "unknown field": (
+        "--config.train.stpes=3",
+        ["config.train.stpes", "did you mean train.steps?"],
+    ),
     "unknown field of a file": (
         "--config configs/sample.py --config.train.stpes=3",
         ["config.train.stpes", "did you mean train.steps?"],

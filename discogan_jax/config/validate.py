@@ -172,9 +172,7 @@ def find(cls: type, name: str) -> Field:
     return known[part]
 
 
-def fill(
-    cls: type, values: Mapping[str, Any], prefix: str = "", whole: type | None = None
-) -> Any:
+def fill(cls: type, values: Mapping[str, Any], prefix: str = "", whole: type | None = None) -> Any:
     """Converts a mapping to a dataclass, and the mappings in it to its sections.
 
     Ranges are not checked: see `out_of_range`.

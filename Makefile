@@ -1,4 +1,4 @@
-# `make demo` and `make test` need Python 3.11 or later and nothing else.
+# `make demo` needs Python 3.11 or later and nothing else, `make test` 3.11 to 3.13, for which there is TensorFlow.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -64,6 +64,7 @@ clean:
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 14) or print("No TensorFlow is installed for Python", sys.version.split()[0] + ": no archives, no TFDS, no TensorBoard. make PYTHON=/path/to/python3.13 has them.")'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt

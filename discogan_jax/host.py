@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -22,6 +23,9 @@ _PACKAGES = """
 discogan_jax jax jaxlib flax optax orbax-checkpoint numpy pillow clu tensorflow tensorflow-cpu
 tensorflow-datasets onnx onnxruntime
 """
+
+TENSORFLOW_PYTHON = 3, 13
+"""The newest Python for which pyproject.toml asks for TensorFlow: it had no later wheels."""
 
 
 def versions() -> dict[str, Any]:
@@ -55,21 +59,34 @@ def tensorflow() -> Any:
     return tf
 
 
-def require_tensorflow(what: str, instead: str) -> Any:
+def require_tensorflow(what: str, instead: str, *, datasets: bool = False) -> Any:
     """Imports TensorFlow as `tensorflow` does.
 
     Args:
       what: what needs it, for the message.
       instead: what to do without it.
+      datasets: whether TensorFlow Datasets is needed, too.
 
     Raises:
       InputError: it is not installed.
     """
+    missing, packages = "TensorFlow", ("tensorflow", "tensorflow-datasets")[: 1 + datasets]
     try:
-        return tensorflow()
+        found = tensorflow()
+        if datasets:
+            missing = "TensorFlow Datasets"
+            importlib.import_module("tensorflow_datasets")
     except ImportError as error:
-        problem = f"{what} needs TensorFlow, which is not installed"
-        raise InputError(f"{problem}: install tensorflow, or {instead}.") from error
+        problem = f"{what} needs {missing}, which is not installed"
+        raise InputError(f"{problem}: {install(' '.join(packages))}, or {instead}.") from error
+    return found
+
+
+def install(packages: str) -> str:
+    """Says how to install TensorFlow or what goes with it, which the newest Python may lack."""
+    (major, minor), (_, newest) = sys.version_info[:2], TENSORFLOW_PYTHON
+    there = f" (in Python {major}.{newest} if there is none for {major}.{minor})"
+    return f"pip install {packages}" + (there if minor > newest else "")
 
 
 # Parameters of glibc's mallopt(3).
@@ -208,8 +225,8 @@ def explain(error: BaseException) -> str | None:
     if why := out_of_memory(error):
         there = memory()
         return (
-            f"Out of memory ({why}). There are {units.size(there.total)} ({there.limit}): end other "
-            "programs, raise the limit, or use smaller pictures."
+            f"Out of memory ({why}). There are {units.size(there.total)} ({there.limit}): end "
+            "other programs, raise the limit, or use smaller pictures."
         )
     return _platform_missing(error)
 

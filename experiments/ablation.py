@@ -22,7 +22,10 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from discogan_jax.commands import frame, train
+try:
+    from discogan_jax.commands import frame, train
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: start it with python -m experiments.ablation")
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict

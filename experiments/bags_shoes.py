@@ -9,7 +9,10 @@ translations in both directions, from step 0 on. The same command resumes the ru
 
 import sys
 
-from discogan_jax.commands import frame, train
+try:
+    from discogan_jax.commands import frame, train
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: start it with python -m experiments.bags_shoes")
 
 if __name__ == "__main__":
     sys.exit(frame.main(train.experiment(__doc__, "default")))

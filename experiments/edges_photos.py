@@ -12,7 +12,10 @@ compared with the true ones. For another archive add
 
 import sys
 
-from discogan_jax.commands import frame, train
+try:
+    from discogan_jax.commands import frame, train
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: start it with python -m experiments.edges_photos")
 
 if __name__ == "__main__":
     sys.exit(frame.main(train.experiment(__doc__, "edges_photos")))

@@ -11,7 +11,10 @@ are printable. A folder with `trainA` and `trainB`, given for both, is both.
 
 import sys
 
-from discogan_jax.commands import frame, train
+try:
+    from discogan_jax.commands import frame, train
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: start it with python -m experiments.folders")
 
 if __name__ == "__main__":
     sys.exit(frame.main(train.experiment(__doc__, "folders")))

@@ -13,6 +13,7 @@ from discogan_jax.config import flags
 DEFAULT = "from configs import default\ndef get_config():\n    config = default.get_config()\n"
 FILES = {
     "unknown.py": DEFAULT + "    config.train.stpes = 3\n    return config\n",
+    "another.py": DEFAULT + "    config.optim.learning_rate = config.optim.lr / 2\n",
     "division.py": DEFAULT + "    config.seed = 1 / 0\n    return config\n",
     "reads.py": DEFAULT + "    open('no_such_file')\n    return config\n",
     "syntax.py": "def get_config(:\n    pass\n",
@@ -27,12 +28,15 @@ MISTAKES = {
     "unknown flag": ("--wrokdir=x", ["'wrokdir'", "workdir"]),
     "unknown section": (
         "--config.trian.steps=3",
-        ["--config.trian.steps=3", "did you mean 'train'"],
+        ["--config.trian.steps=3", "did you mean train.steps?"],
     ),
-    "unknown field": ("--config.train.stpes=3", ["config.train.stpes", "did you mean 'steps'"]),
+    "unknown field": (
+        "--config.train.stpes=3",
+        ["config.train.stpes", "did you mean train.steps?"],
+    ),
     "unknown field of a file": (
         "--config configs/sample.py --config.train.stpes=3",
-        ["config.train.stpes", "did you mean 'steps'"],
+        ["config.train.stpes", "did you mean train.steps?"],
     ),
     "field of a value": ("--config.seed.x=3", ["config.seed is a value"]),
     "wrong type": ("--config.train.steps=abc", ["--config.train.steps=abc"]),
@@ -69,7 +73,7 @@ MISTAKES = {
         ["config.model.recipe", "book, official"],
     ),
     "no such config": ("--config=nosuch.py", ["--config=nosuch.py", "no such file", "sample.py"]),
-    "own: unknown field": ("--config={own}/unknown.py", ["config.train.stpes", "'steps'"]),
+    "own: unknown field": ("--config={own}/unknown.py", ["config.train.stpes", "train.steps"]),
     "own: Python error": (
         "--config={own}/division.py",
         ["{own}/division.py", "line 4", "ZeroDivisionError: division by zero"],
@@ -79,6 +83,10 @@ MISTAKES = {
         ["{own}/division.py", "line 4", "ZeroDivisionError"],
     ),
     "own: missing file": ("--config={own}/reads.py", ["{own}/reads.py", "line 4", "no_such_file"]),
+    "own: no such field": (
+        "--config={own}/another.py",
+        ["{own}/another.py", "line 4", "no field 'lr': did you mean optim.learning_rate?"],
+    ),
     "own: syntax": ("--config={own}/syntax.py", ["{own}/syntax.py", "line 1", "invalid syntax"]),
     "own: import": ("--config={own}/imports.py", ["{own}/imports.py", "line 2", "no_such_module"]),
     "own: end of Python": ("--config={own}/exits.py", ["{own}/exits.py", "line 3", "SystemExit"]),
@@ -148,6 +156,7 @@ def test_mistakes_in_flags_and_config_files(name, own, ended):
 @pytest.mark.parametrize("name", SOURCES)
 def test_mistakes_in_the_data(name, own, ended):
     assert_refused(ended[name], [part.format(own=own) for part in SOURCES[name][1]])
+    assert ended[name][1] == ""
     assert not (own / "run").exists()
 
 
@@ -173,7 +182,9 @@ def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
         r"30,000 steps take .+ on \d+ CPU cores?(; .*)?",
     ):
         assert re.search(f"^{line}$", out, re.MULTILINE), (line, out)
-    assert "train.steps = 30000\n" in out
+    assert "config official, 30,000 steps, with data.source_a=arrays:" in out
+    assert "\n[train]\nsteps = 30000\n" in out
+    assert "\nbatch_size = 4  # from the command line\n" in out
     assert not (own / "dry").exists()
     # Of arrays that are there already, digests alone are kept.
     assert {p.name for p in (data / "cache").rglob("*") if p.is_file()} == {

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from PIL import Image
 
 import discogan_jax
+from discogan_jax import host
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ("bags_shoes", "edges_photos", "folders", "ablation")
@@ -34,6 +36,20 @@ def test_the_version_stands_in_one_place():
     stated = re.compile(rf"""["'= ]{re.escape(discogan_jax.__version__)}["'\s]*$""", re.MULTILINE)
     files = [ROOT / "pyproject.toml", ROOT / "CITATION.cff", *ROOT.glob("discogan_jax/**/*.py")]
     assert [file.name for file in files if stated.search(file.read_text())] == ["__init__.py"]
+
+
+def test_tensorflow_is_asked_for_where_there_is_one(monkeypatch):
+    """And what is of no use without it; messages name the same version."""
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = ("tensorflow", "tensorboard", "clu", "importlib_resources")
+    major, minor = host.TENSORFLOW_PYTHON
+    upto = f"; python_version < '{major}.{minor + 1}'"
+    assert {line for line in asked if line.startswith(names)} == {
+        line for line in asked if upto in line
+    }
+    for newer, advice in ((0, ""), (1, f" (in Python {major}.{minor} if there is none for 3.14)")):
+        monkeypatch.setattr(sys, "version_info", (major, minor + newer, 0))
+        assert host.install("tensorflow") == f"pip install tensorflow{advice}"
 
 
 @pytest.fixture(scope="module")

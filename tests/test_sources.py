@@ -137,7 +137,10 @@ def test_an_archive_once_decoded_needs_neither_tensorflow_nor_what_it_came_from(
     )  # fmt: skip
     total = f"{int(found.train.astype(int).sum())} {len(found.val)}"
     assert done.stdout.split("\n")[0] == total
-    assert "decoding it needs TensorFlow, which is not installed" in done.stdout
+    assert (
+        "decoding it needs TensorFlow, which is not installed: pip install tensorflow "
+        "tensorflow-datasets, or use sources of folders or arrays."
+    ) in done.stdout
 
 
 def test_bad_pictures_of_an_archive_are_left_out_and_named(tmp_path, caplog):

@@ -55,7 +55,7 @@ def test_texts_become_all_combinations_of_typed_values(texts, changes, seeds):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["optim.learning_rte=1"], "did you mean 'learning_rate'"),
+        (["optim.learning_rte=1"], "did you mean optim.learning_rate"),
         (["optim=1"], "config.optim is no single value"),
         (["domains=a,b"], "config.domains is no single value"),
         ([RATE], "look like --sweep=optim.learning_rate=1e-4,2e-4"),
@@ -307,5 +307,5 @@ def test_mistakes_on_the_command_line_get_one_message(tmp_path):
     code, out, err = runs_here.run(arguments, tmp_path / "xla")
     assert (code, out) == (2, "")
     assert err == (
-        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean 'steps'?\n"
+        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean train.steps?\n"
     )

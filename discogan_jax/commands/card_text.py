@@ -36,10 +36,10 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(config["data"]) | {"archives": None, "data_dir": "data"}
     for field in ("source_a", "source_b"):
         data[field] = parse(data[field]).public_name
-    train = dict(config["train"])
-    if place := train.get("init_from"):
-        train["init_from"] = weights.public_name(place)
-    return dict(config) | {"data": data, "train": train}
+    found = dict(config) | {"data": data}
+    if place := config.get("train", {}).get("init_from"):
+        found["train"] = config["train"] | {"init_from": weights.public_name(place)}
+    return found
 
 
 def is_drawn(s: Settings) -> bool:

@@ -80,7 +80,7 @@ def examine(data_dir: Path) -> Iterator[Finding]:
         if version := _version(name):
             yield Finding("ok", f"{name} {version}")
         elif use:
-            yield Finding("note", f"{name} is not installed; it {use}", f"pip install {name}")
+            yield Finding("note", f"{name} is not installed; it {use}", host.install(name))
         else:
             advice = "pip install -c constraints.txt -e ."
             yield Finding("problem", f"{name} is not installed", advice)

@@ -5,7 +5,6 @@ code. Nothing slow is imported before that function is called: ``--help`` must n
 """
 
 import argparse
-import difflib
 import io
 import logging
 import os
@@ -42,9 +41,11 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that takes config fields and reports mistakes as `InputError`."""
 
     def __init__(self, **fields: Any) -> None:
-        main = getattr(sys.modules["__main__"], "__spec__", None)
-        if main is not None and main.name.startswith("experiments."):
-            fields.setdefault("prog", f"python -m {main.name.removesuffix('.__main__')}")
+        # An experiment, also where its file is started.
+        main = Path(getattr(sys.modules["__main__"], "__file__", None) or "").absolute()
+        parts = main.with_suffix("").parts[-3 if main.stem == "__main__" else -2 :]
+        if parts[0] == "experiments":
+            fields.setdefault("prog", f"python -m {'.'.join(parts[:2])}")
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **fields)
 
     def add_run(self, what: str = "run directory, or one of its checkpoints") -> None:
@@ -73,20 +74,32 @@ class Parser(argparse.ArgumentParser):
         # argparse does not know the fields: all that is unknown to it is a field or a mistake.
         takes_fields = hasattr(parsed, "fields")
         for word in rest:
-            name = word.partition("=")[0]
             if word.startswith("-") and not (takes_fields and word.startswith("--config.")):
-                known = [*parsed.parser._option_string_actions]
-                nearest = difflib.get_close_matches(name, known, n=1)
-                advice = f": did you mean {nearest[0]}?" if nearest else ""
-                parsed.parser.error(f"{word}: unknown flag {name.lstrip('-')!r}{advice}")
+                raise InputError(f"{word}: {_unknown_flag(word.partition('=')[0], parsed)}")
             if not takes_fields:
                 parsed.parser.error(f"unexpected argument {word!r}")
-        parsed.fields = rest
+        # The flag that stands for all fields in --help is none itself.
+        parsed.fields = rest + (["--config.FIELD"] if getattr(parsed, "fields", ()) else [])
         return parsed
 
     def error(self, message: str) -> NoReturn:
         """Raises an `InputError`."""
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def _unknown_flag(name: str, parsed: argparse.Namespace) -> str:
+    """Says that a command has no such flag, and which one was meant."""
+    from discogan_jax.config import hints
+
+    fields: list[str] = []
+    if hasattr(parsed, "fields"):
+        from discogan_jax.config import schema, validate  # imports JAX: seconds
+
+        fields = validate.names(schema.Settings)
+    # The entry --config.FIELD is for --help.
+    flags = [flag for flag in parsed.parser._option_string_actions if "." not in flag]
+    meant = hints.hint(name, fields, flags) or f"see {parsed.parser.prog} --help"
+    return f"unknown flag {name.lstrip('-')!r}: {meant}"
 
 
 def path(text: str) -> Path:
@@ -170,6 +183,8 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
             notes = "; ".join(getattr(error, "__notes__", []))
             message = f"Stopped at once: {notes}." if notes else "Stopped."
             return message, 128 + (came[-1] if came else signal.SIGINT)
+        case ModuleNotFoundError(name="experiments"):  # the file of one was started
+            return f"{error}: start it with python -m, as its --help shows", errors.EXIT_INPUT
         case BrokenPipeError():  # `| head` has seen enough
             return "", errors.EXIT_CUT_OFF
         case OSError(filename=str() | Path() as name):

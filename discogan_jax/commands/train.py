@@ -6,7 +6,6 @@ With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
 
 import argparse
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +44,16 @@ class Study:
     measures: Sequence[str] | None = None
 
 
+class _HelpSettings(argparse.Action):
+    """Prints what all settings mean and ends the process, as ``--help`` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from discogan_jax.config import listing  # imports JAX: seconds
+
+        frame.say(listing.explained())
+        parser.exit()
+
+
 def add_arguments(
     parser: frame.Parser,
     default: str | None = None,
@@ -62,6 +71,12 @@ def add_arguments(
     """
     flags.add_arguments(parser, default)
     parser.add_argument(
+        "--help_settings",
+        action=_HelpSettings,
+        nargs=0,
+        help="explain all settings, the fields of a config, with their defaults and ranges",
+    )
+    parser.add_argument(
         "--workdir", type=frame.path, metavar="DIR", help="run directory; runs/NAME if not given"
     )
     if study is None:
@@ -76,7 +91,7 @@ def add_arguments(
     parser.add_argument(
         "--dry_run",
         action="store_true",
-        help="print devices, data, counts, memory, disk and time; do not train",
+        help="print all settings, devices, data, counts, memory, disk and time; do not train",
     )
     parser.add_argument(
         "--change",
@@ -127,7 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Check the settings before what takes seconds to import.
     host.use_compile_cache()
     from discogan_jax import multihost
-    from discogan_jax.config.schema import flat, from_config, to_json
+    from discogan_jax.config import listing
+    from discogan_jax.config.schema import from_config
 
     settings = from_config(config)
     # Before JAX is used for the first time.
@@ -158,19 +174,20 @@ def run(arguments: argparse.Namespace) -> int:
         say = frame.say if multihost.is_chief() else lambda _: None
         if study is None and flags.named_by_folders(arguments):
             settings = _keep_names(settings, workdir, say)
-        for field, value in flat(to_json(settings)).items():
-            say(f"{field} = {json.dumps(value)}")
+        title = f"{_title(arguments, settings)}; in {workdir}"
         # Describe it, compare several runs, or train one.
         if arguments.dry_run:
+            say(f"{title}\n\n{listing.values(settings, flags.names(arguments))}\n")
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
             for text in dry_run.describe([job.settings for job in jobs] or [settings]):
                 say(text)
         elif study is not None:
+            say(title)
             _compare(config, study, workdir)
         else:
             with _reporting(workdir, say):
-                train_and_evaluate(settings, workdir, change=arguments.change)
+                train_and_evaluate(settings, workdir, change=arguments.change, title=title)
     return 0
 
 
@@ -199,6 +216,14 @@ def _keep_names(settings: "Settings", workdir: Path, say: Say) -> "Settings":
     if domains != settings.domains:
         say(f"{workdir} keeps the names of its domains: {domains.a} and {domains.b}")
     return replace(settings, domains=domains)
+
+
+def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
+    """Says in a line which config is trained, for how long, and what the command changes in it."""
+    file = flags.find(arguments)
+    name = f"config {file.stem}" if file.resolve().parent == flags.CONFIGS else str(file)
+    changes = ", ".join(field.removeprefix("--config.") for field in arguments.fields)
+    return f"{name}, {settings.train.steps:,} steps" + (f", with {changes}" if changes else "")
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ import argparse
 import ast
 import os
 import runpy
+import textwrap
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from discogan_jax.config import hints
 from discogan_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
         metavar="VALUE",
         dest="fields",
         default=[],
-        help="value of a config field: --config.train.steps=100",
+        help="value of a config field, as in --config.train.steps=100; --help_settings of "
+        "'discogan train' explains all fields",
     )
     for letter in "ab":
         parser.add_argument(
@@ -56,11 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
             "given twice, one that holds trainA and trainB is both",
         )
     parser.set_defaults(default_config=default)
+    parser.epilog = "\n".join(["configs:", *_described(), "", parser.epilog or ""])
 
 
 def shipped() -> list[str]:
     """The names of the configs that come with the package."""
     return sorted(path.stem for path in CONFIGS.glob("[!_]*.py"))
+
+
+def _described() -> Iterator[str]:
+    """Yields lines about the shipped configs: each one's name, and how its file begins."""
+    for name in shipped():
+        with (CONFIGS / f"{name}.py").open(encoding="utf-8") as file:
+            text = f"  {name:<14}" + file.readline().strip().strip('"')
+        yield textwrap.fill(text, 80, subsequent_indent=" " * 16)
 
 
 def find(arguments: argparse.Namespace) -> Path:
@@ -83,6 +95,12 @@ def find(arguments: argparse.Namespace) -> Path:
     # `configs/sample.py` works outside of a checkout, too.
     elsewhere = file.suffix == ".py" and not file.exists() and str(file.parent) in (".", "configs")
     return ours if ours.is_file() and (name == file.stem or elsewhere) else file
+
+
+def names(arguments: argparse.Namespace) -> set[str]:
+    """Returns the dotted names of the fields that the arguments change in the config file."""
+    typed = {field.partition("=")[0].removeprefix("--config.") for field in arguments.fields}
+    return typed | ({"data.source_a", "data.source_b", "domains"} if arguments.a else set())
 
 
 def read(arguments: argparse.Namespace) -> "ConfigDict":
@@ -140,6 +158,12 @@ def _mistake(error: BaseException, path: str) -> str:
         return f"{error.filename}, line {error.lineno}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     line = next(frame.lineno for frame in reversed(frames) if frame.filename == path)
+    if isinstance(error, AttributeError) and type(error.obj).__name__ == "ConfigDict":
+        from discogan_jax.config import validate  # imports JAX: seconds
+        from discogan_jax.config.schema import Settings
+
+        meant = hints.hint(error.name or "", validate.names(Settings)) or validate.HELP
+        return f"line {line}: there is no field {error.name!r}: {meant}"
     return f"line {line}: {type(error).__name__}: {error}"
 
 

@@ -95,7 +95,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Loss(LossWeights):
-    """`losses.LossWeights` with their ranges, and the objective of `state.DiscoGAN`."""
+    """The weights of the losses, `losses.LossWeights`, with their ranges, and the objective.
+
+    Attributes:
+      objective: ``discogan`` (both directions), ``recongan`` (only A→B→A) or ``gan`` (only A→B).
+    """
 
     adversarial: Weight = LossWeights.adversarial
     feature: Weight = LossWeights.feature

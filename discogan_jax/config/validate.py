@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from discogan_jax.errors import InputError, nearest
+from discogan_jax.config import hints
+from discogan_jax.errors import InputError
 from discogan_jax.images import Size
 from discogan_jax.state import Domains
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_FLOAT = 3.4028234663852886e38  # of float32
 MAX_SHOWN = 80  # characters of a value in a message
+HELP = "discogan train --help_settings explains all settings"
 
 
 class MayChangeOnResume:
@@ -147,11 +149,23 @@ def defaults(cls: type) -> "ConfigDict":
     return config
 
 
+def names(cls: type) -> list[str]:
+    """Returns the dotted names of the fields of a dataclass and of its sections, and of those."""
+    sections = [x.name for x in fields_of(cls).values() if dataclasses.is_dataclass(x.type)]
+    return [*(field.name for field in leaves(cls)), *sections]
+
+
+def _unknown(name: str, whole: type) -> InputError:
+    """Makes the error about a dotted name that is no field of a config."""
+    meant = hints.hint(name, names(whole))
+    return InputError(f"there is no field config.{name}: {meant or HELP}")
+
+
 def find(cls: type, name: str) -> Field:
     """Finds a field or section by its dotted name.
 
     Raises:
-      InputError: there is none; the message suggests the nearest name.
+      InputError: there is none; the message suggests what was meant.
     """
     # Descend a section at a time.
     section, prefix = cls, ""
@@ -159,12 +173,13 @@ def find(cls: type, name: str) -> Field:
         if not dataclasses.is_dataclass(section):
             raise InputError(f"config.{prefix.rstrip('.')} is a value, it has no fields")
         known = fields_of(section, prefix)
-        _check_known(part, known, prefix)
+        if part not in known:
+            raise _unknown(name, cls)
         section, prefix = known[part].type, f"{prefix}{part}."
     return known[part]
 
 
-def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+def fill(cls: type, values: Mapping[str, Any], prefix: str = "", whole: type | None = None) -> Any:
     """Converts a mapping to a dataclass, and the mappings in it to its sections.
 
     Ranges are not checked: see `out_of_range`.
@@ -173,6 +188,7 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
       cls: the dataclass, see `fields_of`.
       values: the config, with any objects as keys and values.
       prefix: the section that it is, with a dot at the end.
+      whole: the dataclass whose section it is, or None.
 
     Raises:
       InputError: an unknown field, a missing one that has no default, or a value of the wrong
@@ -184,12 +200,14 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
     # Unknown names first, as they are most often misspelt known ones.
     known = fields_of(cls, prefix)
     for name in values:
-        _check_known(name, known, prefix)
+        if name not in known:
+            plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
+            raise _unknown(f"{prefix}{plain}", whole or cls)
     # A run of an older version lacks the fields that were added since: they have defaults.
     given = {name: field for name, field in known.items() if name in values}
     lacking = [field for name, field in known.items() if name not in given]
     if missing := [field.name for field in lacking if field.default is dataclasses.MISSING]:
-        raise InputError(f"config lacks {', '.join(missing)}: see discogan_jax/config/schema.py")
+        raise InputError(f"config lacks {', '.join(missing)}: {HELP}")
     # Types last, once all names are known to be right.
     filled = {}
     for name, field in given.items():
@@ -197,7 +215,7 @@ def fill(cls: type, values: Mapping[str, Any], prefix: str = "") -> Any:
             value = values[name]
         except Exception as error:  # ml_collections' fields that a config file must fill in
             raise InputError(f"config.{field.name} has no value: {_shown(error)}") from error
-        filled[name] = _value(field, value)
+        filled[name] = _value(field, value, whole or cls)
     return cls(**filled)
 
 
@@ -243,23 +261,15 @@ def parse(field: Field, text: str) -> Any:
     return _value(field, value)
 
 
-def _check_known(name: Any, known: Mapping[str, Field], prefix: str) -> None:
-    if name not in known:
-        plain = name if isinstance(name, str) and name.isidentifier() else _shown(name)
-        raise InputError(
-            f"there is no field config.{prefix}{plain}: {nearest(str(plain), [*known])}"
-        )
-
-
-def _value(field: Field, value: Any) -> Any:
-    """Checks the type of a value; a section is filled."""
+def _value(field: Field, value: Any, whole: type | None = None) -> Any:
+    """Checks the type of a value; a section of the whole config is filled."""
     name, kind = field.name, field.type
     if field.optional and value is None:
         return None
 
     # Sections, choices, and the names of the domains.
     if dataclasses.is_dataclass(kind):
-        return fill(typing.cast(type, kind), value, f"{name}.")
+        return fill(typing.cast(type, kind), value, f"{name}.", whole)
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         if not isinstance(value, str) or value not in choices:

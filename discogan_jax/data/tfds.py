@@ -57,7 +57,8 @@ class Tfds(CachedSource):
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Downloads and prepares the data set if need be, and decodes the first of its images."""
-        host.require_tensorflow(f"{self.label} is not decoded yet; decoding it", WITHOUT_TENSORFLOW)
+        what = f"{self.label} is not decoded yet; decoding it"
+        host.require_tensorflow(what, WITHOUT_TENSORFLOW, datasets=True)
         import tensorflow_datasets as tfds
 
         builder = self._prepared(tfds, places.data_dir / "tfds")

@@ -40,6 +40,7 @@ def train_and_evaluate(
     workdir: str | Path,
     *,
     change: bool = False,
+    title: str = "",
     open_writer: Callable[[Path, int], writers.Writer] = writers.open_writer,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainState:
@@ -52,6 +53,7 @@ def train_and_evaluate(
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
       change: whether a run of other settings or pictures goes on with these.
+      title: line about the run for the log, where those on its pictures follow.
       open_writer: opens the writer of metrics, from the directory and the number of finished steps.
       clock: returns seconds; used for what is reported of speed and time only.
 
@@ -77,7 +79,7 @@ def train_and_evaluate(
         checkpoints, state = stack.enter_context(_run_directory(workdir, setup, memory, change))
         if state is not None and _has_ended(workdir, s, int(state.step)):
             return state
-        _introduce(setup)
+        _introduce(setup, title)
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.
@@ -175,9 +177,11 @@ def _has_ended(workdir: Path, s: Settings, step: int) -> bool:
     return bool(multihost.all_max(int(bool(why))))
 
 
-def _introduce(setup: Setup) -> None:
+def _introduce(setup: Setup, title: str) -> None:
     """Says what is trained on what."""
     s = setup.settings
+    if title:
+        logging.info("%s", title)
     for d, x in setup.images.items():
         logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
     logging.info(

@@ -39,8 +39,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from discogan_jax import host
-from discogan_jax.commands import frame
+try:
+    from discogan_jax import host
+    from discogan_jax.commands import frame
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: start it with python -m experiments.toy")
 
 
 def run(arguments: argparse.Namespace) -> int:

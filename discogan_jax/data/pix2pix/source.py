@@ -100,7 +100,8 @@ class ArchiveSide(CachedSource):
         Raises:
           InputError: the archive is not found, it is damaged, or too many of its pictures are.
         """
-        host.require_tensorflow(f"{self.label} is not decoded yet; decoding it", WITHOUT_TENSORFLOW)
+        what = f"{self.label} is not decoded yet; decoding it"
+        host.require_tensorflow(what, WITHOUT_TENSORFLOW, datasets=True)
         # Late: TFDS is only needed here.
         from discogan_jax.data.pix2pix import builder
 

@@ -10,11 +10,13 @@ WORDS: Mapping[str, str] = {
     "optim.b1": "beta1 adam_beta1 momentum",
     "optim.b2": "beta2 adam_beta2",
     "optim.l2": "weight_decay wd",
+    "optim.schedule": "lr_policy scheduler lr_scheduler lr_decay",
+    "optim.decay_steps": "niter_decay n_epochs_decay lr_decay_iters",
     "optim.ema_decay": "ema ema_beta moving_average",
     "train.steps": "iters iterations max_iter num_iters total_iters max_steps total_steps",
     "training is counted in steps, train.steps; --dry_run says how many batches an epoch has": (
-        "epoch epochs n_epochs num_epochs max_epochs epoch_size nepoch niter niter_decay "
-        "n_epochs_decay epoch_count steps_per_epoch"
+        "epoch epochs n_epochs num_epochs max_epochs epoch_size nepoch niter epoch_count "
+        "steps_per_epoch"
     ),
     "train.d_updates and train.g_updates are the updates of either player in a step": (
         "n_critic critic_iters disc_steps dis_iters update_interval"
@@ -64,6 +66,10 @@ WORDS: Mapping[str, str] = {
     "run_name",
     "the same command, with the same --workdir, resumes a run": "continue_train continue resume "
     "load_model checkpoint ckpt start_epoch",
+    "--init_from=RUN starts a new run with trained weights": "pretrained pretrained_model "
+    "resume_from finetune init_weights",
+    "train.keep_best": "save_best monitor",
+    "train.patience": "early_stopping",
     "JAX uses all devices that it finds; the environment's CUDA_VISIBLE_DEVICES=0 or "
     "JAX_PLATFORMS=cpu limits it": "gpu gpus gpu_ids gpu_id device devices cuda no_cuda use_cuda "
     "num_gpus n_gpu",

@@ -166,10 +166,10 @@ def test_what_cannot_change_names_the_way_to_a_new_run(data, tmp_path):
     run.begin(tmp_path, settings(data))
     new = settings(data, optim__learning_rate=0.5, optim__ema_decay=0.0, model__width=8)
     fixed = (
-        f"--init_from={tmp_path} in another --workdir starts from its weights with another\n"
+        f"--init_from={tmp_path} in another --workdir starts from its weights with another:\n"
         "  model.width: 4 there, 8 now\n  optim.ema_decay: 0.9 there, 0.0 now"
     )
-    wanted = "--change goes on with another\n  optim.learning_rate: 0.0002 there, 0.5 now\n"
+    wanted = "--change goes on with another:\n  optim.learning_rate: 0.0002 there, 0.5 now\n"
     for change in (False, True):
         with pytest.raises(InputError) as raised:
             run.check_resumable(tmp_path, new, change=change)

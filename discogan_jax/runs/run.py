@@ -74,7 +74,8 @@ def withdraw(directory: Path) -> None:
     This process has to hold the directory's lock.
     """
     if not manifest.steps(directory / layout.CHECKPOINTS):
-        for name in (layout.CONFIG_FILE, layout.DATA_FILE, layout.DIGESTS_FILE):
+        written = (layout.CONFIG_FILE, layout.DATA_FILE, layout.DIGESTS_FILE, layout.CHANGES_FILE)
+        for name in written:
             (directory / name).unlink(missing_ok=True)
 
 
@@ -116,7 +117,7 @@ def check_resumable(
         raise InputError(
             f"{directory} holds the run of another config; use the same values, or name another "
             "--workdir."
-            + "".join(f"\n{way} with another{_listed(x)}" for way, x in ways.items() if x)
+            + "".join(f"\n{way} with another:{_listed(x)}" for way, x in ways.items() if x)
         )
     if loaded is not None:
         pictures.check(directory, settings, loaded, change=change)

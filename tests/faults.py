@@ -241,7 +241,7 @@ def file_limit(trial):
     before = whole(trial.workdir)
     err = trial.end(trial.start(limit), 2)
     assert f"{trial.workdir} takes no more files (File too large); " in err
-    assert len(err.strip().splitlines()) <= 5, err
+    assert len(err.strip().splitlines()) <= 7, err
     assert whole(trial.workdir) == before
     assert temporary(trial.workdir) == []
 
@@ -276,7 +276,7 @@ def full_disk(trial, undisturbed):
     try:
         err = trial.end(trial.start(), 2)
         assert f"{target} takes no more files (No space left on device); " in err
-        assert len(err.strip().splitlines()) <= 5, err
+        assert len(err.strip().splitlines()) <= 7, err
         assert temporary(trial.workdir) == []
         assert trial.newest() > 0
         assert mounted(*mount, "remount,size=64m")

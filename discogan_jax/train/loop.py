@@ -79,7 +79,8 @@ def train_and_evaluate(
         checkpoints, state = stack.enter_context(_run_directory(workdir, setup, memory, change))
         if state is not None and _has_ended(workdir, s, int(state.step)):
             return state
-        _introduce(setup, title)
+        if multihost.is_chief():
+            _introduce(setup, title)
 
         # Compile the step while the run starts, but on CPUs only: other compilers time kernels,
         # which that would disturb. Traced here: two threads that trace wait for Python's lock.

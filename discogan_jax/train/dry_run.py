@@ -40,43 +40,19 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     s = planned[0]
     trained = weights.of_settings(s)
     setup = Setup(s)
-    state, step_memory = setup.shapes, StepMemory(setup)
-    step_memory.check()
+    memory = StepMemory(setup)
+    memory.check()
     compiled = setup.lower_step().compile()
-    step_memory.check(compiled)
-    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
-
-    # Devices and data.
-    count = models.count_parameters
-    rows = [("devices", sharding.describe_devices(setup.mesh, s.data.batch_size))]
-    for d in DOMAINS:
-        rows.append((f"data {s.domains.name(d)}", census.describe(setup.images[d].about)))
-    # Batches, networks and memory.
-    epoch = min(setup.order.sizes) // s.data.batch_size
-    per_device = sharding.bytes_per_device(state, setup.shardings)
-    rows += [
-        ("batch", f"{s.data.batch_size} a domain; {epoch} batches an epoch of the smaller domain"),
-        ("generator", f"{count(state.gen.params['ab']):,} parameters, two of them"),
-        ("discriminator", f"{count(state.dis.params['a']):,} parameters, two of them"),
-        (
-            "state",
-            f"{units.size(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))} with "
-            f"Adam's, {units.size(per_device)} of it on each device",
-        ),
-        ("images", units.size(sum(x.nbytes for x in setup.train_images.values()))),
-    ]
-    if trained is not None:
-        rows.append(("start", changes.init_as_text(trained.record)))
-    # Not every backend counts its operations and temporary memory.
-    if "flops" in cost:
-        rows.append(("one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"))
-    if memory is not None:
-        rows.append(("a step's work", f"{units.size(memory.temp_size_in_bytes)} a device"))
-    there = step_memory.there
-    rows += [
+    memory.check(compiled)
+    there = memory.there
+    rows = [
+        *_setup(setup),
+        *_step(compiled),
         ("memory", f"{units.size(there.total)} ({there.limit})"),
         ("disk", _disk(planned)),
     ]
+    if trained is not None:
+        rows.append(("start", changes.init_as_text(trained.record)))
     yield aligned(rows)
 
     # Relative to the first run's, as its steps are those that are timed.
@@ -87,6 +63,32 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     steps = sum((forecast.relative(x, s) or 1) * x.train.steps for x in planned)
     total, where = units.duration(seconds * steps), forecast.machine(setup.mesh)
     yield f"training {len(planned)} runs takes {total} on {where}"
+
+
+def _setup(setup: Setup) -> Iterator[tuple[str, str]]:
+    """Yields what is known before the step is compiled."""
+    s, state, count = setup.settings, setup.shapes, models.count_parameters
+    yield "devices", sharding.describe_devices(setup.mesh, s.data.batch_size)
+    for d in DOMAINS:
+        yield f"data {s.domains.name(d)}", census.describe(setup.images[d].about)
+    epoch = min(setup.order.sizes) // s.data.batch_size
+    batch = f"{s.data.batch_size} a domain; {epoch} batches an epoch of the smaller domain"
+    yield "batch", batch
+    yield "generator", f"{count(state.gen.params['ab']):,} parameters, two of them"
+    yield "discriminator", f"{count(state.dis.params['a']):,} parameters, two of them"
+    whole = units.size(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))
+    each = units.size(sharding.bytes_per_device(state, setup.shardings))
+    yield "state", f"{whole} with Adam's, {each} of it on each device"
+    yield "images", units.size(sum(x.nbytes for x in setup.train_images.values()))
+
+
+def _step(compiled: jax.stages.Compiled) -> Iterator[tuple[str, str]]:
+    """Yields the operations and the memory of a step; not every backend counts them."""
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    if "flops" in cost:
+        yield "one step", f"{cost['flops'] / 1e9:,.1f} GFLOP a device"
+    if memory is not None:
+        yield "a step's work", f"{units.size(memory.temp_size_in_bytes)} a device"
 
 
 def _disk(planned: Sequence[Settings]) -> str:

@@ -15,21 +15,12 @@ from discogan_jax import files, multihost, sharding
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.errors import InputError
-from discogan_jax.runs import (
-    best,
-    changes,
-    checkpoint,
-    layout,
-    lock,
-    manifest,
-    pictures,
-    run,
-    weights,
-)
+from discogan_jax.runs import changes, checkpoint, layout, lock, manifest, pictures, run, weights
 from discogan_jax.state import TrainState
 from discogan_jax.train import forecast, writers
 from discogan_jax.train.interrupts import Interrupts
 from discogan_jax.train.memory import StepMemory
+from discogan_jax.train.patience import why_ended
 from discogan_jax.train.progress import Progress
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -167,12 +158,7 @@ def _run_directory(
 
 def _has_ended(workdir: Path, s: Settings, step: int) -> bool:
     """Whether a run has nothing more to do after a step; says why."""
-    why = ""
-    if step >= s.train.steps:
-        why = f"is already at step {step} of {s.train.steps}"
-    elif multihost.is_chief() and (found := best.find(workdir, s.train.keep_best, upto=step)):
-        why = found.ending(s.train.patience, step, s.train.steps)
-        why += ". With a higher train.patience it goes on" if why else ""
+    why = why_ended(workdir, s.train, step) if multihost.is_chief() else ""
     if why:
         logging.info("%s %s", workdir, why)
     return bool(multihost.all_max(int(bool(why))))

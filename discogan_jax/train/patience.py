@@ -10,6 +10,15 @@ from discogan_jax.config.schema import Train
 from discogan_jax.runs import best, layout
 
 
+def why_ended(workdir: Path, train: Train, step: int) -> str:
+    """Says why a run has nothing more to do after a step; returns "" if it has."""
+    if step >= train.steps:
+        return f"is already at step {step} of {train.steps}"
+    found = best.find(workdir, train.keep_best, upto=step)
+    why = found.ending(train.patience, step, train.steps) if found else ""
+    return why and f"{why}. With a higher train.patience it goes on"
+
+
 @dataclass
 class Patience:
     """Knows, after each evaluation, whether its step is the best so far.

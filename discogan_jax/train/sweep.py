@@ -21,10 +21,11 @@ from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import DASH, aligned, four_digits, notes
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, replacing, write_json
-from discogan_jax.runs import best, layout, manifest
+from discogan_jax.runs import layout, manifest
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
 from discogan_jax.train.loop import train_and_evaluate
+from discogan_jax.train.patience import why_ended
 from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
 
 TABLE_FILE = "sweep.md"
@@ -219,7 +220,8 @@ def _remark(group: Sequence[Outcome]) -> str:
 def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
     """The outcome that files of an earlier sweep have of a run."""
     step = _last_step(job)
-    if _is_trained(job, step) and _is_measured(job.directory, job.settings, step):
+    trained = why_ended(job.directory, job.settings.train, step)
+    if trained and _is_measured(job.directory, job.settings, step):
         return _measured(job, earlier.get("seconds"))
     return Outcome(job, {}, earlier.get("why") or "not finished yet")
 
@@ -227,13 +229,6 @@ def _so_far(job: Job, earlier: Mapping[str, Any]) -> Outcome:
 def _last_step(job: Job) -> int:
     """The step of the last checkpoint of a run; 0 if there is none."""
     return max(manifest.steps(job.directory / layout.CHECKPOINTS), default=0)
-
-
-def _is_trained(job: Job, step: int) -> bool:
-    """Whether the last step of a run is reached, or its patience ended it at this one."""
-    t = job.settings.train
-    found = best.find(job.directory, t.keep_best, upto=step)
-    return step >= t.steps or bool(found and found.ending(t.patience, step, t.steps))
 
 
 def _is_measured(directory: Path, s: Settings, step: int) -> bool:

@@ -200,7 +200,7 @@ def _cgroup_limits() -> Iterator[int]:
 # What errors of XLA, C++, PyTorch and the system contain where memory cannot be had.
 _NO_MEMORY = re.compile(
     r"RESOURCE_EXHAUSTED[^\n]*memory|Out of memory (?:allocating|while)|CUDA out of memory|"
-    r"OOM when allocating|std::bad_alloc|(?:Cannot|can't) allocate memory"
+    r"OOM when allocating|failed to map segment|std::bad_alloc|(?:Cannot|can't) allocate memory"
 )
 
 
@@ -250,6 +250,8 @@ def _platform_missing(error: BaseException) -> str | None:
         there = sorted(backend.backends())
         backend.clear_backends()
         jax.config.update("jax_platforms", asked)
+    if all(name in there for name in asked.split(",")):
+        return f"JAX finds no device ({error}): look at XLA_FLAGS and JAX_PLATFORMS={asked}."
     missing = " and ".join(repr(name) for name in asked.split(",") if name not in there)
     why = str(error).partition(" (set JAX_PLATFORMS")[0].partition("\n")[0]
     reason = "" if not why or "known backends" in why else f" ({why})"
@@ -283,7 +285,10 @@ def compile_cache() -> tuple[Path, str]:
       The folder, in the home folder or else a temporary one, and a note if it is the latter.
     """
     try:
-        folder = Path.home() / ".cache" / "discogan_jax" / "xla"
+        home = Path.home()
+        if not home.is_absolute():
+            raise RuntimeError(f"{home} is a place in the current folder")
+        folder = home / ".cache" / "discogan_jax" / "xla"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder, ""

@@ -175,7 +175,24 @@ def test_what_cannot_change_names_the_way_to_a_new_run(data, tmp_path):
             run.check_resumable(tmp_path, new, change=change)
         assert fixed in str(raised.value)
         assert (wanted in str(raised.value)) == (not change)
+    with pytest.raises(InputError) as raised:
+        run.check_resumable(tmp_path, settings(data, train__init_from="there"))
+    start = (
+        "It goes on only with the start that it had:\n  train.init_from: None there, 'there' now"
+    )
+    assert str(raised.value).endswith(f"another --workdir.\n{start}")
     assert schema.differences(new, new) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "damaged", [{"settings": 3}, {"settings": {"x": 3}}, {"init": 3}, {"pictures": {"a": 1}}, {}]
+)
+def test_damaged_lines_are_left_out(tmp_path, caplog, damaged):
+    good = {"step": 3, "settings": {"optim.learning_rate": [1, 2]}}
+    text = "".join(json.dumps(x) + "\n" for x in (good, {"step": 5, **damaged}))
+    (tmp_path / "changes.jsonl").write_text(text)
+    assert changes.read(tmp_path) == [good]
+    assert "changes.jsonl: 1 lines are damaged: ignored" in caplog.text
 
 
 def test_a_sweep_compares_what_never_changed(tmp_path, capsys):

@@ -23,7 +23,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.runs import changes, report, weights
 from discogan_jax.runs import run as runs_run
 from discogan_jax.state import Adam, create_state
-from discogan_jax.train import train_and_evaluate
+from discogan_jax.train import train_and_evaluate, variants
 
 ADAM = Adam(2e-4, 0.5, 0.999)
 SIDES = ("gen", "dis")
@@ -218,6 +218,27 @@ def test_mistakes_are_found_before_pictures_are_decoded(source, tmp_path, place,
     assert str(raised.value).startswith(f"config.train.init_from={place}: ")
     assert named in str(raised.value)
     assert not (tmp_path / "new").exists()
+
+
+def test_domains_in_the_other_order_are_refused(source, tmp_path):
+    swapped = {"domains": ("shoes", "bags"), "train__init_from": str(source)}
+    made = runs_here.config(tmp_path / "no pictures", **swapped)
+    with pytest.raises(InputError, match="its a is bags and its b shoes, here it is the other way"):
+        train_and_evaluate(made, tmp_path / "new")
+
+
+def test_a_sweep_looks_at_all_its_sources_first(source, tmp_path):
+    starts = [variants.Variant(x, {"train.init_from": x}) for x in (str(source), "nowhere")]
+    with pytest.raises(InputError, match="nowhere: there is no folder"):
+        variants.plan(runs_here.config(tmp_path), starts, tmp_path / "sweep")
+
+
+def test_a_run_has_one_start(tmp_path):
+    """One that was killed before its first checkpoint reads the weights again."""
+    init = {"from": "there", "digest": "0", "taken": 1, "drawn": [], "optimizers": False}
+    for step in (1, 2):
+        changes.record(tmp_path, 0, init=init | {"step": step})
+    assert [change["init"]["step"] for change in changes.read(tmp_path)] == [2]
 
 
 # Runs
@@ -433,6 +454,9 @@ def test_other_files_and_networks_are_named(tmp_path):
         return str(raised.value).removeprefix(f"{folder}")
 
     good = official_tensors()
+    place = write_safetensors(tmp_path / "steps", good)
+    with pytest.raises(InputError, match="which have no steps: leave out :3"):
+        weights.read(f"{place}:3")
     lacking = said({n: good[n] for n in ("gen_A", "dis_A")})
     assert lacking.endswith("it has dis_A.safetensors, gen_A.safetensors")
     assert "gen_B.safetensors, gen_C.safetensors" in said(good | {"gen_C": good["gen_A"]})

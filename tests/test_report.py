@@ -84,6 +84,15 @@ def test_nothing_in_a_run_can_end_the_script(tmp_path):
     assert data_of(text)[0]["name"] == "<b>"
 
 
+def test_what_is_no_number_is_no_point_of_a_curve(tmp_path):
+    run = write_run(tmp_path / "run", 2, samples=0)
+    lines = (run / "metrics.jsonl").read_text().splitlines()[:2]
+    lines.append('{"step": 3, "gen_loss": "x", "learning_rate": null}')
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    (found,) = data_of(report.write([run]).read_text())
+    assert found["series"]["gen_loss"] == [1.0, 0.5, None]
+
+
 def test_a_run_that_just_began_and_what_is_no_run(tmp_path):
     run = write_run(tmp_path / "run", 0, samples=0)
     (run / "samples" / "00000000.png").write_bytes(b"half of a pi")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import discogan_jax
-from discogan_jax.config import build, schema, validate
+from discogan_jax.config import build, flags, schema, validate
 from discogan_jax.configs import default
 from discogan_jax.errors import InputError
 from discogan_jax.files import write_json
@@ -384,3 +384,16 @@ def test_differences_ignore_what_may_change():
 def test_every_n_steps():
     assert [step for step in range(10) if recorder.every_n_steps(step, 4)] == [0, 4, 8]
     assert not any(recorder.every_n_steps(step, 0) for step in range(10))
+
+
+def test_a_flag_changes_a_config_that_holds_whole_numbers(tmp_path):
+    """A file's own config types its fields by their values, so 1 would take no 0.5."""
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config():\n"
+        "    return ConfigDict({'data': {'image_size': 32}, 'loss': {'identity': 1}})\n"
+    )
+    typed = ["--config.loss.identity=0.5", "--config.data.image_size=16"]
+    config = flags.load(file, typed)
+    assert (config.loss.identity, str(config.data.image_size)) == (0.5, "16")

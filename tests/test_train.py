@@ -26,7 +26,7 @@ from discogan_jax import host, images, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.runs import manifest
+from discogan_jax.runs import manifest, overview
 from discogan_jax.train import memory
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -490,14 +490,16 @@ def test_a_run_that_does_not_fit_is_refused_with_the_batch_that_does(data, tmp_p
         train.train_and_evaluate(config(data, **fields), tmp_path)
     assert not (tmp_path / "config.json").exists()
     room(whole.step - 1)
+    refused = tmp_path / "refused"
     with pytest.raises(InputError, match=r"\(a limit\).* about config\.data\.batch_size=[123] wo"):
-        train.train_and_evaluate(config(data, **fields), tmp_path)
+        train.train_and_evaluate(config(data, **fields), refused)
+    assert [run.state for run in overview.find_runs(tmp_path)] == ["no run"]
     room(whole.step)
     for batch in (4, 2):
         changed = fields | {"data__batch_size": batch, "train__steps": 1}
         train.train_and_evaluate(config(data, **changed), tmp_path / str(batch))
     made = config(data, **fields | {"data__batch_size": 2, "train__steps": 1})
-    assert train.train_and_evaluate(made, tmp_path).step == 1
+    assert train.train_and_evaluate(made, refused).step == 1
 
 
 def test_memory_that_ends_during_a_step_is_said_with_numbers(data, tmp_path, monkeypatch):

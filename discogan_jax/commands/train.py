@@ -180,7 +180,10 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"{title}\n\n{listing.values(settings, flags.names(arguments))}\n")
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
-            for text in dry_run.describe([job.settings for job in jobs] or [settings]):
+            planned, place = (
+                ([job.settings for job in jobs], None) if jobs else ([settings], workdir)
+            )
+            for text in dry_run.describe(planned, place, change=arguments.change):
                 say(text)
         elif study is not None:
             say(title)

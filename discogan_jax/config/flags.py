@@ -183,7 +183,8 @@ def _set(config: "ConfigDict", argument: str) -> None:
         value = ast.literal_eval(text) if names else validate.parse(field, text)
     except (InputError, ValueError, SyntaxError) as error:
         raise InputError(f"{argument}: {error}") from error
-    config.update_from_flattened_dict({name: value})
+    with config.ignore_type():  # `schema.from_config` knows the types
+        config.update_from_flattened_dict({name: value})
 
 
 def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:

@@ -244,7 +244,7 @@ def parse(field: Field, text: str) -> Any:
     value: Any = text
     # Words come first: an optional field may be none, a switch is true or false.
     if not text:
-        raise InputError("a value is empty: there is a comma too many")
+        raise InputError("a value is empty")
     if field.optional and text in ("none", "None"):
         return None
     if field.type is bool:

@@ -35,6 +35,9 @@ class Best:
     value: float
     ago: int
 
+    def __str__(self) -> str:
+        return f"best step by {self.measure}: {self.step:,} ({self.value:.4g})"
+
     def ending(self, patience: int, step: int, steps: int) -> str:
         """Says why a run ends before its last step; returns "" if it does not.
 

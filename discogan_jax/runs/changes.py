@@ -21,6 +21,8 @@ def record(directory: Path, step: int, **what: Any) -> None:
     """
     change = json.loads(json.dumps({"step": step, **what}))
     before = read(directory)
+    # There is one start: an earlier one was of a run that was killed before its first checkpoint.
+    before = [x for x in before if not ("init" in x and "init" in change)]
     if before[-1:] != [change]:
         _write(directory, [*before, change])
     for line in describe(change):
@@ -57,7 +59,19 @@ def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
 
 def read(directory: Path) -> list[dict[str, Any]]:
     """Reads the changes of a run in their order; none if there is no record."""
-    return files.read_lines(directory / layout.CHANGES_FILE)
+    path = directory / layout.CHANGES_FILE
+    lines = files.read_lines(path)
+    whole = [line for line in lines if _is_whole(line)]
+    if len(whole) < len(lines):
+        logging.warning("%s: %d lines are damaged: ignored", path, len(lines) - len(whole))
+    return whole
+
+
+def _is_whole(line: Mapping[str, Any]) -> bool:
+    try:
+        return bool([*describe(line)])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def describe(change: Mapping[str, Any]) -> Iterator[str]:

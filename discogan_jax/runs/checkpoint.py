@@ -231,7 +231,8 @@ def read(
         step, damaged = _newest_intact(directory)
         for s, problem in damaged.items():
             folder = directory / str(s)
-            if manifest.is_sealed(folder):  # or it may be saved at this moment
+            # It may be saved at this moment, or was a moment ago.
+            if manifest.is_sealed(folder) and _problem(folder):
                 instead = f"Using step {step} instead."
                 logging.error("%s cannot be trusted: %s. %s", folder, problem, instead)
     elif manifest.is_sealed(folder := directory / str(step)) and (problem := _problem(folder)):

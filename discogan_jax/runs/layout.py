@@ -19,6 +19,8 @@ SAMPLES = "samples"
 DATA_FILE = "data.json"
 DIGESTS_FILE = "digests.npz"
 CHANGES_FILE = "changes.jsonl"
+FILES = (CONFIG_FILE, VERSIONS_FILE, METRICS_FILE, DATA_FILE, DIGESTS_FILE, CHANGES_FILE)
+"""What every run has or may have from its beginning on."""
 
 
 def read_settings(run: Path) -> "Settings":

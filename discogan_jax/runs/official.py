@@ -104,8 +104,9 @@ def _safetensors(path: Path) -> dict[str, np.ndarray]:
         ) from None
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error})") from error
+    # Numbers of types that NumPy lacks, such as those of 8 bits, raise other kinds.
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged, or of other types ({error})") from error
 
 
 def _state_dict(path: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, finite, read_lines, replacing
+from discogan_jax.files import find_json, finite, numbers, read_lines, replacing
 from discogan_jax.runs import best, changes, layout, pictures
 from discogan_jax.state import Domains
 
@@ -93,14 +93,14 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     """
     settings = layout.read_settings(directory)
     # Training may be going on: the files are read as far as they go.
-    lines = read_lines(directory / layout.METRICS_FILE)
+    lines = [*map(numbers, read_lines(directory / layout.METRICS_FILE))]
     steps, series = curves(lines)
     versions = find_json(directory / layout.VERSIONS_FILE) or {}
     packages = versions.pop("packages", {})
     facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
     found = best.find(directory, settings.train.keep_best)
     if found is not None:
-        facts.insert(1, f"best step by {found.measure}: {found.step:,} ({found.value:.4g})")
+        facts.insert(1, str(found))
     return {
         "name": name,
         "facts": "\n".join(facts),

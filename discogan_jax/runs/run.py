@@ -69,13 +69,12 @@ def begin(
 
 
 def withdraw(directory: Path) -> None:
-    """Takes back what `begin` wrote if there is no checkpoint: other settings may then begin here.
+    """Removes the files of a run that has no checkpoint: other settings may then begin here.
 
     This process has to hold the directory's lock.
     """
     if not manifest.steps(directory / layout.CHECKPOINTS):
-        written = (layout.CONFIG_FILE, layout.DATA_FILE, layout.DIGESTS_FILE, layout.CHANGES_FILE)
-        for name in written:
+        for name in layout.FILES:
             (directory / name).unlink(missing_ok=True)
 
 
@@ -109,15 +108,19 @@ def check_resumable(
             f"{error}: name another --workdir, or remove that file to resume with this config"
         ) from error
     requested, fixed = schema.differences(before, settings)
+    # Where a run has started from does not change; another run can start from it.
+    start = {name: x for name, x in fixed.items() if name.startswith("train.init_")}
+    others = {name: x for name, x in fixed.items() if name not in start}
+    anew = f"--init_from={directory} in another --workdir starts from its weights with another"
     ways = {
-        "--change goes on": {} if change else requested,
-        f"--init_from={directory} in another --workdir starts from its weights": fixed,
+        "--change goes on with another": {} if change else requested,
+        anew: others,
+        "It goes on only with the start that it had": start,
     }
     if any(ways.values()):
         raise InputError(
             f"{directory} holds the run of another config; use the same values, or name another "
-            "--workdir."
-            + "".join(f"\n{way} with another:{_listed(x)}" for way, x in ways.items() if x)
+            "--workdir." + "".join(f"\n{way}:{_listed(x)}" for way, x in ways.items() if x)
         )
     if loaded is not None:
         pictures.check(directory, settings, loaded, change=change)
@@ -210,8 +213,9 @@ def open(path: str | Path, step: Step = None) -> Run:
     checkpoints = path / layout.CHECKPOINTS
     saved = manifest.steps(checkpoints)
     if not saved or (step is not None and step not in saved):
-        there = ", ".join(map(str, saved)) or "none yet"
-        raise InputError(f"{path} has no checkpoint {'' if step is None else step}; it has {there}")
+        there = f"it has {', '.join(map(str, saved))}" if saved else "it has none yet"
+        wanted = "no checkpoint" if step is None else f"no checkpoint {step}"
+        raise InputError(f"{path} has {wanted}; {there}")
 
     # One device is enough to translate; the state is read onto it.
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))

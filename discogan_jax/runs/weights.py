@@ -23,7 +23,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
 from discogan_jax.runs import layout, official, run
 from discogan_jax.runs.best import Step
-from discogan_jax.state import TrainState
+from discogan_jax.state import Domains, TrainState
 
 _SIDES = {"gen": "generator", "dis": "discriminator"}
 _UP = re.compile(r"(?<=/up_)\d+")
@@ -41,12 +41,14 @@ class Weights:
       step: step of the checkpoint; None for weights that are not of a run.
       image_shape: height, width and channels of the images that they were trained on.
       state: the arrays; there may be no averages and no states of optimizers.
+      domains: names of the domains, if they are known.
     """
 
     origin: str
     step: int | None
     image_shape: tuple[int, int, int]
     state: TrainState
+    domains: Domains | None = None
 
     @property
     def digest(self) -> str:
@@ -71,12 +73,16 @@ def read(place: str | Path) -> Weights:
     path, step = _split(str(place))
     if not path.exists():
         raise InputError(f"there is no folder {path}")
-    if official.is_there(path):
+    if not (path / layout.CONFIG_FILE).exists() and official.is_there(path):
+        if step is not None:
+            raise InputError(
+                f"{path} has weights of PyTorch, which have no steps: leave out :{step}"
+            )
         return Weights(str(place), None, *official.read(path))
     opened = run.open(path, step)
     state = jax.device_get(opened.state)
     shape = build.image_shape(opened.settings)
-    return Weights(str(place), opened.step, shape, state)
+    return Weights(str(place), opened.step, shape, state, opened.domains)
 
 
 def _split(place: str) -> tuple[Path, Step]:
@@ -128,6 +134,11 @@ def of_settings(s: Settings) -> Fit | None:
     shapes = build.state_shapes(s, build.gan(s))
     try:
         weights = read(s.train.init_from)
+        if weights.domains == s.domains[::-1]:
+            raise InputError(
+                f"its a is {weights.domains.a} and its b {weights.domains.b}, here it is the other "
+                "way round: exchange the sources of a and b"
+            )
         return fit(weights, shapes, build.image_shape(s), optimizers=s.train.init_optimizers)
     except InputError as error:
         raise InputError(f"config.train.init_from={s.train.init_from}: {error}") from error

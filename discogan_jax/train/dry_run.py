@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import jax
 
@@ -10,7 +11,7 @@ from discogan_jax import models, multihost, sharding, units
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import census
 from discogan_jax.evaluation.table import aligned
-from discogan_jax.runs import changes, weights
+from discogan_jax.runs import changes, layout, manifest, pictures, run, weights
 from discogan_jax.state import DOMAINS
 from discogan_jax.train import forecast
 from discogan_jax.train.memory import StepMemory
@@ -19,8 +20,12 @@ from discogan_jax.train.setup import Setup
 MAX_TIMED, MAX_SECONDS = 20, 20.0
 """So many steps are timed, and for so long, but one at least."""
 
+_LEFT_OUT = "\n(the steps alone, without compiling, samples, evaluations and checkpoints)"
 
-def describe(planned: Sequence[Settings]) -> Iterator[str]:
+
+def describe(
+    planned: Sequence[Settings], workdir: Path | None = None, *, change: bool = False
+) -> Iterator[str]:
     """Describes what `loop.train_and_evaluate` would use.
 
     The counts are those of the compiled step, so this takes the time to compile it; the compile
@@ -29,6 +34,8 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     Args:
       planned: the settings of one run, or of several that are trained one after the other: the
         first one is described, disk and time are those of all.
+      workdir: the run directory of one run.
+      change: as for `loop.train_and_evaluate`.
 
     Yields:
       A table; then, after some steps on black images, the time that training takes.
@@ -38,8 +45,12 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     """
     # Compile the step of the run itself.
     s = planned[0]
-    trained = weights.of_settings(s)
-    setup = Setup(s)
+    begun = False
+    if workdir is not None:
+        run.check_resumable(workdir, s, change=change)
+        begun = bool(manifest.steps(workdir / layout.CHECKPOINTS))
+    trained = None if begun else weights.of_settings(s)
+    setup = Setup(s, {} if workdir is None else pictures.known(workdir))
     memory = StepMemory(setup)
     memory.check()
     compiled = setup.lower_step().compile()
@@ -58,11 +69,11 @@ def describe(planned: Sequence[Settings]) -> Iterator[str]:
     # Relative to the first run's, as its steps are those that are timed.
     seconds = _seconds_a_step(setup, compiled)
     if len(planned) == 1:
-        yield forecast.time_of(setup, seconds * s.train.steps)
+        yield f"{forecast.time_of(setup, seconds * s.train.steps)}{_LEFT_OUT}"
         return
     steps = sum((forecast.relative(x, s) or 1) * x.train.steps for x in planned)
     total, where = units.duration(seconds * steps), forecast.machine(setup.mesh)
-    yield f"training {len(planned)} runs takes {total} on {where}"
+    yield f"training {len(planned)} runs takes {total} on {where}{_LEFT_OUT}"
 
 
 def _setup(setup: Setup) -> Iterator[tuple[str, str]]:

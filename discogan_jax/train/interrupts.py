@@ -5,6 +5,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
+from absl import logging
+
 from discogan_jax.errors import STOP_SIGNALS
 
 
@@ -30,6 +32,8 @@ class Interrupts:
     def _note(self, number: int, _: FrameType | None) -> None:
         self.signal = signal.Signals(number)
         self._restore()
+        name = self.signal.name
+        logging.warning("%s: stops once this step is saved; a second one stops without", name)
 
     def _restore(self) -> None:
         for s, handler in self._before.items():

@@ -77,7 +77,9 @@ class StepMemory:
         if fits := self.fitting_batch():
             batch = f"about config.data.batch_size={fits}"
         others = ["a smaller config.data.image_size", "a smaller config.model.width"]
-        others += ["config.train.precision=bfloat16"] if t.precision != "bfloat16" else []
+        # On CPUs results of half the size are computed in buffers of full size.
+        if t.precision != "bfloat16" and not self._setup.on_cpu:
+            others.append("config.train.precision=bfloat16")
         if self._setup.mesh.size > 1 and not t.shard_state:
             others.append("config.train.shard_state=True")
         there = f"there are {units.size(self.there.total)} ({self.there.limit})"

@@ -16,7 +16,7 @@ from discogan_jax import images, multihost, sharding
 from discogan_jax.config import build
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs import best, checkpoint, layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
 from discogan_jax.steps import Batch, Metrics
@@ -30,7 +30,7 @@ from discogan_jax.train.setup import Setup
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
 
-MEASURED = 3.0
+MEASURED = 1.0
 """Seconds of steps after which the time that the run takes is printed."""
 
 
@@ -163,16 +163,18 @@ class Recorder:
         Raises:
           InterruptedRunError: a signal stopped the run.
         """
-        last_step = self.setup.settings.train.steps
+        t = self.setup.settings.train
         if signal:
             self._fetch()
             self._save(state)
         self.checkpoints.wait()
         if self._patience.ending is not None:
             self.progress.write(self._patience.ending)
+        elif not signal and (found := best.find(self.workdir, t.keep_best)):
+            self.progress.write(str(found))
         if signal:
             raise InterruptedRunError(
-                f"{Signals(signal).name}: saved step {self.step} of {last_step} in "
+                f"{Signals(signal).name}: saved step {self.step} of {t.steps} in "
                 f"{self.workdir}; the same command goes on from there",
                 signal,
             )

@@ -12,7 +12,7 @@ from typing import Any
 from discogan_jax.config import validate
 from discogan_jax.config.schema import Settings, from_config, to_json
 from discogan_jax.errors import InputError
-from discogan_jax.runs import run
+from discogan_jax.runs import layout, manifest, run, weights
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,9 @@ def plan(
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
         run.check_resumable(directory, settings)
+        # A source that is not there ends the sweep before its first run.
+        if not manifest.steps(directory / layout.CHECKPOINTS):
+            weights.of_settings(settings)
         jobs[directory] = Job(label, variant, seed, directory, settings)
     return list(jobs.values())
 

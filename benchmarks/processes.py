@@ -141,4 +141,4 @@ def run(
     with report.Clocked(budget, settings) as clocked:
         found = measure(sides, turn, clocked.deadline, least_rounds)
     rows = summarize(found)
-    return report.keep(name, clocked, {"sides": rows, "turns": found}, table(rows))
+    return report.keep(name, clocked.facts, {"sides": rows, "turns": found}, table(rows))

@@ -17,9 +17,10 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -65,6 +66,11 @@ class Measure:
                 found.append(value)
         return statistics.fmean(found) if found else math.nan
 
+    @property
+    def better(self) -> str:
+        """Which values are better, in a word."""
+        return "higher" if self.higher else "lower"
+
     def reaches(self, value: float, wanted: float) -> bool:
         """Returns whether a value is at least as good as another one."""
         return value >= wanted if self.higher else value <= wanted
@@ -76,11 +82,12 @@ MEASURES = (
     Measure("coverage", "coverage", higher=True),
     Measure("hue_error", "hue error in degrees", higher=False),
     Measure("lightness_correlation", "correlation of lightness", higher=True),
-    Measure("psnr", "PSNR there and back in dB", higher=True, back=True),
+    Measure("psnr", "round-trip PSNR in dB", higher=True, back=True),
     Measure("pair_ssim", "SSIM to the true pair", higher=True),
     Measure("diversity", "diversity", higher=True),
     Measure("grid_energy", "energy of the up-sampling grid", higher=False, wide=True),
 )
+DECISIVE = tuple(m for m in MEASURES if m.row not in ("diversity", "grid_energy"))
 
 
 @dataclass(frozen=True)
@@ -154,41 +161,63 @@ def curves(folder: Path, name: str, seeds: Sequence[int]) -> Curves:
 def spread(values: Sequence[float]) -> str:
     """Formats mean ± standard deviation over seeds."""
     mean = statistics.fmean(values)
-    digits = 0 if abs(mean) >= 100 else 1 if abs(mean) >= 10 else 3
+    digits = sum(abs(mean) < limit for limit in (1, 10, 100))
     sd = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{mean:.{digits}f}{sd}"
 
 
-def tables(found: Mapping[str, Curves]) -> Iterator[str]:
-    """Yields Markdown tables after equal steps and after equal time, and the speed-up of `best`."""
-    end = min(c.seconds[-1] for c in found.values())
-    yield f"After {min(c.steps[-1] for c in found.values()):,} steps:"
-    yield ""
-    yield _table(found, [c.seconds[-1] for c in found.values()])
-    yield ""
-    yield f"After {end:,.0f} seconds of training:"
-    yield ""
-    yield _table(found, [end] * len(found))
+def read(report: Mapping[str, Any]) -> dict[str, Curves]:
+    """Returns the curves of a report that `main` has written, by recipe."""
+    return {
+        name: Curves(
+            found["seconds_per_step"],
+            found["steps"],
+            # JSON has no NaN.
+            {
+                row: [[math.nan if x is None else x for x in seed] for seed in seeds]
+                for row, seeds in found["values"].items()
+            },
+        )
+        for name, found in report["recipes"].items()
+    }
+
+
+def shared(measure: Measure, found: Mapping[str, Curves]) -> bool:
+    """Returns whether all recipes have a measure."""
+    return all(measure.row in c.values for c in found.values())
+
+
+def after_equal_time(measure: Measure, found: Mapping[str, Curves]) -> dict[str, list[float]]:
+    """Returns the seeds' values of `official` and `best` when the former has ended."""
+    end = found["official"].seconds[-1]
+    return {name: found[name].at(measure.row, end) for name in ("official", "best")}
+
+
+def winner(measure: Measure, found: Mapping[str, Curves]) -> str | None:
+    """Returns which of `official` and `best` is better after equal time, or None.
+
+    The difference of the means must exceed the larger standard deviation over seeds.
+    """
+    values = after_equal_time(measure, found)
+    official, best = map(statistics.fmean, values.values())
+    if abs(best - official) <= max(map(statistics.stdev, values.values())):
+        return None
+    return "best" if measure.reaches(best, official) else "official"
+
+
+def table(found: Mapping[str, Curves]) -> str:
+    """Writes a Markdown table: each recipe at its end, and `best` compared with `official`."""
+    shown = [m for m in MEASURES if shared(m, found)]
+    rows = [["", *(f"`{name}`, {c.steps[-1]:,} steps" for name, c in found.items())]]
+    rows += [[m.title, *(spread(c.at(m.row, math.inf)) for c in found.values())] for m in shown]
     if {"official", "best"} <= set(found):
-        yield ""
-        yield "How much sooner `best` is as good as `official` is at its end:"
-        yield ""
-        yield from (f"* {m.title}: {_sooner(m, found)}" for m in _common(found))
-
-
-def _common(found: Mapping[str, Curves]) -> list[Measure]:
-    return [m for m in MEASURES if all(m.row in c.values for c in found.values())]
-
-
-def _table(found: Mapping[str, Curves], when: Sequence[float]) -> str:
-    ends = list(zip(found.values(), when, strict=True))
-    cells = [
-        ["", *found],
-        ["steps", *(f"{end / c.seconds_per_step:,.0f}" for c, end in ends)],
-        ["seconds", *(f"{end:,.0f}" for _, end in ends)],
-    ]
-    cells += [[m.title, *(spread(c.at(m.row, end)) for c, end in ends)] for m in _common(found)]
-    return markdown(cells)
+        end = found["official"].seconds[-1]
+        steps = end / found["best"].seconds_per_step
+        rows[0].append(f"`best` after the same {end:,.0f} s ({steps:,.0f} steps)")
+        rows[0].append("`best` reaches `official`'s final value")
+        for row, m in zip(rows[1:], shown, strict=True):
+            row += [spread(after_equal_time(m, found)["best"]), _sooner(m, found)]
+    return markdown(rows)
 
 
 def _sooner(measure: Measure, found: Mapping[str, Curves]) -> str:
@@ -196,14 +225,14 @@ def _sooner(measure: Measure, found: Mapping[str, Curves]) -> str:
     wanted = statistics.fmean(v[-1] for v in official.values[measure.row])
     reached = found["best"].reached(measure, wanted)
     if reached is None:
-        return "it is not"
+        return "never"
     first = reached == found["best"].seconds[0]
-    return f"{'at least ' if first else ''}{official.seconds[-1] / reached:.1f} times"
+    return f"{'at least ' if first else ''}{official.seconds[-1] / reached:.1f} times sooner"
 
 
 def draw(found: Mapping[str, Curves], path: Path) -> None:
     """Draws the curves against time: means and the range over seeds."""
-    shown = _common(found)
+    shown = [m for m in MEASURES if shared(m, found)]
     columns = 3
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
@@ -219,7 +248,7 @@ def draw(found: Mapping[str, Curves], path: Path) -> None:
                 alpha=0.2,
                 color=line.get_color(),
             )
-        axis.set_title(f"{m.title} ({'higher' if m.higher else 'lower'} is better)", fontsize=9)
+        axis.set_title(f"{m.title} ({m.better} is better)", fontsize=9)
         if m.wide:
             axis.set_yscale("symlog", linthresh=0.1)
         axis.set_xlabel("seconds of training", fontsize=8)
@@ -264,17 +293,19 @@ def main() -> None:
     folder = args.folder / args.name
     places = ("archives", "data_dir", "sources", "folder")  # of this machine
     settings = {name: value for name, value in vars(args).items() if name not in places}
-    with report.Clocked(None, settings) as clocked:
-        try:
-            outcomes = sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
-        except InputError as error:
-            parser.error(str(error))
+    try:
+        outcomes = sweep.run(default.get_config(), variants(args), folder, seeds=args.seeds)
+    except InputError as error:
+        parser.error(str(error))
     if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("nothing to compare:\n" + "\n".join(bad))
     found = {name: curves(folder, name, args.seeds) for name in args.recipes}
     draw(found, PAGES / f"quality-{args.name}.png")
-    facts = {name: c.__dict__ | {"seconds": c.seconds} for name, c in found.items()}
-    report.keep(f"quality-{args.name}", clocked, {"recipes": facts}, "\n".join(tables(found)))
+    times = [o.seconds for o in outcomes if o.seconds is not None]
+    if len(times) == len(outcomes):  # unknown where a run was interrupted
+        settings["took"] = sum(times)
+    kept = {"recipes": {name: asdict(c) for name, c in found.items()}}
+    report.keep(f"quality-{args.name}", {"settings": settings}, kept, table(found))
 
 
 if __name__ == "__main__":

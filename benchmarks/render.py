@@ -1,88 +1,82 @@
-"""Writes the committed results as tables into `docs/performance.md`.
+"""Writes the committed results into the pages: tables, and numbers in sentences.
 
-python -m benchmarks.render
+    python -m benchmarks.render
+
+`pages` declares what comes from the results. A table stands between ``<!-- table: NAME -->`` and
+``<!-- end of table -->``; a sentence is found by its words, and only its numbers are replaced.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import string
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import RESULTS
-from discogan_jax.evaluation.table import markdown
+from benchmarks import pages, report
 from discogan_jax.files import replacing
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- results: written by benchmarks.render -->", "<!-- end of results -->"
+ROOT = Path(__file__).parent.parent
+TABLE = re.compile(r"(<!-- table: (.+?) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
+NUMBER = r"(-?\d(?:[\d.,]*\d)?%?)"
 
 
-def seconds(value: float) -> str:
-    """Writes a duration in seconds or milliseconds."""
-    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+def load(folder: Path = report.RESULTS) -> dict[str, Any]:
+    """Reads the results, by benchmark; those of a GPU are called ``BENCHMARK on GPU``."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.glob("*.json")):
+        one = json.loads(path.read_text())
+        gpu = one["machine"].get("gpu")
+        name = one["benchmark"] + (f" on {gpu}" if gpu else "")
+        if name in found:
+            raise SystemExit(f"{folder} has {name} of two machines: keep the one for the pages.")
+        found[name] = one
+    return found
 
 
-def cases(found: Mapping[str, Any]) -> str:
-    """Writes what `harness` measured as a table: a row per case and implementation."""
-    matrix = next(iter(found.values()))["sides"].values()
-    full = max(row["gflops_per_second"] for row in matrix)
-    head = "work", "side", "median", "quartiles", "of the matrix rate", "time by reference's, 95%"
-    rows: list[Sequence[str]] = [head]
-    for name, work in found.items():
-        for side, row in work["sides"].items():
-            speed = row["gflops_per_second"]
-            low, high = row["ratio_interval"]
-            ratio = f"{row['ratio']:.2f} ({low:.2f}–{high:.2f})"
-            quartiles = "–".join(map(seconds, row["quartiles"]))
-            share = f"{speed / full:.0%}" if speed else ""
-            ratio = "reference" if side == work["reference"] else ratio
-            rows.append([name, side, seconds(row["median"]), quartiles, share, ratio])
-    return markdown(rows)
+def pattern(sentence: str) -> re.Pattern[str]:
+    """Returns what finds a sentence in a page, however its lines are broken; groups are numbers."""
+    parts = []
+    for words, _, form, _ in string.Formatter().parse(sentence):
+        parts.append(re.sub(r"(\\?\s)+", r"\\s+", re.escape(words)))
+        parts.append("" if form is None else NUMBER)
+    return re.compile("".join(parts))
 
 
-def processes(found: Mapping[str, Any]) -> str:
-    """Writes a table of whole processes: a row per number, a column per implementation."""
-    cells = [["median (range)", *found]]
-    for name in dict.fromkeys(name for rows in found.values() for name in rows):
-        cells.append([name.replace("_", " ")])
-        for rows in found.values():
-            row = rows.get(name)
-            spread = "–".join(f"{x:,.3g}" for x in row["range"]) if row else ""
-            several = row is not None and row["n"] > 1
-            cell = "" if row is None else f"{row['median']:,.4g}" + f" ({spread})" * several
-            cells[-1].append(cell)
-    return markdown(cells)
+def rendered(page: str, text: str, found: pages.Reports) -> str:
+    """Returns the text of a page with the tables and numbers that the results give.
 
+    Args:
+      page: its path from the root of the repository.
+      text: the present text.
+      found: the results, from `load`.
 
-def section(report: Mapping[str, Any]) -> str:
-    """Writes the results of one benchmark in Markdown."""
-    about, settings = report["machine"], dict(report["settings"])
-    took = settings.pop("took")
-    on = about.get("gpu") or f"{about['cpu']}, {about['cores']} cores"
-    packages = about["packages"]
-    versions = [f"jax {packages['jax']}"]
-    versions += [f"torch {about['torch']}"] if "torch" in about else []
-    facts = ", ".join(f"{k} {v}" for k, v in settings.items() if v not in (None, False))
-    load = f"load {report['load']['start']:.1f} to {report['load']['end']:.1f}"
-    table = cases(report["works"]) if "works" in report else processes(report["sides"])
-    head = f"{on}; {', '.join(versions)}; {facts}; took {took:.0f} s, {load}."
-    return "\n".join([f"### {report['benchmark']}", "", head, "", table])
-
-
-def page(text: str, reports: Iterator[Mapping[str, Any]]) -> str:
-    """Replaces the results between the two marks of a page."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return "\n\n".join([before + BEGIN, *map(section, reports), END + after])
+    Raises:
+      KeyError: a table is not declared, or its results are missing.
+      ValueError: the page does not have a declared sentence exactly once.
+    """
+    text = TABLE.sub(lambda m: f"{m[1]}\n{pages.TABLES[m[2]](found)}\n\n{m[4]}", text)
+    for sentence, numbers in pages.SENTENCES.get(page, {}).items():
+        matches = list(pattern(sentence).finditer(text))
+        if len(matches) != 1:
+            raise ValueError(f"{page} has this {len(matches)} times instead of once: {sentence}")
+        forms = [form for _, _, form, _ in string.Formatter().parse(sentence) if form is not None]
+        written = [format(x, form) for x, form in zip(numbers(found), forms, strict=True)]
+        for i, number in reversed(list(enumerate(written, 1))):
+            text = text[: matches[0].start(i)] + number + text[matches[0].end(i) :]
+    return text
 
 
 def main() -> None:
     """The command."""
-    reports = (json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json")))
-    timed = (report for report in reports if "works" in report or "sides" in report)
-    text = page(PAGE.read_text(), timed)
-    with replacing(PAGE) as temporary:
-        temporary.write_text(text)
-    print(PAGE)
+    found = load()
+    for page in pages.PAGES:
+        path = ROOT / page
+        text = path.read_text()
+        new = rendered(page, text, found)
+        if new != text:
+            with replacing(path) as temporary:
+                temporary.write_text(new)
+            print(path)
 
 
 if __name__ == "__main__":

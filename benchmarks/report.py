@@ -24,7 +24,7 @@ def table(works: Mapping[str, Any]) -> str:
     """
     matrix = next(iter(works.values()))["sides"].values()
     full = max(r["gflops_per_second"] for r in matrix)
-    head = ("", "ms", "quartiles", "n", "GFLOP/s", "of matrix", "ratio", "95%")
+    head = ("", "ms", "quartiles", "n", "GFLOP/s", "of matrix", "ratio", "range")
     cells: list[tuple[str, ...]] = [head]
     for name, work in works.items():
         cells.append((_title(name, work),))
@@ -41,7 +41,7 @@ def table(works: Mapping[str, Any]) -> str:
                     f"{r['ratio']:.3f}",
                     "reference"
                     if side == work["reference"]
-                    else "{:.3f}–{:.3f}".format(*r["ratio_interval"]),
+                    else "{:.3f}–{:.3f}".format(*r["ratio_range"]),
                 )
             )
     return aligned(cells, right=range(1, len(head)))
@@ -74,12 +74,15 @@ class Clocked:
         self.facts["load"] = {"start": self._load, "end": machine.load()}
 
 
-def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> dict[str, Any]:
+def keep(
+    name: str, facts: Mapping[str, Any], found: Mapping[str, Any], text: str
+) -> dict[str, Any]:
     """Prints the results and writes ``results/NAME-MACHINE.json``.
 
     Args:
       name: the benchmark's name.
-      clocked: the context manager of the measurement.
+      facts: how it was measured: ``settings`` and, where they are known, ``load`` and the seconds
+        that it ``took`` among the settings, as `Clocked` has them.
       found: results for the file.
       text: the same results as text.
 
@@ -87,17 +90,19 @@ def keep(name: str, clocked: Clocked, found: Mapping[str, Any], text: str) -> di
       The content of the file.
     """
     about = machine.describe()
-    report = {"benchmark": name, "machine": about, **clocked.facts, **found}
+    report = {"benchmark": name, "machine": about, **facts, **found}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}-{machine.slug()}.json"
     write_json(path, report)
     for key, value in about.items():
         print(f"{key}: {value}")
-    load, took = report["load"], report["settings"]["took"]
-    budget = report["settings"].get("budget")
-    print(f"load over a minute: {load['start']:.2f} at the start, {load['end']:.2f} at the end")
-    print(f"took {took:.0f}{'' if budget is None else f' of {budget:.0f}'} seconds\n")
-    print(text)
+    if "load" in report:
+        start, end = report["load"].values()
+        print(f"load over a minute: {start:.2f} at the start, {end:.2f} at the end")
+    if "took" in report["settings"]:
+        took, budget = report["settings"]["took"], report["settings"].get("budget")
+        print(f"took {took:.0f}{'' if budget is None else f' of {budget:.0f}'} seconds")
+    print(f"\n{text}")
     print(path, flush=True)
     return report
 
@@ -126,4 +131,4 @@ def run(
         seconds = harness.measure(made, clocked.deadline)
     found = harness.summarize(made, seconds)
     lines = [table(found), *(f"skipped: {side}: {why}" for side, why in skipped.items())]
-    return keep(name, clocked, {"skipped": dict(skipped), "works": found}, "\n".join(lines))
+    return keep(name, clocked.facts, {"skipped": dict(skipped), "works": found}, "\n".join(lines))

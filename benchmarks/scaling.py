@@ -2,10 +2,12 @@
 
     python -m benchmarks.scaling --recipe official
 
-First it compiles a cycle for eight devices and counts the collectives in the program; with assumed
-bandwidths (`collectives`) these give an expected efficiency. Then, if this machine has more than
-one accelerator, cycles on 1, 2, 4, ... of them run alternately, with the same batch size per
-device; the time on one device divided by the time on n is the efficiency of weak scaling.
+First it compiles a cycle for eight devices, with the convolutions of a CPU and with those of a GPU,
+and counts the collectives in the programs (`results/collectives-RECIPE-BATCH-MACHINE.json`). With
+assumed bandwidths (`collectives`), those with the convolutions of a GPU give an expected
+efficiency. The compiler is in any case the one for CPUs. Then, if this machine has more than one
+accelerator, cycles on 1, 2, 4, ... of them run alternately, with the same batch size per device;
+the time on one device divided by the time on n is the efficiency of weak scaling.
 """
 
 import argparse
@@ -13,8 +15,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import jax
 import numpy as np
@@ -22,9 +28,22 @@ import numpy as np
 from benchmarks import collectives, flops, report, train_step
 from benchmarks.harness import Case, Implementation
 from discogan_jax import sharding
+from discogan_jax.evaluation.table import aligned
+from discogan_jax.ops import convolution
 from discogan_jax.state import create_state
 
 DEVICES = 8
+CONVOLUTIONS = "cpu", "gpu"
+STATES = {"replicated": False, "sharded": True}
+NETWORKS = {"8 GPUs in one host": collectives.ONE_HOST, "64 hosts": collectives.MANY_HOSTS}
+
+
+class Projection(NamedTuple):
+    """Seconds of a cycle, and the fraction of them that is computation."""
+
+    computing: float
+    communicating: float
+    efficiency: float
 
 
 def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width: int | None) -> Any:
@@ -38,49 +57,70 @@ def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width:
     return gan, sharding.shapes_with(shapes, where), batches, sharding.train_step_for(where)
 
 
-def compiled_text(recipe: str, size: int, split: bool, width: int | None = None) -> str:
-    """Compiles a cycle for all devices with one image each, which does not change collectives."""
+def compiled_text(
+    recipe: str, size: int, batch: int, convolutions: str, split: bool, width: int | None = None
+) -> str:
+    """Compiles a cycle for all devices.
+
+    Args:
+      recipe: ``"official"`` or ``"book"``.
+      size: pixels.
+      batch: images of each domain and device; on a CPU the choice of convolutions depends on it.
+      convolutions: those of a ``"cpu"`` or of a ``"gpu"``.
+      split: whether the state is split over the devices.
+      width: channels of the first level; the recipe's if None.
+    """
     devices = jax.devices()
-    gan, state, batches, step = placed(recipe, size, len(devices), devices, split, width)
-    return step.lower(gan, state, batches).compile().as_text()
+    gan, state, batches, step = placed(recipe, size, len(devices) * batch, devices, split, width)
+    on_gpu = mock.patch.object(convolution, "_on_cpu", lambda form, xla, a, b, w: xla(a, b, w))
+    with on_gpu if convolutions == "gpu" else nullcontext():
+        return step.lower(gan, state, batches).compile().as_text()
 
 
-def counted(recipe: str, size: int) -> dict[str, dict[str, collectives.Traffic]]:
-    """Counts the collectives of a cycle on eight devices, with a whole and with a split state."""
+def counted(recipe: str, size: int, batch: int) -> dict[str, Any]:
+    """Counts the collectives of a cycle on eight devices: by convolutions, state and kind."""
     forced = f"--xla_force_host_platform_device_count={DEVICES} --xla_backend_optimization_level=0"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": forced}
-    arguments = ["--recipe", recipe, "--size", str(size), "--count"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scaling", *arguments],
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
+    arguments = ["--recipe", recipe, "--size", str(size), "--batch", str(batch)]
+    found: dict[str, Any] = {}
+    for convolutions in CONVOLUTIONS:
+        # A process for each, since JAX would reuse what it has traced.
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.scaling", *arguments, "--count", convolutions],
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        found[convolutions] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def projected(report: Mapping[str, Any], state: str, network: collectives.Network) -> Projection:
+    """Computes what the counts of a report let expect on GPUs; nothing of it is measured."""
+    found = {k: collectives.Traffic(**t) for k, t in report["programs"]["gpu"][state].items()}
+    return Projection(
+        computing=report["flops"] / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS),
+        communicating=collectives.seconds(found, network),
+        efficiency=collectives.efficiency(found, network, report["flops"]),
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {
-        state: {kind: collectives.Traffic(*t) for kind, t in kinds.items()}
-        for state, kinds in found.items()
-    }
 
 
-def projection(recipe: str, size: int, batch: int) -> str:
-    """Formats bytes and expected efficiencies as text."""
-    work = flops.updates(recipe, size, batch)["cycle"]
-    networks = {"8 GPUs in one host": collectives.ONE_HOST, "64 hosts": collectives.MANY_HOSTS}
-    lines = [f"{recipe}, {size} px, {batch} images of each domain a device, a cycle:"]
-    for state, found in counted(recipe, size).items():
-        lines.append(f"  {state} state")
-        for kind, t in found.items():
-            lines.append(f"    {kind:20} {t.calls:5} calls  {t.size / 2**20:9.1f} MiB")
-        for name, network in networks.items():
-            expected = collectives.efficiency(found, network, work)
-            lines.append(
-                f"    {name:20} {1e3 * collectives.seconds(found, network):7.2f} ms of traffic, "
-                f"{1e3 * work / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS):.1f} ms of "
-                f"computation: {expected:.0%} expected, not measured"
-            )
-    return "\n".join(lines)
+def table(found: Mapping[str, Any]) -> str:
+    """Formats counts and expected efficiencies as text."""
+    cells: list[list[str]] = []
+    for convolutions, states in found["programs"].items():
+        for state, kinds in states.items():
+            cells.append([f"convolutions of a {convolutions}, {state} state"])
+            for kind, t in kinds.items():
+                cells.append([f"  {kind}", f"{t['calls']} calls", f"{t['size'] / 2**20:.1f} MiB"])
+    for state in found["programs"]["gpu"]:
+        cells.append([f"expected, not measured, {state} state"])
+        for name, network in NETWORKS.items():
+            p = projected(found, state, network)
+            times = f"{1e3 * p.communicating:.1f} ms", f"besides {1e3 * p.computing:.1f} ms"
+            cells.append([f"  {name}", *times, f"{p.efficiency:.0%}"])
+    return aligned(cells, right={1, 2, 3})
 
 
 def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str]]:
@@ -114,18 +154,24 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--batch", type=int, default=256, help="images per domain and device")
     parser.add_argument("--budget", type=float, default=120, help="seconds")
-    parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--count", choices=CONVOLUTIONS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.count:
-        states = {"whole": False, "split": True}
-        found = {
-            name: collectives.traffic(compiled_text(args.recipe, args.size, split))
-            for name, split in states.items()
+        texts = {
+            state: compiled_text(args.recipe, args.size, args.batch, args.count, split)
+            for state, split in STATES.items()
         }
-        plain = {s: {k: (t.calls, t.size) for k, t in f.items()} for s, f in found.items()}
-        print(json.dumps(plain))
+        counts = {state: collectives.traffic(text) for state, text in texts.items()}
+        print(json.dumps({s: {k: asdict(t) for k, t in c.items()} for s, c in counts.items()}))
         return
-    print(projection(args.recipe, args.size, args.batch), flush=True)
+    settings = {"recipe": args.recipe, "size": args.size, "batch": args.batch, "devices": DEVICES}
+    with report.Clocked(None, settings) as clocked:
+        found = {
+            "flops": flops.updates(args.recipe, args.size, args.batch)["cycle"],
+            "programs": counted(args.recipe, args.size, args.batch),
+        }
+    name = f"collectives-{args.recipe}-batch{args.batch}"
+    report.keep(name, clocked.facts, found, table(found))
     if jax.device_count() == 1 or jax.default_backend() == "cpu":
         print("There is one device here: what several bring is measured where there are several.")
         return

@@ -2,9 +2,9 @@
 
     python -m experiments.bags_shoes --config=configs/official.py --config.data.archives=DIR
 
-Meant for a GPU. On two CPU cores, 420 steps at batch 32 in 29 minutes (0.25 steps per second) gave
-recognisable shoes and bags, with mean squared errors of 0.060 (bags → shoes → bags) and 0.031
-(shoes → bags → shoes) on held-out images: docs/results.md has the command and further results.
+Meant for a GPU, and not yet run at full length. After 1,000 steps at 32 px, batch 16 and half the
+width on 1,000 bags and shoes, which a CPU can do, it reconstructs held-out photographs at 15.5 dB,
+with hue errors of 51° and a coverage of 0.20: docs/results.md has the command and further results.
 `--config.loss.identity=0.5`, which the paper does not have, makes the colours match.
 """
 

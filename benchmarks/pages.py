@@ -1,0 +1,326 @@
+"""Declares what the pages take from the results; `render` writes it there.
+
+``TABLES`` has the tables by the name between their marks. ``SENTENCES`` has, by page, parts of
+sentences with a place for each number, and what the results give for these places. Whatever these
+pages say about speed, memory or quality is one of the two, or in a paragraph about what was
+observed once.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks import collectives, flops, quality, scaling, tables
+
+Reports = Mapping[str, Any]
+Numbers = Callable[[Reports], Sequence[float]]
+
+CYCLES = {
+    f"{recipe}, 64 px, {batch}": f"train_step-{recipe}-64px-batch{batch}"
+    for recipe, batch in (("official", 32), ("official", 16), ("book", 32), ("book", 8))
+}
+OTHER_SIZES = {
+    f"official, {size} px, {batch}": f"cycle, batch {batch} at {size}px"
+    for batch, size in ((1, 64), (8, 64), (2, 128), (1, 256))
+}
+TASKS = {
+    "bags ↔ shoes": "quality-bags-shoes-32px",
+    "bags ↔ footwear": "quality-bags-footwear-32px",
+    "edges ↔ photos": "quality-edges-photos-32px",
+}
+CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
+LARGE = "quality-bags-shoes-64px-cut-two"
+COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("official", "book")}
+
+
+def _chosen(found: Reports, names: Mapping[str, str]) -> dict[str, Any]:
+    return {title: found[name] for title, name in names.items()}
+
+
+def _cycles(found: Reports) -> dict[str, Any]:
+    return {title: r["works"]["cycle"] for title, r in _chosen(found, CYCLES).items()}
+
+
+def _compared(name: str) -> Callable[[Reports], str]:
+    return lambda found: quality.table(quality.read(found[name]))
+
+
+TABLES: dict[str, Callable[[Reports], str]] = {
+    "every benchmark": lambda found: tables.every(found.values()),
+    "cycles": lambda found: tables.cycles(_cycles(found)),
+    "other sizes": lambda found: tables.cycles(
+        _chosen(found["batch_sizes-official"]["works"], OTHER_SIZES)
+    ),
+    "recommended": lambda found: tables.recommended(_chosen(found, TASKS)),
+    "collectives": lambda found: tables.counts(_chosen(found, COLLECTIVES)),
+    "projections": lambda found: tables.projections(_chosen(found, COLLECTIVES)),
+    **{name: _compared(name) for name in (*TASKS.values(), *CUTS, LARGE)},
+}
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+# Speed and memory.
+
+
+def _speedups(found: Reports) -> list[float]:
+    """Time of PyTorch's published loop, and of its fastest form, by the library's."""
+    cases = [work["sides"] for work in _cycles(found).values()]
+    fastest = [min(s["torch tuned"]["ratio"], s["torch compiled"]["ratio"]) for s in cases]
+    return [*_range([s["torch published"]["ratio"] for s in cases]), *_range(fastest)]
+
+
+def _flax(found: Reports) -> Sequence[float]:
+    official = [found[name]["works"] for name in CYCLES.values() if "official" in name]
+    return _range([works["G update"]["sides"]["flax"]["ratio"] for works in official])
+
+
+def _naive(found: Reports) -> Sequence[float]:
+    """Time of XLA's kernel gradients of transposed convolutions, by the library's."""
+    works = found["layers"]["works"]
+    names = [n for n in works if n.startswith("transpose") and n.endswith("kernel gradient")]
+    return _range([1 / works[n]["sides"]["library"]["ratio"] for n in names])
+
+
+def _outside_loops(found: Reports) -> Sequence[float]:
+    """Time of large layers outside of loops, by the time inside."""
+    works = found["layers"]["works"]
+    small = "matrix", "3→64", "64→3", "512→1"
+    large = [work["sides"] for name, work in works.items() if not any(n in name for n in small)]
+    return _range([s["library"]["median"] / s["library, loop"]["median"] for s in large])
+
+
+def _working_memory(found: Reports) -> Sequence[float]:
+    return [found["memory-official"]["sides"]["batch 32 at 64px"]["working_mib"]["median"]]
+
+
+def _reading(found: Reports) -> Sequence[float]:
+    """Seconds of the book's loop by the library's; processor time of the library by Pillow's."""
+    sides = found["data"]["sides"]
+    library, pillow = (sides[name]["cpu_seconds"]["median"] for name in ("library", "pillow"))
+    return [sides["book"]["seconds"]["ratio"], library / pillow]
+
+
+def _starts(found: Reports) -> Sequence[float]:
+    sides = found["startup"]["sides"]
+    names = "second start", "resumed", "first start"
+    return [sides[name]["first step begun"]["median"] for name in names]
+
+
+def _overhead(found: Reports) -> Sequence[float]:
+    numbers = []
+    for rows in found["loop"]["sides"].values():
+        ratio = rows["time_by_bare"]
+        numbers += [ratio["median"], *ratio["range"], rows["data_wait_fraction"]["median"]]
+    return numbers
+
+
+def _demo_minutes(found: Reports) -> Sequence[float]:
+    return [1000 * found["loop"]["sides"]["tf feed"]["seconds_per_step"]["median"] / 60]
+
+
+def _on_gpus(_: Reports) -> Sequence[float]:
+    """TFLOP, share and peak in TFLOP/s, milliseconds of a cycle, minutes of 100,000 of them."""
+    works = [flops.updates(recipe, 64, 256)["cycle"] for recipe in COLLECTIVES]
+    seconds = [work / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS) for work in works]
+    return [
+        *(work / 1e12 for work in works),
+        *_peak(_),
+        *(1e3 * second for second in seconds),
+        *(1e5 * second / 60 for second in seconds),
+    ]
+
+
+# Many devices.
+
+
+def _peak(_: Reports) -> Sequence[float]:
+    return [collectives.SHARE_OF_PEAK, collectives.PEAK_FLOPS / 1e12]
+
+
+def _networks(_: Reports) -> Sequence[float]:
+    networks = collectives.ONE_HOST, collectives.MANY_HOSTS
+    return [x for n in networks for x in (n.bandwidth / 1e9, 1e6 * n.latency)]
+
+
+def _feed() -> Sequence[float]:
+    """Bytes of an image, MB of a cycle, GB that eight devices read in a second, KB of an image."""
+    image = 64 * 64 * 3
+    cycle = 2 * 3 * 256 * image
+    return [image, cycle / 1e6, 8 * 30 * cycle / 1e9, image / 1024]
+
+
+def _one_image(found: Reports) -> Sequence[float]:
+    """Calls and MiB of the collectives on a CPU with one image per device."""
+    programs = found["collectives-official-batch1"]["programs"]
+    traffic = programs["cpu"]["replicated"]["all-reduce"]
+    return [traffic["calls"], traffic["size"] / 2**20]
+
+
+def _latency(found: Reports) -> Sequence[float]:
+    """The share of latency in the communication within a host."""
+    report = found[COLLECTIVES["official"]]
+    calls = sum(t["calls"] for t in report["programs"]["gpu"]["replicated"].values())
+    one = scaling.projected(report, "replicated", collectives.ONE_HOST)
+    return [calls * collectives.ONE_HOST.latency / one.communicating]
+
+
+def _more_images(found: Reports) -> Sequence[float]:
+    """The efficiency on many hosts, and the same with four times the images per device."""
+    report = found[COLLECTIVES["official"]]
+    reports = report, {**report, "flops": 4 * report["flops"]}
+    where = "replicated", collectives.MANY_HOSTS
+    return [scaling.projected(r, *where).efficiency for r in reports]
+
+
+def _sharding(found: Reports) -> Sequence[float]:
+    """Communication of the sharded state by that of the replicated one, within a host."""
+    report = found[COLLECTIVES["official"]]
+    whole, split = (
+        scaling.projected(report, state, collectives.ONE_HOST) for state in scaling.STATES
+    )
+    return [split.communicating / whole.communicating]
+
+
+# Quality.
+
+
+def _curves(found: Reports, name: str) -> dict[str, quality.Curves]:
+    return quality.read(found[name])
+
+
+def _end(found: Reports, name: str, recipe: str, measure: str) -> list[float]:
+    """What each seed of a recipe reached in the end."""
+    return [values[-1] for values in _curves(found, name)[recipe].values[measure]]
+
+
+def _wins(*names: str) -> Numbers:
+    """Makes the numbers of measures that `best` wins, that decide, and that `official` wins."""
+
+    def numbers(found: Reports) -> Sequence[float]:
+        winners = [
+            quality.winner(measure, curves)
+            for curves in (_curves(found, name) for name in names)
+            for measure in quality.DECISIVE
+            if quality.shared(measure, curves)
+        ]
+        return winners.count("best"), len(winners), winners.count("official")
+
+    return numbers
+
+
+def _equal_time(found: Reports) -> Sequence[float]:
+    return _range([_curves(found, name)["official"].seconds[-1] for name in TASKS.values()])
+
+
+def _step_times(found: Reports) -> Sequence[float]:
+    ratios = []
+    for name in (*TASKS.values(), *CUTS, LARGE):
+        curves = _curves(found, name)
+        ratios.append(curves["best"].seconds_per_step / curves["official"].seconds_per_step)
+    return _range(ratios)
+
+
+def _large(found: Reports) -> Sequence[float]:
+    """Seeds at 64 px, wins of `best`, and grid energies of both after equal time."""
+    (grid,) = [m for m in quality.MEASURES if m.row == "grid_energy"]
+    values = quality.after_equal_time(grid, _curves(found, LARGE))
+    means = {name: statistics.fmean(value) for name, value in values.items()}
+    return [len(values["best"]), *_wins(LARGE)(found)[:2], means["best"], means["official"]]
+
+
+def _pairs(found: Reports) -> Sequence[float]:
+    name = TASKS["edges ↔ photos"]
+    seeds = [_end(found, name, recipe, "pair_ssim") for recipe in ("best", "official")]
+    return [x for values in seeds for x in _range(values)]
+
+
+def _expected(*names: str) -> Numbers:
+    """Makes means over seeds on bags and shoes in the end: measure by measure, of some recipes."""
+    task = TASKS["bags ↔ shoes"]
+    rows = "psnr", "hue_error", "coverage"
+    return lambda found: [
+        statistics.fmean(_end(found, task, name, row)) for row in rows for name in names
+    ]
+
+
+SPEED = (
+    "{:.1f} to {:.1f} times as fast as the published PyTorch loop and {:.1f} to {:.1f} times as "
+    "fast as the fastest PyTorch implementation"
+)
+DEMO = "after 1,000 steps of training, {:.0f} minutes on two CPU cores"
+SENTENCES: dict[str, dict[str, Numbers]] = {
+    "README.md": {
+        DEMO: _demo_minutes,
+        "after equal time, {:.0f} to {:.0f} seconds of training": _equal_time,
+        "At 64 px ({} seeds) it is ahead in {} of {} measures, with a grid energy of {:.1f} where "
+        "`official` has {:.1f}": _large,
+        SPEED: _speedups,
+    },
+    "docs/index.md": {DEMO: _demo_minutes},
+    "docs/performance.md": {
+        "{:.1f} to {:.1f} times as fast as the published loop and {:.1f} to {:.1f} times as fast "
+        "as the fastest form of PyTorch": _speedups,
+        "Flax's own layers take {:.0f} to {:.0f} times as long": _flax,
+        "these take {:.0f} to {:.0f} times as long": _naive,
+        "needs {:.0f} MiB of working memory": _working_memory,
+        "a large layer outside takes {:.1f} to {:.1f} times as long": _outside_loops,
+        "reads {:.1f} times as fast as the book's loop, which unpacks, opens, resizes, crops, "
+        "saves and loads again. It takes {:.1f} times the processor time": _reading,
+        "{:.1f} s from warm caches, {:.1f} s resumed, {:.1f} s with nothing prepared": _starts,
+        "With the tf feed a step takes {:.2f} times as long as a bare one (runs: {:.2f} to "
+        "{:.2f}), and {:.1%} of the time is spent waiting for data; with the device feed {:.2f} "
+        "times ({:.2f} to {:.2f}), and {:.1%}.": _overhead,
+        "needs {:.2f} TFLOP, the book's {:.2f}. At the {:.0%} of {:.0f} TFLOP/s that well-tuned "
+        "small convolutional networks reach, that is {:.1f} and {:.1f} ms per cycle, and thus "
+        "{:.0f} and {:.0f} minutes": _on_gpus,
+    },
+    "docs/scaling.md": {
+        "{:,} bytes per image at 64 px: {:.1f} MB with 256 images per device": lambda _: _feed()[
+            :2
+        ],
+        "at 30 cycles per second reads {:.1f} GB/s in random accesses of {:.0f} KB": (
+            lambda _: _feed()[2:]
+        ),
+        "it is {} collectives with {:.0f} MiB": _one_image,
+        "operations / ({:.0%} of {:.0f} TFLOP/s)": _peak,
+        "an H100 reaches {:.0%} of the {:.0f} TFLOP/s": _peak,
+        "NVLink has {:.0f} GB/s and a latency of {:.0f} µs per collective within a host; the "
+        "network has {:.0f} GB/s per GPU and {:.0f} µs": _networks,
+        "latency accounts for {:.0%} of the communication": _latency,
+        "the official recipe's {:.0%} become {:.0%}": _more_images,
+        "The sharded state communicates {:.1f} times as long": _sharding,
+    },
+    "docs/results.md": {
+        "`best` is ahead of `official` in {} of {} measures, and `official` in {}": _wins(
+            *TASKS.values()
+        ),
+        "ahead in {} of {} decisive measures, `official` in {}": _wins(TASKS["bags ↔ shoes"]),
+        "ahead in {} of {} decisive measures of this task, `official` in {}": _wins(
+            TASKS["bags ↔ footwear"]
+        ),
+        "ahead in {} of {} decisive measures of edges ↔ photos, `official` in {}": _wins(
+            TASKS["edges ↔ photos"]
+        ),
+        "an SSIM to the true pair of {:.2f} to {:.2f}, those of `official` of {:.2f} to "
+        "{:.2f}": _pairs,
+        "A step of `best` takes {:.1f} to {:.1f} times as long": _step_times,
+        "its grid energy was {:.1f}": lambda found: _end(
+            found, "quality-bags-shoes-64px-cut", "best", "grid_energy"
+        ),
+    },
+    "discogan_jax/configs/best.py": {
+        "better in {} of {} measures after the same training time, and `official` in {}": _wins(
+            *TASKS.values()
+        ),
+        "reconstruction at {:.1f} dB (`official`: {:.1f}), hue errors of {:.0f}° ({:.0f}°), "
+        "coverage of {:.2f} ({:.2f})": _expected("best", "official"),
+        "At 64 px (two seeds) it is better in {} of {}, and `official` in {}": _wins(LARGE),
+    },
+    "discogan_jax/configs/official.py": {
+        "at {:.1f} dB, with hue errors of {:.0f}° and a coverage of {:.2f}": _expected("official"),
+    },
+}
+PAGES = tuple(SENTENCES)

@@ -1,0 +1,147 @@
+"""Writes results as Markdown tables, for the pages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks import collectives, quality, scaling
+from benchmarks.quality import Curves, Measure
+from discogan_jax.evaluation.table import markdown
+
+Report = Mapping[str, Any]
+PYTORCH = {
+    "torch published": "PyTorch, published loop",
+    "torch tuned": "PyTorch, no redundant work",
+    "torch compiled": "`torch.compile`",
+}
+
+
+def seconds(value: float) -> str:
+    """Writes a duration in seconds or milliseconds."""
+    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+
+
+def cases(found: Mapping[str, Any]) -> str:
+    """Writes what `harness` measured as a table: a row per case and implementation."""
+    matrix = next(iter(found.values()))["sides"].values()
+    full = max(row["gflops_per_second"] for row in matrix)
+    head = "work", "side", "median", "quartiles", "of the matrix rate", "time by reference's, range"
+    rows: list[Sequence[str]] = [head]
+    for name, work in found.items():
+        for side, row in work["sides"].items():
+            speed = row["gflops_per_second"]
+            low, high = row["ratio_range"]
+            ratio = f"{row['ratio']:.2f} ({low:.2f}–{high:.2f})"
+            quartiles = "–".join(map(seconds, row["quartiles"]))
+            share = f"{speed / full:.0%}" if speed else ""
+            ratio = "reference" if side == work["reference"] else ratio
+            rows.append([name, side, seconds(row["median"]), quartiles, share, ratio])
+    return markdown(rows)
+
+
+def processes(found: Mapping[str, Any]) -> str:
+    """Writes a table of whole processes: a row per number, a column per implementation."""
+    cells = [["median (range)", *found]]
+    for name in dict.fromkeys(name for rows in found.values() for name in rows):
+        cells.append([name.replace("_", " ")])
+        for rows in found.values():
+            row = rows.get(name)
+            spread = "–".join(f"{x:,.3g}" for x in row["range"]) if row else ""
+            several = row is not None and row["n"] > 1
+            cell = "" if row is None else f"{row['median']:,.4g}" + f" ({spread})" * several
+            cells[-1].append(cell)
+    return markdown(cells)
+
+
+def section(report: Report) -> str:
+    """Writes the results of one benchmark in Markdown."""
+    about, settings = report["machine"], dict(report["settings"])
+    took = settings.pop("took")
+    on = about.get("gpu") or f"{about['cpu']}, {about['cores']} cores"
+    packages = about["packages"]
+    versions = [f"jax {packages['jax']}"]
+    versions += [f"torch {about['torch']}"] if "torch" in about else []
+    facts = ", ".join(f"{k} {v}" for k, v in settings.items() if v not in (None, False))
+    load = f"load {report['load']['start']:.1f} to {report['load']['end']:.1f}"
+    table = cases(report["works"]) if "works" in report else processes(report["sides"])
+    head = f"{on}; {', '.join(versions)}; {facts}; took {took:.0f} s, {load}."
+    return "\n".join([f"### {report['benchmark']}", "", head, "", table])
+
+
+def every(reports: Iterable[Report]) -> str:
+    """Writes the results of all benchmarks of speed and memory."""
+    timed = (report for report in reports if "works" in report or "sides" in report)
+    return "\n\n".join(map(section, timed))
+
+
+def cycles(works: Mapping[str, Mapping[str, Any]]) -> str:
+    """Writes the times of cycles: a row per case, a column per implementation.
+
+    Args:
+      works: what `harness` measured of a cycle, by the name of its row.
+    """
+    sides = [side for side in PYTORCH if side in next(iter(works.values()))["sides"]]
+    rows = [["recipe, pixels, batch", "this library", *(PYTORCH[side] for side in sides)]]
+    for name, work in works.items():
+        rows.append([name, f"{work['sides']['jax']['median']:.2f} s"])
+        for row in (work["sides"][side] for side in sides):
+            low, high = row["ratio_range"]
+            rows[-1].append(f"{row['median']:.2f} s ({row['ratio']:.2f}; {low:.2f} to {high:.2f})")
+    return markdown(rows)
+
+
+def recommended(reports: Mapping[str, Report]) -> str:
+    """Writes `official` and `best` after equal time: a row per measure, two columns per task.
+
+    Args:
+      reports: of `quality`, by the name of the task.
+    """
+    found = {task: quality.read(report) for task, report in reports.items()}
+    rows = [["", *(f"{task}: `{name}`" for task in found for name in ("official", "best"))]]
+    for measure in quality.MEASURES:
+        if measure.row == "diversity":
+            continue
+        rows.append([f"{measure.title}, {measure.better}"])
+        for of in found.values():
+            rows[-1] += _bold(measure, of) if quality.shared(measure, of) else ["", ""]
+    return markdown(rows)
+
+
+def _bold(measure: Measure, found: Mapping[str, Curves]) -> list[str]:
+    values = quality.after_equal_time(measure, found)
+    winner = quality.winner(measure, found)
+    texts = {name: quality.spread(value) for name, value in values.items()}
+    return [f"**{text}**" if name == winner else text for name, text in texts.items()]
+
+
+def counts(reports: Mapping[str, Report]) -> str:
+    """Writes the collectives of a cycle: a row per program.
+
+    Args:
+      reports: what `scaling` counted, by the name of the recipe.
+    """
+    rows: list[Sequence[str]] = [["recipe, state", "convolutions", "collectives", "their results"]]
+    for recipe, report in reports.items():
+        for convolutions, states in report["programs"].items():
+            for state, kinds in states.items():
+                calls = ", ".join(f"{t['calls']} {kind}" for kind, t in kinds.items())
+                sizes = ", ".join(f"{t['size'] / 2**20:.0f}" for t in kinds.values())
+                of = f"of a {convolutions.upper()}"
+                rows.append([f"{recipe}, {state}", of, calls, f"{sizes} MiB"])
+    return markdown(rows)
+
+
+def projections(reports: Mapping[str, Report]) -> str:
+    """Writes the efficiencies that the same counts let expect."""
+    networks = {
+        "8 GPUs in one host": collectives.ONE_HOST,
+        "64 hosts, 512 GPUs": collectives.MANY_HOSTS,
+    }
+    rows = [["recipe, state", "computing", *networks]]
+    for recipe, report in reports.items():
+        for state in report["programs"]["gpu"]:
+            found = [scaling.projected(report, state, network) for network in networks.values()]
+            rows.append([f"{recipe}, {state}", f"{1e3 * found[0].computing:.1f} ms"])
+            for p in found:
+                text = f"{1e3 * p.communicating:.1f} ms of communication: {p.efficiency:.0%}"
+                rows[-1].append(text)
+    return markdown(rows)

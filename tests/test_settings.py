@@ -71,6 +71,15 @@ def test_every_shipped_config_is_accepted(path):
     assert "python -m experiments." in (runpy.run_path(str(path))["__doc__"] or "")
 
 
+def test_edges_and_photos_alone_have_a_curriculum():
+    early, late = (0.01, 0.99), (0.5, 0.5)
+    for name in ("official", "gpu", "folders", "best", "sample", "edges_photos"):
+        gan = build.gan(schema.from_config(flags.load(flags.CONFIGS / f"{name}.py")))
+        for updates, expected in ((0, early), (9_999, early), (10_000, late)):
+            wanted = expected if name == "edges_photos" else late
+            np.testing.assert_allclose(gan.balance(jnp.int32(updates)), wanted, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -119,6 +128,10 @@ def test_every_shipped_config_is_accepted(path):
             ["config.optim.decay_steps", "at most train.steps (100000)", "1000000"],
         ),
         ({"loss__rate": 1.5}, ["loss.rate", "[0, 1]", "1.5"]),
+        (
+            {"loss__feature_skip": 2, "model__recipe": "official", "data__image_size": 32},
+            ["config.loss.feature_skip must be below 2, the feature maps at 32 px"],
+        ),
         ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
         ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
         (
@@ -318,6 +331,7 @@ ON_REQUEST = {
     "loss.rate_start": 0.25,
     "loss.rate": 0.5,
     "loss.rate_updates": 7,
+    "loss.feature_skip": 1,
     "optim.learning_rate": 0.5,
     "optim.d_learning_rate": 0.25,
     "optim.b1": 0.5,

@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from flax import linen as nn
 
 from discogan_jax import losses, steps
 from discogan_jax.data.order import DeviceDataset, Order
-from discogan_jax.state import OBJECTIVES, Adam, Schedule, TrainState, create_state
+from discogan_jax.state import OBJECTIVES, Adam, DiscoGAN, Schedule, TrainState, create_state
 
 pytestmark = pytest.mark.usefixtures("no_nan")
 
@@ -137,6 +138,29 @@ def test_the_total_is_the_weighted_sum_and_the_rate_counts_updates():
     terms = sum(0.5 * m[f"gen_{d}_loss"] + m[f"const_{d}_loss"] for d in "ab")
     np.testing.assert_allclose(m["gen_loss"], terms, rtol=1e-5)
     assert set(m) == {"gen_loss", *(f"{k}_{d}_loss" for k in ("gen", "const") for d in "ab")}
+
+
+class Copy(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return x
+
+
+class ThreeMaps(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return x.mean((1, 2, 3)), (x, 2 * x, 3 * x)
+
+
+def test_skipped_feature_maps_are_the_first_ones():
+    batch = tiny.batch()
+    distance = losses.feature_matching([batch["b"]], [batch["a"]])
+    for skip, times in ((0, 1 + 4 + 9), (1, 4 + 9), (2, 9)):
+        weights = replace(tiny.WEIGHTS, feature_skip=skip)
+        gan = DiscoGAN(Copy(), ThreeMaps(), tiny.SGD, tiny.SGD, weights)
+        state = create_state(jax.random.key(0), gan, (tiny.SIZE, tiny.SIZE, 3))
+        _, (m, _) = steps.generator_loss(gan, state, state.gen.params, batch)
+        np.testing.assert_allclose(m["fm_b_loss"], times * distance, rtol=1e-5)
 
 
 def test_l2_is_added_to_the_gradient_before_adam():

@@ -27,12 +27,18 @@ from discogan_jax.configs import sample
 
 
 def get_config() -> ConfigDict:
-    """Makes a config with the networks of `sample` and the loss of the published rotation tasks."""
+    """Makes `sample` with the bottleneck and the loss of the published rotation tasks.
+
+    Their plain GAN has the adversarial term alone: `experiments.rotation.study` sets that.
+    """
     config = sample.get_config()
     config.data.source_a = "archive:edges2handbags/photo"
     config.data.source_b = "archive:edges2shoes/photo"
+    config.model.bottleneck = 100
+    # Reconstruction outweighs the rest throughout; the first feature map is not matched.
     config.loss.adversarial = 0.1
     config.loss.feature = 0.9
+    config.loss.feature_skip = 1
     config.loss.identity = 0.0
     config.loss.rate_start = 0.9
     config.loss.rate = 0.9

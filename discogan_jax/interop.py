@@ -1,5 +1,9 @@
 """Weights of the official PyTorch implementation, as variables of these networks.
 
+The authors read images with OpenCV, so their networks take and make BGR images; by default they are
+converted to networks of RGB ones. Their images are resized bilinearly without antialiasing, ours
+with it: the converted networks see smoother images than those that they were trained on.
+
 The official generator is one ``Sequential`` called ``main``, which numbers activations, too; the
 discriminator has ``conv1``, ``conv2``, ``bn2``, ... Kernels are (out, in, h, w) for a convolution
 and (in, out, h, w) for a transposed one; here they are (h, w, in, out) and (h, w, out, in).
@@ -41,16 +45,28 @@ def _variables(tensors: Tensors, layers: Iterable[tuple[str, str, str]]) -> dict
     return {"params": params, "batch_stats": stats}
 
 
+def _turned(variables: dict[str, Any], *layers: str) -> dict[str, Any]:
+    """Makes a network of BGR images one of RGB images; other numbers of channels stay."""
+    params = variables["params"]
+    if params["down_0"]["kernel"].shape[2] == 3:
+        for name in layers:
+            # The channels of an image are the third axis of either kind of kernel.
+            params[name]["kernel"] = np.ascontiguousarray(params[name]["kernel"][:, :, ::-1])
+    return variables
+
+
 def _floats(**arrays: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.asarray(x, np.float32) for name, x in arrays.items()}
 
 
-def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
+def generator_from_torch(tensors: Tensors, *, bgr: bool = True) -> dict[str, Any]:
     """Converts a state dict of the official generator to variables of `models.official_generator`.
 
     Args:
       tensors: arrays by the official names, ``main.0.weight`` and so on; running statistics may be
         missing. Their shapes show the depth and whether there is a bottleneck ("extra layers").
+      bgr: whether the network takes and makes BGR images, as the authors' do; then its first and
+        last kernels are turned round, so that the variables are those of RGB images.
 
     Returns:
       ``{"params": ..., "batch_stats": ...}``.
@@ -80,15 +96,19 @@ def generator_from_torch(tensors: Tensors) -> dict[str, Any]:
     if len(names) != len(kernels):
         raise InputError(f"not an official generator: {len(kernels)} kernels do not pair up")
     named = zip(names, positions, strict=True)
-    return _variables(tensors, ((name, f"main.{i}", f"main.{i + 1}") for name, i in named))
+    layers = ((name, f"main.{i}", f"main.{i + 1}") for name, i in named)
+    variables = _variables(tensors, layers)
+    return _turned(variables, "down_0", "out") if bgr else variables
 
 
-def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
+def discriminator_from_torch(tensors: Tensors, *, bgr: bool = True) -> dict[str, Any]:
     """Converts a state dict to variables of `models.official_discriminator`.
 
     Args:
       tensors: arrays by the official names, ``conv1.weight``, ``bn2.bias`` and so on; running
         statistics may be missing.
+      bgr: whether the network takes BGR images, as the authors' do; then its first kernel is turned
+        round, so that the variables are those of RGB images.
 
     Returns:
       ``{"params": ..., "batch_stats": ...}``.
@@ -104,4 +124,5 @@ def discriminator_from_torch(tensors: Tensors) -> dict[str, Any]:
             f"not an official discriminator: expected conv1.weight, conv2.weight, ..., found "
             f"{sorted(tensors)[:4]}"
         )
-    return _variables(tensors, layers)
+    variables = _variables(tensors, layers)
+    return _turned(variables, "down_0") if bgr else variables

@@ -33,6 +33,8 @@ class LossWeights:
       rate_start: the rate of the first updates.
       rate: the rate of the others, or None.
       rate_updates: how many updates `rate_start` lasts; all updates of both players count.
+      feature_skip: how many feature maps, from the first on, F leaves out; 1 in the authors'
+        rotation tasks.
     """
 
     adversarial: float = 1.0
@@ -43,6 +45,7 @@ class LossWeights:
     rate_start: float | None = None
     rate: float | None = None
     rate_updates: int = 0
+    feature_skip: int = 0
 
 
 def device_mean(x: Any, axis_name: str | None = None) -> Any:

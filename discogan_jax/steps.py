@@ -156,7 +156,10 @@ def generator_loss(
         # Match the mean features of real images.
         if weights.feature:
             _, real_features = judge(target, real[target])
-            feature_matching = losses.feature_matching(real_features, fake_features, axis)
+            skip = weights.feature_skip
+            feature_matching = losses.feature_matching(
+                real_features[skip:], fake_features[skip:], axis
+            )
             metrics[f"fm_{target}_loss"] = feature_matching
             total += adversarial_weight * weights.feature * feature_matching
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SEEDS = (0, 1, 2)
 STEPS = 300
-CURRICULUM = {"loss.rate_start": 0.01, "loss.rate_updates": STEPS // 3}  # a ninth, as published
+CURRICULUM = {"loss.rate_start": 0.01, "loss.rate_updates": STEPS // 3}  # a ninth of the updates
 BOOK = {
     "model.recipe": "book",
     "loss.adversarial": 1.0,

@@ -11,6 +11,7 @@ zero: the losses diverge by 1e-5, 1e-4 and 4e-3 in the first three iterations, l
 """
 
 from dataclasses import replace
+from functools import partial
 
 import golden_weights as gw
 import jax
@@ -24,6 +25,11 @@ from discogan_jax.losses import LossWeights
 from discogan_jax.state import OBJECTIVES, Adam, DiscoGAN, Player, TrainState
 
 SGD = optax.sgd(1.0)
+# The weights and images were drawn: their channels are in one order.
+TO_OURS = {
+    "G": partial(interop.generator_from_torch, bgr=False),
+    "D": partial(interop.discriminator_from_torch, bgr=False),
+}
 OFFICIAL = LossWeights(adversarial=0.1, feature=0.9, discriminator=0.5, rate=0.5)
 
 
@@ -48,12 +54,10 @@ class Case:
         tensors = [gw.official_tensors(self.base + i, s) for i, s in enumerate(shapes)]
         self.tensors = dict(zip(("G_A", "G_B", "D_A", "D_B"), tensors, strict=True))
         self.generators = {
-            d: interop.generator_from_torch(self.tensors[n])
-            for n, d in (("G_A", "ba"), ("G_B", "ab"))
+            d: TO_OURS["G"](self.tensors[n]) for n, d in (("G_A", "ba"), ("G_B", "ab"))
         }
         self.discriminators = {
-            d: interop.discriminator_from_torch(self.tensors[n])
-            for n, d in (("D_A", "a"), ("D_B", "b"))
+            d: TO_OURS["D"](self.tensors[n]) for n, d in (("D_A", "a"), ("D_B", "b"))
         }
         self.gan = DiscoGAN(
             models.official_generator(bottleneck=100 if extra else None),
@@ -79,14 +83,12 @@ class Case:
         """Returns one network's parameters under the official names and layouts."""
         if network[0] == "G":
             ours = state.gen.params["ba" if network == "G_A" else "ab"]
-            to_ours = interop.generator_from_torch
         else:
             ours = state.dis.params["a" if network == "D_A" else "b"]
-            to_ours = interop.discriminator_from_torch
         # Every tensor is found by mapping its own index.
         names = list(self.tensors[network])
         tagged = {n: np.full_like(t, i) for i, (n, t) in enumerate(self.tensors[network].items())}
-        tags = jax.tree.map(lambda x: int(x.flat[0]), to_ours(tagged)["params"])
+        tags = jax.tree.map(lambda x: int(x.flat[0]), TO_OURS[network[0]](tagged)["params"])
         by_tag = dict(zip(jax.tree.leaves(tags), jax.tree.leaves(ours), strict=True))
         found = {n: np.asarray(by_tag[i]) for i, n in enumerate(names)}
         return {n: x.transpose(3, 2, 0, 1) if x.ndim == 4 else x for n, x in found.items()}

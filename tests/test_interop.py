@@ -1,4 +1,4 @@
-"""The official PyTorch weights: running statistics, and errors for other networks."""
+"""The official PyTorch weights: colours, running statistics, and errors for other networks."""
 
 import golden_weights as gw
 import jax
@@ -44,20 +44,23 @@ def test_any_size_and_channels_compute_what_pytorch_does(size, channels, bottlen
         drawn = {n: np.exp(t) if "var" in n else t for n, t in drawn.items()}
         net.load_state_dict({n: torch.from_numpy(t) for n, t in drawn.items()}, strict=False)
         tensors[name] = drawn
-    with torch.no_grad():
-        given = torch.from_numpy(x).permute(0, 3, 1, 2)
-        image, (logits, _) = nets["ab"](given).permute(0, 2, 3, 1), nets["b"](given)
-    assert image.std() > 0.02
-
-    def applied(net, variables):
-        return jax.jit(lambda v, x: net.apply(v, x, False))(variables, x)
-
-    generator = models.official_generator(size, width=4, bottleneck=bottleneck)
-    found = applied(generator, interop.generator_from_torch(tensors["ab"]))
-    np.testing.assert_allclose(found, image, atol=1e-5)
-    judge = models.official_discriminator(size, width=4)
-    found, _ = applied(judge, interop.discriminator_from_torch(tensors["b"]))
-    np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+    ours = {
+        "ab": models.official_generator(size, width=4, bottleneck=bottleneck),
+        "b": models.official_discriminator(size, width=4),
+    }
+    apply = {n: jax.jit(lambda v, x, net=net: net.apply(v, x, False)) for n, net in ours.items()}
+    for bgr in (True, False):
+        # The authors' networks take and make BGR; grey has no order, nor have other channels.
+        turn = -1 if bgr and channels == 3 else 1
+        with torch.no_grad():
+            given = torch.from_numpy(x[..., ::turn].copy()).permute(0, 3, 1, 2)
+            image, (logits, _) = nets["ab"](given).permute(0, 2, 3, 1).numpy(), nets["b"](given)
+        assert image.std() > 0.02
+        chosen = {} if bgr else {"bgr": False}  # the networks of the authors are the default
+        found = apply["ab"](interop.generator_from_torch(tensors["ab"], **chosen), x)
+        np.testing.assert_allclose(found, image[..., ::turn], atol=1e-5)
+        found, _ = apply["b"](interop.discriminator_from_torch(tensors["b"], **chosen), x)
+        np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
 
 
 def test_running_statistics_come_along():

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 import jax
@@ -327,14 +328,34 @@ def test_without_normalization_every_image_is_judged_by_itself(make):
         close(few, many[1:2], 1e-5)
 
 
+@cache
+def drawn(make, dtype=jnp.float32):
+    module = make(image_size=16, width=8, dtype=dtype)
+    return module, jax.jit(module.init, static_argnums=2)(KEY, jnp.zeros((8, 16, 16, 3)), True)
+
+
+@pytest.mark.parametrize("recipe", ["book", "official", "best"])
+def test_initial_weights_are_those_of_the_recipe(recipe):
+    """Kernels: book's are normal and cut off at two deviations of 0.02, the others are uniform."""
+    for make in models.RECIPES[recipe]:
+        for path, x in jax.tree.leaves_with_path(drawn(make)[1]["params"]):
+            name, size = jax.tree_util.keystr(path), np.abs(x).max()
+            if x.ndim == 1:
+                np.testing.assert_array_equal(x, float(path[-1].key == "scale"), err_msg=name)
+            else:
+                fan_in = np.prod(x.shape[:-1])
+                limit, spread = (0.04, 0.44) if recipe == "book" else (fan_in**-0.5, 3**-0.5)
+                assert 0.9 * limit < size <= limit, name
+                np.testing.assert_allclose(np.std(x), spread * limit, rtol=0.15, err_msg=name)
+
+
 @pytest.mark.parametrize("recipe", ["book", "official", "best"])
 def test_bfloat16_stays_inside(recipe):
     x = jax.random.uniform(KEY, (8, 16, 16, 3))
-    for build in models.RECIPES[recipe]:
+    for make in models.RECIPES[recipe]:
         results = {}
         for dtype in (jnp.float32, jnp.bfloat16):
-            module = build(image_size=16, width=8, dtype=dtype)
-            variables = jax.jit(module.init, static_argnums=2)(KEY, x, True)
+            module, variables = drawn(make, dtype)
             y, updated = jax.jit(train, static_argnums=0)(module, variables, x)
             assert {leaf.dtype for leaf in jax.tree.leaves((variables, y, updated))} == {
                 jnp.dtype(jnp.float32)

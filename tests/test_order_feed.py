@@ -64,8 +64,13 @@ def test_the_order_depends_on_seed_and_step_alone():
         order.indices(SEED, word(s), "a")
     np.testing.assert_array_equal(order.indices(SEED, word(17), "a"), late)
     assert not np.array_equal(order.indices(word(6), word(17), "a"), late)
-    flips = np.stack([order.flips(SEED, word(s), "b") for s in range(200)])
-    assert abs(flips.mean() - 0.5) < 0.05
+    one, other_seed, other_domain = (
+        np.stack([order.flips(seed, word(s), domain) for s in range(200)])
+        for seed, domain in ((SEED, "b"), (word(6), "b"), (SEED, "a"))
+    )
+    assert abs(one.mean() - 0.5) < 0.05
+    for other in (other_seed, other_domain):
+        assert abs((one == other).mean() - 0.5) < 0.05
 
 
 def test_a_batch_larger_than_the_data_is_refused():

@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from discogan_jax.config.schema import from_config
-from discogan_jax.configs import official, rotation
+from discogan_jax.config import build
+from discogan_jax.configs import rotation
 from discogan_jax.data import catalogue
 from discogan_jax.errors import DivergedError, InputError
+from discogan_jax.losses import LossWeights
+from discogan_jax.train import variants
 from experiments import plots
 from experiments.rotation import figure
 from experiments.rotation import study as experiment
@@ -23,6 +26,8 @@ def smaller(config):
     config.data.image_size = 16
     config.data.batch_size = 4
     config.model.width = 4
+    config.model.bottleneck = 3
+    config.loss.feature_skip = 0  # there is but one map at this size
     return config
 
 
@@ -105,11 +110,16 @@ def test_a_diverged_run_is_told_after_the_table(study, monkeypatch):
         assert picture.width == 2 * (plots.LEFT + plots.SIDE + plots.RIGHT)
 
 
-def test_the_loss_is_that_of_the_published_rotation_tasks():
-    loss, published = from_config(rotation.get_config()).loss, from_config(official.get_config())
-    for term in ("adversarial", "feature", "reconstruction", "identity", "discriminator"):
-        assert getattr(loss, term) == getattr(published.loss, term)
-    assert (loss.rate_start, loss.rate) == (0.9, 0.9)
+def test_networks_and_losses_are_those_of_the_published_rotation_tasks(tmp_path):
+    """All but the first feature map, a rate of 0.9 throughout, and a GAN without any of that."""
+    weights = LossWeights(0.1, 0.9, 1.0, 0.0, 0.5, feature_skip=1, rate=0.9, rate_start=0.9)
+    plain = replace(weights, adversarial=1.0, feature=0.0)
+    jobs = variants.plan(CONFIG(), experiment.VARIANTS, tmp_path)
+    assert [job.variant.name for job in jobs] == ["gan", "recongan", "discogan"]
+    for job in jobs:
+        gan = build.gan(job.settings)
+        assert (gan.generator.bottleneck, gan.objective) == (100, job.variant.name)
+        assert gan.weights == (plain if gan.objective == "gan" else weights)
 
 
 def pixel(panel, x, y):

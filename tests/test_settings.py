@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 import discogan_jax
 from discogan_jax.config import build, flags, schema, validate
 from discogan_jax.configs import default
+from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout, run
+from discogan_jax.state import Adam
 from discogan_jax.train import recorder
 
 KEYS = st.one_of(st.text(), st.integers(), st.binary(), st.tuples(st.integers()), st.none())
@@ -71,6 +73,15 @@ def test_every_shipped_config_is_accepted(path):
     assert "python -m experiments." in (runpy.run_path(str(path))["__doc__"] or "")
 
 
+def test_edges_and_photos_alone_have_a_curriculum():
+    early, late = (0.01, 0.99), (0.5, 0.5)
+    for name in ("official", "gpu", "folders", "best", "sample", "edges_photos"):
+        gan = build.gan(schema.from_config(flags.load(flags.CONFIGS / f"{name}.py")))
+        for updates, expected in ((0, early), (9_999, early), (10_000, late)):
+            wanted = expected if name == "edges_photos" else late
+            np.testing.assert_allclose(gan.balance(jnp.int32(updates)), wanted, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -119,6 +130,10 @@ def test_every_shipped_config_is_accepted(path):
             ["config.optim.decay_steps", "at most train.steps (100000)", "1000000"],
         ),
         ({"loss__rate": 1.5}, ["loss.rate", "[0, 1]", "1.5"]),
+        (
+            {"loss__feature_skip": 2, "model__recipe": "official", "data__image_size": 32},
+            ["config.loss.feature_skip must be below 2, the feature maps at 32 px"],
+        ),
         ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
         ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
         (
@@ -318,9 +333,10 @@ ON_REQUEST = {
     "loss.rate_start": 0.25,
     "loss.rate": 0.5,
     "loss.rate_updates": 7,
+    "loss.feature_skip": 1,
     "optim.learning_rate": 0.5,
     "optim.d_learning_rate": 0.25,
-    "optim.b1": 0.5,
+    "optim.b1": 0.25,
     "optim.b2": 0.5,
     "optim.l2": 1e-3,
     "optim.ema_decay": 0.99,
@@ -347,6 +363,35 @@ def test_what_changes_on_request_leaves_the_state_as_it_is():
     assert fixed == {}
     shapes = [build.state_shapes(s, build.gan(s)) for s in (old, new)]
     assert shapes[0] == shapes[1]
+
+
+def built(**fields):
+    s = schema.from_config(changed(**fields))
+    pictures = np.broadcast_to(np.uint8(0), (300, *s.data.image_size, s.data.channels))
+    loaded = dict.fromkeys("ab", Splits(train=pictures, val=pictures))
+    return build.gan(s), build.order(s, loaded), build.image_shape(s)
+
+
+def test_every_field_of_the_training_reaches_what_is_built():
+    others = {"data.image_size": 32, "data.channels": 1, "loss.objective": "gan"}
+    others |= {"model.recipe": "official", "model.width": 16, "model.literal": True}
+    fields = ON_REQUEST | others
+    del fields["data.jitter"]  # makes larger images
+    # Some have no effect without another one.
+    plain = {"optim__schedule": "linear", "loss__rate": 0.75, "optim__l2": 1e-5}
+    for name, value in fields.items():
+        assert built(**plain | {name.replace(".", "__"): value}) != built(**plain), name
+    wide, narrow = ({"model__recipe": "official", "model__bottleneck": n} for n in (9, 0))
+    assert built(**wide) != built(**narrow)
+    # Each in its place.
+    gan = build.gan(with_fields(ON_REQUEST))
+    assert gan.gen_tx == Adam(0.5, b1=0.25, b2=0.5, l2=1e-3)
+    assert gan.dis_tx == Adam(0.25, b1=0.25, b2=0.5, l2=1e-3)
+    assert (gan.ema_decay, gan.d_updates, gan.g_updates) == (0.99, 2, 3)
+    gan, order, _ = built(model__literal=True, data__flip=True)
+    literal = (gan.generator.upsample, gan.generator.output, gan.discriminator.output)
+    assert literal == ("reshape", "relu", "probability")
+    assert order.flip
 
 
 def test_what_adds_arrays_to_the_state_never_changes():

@@ -15,7 +15,7 @@ from absl import logging
 from PIL import Image
 
 from discogan_jax import files
-from discogan_jax.data import cache, sources
+from discogan_jax.data import cache, source, sources
 from discogan_jax.data.catalogue import archive
 from discogan_jax.data.folder import held_out
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
@@ -438,12 +438,12 @@ def test_mistakes_are_reported(source, message, made, tmp_path):
         sources.load(source.format(**places), image_size=64, **made)
 
 
-def test_the_key_is_made_of_all_that_shapes_the_arrays(tmp_path):
+def test_the_key_is_made_of_all_that_shapes_the_arrays(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "archives" / "edges2shoes.tar.gz")
 
-    def key(source="archive:edges2shoes/photo", image_size=64, archives=archive):
+    def key(text="archive:edges2shoes/photo", image_size=64, archives=archive):
         options = {"data_dir": tmp_path / "data", "archives": archives}
-        return sources.identify(source, image_size=image_size, **options).name
+        return sources.identify(text, image_size=image_size, **options).name
 
     keys = [
         key(),
@@ -460,6 +460,8 @@ def test_the_key_is_made_of_all_that_shapes_the_arrays(tmp_path):
     keys.append(key(f"folder:{picture.parent}"))
     os.utime(picture, (0, 0))
     keys.append(key(f"folder:{picture.parent}"))
+    monkeypatch.setattr(source, "DECODE_VERSION", source.DECODE_VERSION + 1)
+    keys += [key(), key(f"folder:{picture.parent}")]
     assert len(set(keys)) == len(keys)
     assert keys[0].startswith("archive-edges2shoes-photo-64-")
 

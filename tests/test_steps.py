@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from flax import linen as nn
 
 from discogan_jax import losses, steps
 from discogan_jax.data.order import DeviceDataset, Order
-from discogan_jax.state import OBJECTIVES, Adam, Schedule, TrainState, create_state
+from discogan_jax.state import OBJECTIVES, Adam, DiscoGAN, Schedule, TrainState, create_state
 
 pytestmark = pytest.mark.usefixtures("no_nan")
 
@@ -171,6 +172,32 @@ def test_the_total_is_the_weighted_sum_and_the_rate_counts_updates():
     assert set(m) == {"gen_loss", *(f"{k}_{d}_loss" for k in ("gen", "const") for d in "ab")}
 
 
+class Twice(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return 2 * x * self.param("scale", nn.initializers.ones, ())
+
+
+class ThreeMaps(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        x = x * self.param("scale", nn.initializers.ones, ())
+        return x.mean((1, 2, 3)), (x, 2 * x, 3 * x)
+
+
+def test_skipped_feature_maps_are_the_first_ones_and_identity_is_of_the_target():
+    batch = tiny.batch()
+    distance = losses.feature_matching([batch["b"]], [2 * batch["a"]])
+    for skip, times in ((0, 1 + 4 + 9), (1, 4 + 9)):
+        weights = losses.LossWeights(feature=1.0, identity=1.0, feature_skip=skip)
+        gan = DiscoGAN(Twice(), ThreeMaps(), tiny.SGD, tiny.SGD, weights, "gan")
+        state = create_state(jax.random.key(0), gan, (tiny.SIZE, tiny.SIZE, 3))
+        _, (m, _) = steps.generator_loss(gan, state, state.gen.params, batch)
+        np.testing.assert_allclose(m["fm_b_loss"], times * distance, rtol=1e-5)
+        # Twice an image differs from it by the image.
+        np.testing.assert_allclose(m["identity_b_loss"], jnp.square(batch["b"]).mean(), rtol=1e-5)
+
+
 def test_l2_is_added_to_the_gradient_before_adam():
     params, grads = {"w": jnp.asarray([2.0, -1.0])}, {"w": jnp.asarray([0.5, 0.25])}
     tx = Adam(0.1, 0.5, 0.999, l2=0.3)
@@ -282,12 +309,13 @@ def test_many_cycles_in_one_dispatch_are_the_same_cycles():
 def test_averages_follow_the_generators_and_are_what_translates():
     gan = tiny.gan(ema_decay=0.5)
     state, batch = tiny.state(gan), tiny.batch()
-    after, _ = tiny.g_step(gan, state, batch)
-    # The warm-up: at update 1 the decay is 2 / 11.
-    expected = jax.tree.map(
-        lambda old, new: 2 / 11 * old + 9 / 11 * new, state.gen.params, after.gen.params
-    )
-    assert_close(after.ema, expected, 1e-6)
+    # The warm-up: at update 1 the decay is 2 / 11; its end: at update 9 it would be 10 / 19.
+    for updates, decay in ((8, 0.5), (0, 2 / 11)):
+        after, _ = tiny.g_step(gan, state.replace(updates=jnp.int32(updates)), batch)
+        expected = jax.tree.map(
+            lambda old, new, d=decay: d * old + (1 - d) * new, state.gen.params, after.gen.params
+        )
+        assert_close(after.ema, expected, 1e-6)
     with_average = tiny.translate(gan, after, batch["a"])
     without = tiny.translate(gan, after.replace(ema=None), batch["a"])
     assert jnp.abs(with_average - without).max() > 1e-4

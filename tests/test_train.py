@@ -39,6 +39,7 @@ SHORT = {"train__steps": 6, "train__log_every": 2, "train__print_every": 3} | {
     "train__sample_every": 4,
     "train__checkpoint_every": 3,
 }
+FEEDS = ["device", "tf"]
 LOSSES = {f"{kind}_{d}_loss" for kind in ("gen", "disc", "const", "fm") for d in ("bags", "shoes")}
 LOSSES |= {"gen_loss", "disc_loss"}
 CONST = {"val_const_bags_loss", "val_const_shoes_loss"}
@@ -192,7 +193,7 @@ def test_each_signal_saves_and_the_same_call_goes_on(data, short, tmp_path):
         assert_same(setup.settle(state).gen.batch_stats, state.gen.batch_stats)
 
 
-@pytest.mark.parametrize("feed", ["device", "tf"])
+@pytest.mark.parametrize("feed", FEEDS)
 def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     if feed == "tf":
         pytest.importorskip("tensorflow")
@@ -207,6 +208,25 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     assert list((tmp_path / "samples").iterdir()) == []
     # And nothing is left to do.
     assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
+
+
+def test_initial_weights_and_either_feed_follow_the_seed(data):
+    pytest.importorskip("tensorflow")
+    setup = Setup(from_config(config(data, **SHORT)))
+    states, batches = {}, {}
+    for seed in (0, 1):
+        for feed in FEEDS:
+            changes = {"seed": seed, "data__feed": feed}
+            setup.settings = from_config(config(data, **SHORT | changes))
+            batches[seed, feed] = next(setup.batches(0))
+        assert_same(*(batches[seed, feed] for feed in FEEDS))
+        states[seed] = setup.create_state()
+    for d in "ab":
+        assert not np.array_equal(batches[0, "tf"][d], batches[1, "tf"][d])
+    for side in ("gen", "dis"):
+        kernels = (jax.tree.leaves(getattr(states[seed], side).params) for seed in (0, 1))
+        for zero, one in zip(*kernels, strict=True):
+            assert zero.ndim == 1 or not np.array_equal(zero, one)
 
 
 def test_random_cuts_of_larger_images_are_resumed_by_either_feed(tmp_path):
@@ -237,7 +257,7 @@ def test_a_jitter_that_cannot_be_had_is_refused(data, tmp_path):
         Setup(from_config(config(data, data__jitter=0.25)))
 
 
-@pytest.mark.parametrize("feed", ["device", "tf"])
+@pytest.mark.parametrize("feed", FEEDS)
 def test_first_step_finds_its_program_compiled_beside_the_samples(
     data, tmp_path, monkeypatch, caplog, feed
 ):

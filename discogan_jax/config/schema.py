@@ -13,7 +13,7 @@ from discogan_jax.files import expanded
 from discogan_jax.images import Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.losses import LossWeights
-from discogan_jax.models import MAX_FEATURES, Recipe, nearest_sizes
+from discogan_jax.models import MAX_FEATURES, Recipe, levels, nearest_sizes
 from discogan_jax.state import Domains, Objective
 
 MAX_IMAGE_SIZE = 4096
@@ -109,6 +109,7 @@ class Loss(LossWeights):
     rate_start: Rate = LossWeights.rate_start
     rate: Rate = LossWeights.rate
     rate_updates: Annotated[int, Range(0, MAX_COUNT), MayChangeOnRequest] = LossWeights.rate_updates
+    feature_skip: Annotated[int, Range(0), MayChangeOnRequest] = LossWeights.feature_skip
     objective: Objective = "discogan"
 
 
@@ -260,15 +261,8 @@ def _range(text: str) -> tuple[float, float]:
 
 def _contradictions(s: Settings) -> Iterator[str]:
     """Yields what is wrong although each field by itself is in its range."""
-    size, t = s.data.image_size, s.train
-    # Each level of the networks halves the image.
-    nearest = nearest_sizes(size, MAX_IMAGE_SIZE)
-    if nearest != (size,):
-        sizes = " or ".join(str(Size(*near)) for near in nearest)
-        yield (
-            f"data.image_size must be a size that the networks can halve, it is {size}; nearest: "
-            f"{sizes}"
-        )
+    yield from _levels(s)
+    t = s.train
     if s.data.range is not None:
         try:
             _range(s.data.range)
@@ -305,6 +299,22 @@ def _contradictions(s: Settings) -> Iterator[str]:
             f"({t.checkpoint_every}), or 0, it is {t.keep_every}"
         )
     yield from _best_step(s)
+
+
+def _levels(s: Settings) -> Iterator[str]:
+    """Yields what is wrong with the size of the images, or with what it allows."""
+    size, skip = s.data.image_size, s.loss.feature_skip
+    # Each level of the networks halves the image.
+    nearest = nearest_sizes(size, MAX_IMAGE_SIZE)
+    if nearest != (size,):
+        sizes = " or ".join(str(Size(*near)) for near in nearest)
+        yield (
+            f"data.image_size must be a size that the networks can halve, it is {size}; nearest: "
+            f"{sizes}"
+        )
+    # Each level of a discriminator but the first has a feature map; the book's has a level more.
+    elif skip >= (maps := levels(size) - (s.model.recipe != "book")):
+        yield f"loss.feature_skip must be below {maps}, the feature maps at {size} px, it is {skip}"
 
 
 def _best_step(s: Settings) -> Iterator[str]:

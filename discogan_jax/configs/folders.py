@@ -2,7 +2,9 @@
 
     python -m experiments.folders --a=DIR_A --b=DIR_B
 
-Based on `configs/official.py`. `discogan train --a=DIR_A --b=DIR_B` uses it as well.
+Based on `configs/official.py`, and like it without a curriculum: folders mostly hold two kinds of
+photographs, as bags ↔ shoes do, and may be trained for less than a curriculum of 10,000 updates.
+`discogan train --a=DIR_A --b=DIR_B` uses it as well.
 """
 
 from ml_collections import ConfigDict

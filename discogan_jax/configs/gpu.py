@@ -2,8 +2,9 @@
 
     python -m experiments.bags_shoes --config=configs/gpu.py --config.data.archives=DIR
 
-Not yet run on a GPU. Layers compute in bfloat16; parameters, batch statistics, losses and the
-optimizer remain float32. docs/performance.md has the effect on losses and measures.
+Based on `configs/official.py`, and like it without a curriculum. Not yet run on a GPU. Layers
+compute in bfloat16; parameters, batch statistics, losses and the optimizer remain float32.
+docs/performance.md has the effect on losses and measures.
 """
 
 from ml_collections import ConfigDict

@@ -27,12 +27,10 @@ def get_config() -> ConfigDict:
     config.data.image_size = 32
     config.data.batch_size = 16
     config.model.width = 32
-    # No curriculum; colours are kept.
+    # Equal weights of the terms that a discriminator judges; colours are kept.
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5
     config.loss.identity = 0.5
-    config.loss.rate_start = 0.5
-    config.loss.rate_updates = 0
     config.optim.learning_rate = 1e-3
     config.optim.ema_decay = 0.99
     # Minutes, with pictures on the way.

@@ -61,8 +61,6 @@ def read(folder: Path) -> tuple[tuple[int, int, int], TrainState]:
     levels = sum("kernel" in layer for layer in dis.params["a"].values())
     size, channels = 2 * 2**levels, dis.params["a"]["down_0"]["kernel"].shape[2]
     if channels == 3:
-        _swap_colours(gen, "down_0", "out")
-        _swap_colours(dis, "down_0")
         logging.info("%s: red and blue are swapped, since the authors' code reads BGR", folder)
     zero = jnp.zeros((), jnp.int32)
     return (size, size, channels), TrainState(step=zero, updates=zero, gen=gen, dis=dis)
@@ -129,11 +127,3 @@ def _state_dict(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # PyTorch's reader raises any kind; others are no state dicts
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is damaged, or no state dict ({reason}): {_ADVICE}") from error
-
-
-def _swap_colours(player: Player, *layers: str) -> None:
-    """Makes networks of BGR images those of RGB images, in place."""
-    for params in player.params.values():
-        for name in layers:
-            # The channels of an image are the third axis of either kind of kernel.
-            params[name]["kernel"] = np.ascontiguousarray(params[name]["kernel"][:, :, ::-1])

@@ -3,11 +3,12 @@
     python -m experiments.rotation
 
 Bags and shoes are drawn at angles of -75 to 75 degrees and saved in `data/rotation`. Networks are
-trained to translate bags to shoes with each of the three objectives and the loss of the published
-rotation tasks (`configs/rotation.py`, which has the expected results). A probe that is trained on
-drawn shoes predicts the angles of translated ones. The table has their correlation with the angles
-of the bags and the rms difference in degrees, for the better of the two signs (preserved or
-mirrored) and without a constant offset, and both values for random pairs as a reference.
+trained to translate bags to shoes with each of the three objectives and the losses of the authors'
+rotation tasks (`configs/rotation.py`, which has earlier results); the plain GAN has the adversarial
+term alone. A probe that is trained on drawn shoes predicts the angles of translated ones. The table
+has their correlation with the angles of the bags and the rms difference in degrees, for the better
+of the two signs (preserved or mirrored) and without a constant offset, and both values for random
+pairs as a reference.
 
 The runs are in `runs/rotation`, with `rotation.png` (output against input angles, one panel per
 objective, first seed), `sweep.md` and `sweep.json` (all measures). The same command skips finished

@@ -21,7 +21,10 @@ from discogan_jax.train.sweep import Outcome
 from discogan_jax.train.variants import Variant
 from experiments.rotation import figure as rotation_figure
 
-VARIANTS = [Variant(name, {"loss.objective": name}) for name in ("gan", "recongan", "discogan")]
+# The plain GAN of the published rotation tasks has the adversarial loss alone, with weight 1.
+PLAIN = {"loss.objective": "gan", "loss.adversarial": 1.0, "loss.feature": 0.0}
+OTHERS = [Variant(name, {"loss.objective": name}) for name in ("recongan", "discogan")]
+VARIANTS = [Variant("gan", PLAIN), *OTHERS]
 TILTS = (-75.0, 75.0)
 TRAIN, VAL = 2000, 200  # drawings of each kind
 

@@ -114,7 +114,7 @@ def scripted(monkeypatch):
         other = scores.row(ROUTES[0], "coverage", 0.5)
         return [other, *(scores.row(route, "kernel_distance", value) for route in ROUTES)]
 
-    nothing = mock.Mock(spec=evaluate.References, left_out={}, remarks=[])
+    nothing = mock.Mock(spec=evaluate.References, real={}, left_out={}, remarks=[])
     monkeypatch.setattr(evaluate, "fit_references", lambda *_: nothing)
     monkeypatch.setattr(evaluate, "measure", measure)
     return values

@@ -76,7 +76,7 @@ class Translations:
     route: Route
     source: FloatImages
     made: FloatImages
-    target: FloatImages
+    target: Float[np.ndarray, "M H W C"]
 
     @property
     def count(self) -> int:
@@ -152,7 +152,7 @@ def chance_row(
     reason = None
     if len(there) < LEAST_PAIRS:
         value = chance = math.nan
-        reason = f"it needs {LEAST_PAIRS} pairs of input and output that have it, not {len(there)}"
+        reason = f"{len(there)} pairs of input and output have it, and {LEAST_PAIRS} are needed"
     elif measure in _CORRELATIONS and np.ptp(there) < _ALIKE:
         value = chance = math.nan
         reason = "all inputs are alike in it"

@@ -142,23 +142,23 @@ def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) ->
     """Returns the outcomes as text: a line per variant, a column per measure.
 
     Runs that differ in the seed alone share a line: mean ± standard deviation (that of a sample)
-    over the `n` that are finished; a dash if one is undefined. Reasons for dashes follow below.
+    over the `n` that are finished; a dash if one is undefined. Notes follow below.
 
     Args:
       outcomes: the outcomes from `run`.
       measures: names of the measures to show, in this order; None for all.
     """
-    head, *rest = _cells(outcomes, measures)
+    head, *rest = cells = _cells(outcomes, measures)
     # The name of a measure is placed below that of its images.
     names = [name.rpartition("/") for name in head]
     lines = [[images for images, _, _ in names], [name for _, _, name in names], *rest]
-    return "\n".join([aligned(lines), *_notes(outcomes, head)])
+    return "\n".join([aligned(lines), *_notes(outcomes, cells)])
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """Returns the outcomes as a Markdown table of all measures, see `table`."""
     cells = _cells(outcomes)
-    return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells[0])])
+    return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells)])
 
 
 def short(outcomes: Iterable[Outcome]) -> list[str]:
@@ -195,10 +195,13 @@ def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -
     return [[*columns], *(list(row) for row in zip(*columns.values(), strict=True))]
 
 
-def _notes(outcomes: Sequence[Outcome], shown: Sequence[str]) -> list[str]:
-    """Says why measures are undefined, and on how many pictures the runs are compared."""
-    reasons = {name: why for o in outcomes for name, why in o.reasons.items() if name in shown}
-    found = notes(reasons, f"undefined ({DASH})")
+def _notes(outcomes: Sequence[Outcome], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Explains ± and dashes, and says on how many pictures the runs are compared."""
+    found = []
+    if any(" ± " in cell for row in cells for cell in row):
+        found.append("±: standard deviation over seeds")
+    reasons = {n: why for o in outcomes for n, why in o.reasons.items() if n in cells[0]}
+    found += notes(reasons, f"undefined ({DASH})")
     counted = [", ".join(f"{n} {name}" for name, n in o.held_out.items()) for o in outcomes]
     if counts := dict.fromkeys(filter(None, counted)):
         found.append(f"held-out pictures: {'; '.join(counts)}")

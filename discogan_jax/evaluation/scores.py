@@ -41,7 +41,7 @@ Route = tuple[str, ...]
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
 
-# With fewer, the error of the kernel distance is above a third of what the two domains are apart.
+# Its standard error is then up to a fifth of what photos of bags and shoes are apart; of 8, a half.
 LEAST_IN_KERNEL = 20
 LEAST_IN_FEATURES = 2 * LEAST_IN_KERNEL  # half against half
 LEAST_IN_COVERAGE = 6  # more than the number of neighbours

@@ -80,6 +80,15 @@ def test_the_best_step_is_found_in_the_files(tmp_path, measure, options, expecte
     assert (found and (found.step, found.value, found.ago)) == expected
 
 
+def test_what_is_estimated_below_0_is_no_better_than_0(tmp_path):
+    values = {
+        step: {f"{AB}/kernel_distance": value, f"{AB}/lightness_correlation": value}
+        for step, value in ((1, 0.2), (2, -0.1), (3, -0.9))
+    }
+    found = best.find(write_run(tmp_path, values, saved=(1, 2, 3)), "kernel_distance")
+    assert (found.step, found.value, found.ago) == (2, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -114,7 +123,7 @@ def scripted(monkeypatch):
         other = scores.row(ROUTES[0], "coverage", 0.5)
         return [other, *(scores.row(route, "kernel_distance", value) for route in ROUTES)]
 
-    nothing = mock.Mock(spec=evaluate.References, left_out={}, remarks=[])
+    nothing = mock.Mock(spec=evaluate.References, real={}, left_out={}, remarks=[])
     monkeypatch.setattr(evaluate, "fit_references", lambda *_: nothing)
     monkeypatch.setattr(evaluate, "measure", measure)
     return values

@@ -117,9 +117,29 @@ json.dump({row.name: row.value for row in found}, sys.stdout)
         np.testing.assert_allclose(four[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-def test_training_evaluates_itself_and_says_the_same_as_the_command(data, tmp_path, workdir):
+def test_the_judge_learns_from_training_images_and_held_out_ones_are_measured(
+    data, workdir, monkeypatch
+):
+    taught, fit = {}, probe.DomainClassifier.fit
+    monkeypatch.setattr(
+        probe.DomainClassifier, "fit", lambda train: (taught.update(train), fit(train))[1]
+    )
+    s = runs.open(workdir).settings
+    references = evaluate.fit_references(s, build.images(s))
+    for d, name in zip("ab", runs_here.DOMAINS, strict=True):
+        np.testing.assert_array_equal(taught[d], np.load(data / name / "train.npy"))
+        val = np.load(data / name / "val.npy")
+        np.testing.assert_allclose(references.real[d], np.float32(val) / 255, atol=1e-6)
+
+
+def test_training_evaluates_itself_and_says_the_same_as_the_command(
+    data, tmp_path, workdir, caplog
+):
     changes = FIELDS | {"train__evaluate_every": 2}
-    train.train_and_evaluate(runs_here.config(data, **changes), tmp_path)
+    with caplog.at_level(logging.WARNING, "absl"):
+        train.train_and_evaluate(runs_here.config(data, **changes), tmp_path)
+    few = "few held-out pictures (8 of bags, 8 of shoes): below 50, most differences between"
+    assert sum(text.startswith(few) for text in caplog.messages) == 1
     lines = {line["step"]: line for line in runs_here.lines(tmp_path / "metrics.jsonl")}
     assert [step for step, line in lines.items() if "eval/bags_to_shoes/density" in line] == [2, 4]
     written = json.loads((tmp_path / layout.EVALUATION_FILE).read_text())
@@ -148,7 +168,9 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     found = json.loads((workdir / "evaluation.json").read_text())
     assert (found["step"], found["parameters"]) == (2, "averaged")
     # Noise has no hue: the rows of colours are left out.
-    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 23
+    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 21
+    assert out.count("few held-out pictures (8 of bags, 8 of shoes): below 50") == 1
+    assert "left out: kernel_distance (its error is too large below 20 images; there are 8)" in out
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
     assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"

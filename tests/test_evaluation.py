@@ -8,7 +8,9 @@ import pytest
 from discogan_jax.data import catalogue
 from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
+from discogan_jax.evaluation.metrics import sliced_wasserstein
 from discogan_jax.evaluation.metrics.attribute_correlation import label_agreement
+from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.table import Row, aligned, as_json, as_text, markdown
 from discogan_jax.train.collapse import CollapseDetector
 
@@ -109,6 +111,87 @@ def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(classifi
     assert lost["coverage"].value < 0.05
 
 
+class OfBrightness(probe.Probe):
+    """Takes bright images for b; the feature is the brightness."""
+
+    def __init__(self):
+        pass
+
+    def predict(self, images):
+        return self.features(images) - 0.5
+
+    def features(self, images):
+        return images.mean((1, 2, 3))[:, None].astype(np.float64)
+
+
+def plain(values):
+    """Returns an image of each brightness."""
+    return np.float32(values)[:, None, None, None] * np.ones((1, 16, 16, 3), np.float32)
+
+
+def test_the_judges_answer_and_whose_overlap_is_measured():
+    trained = {"a": np.zeros((6, 1)), "b": np.arange(0, 40.0)[:, None]}
+    judge = probe.DomainClassifier(OfBrightness(), trained)
+    assert [judge.share(plain([0, 0.2, 0.9]), d) for d in "ab"] == pytest.approx([2 / 3, 1 / 3])
+    # Ten translations at 0 are in the balls of 0, 1, 2 and 3, of forty.
+    t = translations(plain([0] * 10), plain([0] * 10), plain(np.arange(1, 40, 4)))
+    rows = by_name(scores.measure_domain(t, judge, "b"))
+    assert (rows["density"].value, rows["coverage"].value) == pytest.approx((4 / 5, 4 / 40))
+    assert (rows["domain_test"].value, rows["domain_test"].reference) == (0, 1)
+    assert rows["domain_test"].interval == pytest.approx((0, 0.2775), abs=1e-4)
+    assert "kernel_distance" not in rows  # ten are too few
+
+
+def everything_about_sets(t, judge):
+    mean_colour = Extractor("Inception 2015", True, lambda x: x.mean((1, 2)))
+    rows = scores.measure_realism(t) + scores.measure_domain(t, judge, "b")
+    return by_name(rows + scores.measure_diversity(t) + scores.measure_features(t, mean_colour))
+
+
+def test_sets_are_compared_with_others_at_equal_numbers(monkeypatch):
+    quick = functools.partial(sliced_wasserstein.distances, patches=16, directions=32)
+    monkeypatch.setattr(sliced_wasserstein, "distances", quick)
+
+    def real(count, seed):
+        random = np.random.default_rng(seed)
+        texture = random.random((count, 16, 16, 3), np.float32)
+        return 0.8 * texture + 0.2 * random.random((count, 1, 1, 3), np.float32)
+
+    judge = probe.DomainClassifier(OfBrightness(), {"b": OfBrightness().features(real(200, 0))})
+    # Real images as translations are as far from real ones as these are from each other.
+    same = real(60, 2)
+    t = translations(same, real(60, 1), same)
+    for name, row in everything_about_sets(t, judge).items():
+        assert row.value == row.reference != 0, name
+
+    # Other real ones are, too, however many there are of each, and in whatever order.
+    def sorted_by_brightness(count, seed):
+        return np.concatenate([0.5 * real(count, seed), 0.5 * real(count, seed + 1) + 0.5])
+
+    many, few = sorted_by_brightness(100, 3), sorted_by_brightness(30, 5)
+    trained = OfBrightness().features(sorted_by_brightness(100, 7))
+    judge = probe.DomainClassifier(OfBrightness(), {"b": trained})
+    for made, target in ((many, few), (few, many)):
+        rows = everything_about_sets(translations(made, made, target), judge)
+        for name in ("sliced_wasserstein", "coverage", "distinct_neighbours", "domain_test"):
+            assert rows[name].value == pytest.approx(rows[name].reference, rel=0.25), name
+        for name in ("kernel_distance", "KID"):
+            assert rows[name].value < rows[name].interval[1] > rows[name].reference, name
+
+
+def test_a_distance_estimated_below_0_is_written_as_less():
+    rows = [
+        scores.row(ROUTE, "kernel_distance", -0.61, -0.95, "real ones", (0.0, 0.38)),
+        scores.row(ROUTE, "kernel_distance", 0.02, 0.01, "real ones", (0.0, 0.05)),
+        scores.row(ROUTE, "hue_correlation", -0.25, -0.5, "random pairs"),
+    ]
+    below, above, correlation = as_text(rows).splitlines()[1:]
+    assert " < 0.38 (0 to 0.38)     about 0  real ones" in below
+    assert "   0.02 (0 to 0.05)        0.01  real ones" in above
+    assert "  -0.25                    -0.5  random pairs" in correlation
+    assert as_json(rows)[0]["value"] == -0.61
+
+
 def test_colour_is_measured_where_both_domains_have_any():
     real_bags, real_shoes = (np.float32(held_out(x)[0]) / 255 for x in ROUTE)
     grey = real_bags.mean(-1, keepdims=True).repeat(3, -1)
@@ -155,7 +238,7 @@ def test_table_shows_intervals_and_json_knows_no_infinity():
     ]
     text = as_text(rows)
     assert "bags → shoes: PSNR in dB" in text
-    assert "25 (18.07 to 31.93)" in text
+    assert "25 (-38.53 to 88.53)" in text  # Student's, of two values
     made = as_json(rows)
     assert made[0]["name"] == "bags_to_shoes/psnr"
     assert made[1]["value"] is made[1]["reference"] is made[1]["interval"] is None

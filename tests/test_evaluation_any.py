@@ -102,7 +102,13 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
     assert written["left_out"] == dict.fromkeys(
         ("hue_error", "hue_correlation", "lightness_correlation"),
         "colour needs 3 channels, not 1",
-    ) | {"kernel_distance": "it needs 4 images, not 3"}
+    ) | {
+        "kernel_distance": "its error is too large below 20 images; there are 3",
+        "distinct_neighbours": "it needs 4 held-out images, not 3",
+    }
+    assert written["held_out"] == {"rings": 3, "pages": 3}
+    few = "few held-out pictures (3 of rings, 3 of pages): below 50, most differences between steps"
+    assert sum(text.startswith(few) for text in written["remarks"]) == 1
     assert not written["left_out"].keys() & {name.rpartition("/")[2] for name in rows}
     assert "pages: 3 of 3 held-out pictures are equal to training pictures" in written["remarks"]
     for remark in written["remarks"]:
@@ -153,7 +159,10 @@ def test_undefined_measures_have_a_reason():
     assert lost.value == 0  # outputs that are: nothing kept
     assert row("hue_error", error, equal, hue).reason is None
     nothing = row("hue_error", error, np.full(8, np.nan), hue)
-    assert nothing.reason.startswith("fewer than two pairs")
+    assert nothing.reason == "0 pairs of input and output have it, and 5 are needed"
+    few = row("hue_correlation", correlation, hue[:4], hue[:4])  # pairs agree by chance
+    assert np.isnan(few.value)
+    assert few.reason.startswith("4 pairs")
     (made,) = table.as_json([nothing])
     assert made["value"] is made["reference"] is None
     assert "nan" not in table.as_text([nothing])
@@ -206,9 +215,10 @@ def test_any_number_of_channels(quick):
     assert all(row.reason is None for row in rows)
     assert scores.measure_colour(t) == []
     left_out = held_out.left_out(domains, real, drawn=True, trained=5)
-    assert left_out.keys() == {*scores.COLOURS, *attributes.HUES, "density", "coverage"}
+    unmeasured = {"density", "coverage", "kernel_distance"}
+    assert left_out.keys() == {*scores.COLOURS, *attributes.HUES, *unmeasured}
     assert left_out["hue_error"] == "colour needs 3 channels, not 4"
-    grey = {d: pictures(12, 1).repeat(3, -1) for d in "ab"}
+    grey = {d: pictures(20, 1).repeat(3, -1) for d in "ab"}
     grey = held_out.left_out(domains, grey, drawn=True, trained=99)
     assert grey == dict.fromkeys(scores.COLOURS, "most edges and photos have no colour")
 

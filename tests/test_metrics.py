@@ -16,6 +16,7 @@ from discogan_jax.evaluation.metrics import (
     colour,
     diversity,
     features,
+    intervals,
     pairwise,
     reconstruction,
     sliced_wasserstein,
@@ -183,6 +184,16 @@ class TestSlicedWasserstein:
         assert values["16"] > 0.1
         assert values["32"] == pytest.approx(0, abs=1e-4)  # details have no tint
 
+    def test_both_sets_are_normalised_together(self):
+        x, y = (rng(seed).normal(seed, 1 + seed, (20, 3, 4)).astype(np.float32) for seed in (0, 1))
+        sliced_wasserstein._normalise(x, y)
+        both = np.concatenate([x, y])
+        np.testing.assert_allclose(both.mean((0, 2)), 0, atol=1e-6)
+        np.testing.assert_allclose(both.std((0, 2)), 1, rtol=1e-5)
+        # So that contrast and brightness of all images together do not count.
+        x, y = noise(4), smooth(4)
+        assert fast_swd(0.5 * x + 0.2, 0.5 * y + 0.2) == pytest.approx(fast_swd(x, y), rel=1e-3)
+
     def test_constant_images(self):
         flat = np.full((4, 32, 32, 3), 0.3, np.float32)
         assert fast_swd(flat, flat)["mean"] == 0
@@ -341,16 +352,21 @@ class TestDistances:
             )
 
         expected = pairs(x) + pairs(y) - 2 * np.mean([[kernel(a, b) for b in y] for a in x])
-        xx, yy, xy = ((a @ b.T / 3 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-        value = features._discrepancy(xx, yy, xy, np.ones((1, 6)), np.ones((1, 8)))
-        np.testing.assert_allclose(value, expected)
-        # A sample that was drawn twice is still no pair with itself.
-        twice = np.ones((1, 6))
-        twice[0, 0] = 2
-        repeated = [kernel(x[i], x[j]) * twice[0, i] * twice[0, j]
-                    for i in range(6) for j in range(6) if i != j]  # fmt: skip
-        value = features._discrepancy(xx, 0 * yy, 0 * xy, twice, np.ones((1, 8)))
-        np.testing.assert_allclose(value, sum(repeated) / (49 - 9))
+        assert features.kernel_distance(x, y).value == pytest.approx(expected)
+
+    @pytest.mark.parametrize(("n", "m"), [(20, 120), (60, 15)])
+    @pytest.mark.parametrize("apart", [0.0, 0.5])
+    def test_error_of_the_kernel_distance_is_what_it_varies_by(self, n, m, apart):
+        random = rng(n)
+        found = [
+            features.kernel_distance(random.normal(size=(n, 4)) + apart, random.normal(size=(m, 4)))
+            for _ in range(300)
+        ]
+        values, _, highs = np.array(found).T
+        errors = (highs - values) / intervals.student(min(n, m))
+        assert 0.85 < np.sqrt(np.square(errors).mean()) / values.std() < 1.35
+        assert min(e.high for e in found) > 0
+        assert min(e.low for e in found) == 0
 
     def test_kernel_distance_is_unbiased(self):
         values = [
@@ -366,17 +382,35 @@ class TestDistances:
         x, y = rng(0).normal(size=(100, 4)), rng(1).normal(size=(100, 4))
         near, far = measure(x, y), measure(x, y + 1)
         for estimate in (near, far):
-            assert estimate.low < estimate.value < estimate.high
+            assert max(estimate.low, 0) <= max(estimate.value, 0) < estimate.high
         assert near.high < far.low
         assert measure(x, y) == near
-        assert measure(x, y, seed=1) != near
 
     def test_too_few_samples(self):
         x = rng().normal(size=(3, 2))
-        with pytest.raises(ValueError, match="Subsets of 1"):
+        with pytest.raises(ValueError, match="give at least 4"):
             features.kernel_distance(x, x)
         with pytest.raises(ValueError, match="covariance"):
             features.frechet_distance(x[:1], x)
+
+
+class TestIntervals:
+    @pytest.mark.parametrize("count", [2, 4, 8, 20, 100])
+    def test_means(self, count):
+        draws = rng(count).normal(3, 2, size=(1500, count))
+        low, high = np.array([intervals.of_mean(values) for values in draws]).T
+        assert ((low < 3) & (high > 3)).mean() == pytest.approx(0.95, abs=0.02)
+        expected = stats.ttest_1samp(draws[0], 0).confidence_interval()
+        assert (low[0], high[0]) == pytest.approx(tuple(expected))
+
+    def test_means_without_an_interval(self):
+        assert intervals.of_mean(np.array([1.0])) is None
+        assert intervals.of_mean(np.array([1.0, np.inf])) is None
+
+    @pytest.mark.parametrize(("hits", "count"), [(0, 8), (3, 8), (8, 8), (99, 100)])
+    def test_shares(self, hits, count):
+        expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
+        assert intervals.of_share(hits / count, count) == pytest.approx(tuple(expected))
 
 
 class TestDiversity:

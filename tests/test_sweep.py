@@ -240,6 +240,8 @@ def test_seeds_become_one_line():
         "|---|---|---|---|---|",
         f"| 0.1 | 3 | 22 ± {deviation:.2g} | – |  |",
         "| 0.2 | 1 | 30 | 2 | seed 1: diverged at step 7 |",
+        "",
+        "±: standard deviation over seeds",
     ]
     assert sweep.short(outcomes) == ["x/psnr"]
     known = [replace(outcomes[1], reasons={"x/mse": "no pixel", "y": "not shown"}), *outcomes[2:]]
@@ -250,7 +252,23 @@ def test_seeds_become_one_line():
         f"{RATE}  n  psnr",
         "0.1                  3  22 ± 2.6",
         "0.2                  1  30",
+        "±: standard deviation over seeds",
     ]
+
+
+def test_distances_below_0_and_numbers_of_pictures_are_noted():
+    name = "a_to_b/kernel_distance"
+    first, second = (
+        replace(outcome(str(x), {RATE: x}, None), measures={name: x}, held_out=held_out)
+        for x, held_out in ((-0.2, {"a": 30, "b": 40}), (0.5, {"a": 9, "b": 40}))
+    )
+    one, two = sweep.table([first, replace(second, held_out=first.held_out)]).splitlines()[-3:-1]
+    assert one.endswith("  about 0")
+    assert two.endswith("  0.5")
+    said = "held-out pictures: 30 a, 40 b"
+    assert sweep.table([first]).splitlines()[-1] == said
+    more = f"{said}; 9 a, 40 b. Distances of sets fall with their numbers: compare equal ones"
+    assert sweep.table([first, second]).splitlines()[-1] == more
 
 
 def test_variants_with_names_of_their_own_are_called_so():

@@ -26,6 +26,7 @@ from discogan_jax import host, images, runs, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
+from discogan_jax.evaluation.metrics.diversity import diversity_ratio
 from discogan_jax.runs import manifest, overview
 from discogan_jax.train import memory
 from discogan_jax.train.recorder import Recorder
@@ -468,9 +469,7 @@ def test_other_objectives_and_recipes_train(
 ):
     drawn = []
     grid = images.grid
-    monkeypatch.setattr(
-        images, "grid", lambda columns: (drawn.append(len(columns)), grid(columns))[1]
-    )
+    monkeypatch.setattr(images, "grid", lambda columns: (drawn.append(columns), grid(columns))[1])
     made = config(data, **SHORT | {"train__steps": 2, "train__sample_every": 2} | fields)
     state = train.train_and_evaluate(made, tmp_path)
     assert_same(saved(tmp_path, made), state)
@@ -482,8 +481,25 @@ def test_other_objectives_and_recipes_train(
     about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
     about |= {"gen_loss", "disc_loss"}
     assert line.keys() == losses | judged | about | held_out
-    assert drawn == [pictures, pictures]
+    assert [len(columns) for columns in drawn] == [pictures, pictures]
     assert images.read(tmp_path / "samples" / "00000002.png").ndim == 3
+
+    # What is drawn and measured are the held-out images.
+    val = {
+        d: np.load(data / name / "val.npy") for d, name in zip("ab", runs_here.DOMAINS, strict=True)
+    }
+    gan = Setup(from_config(made)).gan
+    found = steps.eval_step_jit(gan, state, val)
+    paths = gan.cycles or gan.directions
+    for i, path in enumerate(paths):
+        np.testing.assert_array_equal(drawn[-1][i * pictures // len(paths)][1], val[path[0]])
+    for d, name in zip("ab", runs_here.DOMAINS, strict=True):
+        if f"val_const_{name}_loss" in line:
+            expected = found[f"const_{d}_sum"] / found[f"const_{d}_count"]
+            np.testing.assert_allclose(line[f"val_const_{name}_loss"], expected, rtol=1e-4)
+    shoes = np.asarray(steps.translate_jit(gan, state, val["a"], "ab"))
+    expected = diversity_ratio(shoes, np.float32(val["b"]) / 255)
+    np.testing.assert_allclose(line["diversity_shoes"], expected, rtol=1e-4)
 
 
 def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkeypatch, caplog):
@@ -545,7 +561,7 @@ def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
     )
-    none = mock.Mock(spec=evaluate.References, left_out={}, remarks=[])
+    none = mock.Mock(spec=evaluate.References, real={}, left_out={}, remarks=[])
     monkeypatch.setattr(evaluate, "fit_references", lambda *_: none)
     monkeypatch.setattr(evaluate, "measure", lambda *_: [])
     every = {"train__steps": 3, "train__sample_every": 2, "train__evaluate_every": 2}

@@ -153,14 +153,15 @@ def _samples(picture: Path) -> str:
 
 
 def _numbers(evaluation: Mapping[str, Any]) -> str:
-    cells = [["on held-out images", "value", "95%", "beside", "", "better"]]
+    cells = [["on held-out images", "value", "95% interval", "beside", "", "better"]]
     # An undefined value is null in JSON; earlier versions gave no reason.
     for row in evaluation["rows"]:
         undefined = table.DASH if row["reason"] else "not finite"
-        value = table.four_digits(row["value"]) or undefined
-        interval, reference = table.interval_text(row["interval"]), row["reference"]
-        cells.append([row["what"], value, interval, table.four_digits(reference)])
-        cells[-1] += [row["beside"], row["better"]]
+        better, interval = row["better"], row["interval"]
+        value = table.value_text(row["value"], better, interval) or undefined
+        reference = table.value_text(row["reference"], better)
+        cells.append([row["what"], value, table.interval_text(interval), reference])
+        cells[-1] += [row["beside"], better]
     title = f"Measured on held-out images with {evaluation['parameters']} parameters:"
     remarks = "".join(f"\n* {remark}" for remark in evaluation.get("remarks", ()))
     return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()

@@ -123,6 +123,7 @@ def write(run: Run, rows: Sequence[Row], references: References) -> Path:
     report = {
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
+        "held_out": {run.domains.name(d): len(x) for d, x in references.real.items()},
         "rows": table.as_json(rows),
         "left_out": dict(references.left_out),
         "remarks": remarks(rows, references),
@@ -136,7 +137,8 @@ def write(run: Run, rows: Sequence[Row], references: References) -> Path:
 def _measure_references(references: References, run: Run) -> list[Row]:
     """Measures how good classifier and probes are themselves, on held-out real images."""
     shares = [references.classifier.share(x, d) for d, x in references.real.items()]
-    rows = [scores.row((" and ".join(run.domains),), "judge", float(np.mean(shares)))]
+    count = 2 * min(map(len, references.real.values()))  # the mean of two shares
+    rows = [scores.share_row((" and ".join(run.domains),), "judge", float(np.mean(shares)), count)]
     for d, trained in references.probes.items():
         route = (run.domains.name(d),)
         rows += attributes.probe_accuracy(trained, references.real[d], references.known[d], route)

@@ -16,6 +16,7 @@ from discogan_jax.state import Domains
 
 MAX_IMAGES = 500
 MIN_IMAGES = 2
+FEW_IMAGES = 50
 
 
 def choose(s: Settings, loaded: Mapping[str, Splits]) -> dict[str, Int[np.ndarray, "rows"]]:
@@ -52,7 +53,7 @@ def are_pairs(s: Settings) -> bool:
 def remarks(
     domains: Domains, loaded: Mapping[str, Splits], rows: Mapping[str, Int[np.ndarray, "_"]]
 ) -> list[str]:
-    """Says how many held-out images are measured, if not all, and how many were trained on.
+    """Says how many held-out images are measured, whether they are few, how many are trained on.
 
     Args:
       domains: names of the domains.
@@ -64,11 +65,30 @@ def remarks(
         name, count = domains.name(d), len(x.val)
         if len(rows[d]) < count:
             found.append(f"{name}: {len(rows[d]):,} of {count:,} held-out pictures, evenly spaced")
+        else:
+            found.append(f"{name}: {count:,} held-out picture{'s' if count != 1 else ''}")
         if leaked := x.about.get("leaked"):
             equal = "is equal to a training picture"
             equal = equal if leaked == 1 else "are equal to training pictures"
             found.append(f"{name}: {leaked:,} of {count:,} held-out pictures {equal}")
-    return found
+    return [*found, *few(domains, {d: len(x) for d, x in rows.items()})]
+
+
+def few(domains: Domains, counts: Mapping[str, int]) -> list[str]:
+    """Warns, in a line, of domains with so few held-out images that chance decides.
+
+    Args:
+      domains: names of the domains.
+      counts: number of the measured images per domain.
+    """
+    small = [f"{n} of {domains.name(d)}" for d, n in counts.items() if n < FEW_IMAGES]
+    if not small:
+        return []
+    return [
+        f"few held-out pictures ({', '.join(small)}): below {FEW_IMAGES}, most differences between "
+        "steps or runs are chance; add pictures, or hold more of them out (for folders: put them "
+        "into a folder 'val' beside 'train')"
+    ]
 
 
 def left_out(
@@ -95,7 +115,11 @@ def left_out(
         found |= dict.fromkeys(scores.COLOURS, f"most {' and '.join(grey)} have no colour")
     # Distance and overlap need enough images.
     if (fewest := min(trained, *map(len, real.values()))) < scores.LEAST_IN_KERNEL:
-        found["kernel_distance"] = f"it needs {scores.LEAST_IN_KERNEL} images, not {fewest}"
+        reason = f"its error is too large below {scores.LEAST_IN_KERNEL} images; there are {fewest}"
+        found["kernel_distance"] = reason
+    if (held := min(map(len, real.values()))) < scores.LEAST_IN_HALVES:
+        reason = f"it needs {scores.LEAST_IN_HALVES} held-out images, not {held}"
+        found["distinct_neighbours"] = reason
     if trained < scores.LEAST_IN_COVERAGE:
         reason = f"it needs {scores.LEAST_IN_COVERAGE} training images, not {trained}"
         found |= dict.fromkeys(("density", "coverage"), reason)

@@ -23,10 +23,11 @@ from discogan_jax.evaluation.metrics import (
     diversity,
     features,
     inception,
+    intervals,
     reconstruction,
     sliced_wasserstein,
 )
-from discogan_jax.evaluation.probe import DomainClassifier
+from discogan_jax.evaluation.probe import DomainClassifier, spaced
 from discogan_jax.evaluation.table import Row
 
 FloatImages = Float[np.ndarray, "N H W C"]
@@ -40,9 +41,12 @@ Route = tuple[str, ...]
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
 
-LEAST_IN_FEATURES = 8
-LEAST_IN_KERNEL = 4  # for an estimate without bias
+# Its standard error is then up to a fifth of what photos of bags and shoes are apart; of 8, a half.
+LEAST_IN_KERNEL = 20
+LEAST_IN_FEATURES = 2 * LEAST_IN_KERNEL  # half against half
 LEAST_IN_COVERAGE = 6  # more than the number of neighbours
+LEAST_IN_HALVES = 4  # a single image is the nearest one of any
+LEAST_PAIRS = 5  # with fewer, one pairing in twenty or so is as good by chance
 
 # What `measure_colour` measures.
 COLOURS = ("hue_error", "hue_correlation", "lightness_correlation")
@@ -56,7 +60,6 @@ _REASONS = {
 }
 _CORRELATIONS = {name for name, (label, _) in MEASURES.items() if "correlation" in label}
 _ALIKE = 1e-9  # attributes that differ by less are equal but for rounding
-_Z = 1.96  # standard errors on either side of a mean hold 95%
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,18 @@ class Translations:
     route: Route
     source: FloatImages
     made: FloatImages
-    target: FloatImages
+    target: Float[np.ndarray, "M H W C"]
 
     @property
     def count(self) -> int:
         """The number of images on either side of a comparison with the target domain."""
         return min(len(self.made), len(self.target))
+
+    @property
+    def equally_many(self) -> tuple[FloatImages, FloatImages]:
+        """As many translations as real images of the target domain, evenly spaced."""
+        made, target = (x[spaced(len(x), self.count)] for x in (self.made, self.target))
+        return made, target
 
 
 def row(
@@ -113,10 +122,21 @@ def row(
 def mean_row(
     route: Route, measure: str, values: Values, reference: float | None = None, beside: str = ""
 ) -> Row:
-    """Makes a row of a mean over images, with its interval (normal approximation)."""
-    with np.errstate(invalid="ignore"):  # equal images have an infinite PSNR, without a spread
-        mean, reach = float(values.mean()), _Z * float(values.std()) / math.sqrt(len(values))
-    return row(route, measure, mean, reference, beside, (mean - reach, mean + reach))
+    """Makes a row of a mean over images, with its interval."""
+    interval = intervals.of_mean(values)
+    return row(route, measure, float(values.mean()), reference, beside, interval)
+
+
+def share_row(
+    route: Route,
+    measure: str,
+    share: float,
+    count: int,
+    reference: float | None = None,
+    beside: str = "",
+) -> Row:
+    """Makes a row of a share of so many images, with its interval."""
+    return row(route, measure, share, reference, beside, intervals.of_share(share, count))
 
 
 def chance_row(
@@ -124,13 +144,16 @@ def chance_row(
 ) -> Row:
     """Makes a row of how well an attribute of inputs (x) and outputs (y) agrees.
 
-    Random pairs of both are the reference. A correlation is undefined where no input differs from
-    another one in the attribute.
+    Random pairs of both are the reference. Too few pairs agree by chance, so that it is undefined;
+    so is a correlation where no input differs from another one in the attribute.
     """
     value, chance = attribute_correlation.against_random(formula, x, y)
-    reason = "fewer than two pairs of input and output have a coloured foreground"
     there = x[np.isfinite(x) & np.isfinite(y)]
-    if measure in _CORRELATIONS and len(there) > 1 and np.ptp(there) < _ALIKE:
+    reason = None
+    if len(there) < LEAST_PAIRS:
+        value = chance = math.nan
+        reason = f"{len(there)} pairs of input and output have it, and {LEAST_PAIRS} are needed"
+    elif measure in _CORRELATIONS and np.ptp(there) < _ALIKE:
         value = chance = math.nan
         reason = "all inputs are alike in it"
     return row(route, measure, value, chance, "random pairs", reason=reason)
@@ -144,9 +167,10 @@ def halves_row(
     Such a value depends on the number of images, and real ones can be compared with each other only
     half against half: so one half of the translations is compared with the other half of them.
     """
+    made, real = t.equally_many
     first, second = baselines.halves(t.count)
-    usual = baselines.between_halves(formula, t.target[: t.count])
-    return row(t.route, measure, formula(t.made[first], t.target[second]), usual, HALVES)
+    usual = baselines.between_halves(formula, real)
+    return row(t.route, measure, formula(made[first], real[second]), usual, HALVES)
 
 
 def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
@@ -181,10 +205,10 @@ def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -
     """
     # How the classifier judges them.
     share, usual_share = (classifier.share(x, domain) for x in (t.made, t.target))
-    rows = [row(t.route, "domain_test", share, usual_share, HELD_OUT)]
+    rows = [share_row(t.route, "domain_test", share, len(t.made), usual_share, HELD_OUT)]
     # Distance and overlap in the space of its features, where there are enough images.
     trained = classifier.training_features[domain]
-    made, real = (classifier.probe.features(x[: t.count]) for x in (t.made, t.target))
+    made, real = map(classifier.probe.features, t.equally_many)
     if min(t.count, len(trained)) >= LEAST_IN_KERNEL:
         value, usual = (features.kernel_distance(x, trained) for x in (made, real))
         interval = (value.low, value.high)
@@ -206,9 +230,7 @@ def measure_features(t: Translations, extractor: inception.Extractor) -> list[Ro
     first, second = baselines.halves(t.count)
     repeats = 3 // t.made.shape[-1]
     grey = " (grey as RGB)" if repeats > 1 else ""
-    made, real = (
-        extractor.features(x[: t.count].repeat(repeats, axis=-1)) for x in (t.made, t.target)
-    )
+    made, real = (extractor.features(x.repeat(repeats, axis=-1)) for x in t.equally_many)
     distances = partial(inception.distances, extractor=extractor)
     usual = baselines.between_halves(distances, real)
     return [
@@ -220,10 +242,10 @@ def measure_features(t: Translations, extractor: inception.Extractor) -> list[Ro
 def measure_diversity(t: Translations) -> list[Row]:
     """Measures whether translations differ as their inputs do."""
     ratio, usual = (diversity.diversity_ratio(x, t.source) for x in (t.made, t.target))
-    return [
-        row(t.route, "diversity", ratio, usual, "real ones"),
-        halves_row(t, "distinct_neighbours", diversity.distinct_neighbours),
-    ]
+    rows = [row(t.route, "diversity", ratio, usual, "real ones")]
+    if t.count >= LEAST_IN_HALVES:
+        rows.append(halves_row(t, "distinct_neighbours", diversity.distinct_neighbours))
+    return rows
 
 
 def measure_pairs(t: Translations) -> list[Row]:

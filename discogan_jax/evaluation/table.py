@@ -23,7 +23,8 @@ class Row:
       reference: a number to compare it with, or None.
       beside: description of the reference.
       better: ``higher``, ``lower`` or ``nearer`` (to the reference).
-      interval: a 95% confidence interval of the value, for other held-out images, or None.
+      interval: a 95% confidence interval of the value, for other held-out images, or None. That of
+        a mean is Student's, of a share Wilson's, of a distance that of `metrics.features`.
       reason: why value or reference is undefined, or None.
     """
 
@@ -78,12 +79,13 @@ def as_text(rows: Iterable[Row]) -> str:
     """Writes rows as an aligned table."""
     rows = list(rows)
     # Values are aligned to the right by hand, because intervals follow them in the same column.
-    values = [four_digits(row.value) for row in rows]
+    values = [value_text(row.value, row.better, row.interval) for row in rows]
     width = max(map(len, ["value", *values]))
-    cells = [["measured on held-out images", f"{'value':>{width}} (95%)", "beside", "", "better"]]
+    head = f"{'value':>{width}} (95% interval)"
+    cells = [["measured on held-out images", head, "beside", "", "better"]]
     for row, value in zip(rows, values, strict=True):
         interval = f" ({interval_text(row.interval)})" if row.interval else ""
-        number, reference = f"{value:>{width}}{interval}", four_digits(row.reference)
+        number, reference = f"{value:>{width}}{interval}", value_text(row.reference, row.better)
         cells.append([row.what, number, reference, row.beside, row.better])
     return aligned(cells, right={2})
 
@@ -113,6 +115,24 @@ def four_digits(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if math.isfinite(value) else DASH
+
+
+def value_text(
+    value: float | None, better: str | None, interval: Sequence[float | None] | None = None
+) -> str:
+    """Writes a value in four digits, but none that is below what it can be.
+
+    Nothing of which less is better is below 0 in truth: an estimate that is cannot be told from 0,
+    and is written as the end of its interval ("< 0.12"), or as "about 0" without one.
+
+    Args:
+      value: the value, None or not finite where it is undefined.
+      better: which values are better.
+      interval: the interval of the value, or None.
+    """
+    if value is None or better != "lower" or not value < 0:
+        return four_digits(value)
+    return "about 0" if interval is None else f"< {four_digits(interval[1])}"
 
 
 def interval_text(interval: Sequence[float | None] | None) -> str:

@@ -5,6 +5,7 @@ there. A run that is resumed drops the lines after its checkpoint, so that both 
 interruption.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,7 +27,8 @@ class Best:
     Attributes:
       measure: the name of the measure.
       step: the step.
-      value: its value; of several directions the worse one.
+      value: its value; of several directions the worse one. A distance that was estimated below 0
+        counts as 0.
       ago: the number of evaluations after it.
     """
 
@@ -80,8 +82,10 @@ def find(
     # A step has a value if all directions have one that any step has.
     names = {name for found in evaluations.values() for name in found}
     saved = {*manifest.sealed_steps(run / CHECKPOINTS), saving}
+    # No measure of which less is better is below 0: an estimate that is cannot be told from it.
+    least = 0.0 if better == "lower" else -math.inf
     values = {
-        step: worse(found.values())
+        step: max(worse(found.values()), least)
         for step, found in evaluations.items()
         if step in saved and found and found.keys() == names
     }

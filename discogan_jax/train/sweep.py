@@ -15,10 +15,11 @@ from typing import Any
 
 import jax
 
+from discogan_jax.config.measures import better
 from discogan_jax.config.schema import Data, Settings
 from discogan_jax.errors import DivergedError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
-from discogan_jax.evaluation.table import DASH, aligned, four_digits, notes
+from discogan_jax.evaluation.table import DASH, aligned, notes, value_text
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, replacing, write_json
 from discogan_jax.runs import layout, manifest
@@ -48,6 +49,7 @@ class Outcome:
       error: why there is no result, or "".
       seconds: duration of training and measuring, if neither was interrupted.
       reasons: why measures are undefined, by name.
+      held_out: number of measured pictures by domain; earlier versions did not write it.
     """
 
     job: Job
@@ -55,6 +57,7 @@ class Outcome:
     error: str = ""
     seconds: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
+    held_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def measuring() -> Measure:
@@ -139,23 +142,23 @@ def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) ->
     """Returns the outcomes as text: a line per variant, a column per measure.
 
     Runs that differ in the seed alone share a line: mean ± standard deviation (that of a sample)
-    over the `n` that are finished; a dash if one is undefined. Reasons for dashes follow below.
+    over the `n` that are finished; a dash if one is undefined. Notes follow below.
 
     Args:
       outcomes: the outcomes from `run`.
       measures: names of the measures to show, in this order; None for all.
     """
-    head, *rest = _cells(outcomes, measures)
+    head, *rest = cells = _cells(outcomes, measures)
     # The name of a measure is placed below that of its images.
     names = [name.rpartition("/") for name in head]
     lines = [[images for images, _, _ in names], [name for _, _, name in names], *rest]
-    return "\n".join([aligned(lines), *_notes(outcomes, head)])
+    return "\n".join([aligned(lines), *_notes(outcomes, cells)])
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """Returns the outcomes as a Markdown table of all measures, see `table`."""
     cells = _cells(outcomes)
-    return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells[0])])
+    return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells)])
 
 
 def short(outcomes: Iterable[Outcome]) -> list[str]:
@@ -186,24 +189,33 @@ def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -
         columns["n"] = [str(sum(not o.error for o in group)) for group in groups.values()]
     for name in measures:
         found = [[o.measures[name] for o in g if name in o.measures] for g in groups.values()]
-        columns[name] = [_mean(values) for values in found]
+        columns[name] = [_mean(values, better(name)) for values in found]
     if any(o.error for o in outcomes):
         columns["remark"] = [_remark(group) for group in groups.values()]
     return [[*columns], *(list(row) for row in zip(*columns.values(), strict=True))]
 
 
-def _notes(outcomes: Sequence[Outcome], shown: Sequence[str]) -> list[str]:
-    """Says why measures are undefined."""
-    reasons = {name: why for o in outcomes for name, why in o.reasons.items() if name in shown}
-    return notes(reasons, f"undefined ({DASH})")
+def _notes(outcomes: Sequence[Outcome], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Explains ± and dashes, and says on how many pictures the runs are compared."""
+    found = []
+    if any(" ± " in cell for row in cells for cell in row):
+        found.append("±: standard deviation over seeds")
+    reasons = {n: why for o in outcomes for n, why in o.reasons.items() if n in cells[0]}
+    found += notes(reasons, f"undefined ({DASH})")
+    counted = [", ".join(f"{n} {name}" for name, n in o.held_out.items()) for o in outcomes]
+    if counts := dict.fromkeys(filter(None, counted)):
+        found.append(f"held-out pictures: {'; '.join(counts)}")
+    if len(counts) > 1:
+        found[-1] += ". Distances of sets fall with their numbers: compare equal ones"
+    return found
 
 
-def _mean(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float], better: str | None) -> str:
     if not values:
         return ""
     mean = statistics.fmean(values)
     if len(values) == 1 or not math.isfinite(mean):
-        return four_digits(mean)
+        return value_text(mean, better)
     return f"{mean:.4g} ± {statistics.stdev(values):.2g}"
 
 
@@ -243,10 +255,11 @@ def _is_measured(directory: Path, s: Settings, step: int) -> bool:
 
 def _measured(job: Job, seconds: float | None) -> Outcome:
     """The outcome of a run that has its evaluation."""
-    rows = (find_json(job.directory / layout.EVALUATION_FILE) or {})["rows"]
+    report = find_json(job.directory / layout.EVALUATION_FILE) or {}
+    rows = report["rows"]
     measures = {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
     reasons = {r["name"]: r["reason"] for r in rows if r.get("reason")}
-    return Outcome(job, measures, "", seconds, reasons)
+    return Outcome(job, measures, "", seconds, reasons, report.get("held_out", {}))
 
 
 def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) -> Outcome:

@@ -11,6 +11,7 @@ module                   what it measures
 `colour`                 hue and lightness of objects on white
 `attribute_correlation`  how well an attribute of an image is kept by its translation
 `inception`              features of the Inception network, for FID and KID
+`intervals`              95% confidence intervals of means and shares
 `baselines`              real images against each other, and images against wrong partners
 =======================  ======================================================================
 

@@ -162,6 +162,12 @@ function table(parent, head) {
   return make("tbody", made);
 }
 
+// No distance is below 0: an estimate that is cannot be told from 0 (as in evaluation/table.py).
+function measure(value, better, interval) {
+  if (better !== "lower" || !(value < 0)) return number(value);
+  return interval ? `< ${number(interval[1])}` : "about 0";
+}
+
 function evaluation() {
   const measured = runs.filter((run) => run.evaluation);
   const place = byId("evaluation");
@@ -178,10 +184,10 @@ function evaluation() {
     const any = found.find(Boolean), row = make("tr", body);
     make("td", row, any.what);
     for (const cell of found) {
-      const td = make("td", row, cell ? number(cell.value) : "–", { className: "number" });
+      const td = make("td", row, cell ? measure(cell.value, cell.better, cell.interval) : "–", { className: "number" });
       if (cell?.interval) make("small", td, ` (${number(cell.interval[0])} to ${number(cell.interval[1])})`);
     }
-    make("td", row, !any.beside ? "" : `${number(any.reference)} ${any.beside}`);
+    make("td", row, !any.beside ? "" : `${measure(any.reference, any.better)} ${any.beside}`);
     make("td", row, any.better);
   }
 }

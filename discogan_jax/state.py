@@ -46,7 +46,8 @@ class Player:
 
     Attributes:
       params: parameters by network: ``ab``, ``ba`` (generators) or ``a``, ``b`` (discriminators).
-      batch_stats: running batch-norm statistics by network.
+      batch_stats: batch-norm statistics by network: running ones, or those that `steps.settle`
+        has computed.
       opt_state: state of the one optimizer for both networks.
     """
 

@@ -88,11 +88,6 @@ def split_batches(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(None, DATA_AXIS))
 
 
-def split_batch(mesh: Mesh) -> NamedSharding:
-    """Describes a batch ``[B, ...]`` that is split along B."""
-    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
-
-
 def of_state(mesh: Mesh, shapes: Any, split: bool) -> Any:
     """Chooses the placement of the arrays of a state.
 

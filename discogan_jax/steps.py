@@ -5,7 +5,6 @@ the state donated (`d_step_jit`, ...). Images are float in [0, 1] or uint8; netw
 than images get batches as they are.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, cast, runtime_checkable
@@ -251,10 +250,6 @@ def train_steps(
     return lax.fori_loop(0, n, lambda _, carry: cycle(carry[0]), (state, metrics))
 
 
-def _translating(state: TrainState) -> dict[str, Any]:
-    return state.gen.params if state.ema is None else state.ema
-
-
 def translate(
     gan: DiscoGAN,
     state: TrainState,
@@ -269,13 +264,13 @@ def translate(
       state: the trained state.
       x: images in [0, 1], or uint8.
       direction: ``"ab"`` makes B from A, ``"ba"`` A from B.
-      train: use the batch's statistics, as in training; otherwise those of the state, which are
-        best computed by `settle`, and an image's translation does not depend on its batch.
+      train: use the batch's statistics, as in training; otherwise the running ones, and the
+        translation of an image does not depend on the batch it came in.
 
     Returns:
       Images in [0, 1].
     """
-    params = _translating(state)[direction]
+    params = (state.gen.params if state.ema is None else state.ema)[direction]
     batch_stats = state.gen.batch_stats[direction]
     if train:
         return cast(Array, _apply(gan.generator, params, batch_stats, unit(x))[0])
@@ -283,79 +278,12 @@ def translate(
     return cast(Array, gan.generator.apply(variables, unit(x), False))
 
 
-def batch_statistics(gan: DiscoGAN, state: TrainState, batch: Batch) -> dict[str, Any]:
-    """Computes the batch-norm statistics of a batch under the parameters that translate.
-
-    Args:
-      gan: what was trained.
-      state: the trained state.
-      batch: real images of both domains.
-
-    Returns:
-      The statistics of each generator that is trained.
-    """
-    real = {d: unit(batch[d]) for d in DOMAINS}
-    found: dict[str, Any] = {}
-
-    def generate(direction: str, x: Array) -> Array:
-        variables = {
-            "params": _translating(state)[direction],
-            "batch_stats": state.gen.batch_stats[direction],
-        }
-        with nn.intercept_methods(_of_this_batch):
-            y, updated = gan.generator.apply(variables, x, True, mutable=["batch_stats"])
-        found[direction] = updated.get("batch_stats", {})
-        return cast(Array, y)
-
-    for source, target in gan.directions:
-        fake = generate(source + target, real[source])
-        # As in training, the way back of ReconGAN sees translations alone.
-        if target + source in gan.translations and target + source not in gan.directions:
-            generate(target + source, fake)
-    return found
-
-
-def _of_this_batch(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-    """Lets batch norm keep the statistics of this batch alone, whatever it kept before."""
-    norm = context.module
-    if not isinstance(norm, nn.BatchNorm):
-        return call(*args, **kwargs)
-    for name, x in norm.variables["batch_stats"].items():
-        norm.put_variable("batch_stats", name, jnp.zeros_like(x))
-    y = call(*args, **kwargs)
-    for name, x in norm.variables["batch_stats"].items():
-        norm.put_variable("batch_stats", name, x / (1 - norm.momentum))
-    return y
-
-
-def settle(gan: DiscoGAN, state: TrainState, batches: Iterable[Batch]) -> TrainState:
-    """Gives the generators the batch-norm statistics of the parameters that translate.
-
-    The running statistics are those of the last updates, in each of which the parameters were
-    others, and averaged parameters were never used. `translate` needs those of its own parameters
-    (Wu and Johnson 2021, arXiv 2105.07576, section 3); training needs neither.
-
-    Args:
-      gan: what was trained.
-      state: the trained state.
-      batches: batches of real images, of the size of those in training.
-
-    Returns:
-      The same state with statistics that are means over the batches.
-    """
-    if not jax.tree.leaves(state.gen.batch_stats):
-        return state
-    found = [batch_statistics_jit(gan, state, batch) for batch in batches]
-    mean = jax.tree.map(lambda *x: sum(x) / len(x), *found)
-    return replace(state, gen=replace(state.gen, batch_stats=state.gen.batch_stats | mean))
-
-
 def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
     """Reconstructs held-out images, and returns sums and counts, so that batches add up.
 
     Args:
       gan: what was trained.
-      state: the trained state; averages and statistics are used as in `translate`.
+      state: the trained state; averages and running statistics are used, as in `translate`.
       batch: images of both domains; their numbers may differ.
 
     Returns:
@@ -376,5 +304,4 @@ g_step_jit = jax.jit(g_step, static_argnums=0, donate_argnums=1)
 train_step_jit = jax.jit(train_step, static_argnums=0, donate_argnums=1)
 train_steps_jit = jax.jit(train_steps, static_argnums=0, donate_argnums=1)
 translate_jit = jax.jit(translate, static_argnums=(0, 3, 4))
-batch_statistics_jit = jax.jit(batch_statistics, static_argnums=0)
 eval_step_jit = jax.jit(eval_step, static_argnums=0)

@@ -20,7 +20,6 @@ from discogan_jax.state import DOMAINS
 
 Arrays = Mapping[str, UInt8[np.ndarray, "N H W C"]]
 PREFETCHED_STEPS = 2
-FIXED_IMAGES = 512
 
 # Share of a device's memory that images may take; the rest is for the state and the activations.
 MAX_IMAGES_FRACTION = 0.25
@@ -92,28 +91,6 @@ def host_batches(
     """Gathers a step's batches, or some `rows` of each, from host arrays."""
     words = np.asarray([seed], np.uint32), np.asarray([step], np.uint32)
     return order.batches(images, *words, rows)
-
-
-def fixed_batches(
-    images: Arrays, batch_size: int, sharding: NamedSharding | None = None
-) -> Iterator[dict[str, Any]]:
-    """Draws whole batches of about 512 images of each domain, always the same ones.
-
-    Args:
-      images: host arrays, memory-mapped ones too.
-      batch_size: number of images of each domain in a batch.
-      sharding: of the batches ``[B, H, W, C]``; None leaves them on the host.
-
-    Yields:
-      Batches, uint8.
-    """
-    fewest = min(map(len, images.values()))
-    count = min(max(FIXED_IMAGES, batch_size), fewest) // batch_size
-    drawn = {d: np.random.default_rng(0).permutation(len(x)) for d, x in images.items()}
-    for i in range(count):
-        rows = slice(i * batch_size, (i + 1) * batch_size)
-        batch = {d: x[np.sort(drawn[d][rows])] for d, x in images.items()}
-        yield {d: x if sharding is None else _put(x, sharding, x.shape) for d, x in batch.items()}
 
 
 def tf_feed(

@@ -74,8 +74,8 @@ def measure(
 ) -> list[Row]:
     """Measures a run on its held-out images.
 
-    Averaged parameters are used where the run has them (`Run.raw` is the same run without).
-    Deterministic; the number of devices affects rounding only.
+    Running statistics are used, and averaged parameters where the run has them (`Run.raw` is the
+    same run without). Deterministic; the number of devices affects rounding only.
 
     Args:
       run: a run, with its state on any devices.

@@ -10,7 +10,6 @@ import jax
 from discogan_jax import files, host, sharding, steps
 from discogan_jax.config import build, schema
 from discogan_jax.config.schema import Settings
-from discogan_jax.data import feed
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
@@ -175,16 +174,11 @@ class Run(Translator):
 
     @property
     def raw(self) -> "Run":
-        """The same run with the parameters themselves in place of their averages.
-
-        Their batch-norm statistics are computed from the run's images, which must be here.
-        """
-        images = {d: x.train for d, x in self.images().items()}
-        batches = feed.fixed_batches(images, self.settings.data.batch_size)
-        return replace(self, state=steps.settle(self.gan, replace(self.state, ema=None), batches))
+        """The same run with the parameters themselves in place of their averages."""
+        return replace(self, state=replace(self.state, ema=None))
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates images with the state, with averaged parameters where it has them.
+        """Translates images with running batch-norm statistics and averaged parameters.
 
         Args:
           images: prepared images.

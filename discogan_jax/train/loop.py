@@ -101,7 +101,7 @@ def train_and_evaluate(
             if signal:
                 break
             state, metrics = setup.train_step(setup.gan, state, batch)
-            state = recorder.after_step(step, state, metrics)
+            recorder.after_step(step, state, metrics)
         return recorder.finish(state, signal)
 
 

@@ -30,9 +30,6 @@ from discogan_jax.train.setup import Setup
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
 
-SETTLED = {"sample", "evaluate", "save"}
-"""What needs a state that is prepared for translating."""
-
 MEASURED = 1.0
 """Seconds of steps after which the time that the run takes is printed."""
 
@@ -90,8 +87,6 @@ class Recorder:
             "log": t.log_every,
             "save": t.checkpoint_every,
         }
-        shown = [self._periods[what] for what in SETTLED if self._periods[what]]
-        self._periods["settle"] = min(shown, default=0)
         self._pace = Pace(self.clock, t.steps, self._periods)
         self._patience = Patience(self.workdir, t)
 
@@ -120,7 +115,7 @@ class Recorder:
             yield self.step + 1, batch
 
     def due(self, step: int) -> set[str]:
-        """Returns what is done after a step: check, print, settle, sample, evaluate, log, save."""
+        """Returns what is done after a step: check, print, sample, evaluate, log, save."""
         due = {what for what, period in self._periods.items() if every_n_steps(step, period)}
         # The first losses are shown without waiting for a hundred steps.
         if step == self._start + 1 and self._periods["print"]:
@@ -129,19 +124,15 @@ class Recorder:
         if step == self.setup.settings.train.steps:
             due |= {what for what, period in self._periods.items() if period}
             due |= {"print", "log", "save"}
-        due |= {"settle"} if due & SETTLED else set()
         return due | {"log"} if due & {"sample", "evaluate"} else due
 
-    def after_step(self, step: int, state: TrainState, metrics: Metrics) -> TrainState:
+    def after_step(self, step: int, state: TrainState, metrics: Metrics) -> None:
         """Records a step, as far as something is due.
 
         Args:
           step: number of the step, counted from 1.
           state: the state after it.
           metrics: its metrics, on the devices.
-
-        Returns:
-          The state to go on with: as it was saved, if it was.
 
         Raises:
           DivergedError: a number is not finite.
@@ -155,10 +146,9 @@ class Recorder:
             self._wait_for(*self._recent[-2])
         self.progress.advance(self._pace.left(step))
         if due := self.due(step):
-            state = self._record(state, due)
+            self._record(state, due)
         if multihost.is_chief() and not self._time_said and self._pace.seconds >= MEASURED:
             self._say_time(step, metrics)
-        return state
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
         """Ends the run, at its last step or before, or saves what a signal interrupted.
@@ -176,7 +166,6 @@ class Recorder:
         t = self.setup.settings.train
         if signal:
             self._fetch()
-            state = self.setup.settle(state)
             self._save(state)
         self.checkpoints.wait()
         if self._patience.ending is not None:
@@ -205,17 +194,12 @@ class Recorder:
             with self._pace.interrupted():
                 self.progress.write(forecast.time_of(self.setup, left, self._start))
 
-    def _record(self, state: TrainState, due: set[str]) -> TrainState:
+    def _record(self, state: TrainState, due: set[str]) -> None:
         # The numbers of the last step, and the speed since the one recorded before.
         step, numbers = self.step, self._fetch()
         self._pace.reached(step)
         if "print" in due:
             self.progress.report(step, self._pace.speed, numbers)
-
-        # Translations use the batch-norm statistics of the parameters that translate.
-        if "settle" in due:
-            with self._pace.interrupted("settle"):
-                state = self.setup.settle(state)
 
         # What looks at translations of held-out images.
         named = self._named(numbers) | self._pace.lap(step)
@@ -244,7 +228,6 @@ class Recorder:
         if "save" in due:
             with self._pace.interrupted("save"):
                 self._save(state)
-        return state
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""

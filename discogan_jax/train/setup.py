@@ -73,13 +73,6 @@ class Setup:
         create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=self.shardings)
         return create(jax.random.key(s.seed), self.gan, build.image_shape(s))
 
-    def settle(self, state: TrainState) -> TrainState:
-        """Prepares a state for translating, see `steps.settle`; all processes call it together."""
-        images = {d: x.train for d, x in self.images.items()}
-        split = sharding.split_batch(self.mesh)
-        batches = feed.fixed_batches(images, self.settings.data.batch_size, split)
-        return jax.device_put(steps.settle(self.gan, state, batches), self.shardings)
-
     def lower_step(self) -> jax.stages.Lowered:
         """Traces the step for the shapes of this run."""
         state = sharding.shapes_with(self.shapes, self.shardings)

@@ -46,8 +46,7 @@ class Player:
 
     Attributes:
       params: parameters by network: ``ab``, ``ba`` (generators) or ``a``, ``b`` (discriminators).
-      batch_stats: batch-norm statistics by network: running ones, or those that `steps.settle`
-        has computed.
+      batch_stats: running batch-norm statistics by network.
       opt_state: state of the one optimizer for both networks.
     """
 
@@ -66,6 +65,7 @@ class TrainState:
       gen: the generators; ``ab`` makes B from A.
       dis: the discriminators; ``a`` judges images of A.
       ema: exponential averages of the generators' parameters, or None.
+      ema_stats: the same averages of their running batch-norm statistics.
     """
 
     step: Int[Array, ""]
@@ -73,6 +73,7 @@ class TrainState:
     gen: Player
     dis: Player
     ema: dict[str, Any] | None = None
+    ema_stats: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ class DiscoGAN:
       objective: ``discogan`` (both directions), ``recongan`` (only A→B→A) or ``gan`` (only A→B).
       d_updates: discriminator updates in a cycle.
       g_updates: generator updates in a cycle, after those of the discriminators.
-      ema_decay: decay of the averages of the generators' parameters, or None for no averages.
+      ema_decay: decay of the averages of the generators' parameters and batch-norm statistics, or
+        None for no averages.
       schedule: the factor of all updates by cycle, or None for constant learning rates.
       axis_name: the mapped axis that splits the batch, under pmap or shard_map; the modules must
         have the same.
@@ -230,9 +232,10 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     gen = player(gen_key, gan.generator, DIRECTIONS, gan.gen_tx)
     dis = player(dis_key, gan.discriminator, DOMAINS, gan.dis_tx)
     # Copied, since the state's buffers are donated, and no buffer can be donated twice.
-    ema = None if gan.ema_decay is None else jax.tree.map(jnp.copy, gen.params)
+    averaged = (gen.params, gen.batch_stats) if gan.ema_decay is not None else (None, None)
+    ema, ema_stats = jax.tree.map(jnp.copy, averaged)
     step, updates = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-    return TrainState(step=step, updates=updates, gen=gen, dis=dis, ema=ema)
+    return TrainState(step=step, updates=updates, gen=gen, dis=dis, ema=ema, ema_stats=ema_stats)
 
 
 def generators_only(state: TrainState) -> TrainState:

@@ -202,8 +202,13 @@ def g_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
         # A warm-up lets the initial parameters be forgotten soon.
         n = state.updates.astype(jnp.float32)
         d = jnp.minimum(gan.ema_decay, (1 + n) / (10 + n))
-        ema = jax.tree.map(lambda e, p: d * e + (1 - d) * p, state.ema, gen.params)
-        state = replace(state, ema=ema)
+        # Averaged parameters need statistics of the same time, not those of the last updates.
+        ema, ema_stats = jax.tree.map(
+            lambda average, x: d * average + (1 - d) * x,
+            (state.ema, state.ema_stats),
+            (gen.params, gen.batch_stats),
+        )
+        state = replace(state, ema=ema, ema_stats=ema_stats)
     return state, metrics
 
 
@@ -257,7 +262,7 @@ def translate(
     direction: str = "ab",
     train: bool = False,
 ) -> Float[Array, "B *shape"]:
-    """Translates images, with the averaged parameters where the state has them.
+    """Translates images, with averaged parameters and statistics where the state has them.
 
     Args:
       gan: what was trained.
@@ -271,7 +276,7 @@ def translate(
       Images in [0, 1].
     """
     params = (state.gen.params if state.ema is None else state.ema)[direction]
-    batch_stats = state.gen.batch_stats[direction]
+    batch_stats = (state.gen.batch_stats if state.ema_stats is None else state.ema_stats)[direction]
     if train:
         return cast(Array, _apply(gan.generator, params, batch_stats, unit(x))[0])
     variables = {"params": params, "batch_stats": batch_stats}

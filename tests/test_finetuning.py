@@ -154,11 +154,13 @@ def test_averages_come_from_averages_or_parameters(there, here):
     if here is None:
         assert made.ema is None
         return
-    averages = source.state.gen.params if there is None else source.state.ema
+    old = source.state
+    averages, stats = (
+        (old.gen.params, old.gen.batch_stats) if there is None else (old.ema, old.ema_stats)
+    )
     for network in ("ab", "ba"):
-        np.testing.assert_array_equal(
-            made.ema[network]["down_0"]["kernel"], averages[network]["down_0"]["kernel"]
-        )
+        runs_here.assert_same(made.ema[network]["down_0"], averages[network]["down_0"])
+        runs_here.assert_same(made.ema_stats[network]["down_1_norm"], stats[network]["down_1_norm"])
     assert "generator up_0" not in fit.drawn
 
 

@@ -281,13 +281,18 @@ def test_averages_follow_the_generators_and_are_what_translates():
     for updates, decay in ((8, 0.5), (0, 2 / 11)):
         after, _ = tiny.g_step(gan, state.replace(updates=jnp.int32(updates)), batch)
         expected = jax.tree.map(
-            lambda old, new, d=decay: d * old + (1 - d) * new, state.gen.params, after.gen.params
+            lambda old, new, d=decay: d * old + (1 - d) * new,
+            (state.gen.params, state.gen.batch_stats),
+            (after.gen.params, after.gen.batch_stats),
         )
-        assert_close(after.ema, expected, 1e-6)
+        assert_close((after.ema, after.ema_stats), expected, 1e-6)
     with_average = tiny.translate(gan, after, batch["a"])
-    without = tiny.translate(gan, after.replace(ema=None), batch["a"])
-    assert jnp.abs(with_average - without).max() > 1e-4
-    bare = after.replace(gen=after.gen.replace(params=after.ema), ema=None)
+    # Both the parameters and the statistics.
+    for name in ("ema", "ema_stats"):
+        without = tiny.translate(gan, after.replace(**{name: None}), batch["a"])
+        assert jnp.abs(with_average - without).max() > 1e-4
+    gen = after.gen.replace(params=after.ema, batch_stats=after.ema_stats)
+    bare = after.replace(gen=gen, ema=None, ema_stats=None)
     np.testing.assert_array_equal(tiny.translate(gan, bare, batch["a"]), with_average)
 
 

@@ -18,16 +18,17 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import runs_here
 from runs_here import assert_same, config, lines, saved, steps_saved
 
-from discogan_jax import host, images, sharding, steps, train
+from discogan_jax import host, images, runs, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
-from discogan_jax.runs import manifest, overview
+from discogan_jax.runs import checkpoint, manifest, overview
 from discogan_jax.train import memory
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -223,6 +224,30 @@ def test_initial_weights_and_either_feed_follow_the_seed(data):
         kernels = (jax.tree.leaves(getattr(states[seed], side).params) for seed in (0, 1))
         for zero, one in zip(*kernels, strict=True):
             assert zero.ndim == 1 or not np.array_equal(zero, one)
+
+
+def test_a_run_from_before_statistics_were_averaged_opens_and_goes_on(data, short, tmp_path):
+    state, folder = short[1], tmp_path / "checkpoints" / "6"
+    shutil.copytree(short[0], tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(folder)
+    earlier = {name: x for name, x in vars(state).items() if name != "ema_stats"}
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "default", earlier)
+    manifest.seal(folder, checkpoint._tree(earlier))
+    running = state.replace(ema_stats=state.gen.batch_stats)
+    assert_same(runs.open(tmp_path).state, running)
+    more = train.train_and_evaluate(config(data, **SHORT | {"train__steps": 7}), tmp_path)
+    assert int(more.step) == 7
+    # Without averages there is nothing to begin with.
+    plain = {**earlier, "ema": None}
+    shutil.rmtree(folder)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "default", plain)
+    shapes = jax.eval_shape(lambda: state.replace(ema=None, ema_stats=None))
+    manifest.seal(folder, checkpoint._tree(plain))
+    where = sharding.replicated(sharding.data_mesh())
+    _, read = checkpoint.read(folder.parent, shapes, where, 6)
+    assert_same(read, state.replace(ema=None, ema_stats=None))
 
 
 def test_random_cuts_of_larger_images_are_resumed_by_either_feed(tmp_path):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -274,14 +275,19 @@ def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Reads a checkpoint that is intact, or has no manifest."""
     sealed = manifest.is_sealed(folder)
-    if sealed and (different := manifest.differences(manifest.tree(folder), _tree(shapes))):
-        raise InputError(
-            f"{folder} holds another state than this config makes ({len(different)} arrays "
-            "differ):\n  " + "\n  ".join(different[:5])
-        )
     try:
         with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(seen / "default", shapes_with(shapes, sharding))
+            # Earlier versions did not average statistics.
+            saved = ocp.StandardCheckpointHandler().metadata(seen / "default").tree
+            fields = vars(shapes_with(shapes, sharding))
+            target = {name: x for name, x in fields.items() if name in saved}
+            there = manifest.tree(folder) if sealed else _tree(target)
+            if different := manifest.differences(there, _tree(target)):
+                raise InputError(
+                    f"{folder} holds another state than this config makes ({len(different)} "
+                    "arrays differ):\n  " + "\n  ".join(different[:5])
+                )
+            state = TrainState(**checkpointer.restore(seen / "default", target))
     except Exception as error:
         if sealed or host.out_of_memory(error):
             raise
@@ -297,6 +303,9 @@ def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
         )
     if not sealed:
         logging.error("%s is taken as it is, unverified: %s", folder, _problem(folder))
+    if state.ema is not None and state.ema_stats is None:
+        logging.info("%s has no averages of statistics: they begin with the running ones", folder)
+        return replace(state, ema_stats=jax.tree.map(jnp.copy, state.gen.batch_stats))
     return state
 
 
@@ -312,7 +321,7 @@ def _without_patterns(folder: Path) -> Iterator[Path]:
         yield link
 
 
-def _tree(state: TrainState) -> manifest.Tree:
+def _tree(state: TrainState | dict[str, Any]) -> manifest.Tree:
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(x.shape), str(x.dtype))
         for path, x in jax.tree.leaves_with_path(state)

@@ -174,8 +174,8 @@ class Run(Translator):
 
     @property
     def raw(self) -> "Run":
-        """The same run with the parameters themselves in place of their averages."""
-        return replace(self, state=replace(self.state, ema=None))
+        """The same run with parameters and statistics themselves in place of their averages."""
+        return replace(self, state=replace(self.state, ema=None, ema_stats=None))
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates images with running batch-norm statistics and averaged parameters.

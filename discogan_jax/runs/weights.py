@@ -185,10 +185,10 @@ def fit(
         "drawn": drawn,
         "optimizers": optimizers,
     }
-    # Averages come from averages, or from the parameters themselves.
-    generators = [name for name in taken if name.startswith("gen/params/")]
-    averages = {name: name.replace("gen/params", "ema") for name in generators}
-    taken |= {average: there.get(average, taken[name]) for name, average in averages.items()}
+    # Averages come from averages, or from what would have been averaged.
+    for own, average in (("gen/params/", "ema/"), ("gen/batch_stats/", "ema_stats/")):
+        averages = {name: name.replace(own, average) for name in taken if name.startswith(own)}
+        taken |= {name: there.get(name, taken[of]) for of, name in averages.items()}
     if optimizers:
         taken |= _optimizers(here, there, drawn)
     return Fit(taken, tuple(drawn), record)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long docs soak format bench bench-long bench-gpu clean
+.PHONY: demo test test-long docs soak mutants format bench bench-long bench-gpu clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
@@ -27,6 +27,10 @@ docs: .venv/installed-docs
 # Injects every kind of fault many times; prints one table of attempts and losses.
 soak: .venv/installed-test
 	PYTHONPATH=. $(BIN)/python tests/soak.py
+
+# Puts faults into copies of the code, one at a time; prints which tests notice: 40 minutes at most.
+mutants: .venv/installed-test
+	PYTHONPATH=. $(BIN)/python tests/mutants.py
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .

@@ -17,7 +17,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax import images
+from discogan_jax import files, images
 from discogan_jax.data import download, sources
 from discogan_jax.data.pix2pix import archives, half, pipeline
 from discogan_jax.data.pix2pix import builder as pix2pix_builder
@@ -364,7 +364,7 @@ def test_locate_downloads_what_is_not_there(tmp_path, monkeypatch):
     assert asked == [(archives.BASE + "/facades.tar.gz", target, 30168306)]
 
 
-def test_fingerprint_follows_the_content(path, shoes):
+def test_fingerprint_follows_the_content(path, shoes, monkeypatch):
     before = fingerprint(path)
     assert len(before) == 16
     write(path, shoes)
@@ -373,6 +373,16 @@ def test_fingerprint_follows_the_content(path, shoes):
     changed[-3] ^= 1
     write(path, shoes | {"edges2shoes/val/1_AB.jpg": bytes(changed)})
     assert fingerprint(path) != before
+    # Of a large file the beginning and the end, where its checksum is.
+    monkeypatch.setattr(files, "_MIB", 100)
+    content = path.read_bytes()
+    found = set()
+    for place in (0, 99, -100, -1):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        found.add(fingerprint(path))
+    assert len(found) == 4
 
 
 # Preparing

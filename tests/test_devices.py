@@ -75,6 +75,16 @@ def test_a_batch_that_does_not_divide_among_processes_is_refused_with_sizes_that
             assert sharding.devices_for(size, devices(4, 4))
 
 
+def test_a_process_feeds_the_rows_of_its_devices_and_a_device_holds_its_part():
+    split = mock.Mock()
+    rows = [(slice(None), slice(start, start + 4)) for start in (8, 12, 4)]
+    split.addressable_devices_indices_map = lambda shape: dict(enumerate([*rows, None]))
+    assert sharding.own_rows(split, 32) == slice(4, 16)
+    part = mock.Mock(shard_shape=lambda shape: (shape[0] // 8, *shape[1:]))
+    shapes = {d: jax.ShapeDtypeStruct((16, 3), jax.numpy.float32) for d in "ab"}
+    assert sharding.bytes_per_device(shapes, dict.fromkeys(shapes, part)) == 2 * (2 * 3 * 4)
+
+
 def test_idle_devices_are_named(monkeypatch):
     [one] = jax.devices()
     monkeypatch.setattr(jax, "devices", lambda: [one, *devices(7)])

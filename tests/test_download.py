@@ -3,6 +3,7 @@
 import collections
 import http.server
 import json
+import os
 import shutil
 import socket
 import threading
@@ -81,7 +82,11 @@ def ranges(server):
     return [headers.get("Range") for headers in server.seen]
 
 
-def test_breaks_are_resumed_where_they_happened(server, target):
+def test_breaks_are_resumed_where_they_happened(server, target, monkeypatch):
+    forced = []
+    monkeypatch.setattr(
+        download.os, "fsync", lambda file: forced.append((os.fstat(file).st_size, target.exists()))
+    )
     server.script = [{"stop": HALF}, {"stop": 10}, {}]
     waits = []
     assert get(server, target, sleep=waits.append).read_bytes() == BODY
@@ -89,6 +94,8 @@ def test_breaks_are_resumed_where_they_happened(server, target):
     assert [h.get("If-Range") for h in server.seen] == [None, '"one"', '"one"']
     assert waits == [1, 2]
     assert leftovers(target) == [target.name]
+    # Bytes are on the disk before the name says that they are all there.
+    assert forced[-1] == (len(BODY), False)
 
 
 def test_another_process_resumes_the_leftover(server, target):

@@ -1,6 +1,7 @@
 """The parts of an evaluation, on images with known attributes."""
 
 import functools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -50,6 +51,22 @@ def translations(made, source, target):
 
 def by_name(rows):
     return {row.name.split("/")[1]: row for row in rows}
+
+
+def test_a_probe_reads_what_it_was_taught(monkeypatch):
+    """In the order of its outputs; here by a network that knows its targets by heart."""
+
+    def fit(images, targets):
+        return mock.Mock(spec=probe.Probe, predict=lambda images: targets.astype(np.float32))
+
+    monkeypatch.setattr(probe, "fit", fit)
+    pictures, facts = drawn("shoes", 0, 64)
+    found = attributes.AttributeProbe.fit(pictures, facts).predict(pictures)
+    for name, value in vars(facts).items():
+        np.testing.assert_allclose(getattr(found, name), value, rtol=1e-4, err_msg=name)
+    assert attributes.tilt_error(facts.tilt, facts.tilt - 3) == pytest.approx(0, abs=1e-9)
+    assert attributes.tilt_error(facts.tilt, 7 - facts.tilt) == pytest.approx(0, abs=1e-9)
+    assert attributes.tilt_error(facts.tilt, 0 * facts.tilt) == pytest.approx(facts.tilt.std())
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import jax
@@ -154,6 +155,10 @@ def test_a_zip_of_any_name_and_an_export_of_before(run, tmp_path, pictures):
     file, _ = export.write(run, tmp_path / "x.onnx")
     opened = export.open_translator(file)
     np.testing.assert_allclose(opened.apply(pictures, "ab"), run.apply(pictures, "ab"), atol=1e-5)
+    # It was made on a CPU, and runs on any accelerator.
+    with zipfile.ZipFile(file) as content:
+        program = jax.export.deserialize(bytearray(content.read("ab")))
+    assert {"cpu", "cuda", "rocm", "tpu"} <= {*program.platforms}
     # Earlier versions recorded the size alone.
     before = {k: v for k, v in opened.metadata.items() if k not in ("preparation", "steps")}
     preparations = export.Exported(file, before, opened.load).preparations

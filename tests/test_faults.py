@@ -5,6 +5,7 @@ The short form of the faults; `make soak` has the long one.
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import faults
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import cli, runs, sharding, train
+from discogan_jax import cli, files, runs, sharding, train
 from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout
@@ -191,6 +192,29 @@ def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_p
 def test_verify_names_a_directory_without_checkpoints(tmp_path, capsys):
     assert cli.main(["verify", str(tmp_path / "nosuch")]) == 2
     assert f"{tmp_path / 'nosuch'} has no checkpoints" in capsys.readouterr().err
+
+
+def test_a_file_or_folder_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Whatever ends a process in the middle."""
+    path, folder, write_text = tmp_path / "x.json", tmp_path / "folder", Path.write_text
+    files.write_json(path, {"old": 1})
+    folder.mkdir()
+
+    def half(self, text):
+        write_text(self, text[: len(text) // 2])
+        raise KeyboardInterrupt
+
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(shutil, "rmtree", ended)
+    for work in (lambda: files.write_json(path, {"new": 2}), lambda: files.remove_folder(folder)):
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert files.read_json(path) == {"old": 1}
+    left = [x for x in tmp_path.iterdir() if x.name != path.name]
+    assert [x.name.startswith(".folder.") for x in left] == [True]
 
 
 def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):

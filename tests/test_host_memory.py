@@ -135,6 +135,12 @@ def cache_in(home, monkeypatch):
     return host.compile_cache()
 
 
+def test_only_the_cores_of_this_process_are_counted(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert host.usable_cores() == 2
+
+
 def test_without_a_home_programs_are_kept_where_nobody_else_can_put_any(tmp_path, monkeypatch):
     """The home is a file, the temporary folder's name is taken by somebody else."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

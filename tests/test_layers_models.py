@@ -228,6 +228,9 @@ def test_best_generator_is_smooth_where_a_grid_would_be_seen(size, smooth):
     params = shapes(models.best_generator(size, width=4), size)["params"]
     layers_up = [name for name in params if name == "out" or re.fullmatch(r"up_\d", name)]
     assert sorted(n for n in layers_up if params[n]["kernel"].shape[:2] == (3, 3)) == smooth
+    # What is not normalized has biases; the discriminator normalizes nothing.
+    assert "bias" in params["down_0"].keys() & params["out"].keys()
+    assert "batch_stats" not in shapes(models.best_discriminator(size, width=4), size)
 
 
 def test_depth_to_space_places_channels():
@@ -259,6 +262,8 @@ def test_depth_follows_the_image_size():
         for make in (models.book_generator, models.official_generator):
             generator = make(size)
             assert len(generator.features) == n
+            width = generator.features[0]
+            assert generator.features == tuple(min(width << i, 512) for i in range(n))
             x = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
             y, _ = jax.eval_shape(
                 lambda v, x, g=generator: g.apply(v, x, True, mutable=["batch_stats"]),
@@ -313,6 +318,13 @@ def test_a_size_that_does_not_halve_is_refused_and_other_shapes_work():
     assert generator.apply(variables, jnp.ones((1, 32, 64, 3)), False).shape == (1, 32, 64, 3)
     with pytest.raises(ValueError, match=r"multiples of 8, not 32×60"):
         generator.apply(variables, jnp.ones((1, 32, 60, 3)), False)
+    # A logit is the mean of those of all places.
+    judge = models.official_discriminator(16, width=4, norm=None)
+    x = jax.random.uniform(KEY, (2, 16, 32, 3))
+    (logits, _), inner = judge.apply(judge.init(KEY, x, True), x, True, capture_intermediates=True)
+    [places] = inner["intermediates"]["out"]["__call__"]
+    assert places.shape == (2, 1, 5, 1)
+    close(logits, places.mean((1, 2, 3)), 1e-6)
 
 
 @pytest.mark.parametrize("make", [models.book_discriminator, models.official_discriminator])

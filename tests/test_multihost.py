@@ -90,6 +90,15 @@ def test_half_given_flags_are_refused(flags, environment, named):
     assert named in str(raised.value)
 
 
+def test_processes_agree_on_what_one_of_them_has_found(monkeypatch):
+    """This is the second of two, whose first has found something."""
+    monkeypatch.setattr(multihost.multihost_utils, "process_allgather", lambda x: np.stack([5, x]))
+    assert (multihost.all_max(2), multihost.all_max(7)) == (5, 7)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    with pytest.raises(InputError, match="process 0 has refused the run"):
+        multihost.on_process_0_first(lambda: pytest.fail("it is refused"))
+
+
 def start(arguments, cache, devices, flags=(), program=None):
     """Starts the experiment with some devices, and without TensorFlow, which saves seconds."""
     env = runs_here.environment(cache)

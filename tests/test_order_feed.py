@@ -165,6 +165,8 @@ def test_rows_of_a_process_are_those_of_the_global_batch(arrays, margin):
         order.gather(arrays["b"], SEED, word(3), "b", rows) for rows in (slice(2), slice(2, 4))
     ]
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
+    [fed] = feed.tf_feed(arrays, order, 5, start=3, stop=4, rows=slice(2, 4))
+    np.testing.assert_array_equal(fed["b"], halves[1])
 
 
 def test_the_feed_is_chosen_by_size(arrays, monkeypatch):

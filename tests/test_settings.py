@@ -237,6 +237,19 @@ def test_each_player_has_its_own_learning_rate():
             np.testing.assert_allclose(update, -rate, rtol=1e-5)  # Adam's first is as long as that
 
 
+def test_networks_updates_and_cuts_are_those_of_the_settings():
+    fields = {"model__recipe": "official", "model__bottleneck": 9, "train__precision": "bfloat16"}
+    fields |= {"train__d_updates": 3, "train__g_updates": 5, "data__image_size": "16x24"}
+    s = schema.from_config(changed(**fields, data__batch_size=1))
+    gan = build.gan(s)
+    assert gan.generator.bottleneck == 9
+    assert gan.generator.dtype == gan.discriminator.dtype == jnp.bfloat16
+    assert (gan.d_updates, gan.g_updates, gan.ema_decay) == (3, 5, None)
+    larger = np.zeros((2, 20, 26, 3), np.uint8)
+    order = build.order(s, dict.fromkeys("ab", Splits(larger, larger)))
+    assert (order.updates, order.margin) == (8, (4, 2))
+
+
 @pytest.mark.parametrize(
     ("schedule", "decay", "factors"),
     [

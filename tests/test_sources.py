@@ -377,7 +377,8 @@ def test_two_processes_share_one_cache_and_the_dead_leave_nothing(tmp_path):
     assert len(list(place.parent.glob(".*.tmp"))) == 1
     with subprocess.Popen(command, **pipes) as one:
         assert one.stdout.readline() == "decoding\n"
-        with subprocess.Popen(command, **pipes) as other:
+        with subprocess.Popen(command, **pipes, stderr=subprocess.PIPE) as other:
+            assert any("waiting for another process" in line for line in other.stderr)
             assert one.communicate("\n")[0] == "30\n"
             assert other.communicate("\n")[0] == "30\n"  # did not decode
     assert one.returncode == other.returncode == 0

@@ -62,6 +62,7 @@ def test_swapping_the_domains_swaps_everything(recipe):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_each_step_leaves_the_other_side_untouched(objective):
     gan = tiny.gan(objective=objective)
+    assert gan.translations == (("ab",) if objective == "gan" else ("ab", "ba"))
     state, batch = tiny.state(gan), tiny.batch()
     after_d, _ = tiny.d_step(gan, state, batch)
     assert_equal(after_d.gen, state.gen)
@@ -133,6 +134,8 @@ def test_the_total_is_the_weighted_sum_and_the_rate_counts_updates():
             for s, t in ("ab", "ba")
         )
         np.testing.assert_allclose(m["gen_loss"], expected, rtol=1e-5)
+    # Without a cycle there is nothing to weigh the other terms against.
+    assert replace(gan, objective="gan").balance(state.updates) == (1, 1)
     plain = replace(gan, weights=replace(w, rate=None, rate_start=None, feature=0.0, identity=0.0))
     m = tiny.g_step(plain, state, batch)[1]
     terms = sum(0.5 * m[f"gen_{d}_loss"] + m[f"const_{d}_loss"] for d in "ab")
@@ -347,5 +350,6 @@ def test_the_same_key_makes_the_same_state_and_no_buffer_twice():
     one, two = (create_state(jax.random.key(3), gan, (16, 16, 3)) for _ in range(2))
     assert_equal(one, two)
     assert differs(one.gen.params["ab"], one.gen.params["ba"])
+    assert differs(one.gen.params["ab"]["down_0"], one.dis.params["a"]["down_0"])
     after, _ = steps.g_step_jit(gan, one, tiny.batch())  # donates: a shared buffer would raise
     assert differs(after.gen.params, two.gen.params)

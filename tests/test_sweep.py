@@ -12,12 +12,13 @@ import pytest
 import runs_here
 
 from discogan_jax.config.schema import to_json
-from discogan_jax.configs import official
+from discogan_jax.configs import official, sample
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
 from discogan_jax.runs import layout, manifest
 from discogan_jax.train import sweep, variants
 from discogan_jax.train.variants import Job, Variant
+from experiments import ablation
 
 RATE = "optim.learning_rate"
 HUE, PSNR = "bags_to_shoes/hue_error", "bags_to_shoes_to_bags/psnr"
@@ -140,6 +141,10 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     # More steps, or an evaluation of something else: only what is missing is done.
     (tmp_path / NAMES[0] / "evaluation.json").unlink()
     report = json.loads((tmp_path / NAMES[1] / "evaluation.json").read_text())
+    write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"parameters": "averaged"})
+    fake.run(tmp_path, RATES, [0, 1])
+    assert fake.measured == NAMES[:2]
+    (tmp_path / NAMES[0] / "evaluation.json").unlink()
     write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"step": 2})
     fake.run(tmp_path, RATES, [0, 1])
     assert fake.measured == NAMES[:2]
@@ -269,6 +274,21 @@ def test_distances_below_0_and_numbers_of_pictures_are_noted():
     assert sweep.table([first]).splitlines()[-1] == said
     more = f"{said}; 9 a, 40 b. Distances of sets fall with their numbers: compare equal ones"
     assert sweep.table([first, second]).splitlines()[-1] == more
+
+
+def test_variants_of_the_ablation_are_what_their_names_say():
+    config = sample.get_config()
+    ablation.shorten(config)
+    jobs = variants.plan(config, ablation.variants(), "nowhere")
+    assert len({str(to_json(job.settings)) for job in jobs}) == len(jobs) == 18
+    for job in (job for job in jobs if not job.label.startswith("book")):
+        objective, *parts = job.label.split("+")
+        s = job.settings
+        updates = s.train.steps * (s.train.d_updates + s.train.g_updates)
+        curriculum = s.loss.rate_start != s.loss.rate and 0 < s.loss.rate_updates < updates / 2
+        found = {"features": s.loss.feature, "curriculum": curriculum, "identity": s.loss.identity}
+        assert s.loss.objective == objective
+        assert [part for part, there in found.items() if there] == parts
 
 
 def test_variants_with_names_of_their_own_are_called_so():

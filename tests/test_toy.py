@@ -104,6 +104,12 @@ def test_one_cycle_is_the_librarys():
     alone, _ = steps.train_step_jit(gan, alone, batches)
     for x, y in zip(*map(jax.tree.leaves, (trained.gen.params, alone.gen.params)), strict=True):
         np.testing.assert_allclose(x[1], y, atol=1e-4)
+    # What is measured is a distance of points, not its square.
+    points = experiment.HeldOut(*(batches[d][:1] for d in "ab"))
+    there, errors = experiment._measure(gan, alone, points)
+    back = steps.translate(gan, alone, there[0], "ba")
+    expected = jnp.sqrt(jnp.square(back - points.a[0]).mean())
+    np.testing.assert_allclose(errors["rmse_a"], expected, rtol=1e-5)
 
 
 @pytest.mark.long

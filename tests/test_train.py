@@ -25,6 +25,7 @@ from runs_here import assert_same, config, lines, saved, steps_saved
 
 from discogan_jax import host, images, runs, sharding, steps, train
 from discogan_jax.config.schema import from_config, to_json
+from discogan_jax.data.feed import host_batches
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
@@ -423,6 +424,20 @@ def test_save_that_fails_in_the_background_ends_the_run_at_the_next_step(
     assert writer.closed
 
 
+def test_the_numbers_of_a_step_are_on_the_disk_before_its_checkpoint():
+    recorder = mock.Mock(step=3)
+    Recorder._save(recorder, {"x": jnp.zeros(())})
+    assert [name for name, *_ in recorder.mock_calls] == ["writer.flush", "checkpoints.save"]
+
+
+@pytest.mark.parametrize("kind", ["device", "tf"])
+def test_the_seed_orders_the_images_of_either_feed(data, kind):
+    setup = Setup(from_config(config(data, seed=3, data__feed=kind)))
+    for step, batches in zip((5, 6), setup.batches(5), strict=False):
+        expected = host_batches(setup.train_images, setup.order, 3, step)
+        jax.tree.map(np.testing.assert_array_equal, batches, expected)
+
+
 def test_save_that_cannot_be_written_ends_the_run(data, tmp_path):
     class Breaking(Silent):
         def write_scalars(self, step, scalars):
@@ -474,7 +489,12 @@ def test_trains_where_tensorflow_and_clu_are_not_installed(data, cache, short, t
             CONST | ONE_WAY,
             3,
         ),
-        ({"loss__objective": "gan"}, {"gen_shoes_loss", "fm_shoes_loss"}, ONE_WAY, 2),
+        (
+            {"loss__objective": "gan", "optim__schedule": "linear"},
+            {"gen_shoes_loss", "fm_shoes_loss"},
+            ONE_WAY,
+            2,
+        ),
         (
             {"model__recipe": "book", "model__literal": True, "loss__feature": 0.0},
             {n for n in LOSSES if n.startswith(("gen_", "const_"))} - {"gen_loss"},
@@ -501,6 +521,9 @@ def test_other_objectives_and_recipes_train(
     about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
     about |= {"gen_loss", "disc_loss"}
     assert line.keys() == losses | judged | about | held_out
+    # That of the second of two steps, at whose end it would be 0.
+    factor = 0.5 if "optim__schedule" in fields else 1
+    assert line["learning_rate"] == pytest.approx(factor * made.optim.learning_rate)
     assert [len(columns) for columns in drawn] == [pictures, pictures]
     assert images.read(tmp_path / "samples" / "00000002.png").ndim == 3
 

@@ -16,14 +16,18 @@ def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_lines_can_be_read_at_once(tmp_path):
+def test_lines_can_be_read_at_once(tmp_path, monkeypatch):
+    forced = []
+    monkeypatch.setattr(writers.os, "fsync", forced.append)
     path = tmp_path / "metrics.jsonl"
     lines = writers.JsonLines(path, 0)
     lines.write_scalars(2, {"gen_loss": np.float32(0.5), "count": 3})
     assert read(path) == [{"step": 2, "gen_loss": 0.5, "count": 3.0}]
     lines.write_images(2, {})
     lines.write_histograms(2, {})
+    assert forced == []
     lines.flush()
+    assert forced == [lines._file.fileno()]  # a power cut takes none of them
     lines.close()
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
 

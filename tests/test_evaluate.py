@@ -5,6 +5,7 @@ import logging
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -83,6 +84,12 @@ def test_rows_are_what_they_say_and_do_not_depend_on_the_batch_size(data, workdi
     np.testing.assert_allclose(found["bags_to_shoes_to_bags/mse"], expected, rtol=1e-4)
     assert not any("pair_" in name for name in found)
     assert measure(run.raw, references) != found
+    # Raw are both, parameters and statistics.
+    gen = run.state.gen
+    own = replace(run, state=run.state.replace(ema=gen.params, ema_stats=gen.batch_stats))
+    np.testing.assert_array_equal(
+        run.raw.translate(pictures, "shoes"), own.translate(pictures, "shoes")
+    )
 
 
 def test_the_number_of_devices_changes_nothing(workdir, tmp_path, references):

@@ -76,7 +76,7 @@ def test_a_batch_that_does_not_divide_among_processes_is_refused_with_sizes_that
 
 
 def test_a_process_feeds_the_rows_of_its_devices_and_a_device_holds_its_part():
-    split = mock.Mock()
+    split = mock.Mock(spec=jax.sharding.NamedSharding)
     rows = [(slice(None), slice(start, start + 4)) for start in (8, 12, 4)]
     split.addressable_devices_indices_map = lambda shape: dict(enumerate([*rows, None]))
     assert sharding.own_rows(split, 32) == slice(4, 16)

@@ -28,7 +28,7 @@ docs: .venv/installed-docs
 soak: .venv/installed-test
 	PYTHONPATH=. $(BIN)/python tests/soak.py
 
-# Puts faults into copies of the code, one at a time; prints which tests notice: 40 minutes at most.
+# Puts faults into copies of the code, one at a time; prints which tests notice. Takes tens of minutes.
 mutants: .venv/installed-test
 	PYTHONPATH=. $(BIN)/python tests/mutants.py
 

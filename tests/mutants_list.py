@@ -71,7 +71,7 @@ FAULTS = [
         "models.py",
         "activations = []\n",
         "activations = [_full(x)]\n",
-        "test_golden_book.py::test_images_and_judgements",
+        "test_golden_official.py::test_images_and_features",
     ),
     Fault(
         "best's generator loses its biases",
@@ -199,7 +199,7 @@ FAULTS = [
         "            identity = losses.reconstruction(same, real[target], axis)",
         "same, _ = generate(source + target, real[source])\n"
         "            identity = losses.reconstruction(same, real[source], axis)",
-        "test_steps.py::test_the_total_is_the_weighted_sum_and_the_rate_counts_updates",
+        "test_steps.py::test_skipped_feature_maps_are_the_first_ones_and_identity_is_of_the_target",
     ),
     Fault(
         "the identity term is weighed by the rate",

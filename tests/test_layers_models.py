@@ -74,6 +74,12 @@ def close(actual, expected, tolerance):
     )
 
 
+def test_sums_of_winograd_are_never_rounded_to_bfloat16():
+    window = convolution.window_of_conv((32, 32), (4, 4), 2, "SAME")
+    assert window.suits_winograd(16, jnp.float32, (64, 128))
+    assert not window.suits_winograd(16, jnp.bfloat16, (64, 128))
+
+
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(("size", "channels", "k", "stride", "padding"), SHAPES)

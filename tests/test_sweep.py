@@ -261,6 +261,12 @@ def test_seeds_become_one_line():
     ]
 
 
+def test_seeds_are_those_of_the_runs():
+    jobs = variants.plan(sample.get_config(), [Variant("x", {RATE: 0.5})], "nowhere", seeds=[3, 4])
+    found = [(job.settings.seed, job.settings.optim.learning_rate) for job in jobs]
+    assert found == [(3, 0.5), (4, 0.5)]
+
+
 def test_distances_below_0_and_numbers_of_pictures_are_noted():
     name = "a_to_b/kernel_distance"
     first, second = (

@@ -34,7 +34,7 @@ def test_lines_can_be_read_at_once(tmp_path, monkeypatch):
 
 def test_resuming_drops_the_lost_future_and_a_torn_line(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    whole = "".join(json.dumps({"step": step, "x": 1.0}) + "\n" for step in (2, 4, 6, 8))
+    whole = "".join(json.dumps({"step": step, "x": 1.0}) + "\n" for step in (2, 4, 5, 8))
     path.write_text(whole + '{"step": 10, "x": 0.')
     lines = writers.JsonLines(path, 4)
     lines.write_scalars(6, {"x": 2.0})

@@ -208,6 +208,17 @@ def test_more_steps_continue_a_finished_run(data, short, tmp_path, feed):
     assert_same(train.train_and_evaluate(config(data, **fields), tmp_path), whole)
 
 
+def test_results_in_the_place_of_inputs_count_once(data):
+    found = mock.Mock(
+        argument_size_in_bytes=20, output_size_in_bytes=10, alias_size_in_bytes=8,
+        temp_size_in_bytes=5,
+    )  # fmt: skip
+    compiled = mock.Mock(spec=jax.stages.Compiled, memory_analysis=lambda: found)
+    of_step = memory.StepMemory(Setup(from_config(config(data, **SHORT))))
+    of_step.check(compiled)
+    assert of_step.step == of_step._sharing * (20 + 10 - 8 + 5)
+
+
 def test_initial_weights_and_either_feed_follow_the_seed(data):
     pytest.importorskip("tensorflow")
     setup = Setup(from_config(config(data, **SHORT)))

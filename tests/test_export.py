@@ -130,6 +130,10 @@ def test_an_export_knows_what_is_done_to_pictures(tmp_path, capsys, kind):
     assert (
         "scaled to 24x16, made grey, dark lines made thicker, values of 12 bits (0 to 4095)" in said
     )
+    if kind == "onnx":
+        properties = pytest.importorskip("onnx").load(place / "ab.onnx").metadata_props
+        said = {x.key: x.value for x in properties}
+        assert said["preprocessing"] == str(run.preparations["a"])
     opened = export.open_translator(place)
     assert opened.preparations == run.preparations
     assert opened.metadata["steps"]["a"] == run.preparations["a"].steps()

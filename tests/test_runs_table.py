@@ -44,7 +44,8 @@ def folder(tmp_path):
         "bags_to_shoes/hue_error": 5.0,
         "shoes_to_bags/hue_error": 7.5,
         "bags_to_shoes/diversity": 0.9,
-        "shoes_to_bags/diversity": None,
+        "shoes_to_bags/diversity": 0.95,
+        "shoes_to_bags/pair_l1": None,
     }
     write_run(top / "done", 1000, STEPS, evaluation=measured)
     write_run(top / "half", 1000, step=1510)
@@ -126,7 +127,7 @@ def test_for_programs_and_exit_codes(folder, capsys):
     assert cli.main(["runs", str(folder), "--json"]) == 1  # for a damaged run
     found = {run["name"]: run for run in json.loads(capsys.readouterr().out)}
     assert found["done"]["evaluation"]["bags_to_shoes/hue_error"] == 5.0
-    assert "shoes_to_bags/diversity" not in found["done"]["evaluation"]
+    assert "shoes_to_bags/pair_l1" not in found["done"]["evaluation"]
     assert found["done"]["checkpoint"] == STEPS
     files = [path for path in (folder / "done").rglob("*") if path.is_file()]
     assert found["done"]["disk"] == sum(path.stat().st_size for path in files)

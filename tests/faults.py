@@ -234,14 +234,21 @@ def killed_at(*where, count=1):
     return fault
 
 
+def assert_last_line(err, start):
+    """Asserts that one line, the last one, tells of the fault, after a few about the training."""
+    lines = err.strip().splitlines()
+    assert lines[-1].startswith(start), err
+    assert sum("takes no more files" in line for line in lines) == 1, err
+    assert len(lines) <= 9, err
+
+
 def file_limit(trial):
     """Makes writes beyond a file size fail: those of the metrics, or of a checkpoint."""
     size = int(trial.rng.integers(12_000, 40_000))
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     before = whole(trial.workdir)
     err = trial.end(trial.start(limit), 2)
-    assert f"{trial.workdir} takes no more files (File too large); " in err
-    assert len(err.strip().splitlines()) <= 7, err
+    assert_last_line(err, f"{trial.workdir} takes no more files (File too large); ")
     assert whole(trial.workdir) == before
     assert temporary(trial.workdir) == []
 
@@ -275,8 +282,7 @@ def full_disk(trial, undisturbed):
         return False
     try:
         err = trial.end(trial.start(), 2)
-        assert f"{target} takes no more files (No space left on device); " in err
-        assert len(err.strip().splitlines()) <= 7, err
+        assert_last_line(err, f"{target} takes no more files (No space left on device); ")
         assert temporary(trial.workdir) == []
         assert trial.newest() > 0
         assert mounted(*mount, "remount,size=64m")

@@ -460,35 +460,35 @@ FAULTS = [
     # Files and the machine.
     Fault(
         "JSON is written in place",
-        "files.py",
+        "files/json_files.py",
         "with replacing(path) as temporary:\n        temporary.write_text(json",
         "with contextlib.nullcontext(path) as temporary:\n        temporary.write_text(json",
         "test_faults.py::test_a_file_or_folder_is_there_as_a_whole_or_not_at_all",
     ),
     Fault(
         "a folder is removed file by file under its name",
-        "files.py",
+        "files/atomic.py",
         "shutil.rmtree(path.rename(_temporary(path)))",
         "shutil.rmtree(path)",
         "test_faults.py::test_a_file_or_folder_is_there_as_a_whole_or_not_at_all",
     ),
     Fault(
         "a file that could not be completed leaves its beginning",
-        "files.py",
+        "files/atomic.py",
         "temporary.replace(path)\n    finally:\n        temporary.unlink(missing_ok=True)",
         "temporary.replace(path)\n    finally:\n        pass",
         "test_faults.py::test_a_file_or_folder_is_there_as_a_whole_or_not_at_all",
     ),
     Fault(
         "fingerprints leave out the end of a file",
-        "files.py",
+        "files/paths.py",
         "file.seek(max(0, size - _MIB))",
         "file.seek(0)",
         "test_archives.py::test_fingerprint_follows_the_content",
     ),
     Fault(
         "nobody waits for a lock",
-        "files.py",
+        "files/locks.py",
         "                lock_descriptor(file.fileno())\n",
         "",
         "test_download.py::test_a_second_process_waits_and_finds_the_file "

@@ -1,4 +1,4 @@
-"""Runs the long form of all fault tests: `make soak` prints one table of the outcomes.
+"""Runs all attacks and the long form of all fault tests: `make soak` prints a table.
 
 The exit code is 1 if anything was lost.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import conftest  # noqa: F401  (the settings of the tests)
+import attacks
+import conftest  # noqa: F401  (the settings of the tests, first)
 import faults
 import fuzz
 import numpy as np
@@ -30,7 +31,7 @@ FAULTS_A_RUN = 6
 
 @dataclass
 class Row:
-    """A kind of fault, how often it was tried, and what was lost."""
+    """A kind of fault, how often it was tried, and what went wrong."""
 
     what: str
     times: int = 0
@@ -103,6 +104,15 @@ class Soak:
                 self.count(name, partial(_after, fault, rng, again, made, copy))
                 shutil.rmtree(copy)
 
+    def attacks(self, chosen=""):
+        """Tries all attacks whose family contains a word, each in an empty folder of its own."""
+        use_compile_cache()
+        for one in attacks.all_attacks():
+            for seed in range(one.tries if chosen in one.family else 0):
+                with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                    rng = np.random.default_rng(seed)
+                    self.count(one.family, partial(one.attempt, Path(folder), rng))
+
 
 def _again(made, workdir, base):
     train.train_and_evaluate(made, workdir)
@@ -120,21 +130,30 @@ def _mounted(trial, undisturbed):
 
 def table(rows):
     """Formats rows as text."""
-    cells = [("what was tried", "times", "what was lost")]
-    cells += [(r.what, str(r.times), "; ".join(r.lost) or "nothing") for r in rows]
+    cells = [("what was tried", "times", "held", "what went wrong")]
+    for r in rows:
+        different = dict.fromkeys(line[:100] for line in r.lost)
+        held = r.times - len(r.lost)
+        cells.append((r.what, str(r.times), str(held), "; ".join(different) or "nothing"))
     return aligned(cells)
 
 
-def main():
+def main(chosen=None):
+    """Tries everything or, given a word, the attacks of the families that contain it."""
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder))
-        soak.ends_of_processes()
-        soak.damage_and_faults_from_inside()
+        soak.attacks(chosen or "")
+        if chosen is None:
+            soak.ends_of_processes()
+            soak.damage_and_faults_from_inside()
         rows = [*soak.rows.values()]
-    rows += [Row(what, times, [what] * wrong) for what, times, wrong in fuzz.soak(DAMAGED_FILES)]
+    if chosen is None:
+        rows += [
+            Row(what, times, [what] * wrong) for what, times, wrong in fuzz.soak(DAMAGED_FILES)
+        ]
     print(table(rows))
     return int(any(row.lost for row in rows))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

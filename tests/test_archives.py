@@ -17,7 +17,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from discogan_jax import files, images
+from discogan_jax import images
 from discogan_jax.data import download, sources
 from discogan_jax.data.pix2pix import archives, half, pipeline
 from discogan_jax.data.pix2pix import builder as pix2pix_builder
@@ -28,7 +28,7 @@ from discogan_jax.data.pix2pix.locate import locate
 from discogan_jax.data.pix2pix.tar import Member, Tally, members
 from discogan_jax.data.source import Wanted
 from discogan_jax.errors import InputError
-from discogan_jax.files import fingerprint
+from discogan_jax.files import fingerprint, paths
 from discogan_jax.host import usable_cores
 
 SHOES = ARCHIVES["edges2shoes"]
@@ -374,7 +374,7 @@ def test_fingerprint_follows_the_content(path, shoes, monkeypatch):
     write(path, shoes | {"edges2shoes/val/1_AB.jpg": bytes(changed)})
     assert fingerprint(path) != before
     # Of a large file the beginning and the end, where its checksum is.
-    monkeypatch.setattr(files, "_MIB", 100)
+    monkeypatch.setattr(paths, "_MIB", 100)
     content = path.read_bytes()
     found = set()
     for place in (0, 99, -100, -1):

@@ -116,7 +116,7 @@ def test_the_classifier_knows_the_domains_and_what_lies_outside_of_them(classifi
     assert rows["domain_test"].value == rows["domain_test"].reference > 0.9
     assert rows["kernel_distance"].value == rows["kernel_distance"].reference
     low, high = rows["kernel_distance"].interval
-    assert low <= rows["kernel_distance"].value <= high
+    assert 0 <= low <= max(rows["kernel_distance"].value, 0) <= high  # an estimate may be below 0
     wrong = by_name(
         scores.measure_domain(translations(real_bags, real_bags, real_shoes), classifier, "b")
     )

@@ -14,12 +14,12 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from discogan_jax import files
 from discogan_jax.data import cache, source, sources
 from discogan_jax.data.catalogue import archive
 from discogan_jax.data.folder import held_out
 from discogan_jax.data.pix2pix import tar as pix2pix_tar
 from discogan_jax.errors import InputError
+from discogan_jax.files import locks
 from discogan_jax.images import Size
 
 # Every picture of an archive encodes its number: in the position of its line, and in its grey.
@@ -389,7 +389,7 @@ def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, 
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(files, "lock_descriptor", refuse)
+    monkeypatch.setattr(locks, "lock_descriptor", refuse)
     folder = tmp_path / "arrays" / "name-key"
 
     def write(to, shade=1, meanwhile=False):

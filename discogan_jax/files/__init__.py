@@ -1,0 +1,36 @@
+"""Files: atomic writes, JSON, locks, paths, and room on the disk."""
+
+from discogan_jax.files.atomic import remove_folder, remove_leftovers, replacing, replacing_folder
+from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room
+from discogan_jax.files.json_files import (
+    find_json,
+    finite,
+    numbers,
+    read_json,
+    read_lines,
+    write_json,
+)
+from discogan_jax.files.locks import locked
+from discogan_jax.files.opening import require_regular
+from discogan_jax.files.paths import expanded, fingerprint
+
+__all__ = [
+    "disk_full",
+    "expanded",
+    "find_json",
+    "fingerprint",
+    "finite",
+    "folder_size",
+    "locked",
+    "no_room",
+    "numbers",
+    "read_json",
+    "read_lines",
+    "remove_folder",
+    "remove_leftovers",
+    "replacing",
+    "replacing_folder",
+    "require_regular",
+    "require_room",
+    "write_json",
+]

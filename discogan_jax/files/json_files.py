@@ -1,0 +1,104 @@
+"""JSON files, and files of JSON lines."""
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from discogan_jax.files import shapes
+from discogan_jax.files.atomic import replacing
+from discogan_jax.files.opening import require_regular
+
+MAX_BYTES = 256 << 20
+"""Size of the largest JSON file that is read."""
+
+
+def finite(value: Any) -> Any:
+    """Replaces numbers that are not finite, which JSON lacks, by None; in any depth."""
+    if isinstance(value, Mapping):
+        return {key: finite(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(x) for x in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file atomically; numbers that are not finite become null."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, shape: shapes.Shape = dict) -> dict[str, Any]:
+    """Reads a JSON file that holds an object.
+
+    Args:
+      path: the file.
+      shape: what the object must hold, see `shapes.Shape`.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: it is damaged, no regular file, or has another shape.
+    """
+    require_regular(path, MAX_BYTES)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    shapes.check(value, shape)
+    return value
+
+
+def find_json(path: Path, shape: shapes.Shape = dict) -> dict[str, Any] | None:
+    """Reads a JSON file; returns None if it does not exist or, with a warning, is damaged.
+
+    Args:
+      path: the file.
+      shape: what the object must hold, see `shapes.Shape`.
+    """
+    try:
+        return read_json(path, shape)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logging.warning("%s cannot be read (%s): ignored", path, error)
+        return None
+
+
+def read_lines(path: Path, tail: int | None = None, containing: str = "") -> list[dict[str, Any]]:
+    """Reads the whole lines of a file of JSON lines; none if the file does not exist.
+
+    Args:
+      path: the file.
+      tail: number of bytes to read, from the end of the file; all if None.
+      containing: text of the lines that are read; the others are skipped.
+    """
+    try:
+        require_regular(path)
+        with path.open("rb") as file:
+            if tail is not None:
+                file.seek(max(0, path.stat().st_size - tail))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = []
+    # A line that is not JSON was cut off, by the tail or by a killed process.
+    for part in text.split("\n"):
+        if containing not in part:
+            continue
+        try:
+            line = json.loads(part)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+    return lines
+
+
+def numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """Keeps finite numbers that fit into a float; JSON's integers may have hundreds of digits."""
+    largest = sys.float_info.max
+    return {k: v for k, v in line.items() if isinstance(v, int | float) and abs(v) <= largest}

@@ -1,0 +1,28 @@
+"""Opens regular files only: a pipe would wait for a writer, and a device may never end."""
+
+import stat
+from pathlib import Path
+
+from discogan_jax import units
+from discogan_jax.errors import InputError
+
+
+def require_regular(path: Path, limit: int | None = None) -> None:
+    """Refuses what is not to be opened; call it before any file that people name is read.
+
+    Args:
+      path: the file.
+      limit: bytes of the largest file that is read; None for any.
+
+    Raises:
+      OSError: there is no such file, or it cannot be reached.
+      InputError: it is a folder, a pipe or a device, or larger than the limit.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder; name a file.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} is a pipe or a device; name a file.")
+    if limit is not None and status.st_size > limit:
+        found = f"{path} has {units.size(status.st_size)}"
+        raise InputError(f"{found}; of such files at most {units.size(limit)} are read.")

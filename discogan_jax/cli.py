@@ -1,12 +1,16 @@
 """The `discogan` command: a table of its subcommands, which are modules of `commands`."""
 
-import importlib
-import inspect
 import sys
-from collections.abc import Sequence
 
-import discogan_jax
-from discogan_jax.commands import frame
+try:
+    import importlib
+    import inspect
+    from collections.abc import Sequence
+
+    import discogan_jax
+    from discogan_jax.commands import frame
+except KeyboardInterrupt:  # the frame is not there yet to end without a traceback
+    sys.exit(130)
 
 COMMANDS = {
     "train": "train a run, or several to compare",
@@ -37,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if words is None else words
     named = next((word for word in typed if not word.startswith("-")), "")
     # Only the module of the command in question is imported.
-    return frame.main(parser([named] if named in COMMANDS else []), words)
+    return frame.main(lambda: parser([named] if named in COMMANDS else []), words)
 
 
 def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:

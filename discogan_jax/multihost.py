@@ -14,7 +14,14 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from discogan_jax import host
-from discogan_jax.errors import EXIT_INPUT, DivergedError, InputError, InterruptedRunError, causes
+from discogan_jax.errors import (
+    EXIT_INPUT,
+    DivergedError,
+    InputError,
+    InterruptedRunError,
+    causes,
+    printable,
+)
 
 T = TypeVar("T")
 
@@ -33,6 +40,8 @@ _SLURM = ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_NODELIST",
 # What errors contain that come from the network. Often there is no error in Python at all: JAX
 # notices that a process has ended, says that most likely "another task died", and aborts.
 _SIGNS_OF_NETWORK = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "coordination service")
+
+_NUMBERS = "of N processes, each has a number from 0 to N - 1"
 
 
 @dataclass(frozen=True)
@@ -102,10 +111,7 @@ def process_info(
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise InputError(f"--coordinator={coordinator}: it must be HOST:PORT, a host and a port")
     if processes < 1 or not 0 <= process < processes:
-        raise InputError(
-            f"--processes={processes} --process={process}: of N processes, each has a number from "
-            "0 to N - 1"
-        )
+        raise InputError(f"--processes={processes} --process={process}: {_NUMBERS}")
     return None if processes == 1 else ProcessInfo(coordinator, processes, process, "deactivate")
 
 
@@ -118,12 +124,19 @@ def _scheduled(environment: Mapping[str, str]) -> tuple[int | None, int | None, 
             raise InputError(f"the environment has {name}={value!r}, which is no number: unset it")
         return int(value)
 
+    def numbers(*names: str) -> tuple[int, int]:
+        count, process = map(number, names)
+        if process >= count:
+            found = " ".join(f"{name}={environment[name]}" for name in names)
+            raise InputError(f"the environment has {found}: {_NUMBERS}; unset them")
+        return count, process
+
     if all(name in environment for name in _SLURM):
-        return number(_SLURM[0]), number(_SLURM[1]), "slurm"
+        return *numbers(*_SLURM[:2]), "slurm"
     if "OMPI_COMM_WORLD_SIZE" in environment:
         # JAX finds process 0 by a variable that Open MPI 5 does not have any more.
         detection = "ompi" if "OMPI_MCA_orte_hnp_uri" in environment else "deactivate"
-        return number("OMPI_COMM_WORLD_SIZE"), number("OMPI_COMM_WORLD_RANK"), detection
+        return *numbers("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), detection
     if "JOB_COMPLETION_INDEX" in environment:
         return None, number("JOB_COMPLETION_INDEX"), "deactivate"
     return None, None, "deactivate"
@@ -195,7 +208,7 @@ def _exit(info: ProcessInfo, error: BaseException) -> NoReturn:
 
     # `sys.exit` would wait for the others.
     sys.stdout.flush()
-    print(message, end="", file=sys.stderr, flush=True)
+    print(printable(message), end="", file=sys.stderr, flush=True)
     os._exit(code)
 
 

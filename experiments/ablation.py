@@ -26,6 +26,8 @@ try:
     from discogan_jax.commands import frame, train
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: start it with python -m experiments.ablation")
+except KeyboardInterrupt:  # the frame is not there yet to end without a traceback
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -98,4 +100,4 @@ def shorten(config: "ConfigDict") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(frame.main(train.experiment(__doc__, "sample", adapt=shorten, study=study)))
+    sys.exit(frame.main(lambda: train.experiment(__doc__, "sample", adapt=shorten, study=study)))

@@ -13,6 +13,8 @@ try:
     from discogan_jax.commands import frame, train
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: start it with python -m experiments.bags_shoes")
+except KeyboardInterrupt:  # the frame is not there yet to end without a traceback
+    sys.exit(130)
 
 if __name__ == "__main__":
-    sys.exit(frame.main(train.experiment(__doc__, "default")))
+    sys.exit(frame.main(lambda: train.experiment(__doc__, "default")))

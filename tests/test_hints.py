@@ -126,7 +126,7 @@ def test_a_study_whose_file_is_started_says_so(capsys):
 
     parser = frame.Parser()
     parser.add_work(run)
-    assert frame.main(parser, []) == errors.EXIT_INPUT
+    assert frame.main(lambda: parser, []) == errors.EXIT_INPUT
     assert capsys.readouterr().err == (
         "No module named 'experiments': start it with python -m, as its --help shows\n"
     )

@@ -5,7 +5,6 @@ code. Nothing slow is imported before that function is called: ``--help`` must n
 """
 
 import argparse
-import io
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from discogan_jax import errors
+from discogan_jax.commands import streams
 from discogan_jax.errors import InputError, printable
 
 EXIT_CODES = """\
@@ -106,7 +106,16 @@ def path(text: str) -> Path:
     """Converts an argument to a path; ``~`` is the home folder."""
     from discogan_jax.files import expanded  # imports what --help does without
 
-    return expanded(text)
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    try:
+        text.encode()  # TensorFlow, Orbax and HTML files know no other names
+        return expanded(text)
+    except UnicodeEncodeError as error:
+        problem = f"{text} holds bytes that are no UTF-8: rename it"
+        raise argparse.ArgumentTypeError(problem) from error
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _step(text: str) -> int | str:
@@ -116,21 +125,40 @@ def _step(text: str) -> int | str:
     return text if text == "best" else int(text)
 
 
-def main(parser: Parser, words: Sequence[str] | None = None) -> int:
+def main(make_parser: Callable[[], Parser], words: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-      parser: parser of the command line.
+      make_parser: makes the parser of the command line.
       words: arguments. None stands for those of the process, which then is the command's own:
         signals are handled, the log is set up, and after a signal the process ends right here.
 
     Returns:
       The exit code, see `EXIT_CODES`.
     """
-    signals = _Signals() if words is None else None
-    message, debug = "", False
+    signals = None
+    if words is None:
+        streams.replace()
+        signals = _Signals()
+    message, code = _attempt(make_parser, words, signals)
+    # One line for people, a code for programs.
+    if message:
+        say(message, sys.stderr)
+    if signals and (lost := streams.lost()):
+        code = code or _lost_output(lost)
+    if signals and signals.came:
+        # Not `sys.exit`, which would wait for a checkpoint that is being saved.
+        os._exit(code)
+    return code
+
+
+def _attempt(
+    make_parser: Callable[[], Parser], words: Sequence[str] | None, signals: "_Signals | None"
+) -> tuple[str, int]:
+    """Does the work that the arguments ask for; returns a last message and the exit code."""
+    debug = False
     try:
-        arguments = parser.parse_args(words)
+        arguments = make_parser().parse_args(words)
         debug = arguments.debug
         if signals:
             _set_up_process(arguments.verbose)
@@ -138,25 +166,22 @@ def main(parser: Parser, words: Sequence[str] | None = None) -> int:
             code = arguments.work(arguments)
             if signals and signals.waiting:
                 raise KeyboardInterrupt(signals.came[-1])
+        except SystemExit as error:
+            raise RuntimeError(f"sys.exit({error.code!r}) has ended the work") from error
         finally:
             sys.stdout.flush()
+    except SystemExit as error:  # of --help and --version
+        if not signals:
+            raise
+        code = int(error.code or 0)
     except (KeyboardInterrupt, Exception) as error:
         if signals:
             signals.stop_handling()
         ending = _ending(error, signals.came if signals else [])
         if ending is None and debug:
             raise
-        message, code = ending or (_bug(error), errors.EXIT_BUG)
-    # One line for people, a code for programs.
-    if message:
-        say(message, sys.stderr)
-    if code == errors.EXIT_CUT_OFF:
-        # What is left to write would raise the same error at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    elif signals and signals.came:
-        # Not `sys.exit`, which would wait for a checkpoint that is being saved.
-        os._exit(code)
-    return code
+        return ending or (_bug(error), errors.EXIT_BUG)
+    return "", code
 
 
 def say(text: str, file: TextIO | None = None) -> None:
@@ -185,8 +210,6 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
             return message, 128 + (came[-1] if came else signal.SIGINT)
         case ModuleNotFoundError(name="experiments"):  # the file of one was started
             return f"{error}: start it with python -m, as its --help shows", errors.EXIT_INPUT
-        case BrokenPipeError():  # `| head` has seen enough
-            return "", errors.EXIT_CUT_OFF
         case OSError(filename=str() | Path() as name):
             return f"{name}: {error.strerror}", errors.EXIT_INPUT
         case _:
@@ -197,11 +220,20 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
     return str(error), code
 
 
+def _lost_output(error: OSError) -> int:
+    """Says that a part of the output is lost, unless nobody reads it, and returns the exit code."""
+    if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+        return errors.EXIT_CUT_OFF
+    say(f"The output could not be written ({error.strerror}), a part of it is lost.", sys.stderr)
+    return errors.EXIT_INPUT
+
+
 def _bug(error: BaseException) -> str:
     """Describes an unexpected error in one line."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is `main`
+    frames = traceback.extract_tb(error.__traceback__)
     here = str(Path(__file__).parents[1])
-    place = next((f for f in reversed(frames) if f.filename.startswith(here)), frames[-1])
+    ours = [frame for frame in frames[1:] if frame.filename.startswith(here)]  # the first is `main`
+    place = (ours or frames)[-1]
     text = " ".join(str(error).split())[:_MAX_MESSAGE]
     return (
         f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno}). "
@@ -282,24 +314,19 @@ def _set_up_process(verbose: bool) -> None:
     # TensorFlow, which only decodes images here, prints notes about its optimizations at the start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    # File names may hold bytes that are no text.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     # Orbax leaves coroutines behind when a save fails; the error that it raises is enough.
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     # Pillow warns of damaged pictures without naming them; where one is not read, its error does.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    if verbose:
-        _show_log()
-    else:
-        logging.getLogger("absl").setLevel(logging.ERROR)
+    _show_log(logging.INFO if verbose else logging.ERROR)
 
 
-def _show_log() -> None:
-    """Shows the messages of this package, and the warnings of others that concern the user."""
-    from absl import logging as absl_logging
+def _show_log(level: int) -> None:
+    """Shows the messages of this package, and the warnings of others that concern the user.
 
+    Args:
+      level: level of the package's least important messages that are shown.
+    """
     here = str(Path(__file__).resolve().parents[1])
 
     def concerns_user(record: logging.LogRecord) -> bool:
@@ -313,7 +340,7 @@ def _show_log() -> None:
     handler.addFilter(concerns_user)
     handler.setFormatter(_Line())
     logging.getLogger().addHandler(handler)
-    absl_logging.set_verbosity(absl_logging.INFO)
+    logging.getLogger("absl").setLevel(level)
 
 
 class _Line(logging.Formatter):

@@ -10,7 +10,7 @@ from discogan_jax.commands import frame
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="run directories")
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=frame.path, help="run directories")
     parser.add_argument(
         "--out", type=frame.path, metavar="FILE", help="the page, if not report.html"
     )

@@ -4,7 +4,6 @@ The run may still be training. The exit code is 1 if any checkpoint is not whole
 """
 
 import argparse
-from pathlib import Path
 
 from discogan_jax.commands import frame
 from discogan_jax.errors import EXIT_DAMAGED, InputError
@@ -12,14 +11,14 @@ from discogan_jax.errors import EXIT_DAMAGED, InputError
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("run", metavar="RUN", help="run directory")
+    parser.add_argument("run", metavar="RUN", type=frame.path, help="run directory")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.runs import layout, manifest
 
-    folder = Path(arguments.run) / layout.CHECKPOINTS
+    folder = arguments.run / layout.CHECKPOINTS
     steps = manifest.steps(folder)
     if not steps:
         raise InputError(f"{arguments.run} has no checkpoints: {folder} is empty or not there")

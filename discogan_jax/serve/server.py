@@ -113,10 +113,9 @@ def listen(host: str, port: int | None) -> socket.socket:
     # Resolve the name first: an address has a family, and an IPv6 one more parts.
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise InputError(
-            f"--host={host} is no address of this machine: {error.strerror}"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", error)
+        raise InputError(f"--host={host} is no address of this machine: {why}") from error
     # Try ports until one is free; any other error than that it is taken ends the search.
     for candidate in range(PORT, PORT + PORTS) if port is None else [port]:
         try:

@@ -24,6 +24,8 @@ try:
     from discogan_jax.commands import frame
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: start it with python -m experiments.rotation")
+except KeyboardInterrupt:  # the frame is not there yet to end without a traceback
+    sys.exit(130)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,4 +62,4 @@ def parser() -> frame.Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(frame.main(parser()))
+    sys.exit(frame.main(parser))

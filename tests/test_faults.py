@@ -3,6 +3,7 @@
 The short form of the faults; `make soak` has the long one.
 """
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import faults
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import runs_here
 
@@ -187,6 +189,38 @@ def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_p
             checkpoints.save(step, state)
         checkpoints.wait()
         assert runs_manifest.steps(folder) == [4, 6, 7]
+
+
+def _halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+READ_BACK = {
+    "truncated": _halve,
+    "missing": Path.unlink,
+    "flipped bit": lambda path: faults.flip(path, np.random.default_rng(3)),
+    "whole": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("name", READ_BACK)
+def test_a_checkpoint_is_read_back_before_it_is_sealed(tmp_path, monkeypatch, name):
+    folder, written = tmp_path / "pattern[1]", ocp.CheckpointManager.wait_until_finished
+
+    def damaged(manager):
+        written(manager)
+        if (folder / "1").exists():
+            files = [p for p in (folder / "1" / "default").rglob("*") if p.is_file()]
+            READ_BACK[name](max(files, key=lambda p: p.stat().st_size))
+
+    monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", damaged)
+    state = {"x": np.random.default_rng(0).random((50, 40), np.float32), "none": None}
+    state = jax.device_put(state, sharding.replicated(sharding.data_mesh()))
+    refused = pytest.raises(InputError, match=r"pattern\[1\]/1 does not hold what was saved \(.*x")
+    ending = contextlib.nullcontext() if name == "whole" else refused
+    with ending, checkpoint.Checkpoints(folder, keep=2, keep_every=0) as checkpoints:
+        checkpoints.save(1, state)
+    assert runs_manifest.sealed_steps(folder) == ([1] if name == "whole" else [])
 
 
 def test_verify_names_a_directory_without_checkpoints(tmp_path, capsys):

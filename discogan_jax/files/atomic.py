@@ -24,6 +24,11 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        # A write to a full disk names no file; nobody knows the hidden one.
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,8 +56,11 @@ def replacing_folder(path: Path, keep: Callable[[], bool] | None = None) -> Iter
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder; others see all of it, or nothing."""
-    shutil.rmtree(path.rename(_temporary(path)))
+    """Removes a folder, or a link to one; others see all of it, or nothing."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path.rename(_temporary(path)))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -63,7 +71,7 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

@@ -29,20 +29,23 @@ def record(directory: Path, step: int, **what: Any) -> None:
         logging.info("%s: %s", directory, line)
 
 
-def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
+def settle(directory: Path, in_force: Mapping[str, Any], digests: str, step: int) -> None:
     """Makes the record true for a run that goes on from a step.
 
-    Settings that a killed process recorded, but did not put in force, are removed. Changes of later
+    What a killed process recorded last, but did not put in force, is removed. Changes of later
     steps, whose checkpoints are lost, move to the step: nothing between the two remains of the run.
 
     Args:
       directory: the run directory.
       in_force: the settings in the run's config, by dotted field.
+      digests: name of the file of digests of the run's pictures.
       step: finished steps.
     """
     before = kept = read(directory)
     settings = kept[-1].get("settings") if kept else None
     if settings and all(in_force.get(name) == old for name, (old, _) in settings.items()):
+        kept = kept[:-1]
+    if kept and kept[-1].get("digests", digests) != digests:
         kept = kept[:-1]
     for change in kept:
         if change["step"] > step:

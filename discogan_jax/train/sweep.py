@@ -268,12 +268,11 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
     start = time.monotonic()
     try:
         train(job.settings, job.directory)
+        measure(job.directory)
+        outcome = _measured(job, None if resumed else time.monotonic() - start)
     except DivergedError as error:
         say(str(error))
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
-    else:
-        measure(job.directory)
-        outcome = _measured(job, None if resumed else time.monotonic() - start)
     # TensorBoard compares the runs by what they differ in.
     hparams = {**job.variant.changes, "seed": job.settings.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}

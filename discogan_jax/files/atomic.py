@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from discogan_jax.files.opening import naming
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
@@ -22,13 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary(path)
     try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        # A write to a full disk names no file; nobody knows the hidden one.
-        if error.errno and error.filename in (None, str(temporary)):
-            error.filename, error.filename2 = str(path), None
-        raise
+        with naming(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -29,7 +29,7 @@ def check(value: Any, shape: Shape, where: str = "") -> None:
     """
     match shape:
         case tuple():
-            if any(_fits(value, one) for one in shape):
+            if any(fits(value, one) for one in shape):
                 return
             # Of a list or an object that is wrong inside, what is wrong.
             for one in shape:
@@ -72,7 +72,8 @@ def _check_object(value: dict[str, Any], shape: dict[Any, Shape], where: str) ->
             raise ValueError(f"it lacks {prefix}{key}")
 
 
-def _fits(value: Any, shape: Shape) -> bool:
+def fits(value: Any, shape: Shape) -> bool:
+    """Returns whether a JSON value has a shape, see `check`."""
     try:
         check(value, shape)
     except ValueError:

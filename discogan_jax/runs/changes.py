@@ -8,7 +8,20 @@ from typing import Any
 from absl import logging
 
 from discogan_jax import files
+from discogan_jax.files import shapes
 from discogan_jax.runs import layout
+
+_INIT = {
+    "from": str, "step": (int, type(None)), "digest": str, "taken": int, "drawn": [str],
+    "optimizers": bool,
+}  # fmt: skip
+_SHAPE = {
+    "step": int,
+    "init?": _INIT,
+    "pictures?": {str: {"came": int, "went": int}},
+    "settings?": {str: [object, object]},
+    "digests?": str,
+}
 
 
 def record(directory: Path, step: int, **what: Any) -> None:
@@ -64,17 +77,10 @@ def read(directory: Path) -> list[dict[str, Any]]:
     """Reads the changes of a run in their order; none if there is no record."""
     path = directory / layout.CHANGES_FILE
     lines = files.read_lines(path)
-    whole = [line for line in lines if _is_whole(line)]
+    whole = [line for line in lines if shapes.fits(line, _SHAPE)]
     if len(whole) < len(lines):
         logging.warning("%s: %d lines are damaged: ignored", path, len(lines) - len(whole))
     return whole
-
-
-def _is_whole(line: Mapping[str, Any]) -> bool:
-    try:
-        return bool([*describe(line)])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
 
 
 def describe(change: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 
 import jax.numpy as jnp
+import pytest
 import runs_here
 import tiny
 from PIL import Image
@@ -18,6 +19,7 @@ from attacks import attack, discogan, made
 from discogan_jax.config import build, schema
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.runs import run as runs_run
+from discogan_jax.train import writers
 
 ODD = (
     None, True, -1, 0.5, 10**400, 1e308, float("nan"), float("-inf"), "", "</script><b>\x1b[31m",
@@ -235,3 +237,66 @@ def odd_places(folder, rng):
             with at_most():
                 check(words)
         shutil.rmtree(workdir)
+
+
+def _moved(path):
+    path.rename(path.with_name(f"{path.name}-moved"))
+
+
+def _linked(path):
+    elsewhere = path.parents[2] / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def _dangling(path):
+    _gone(path)
+    _elsewhere(path)
+
+
+WHILE_TRAINING = {
+    f"{what} {place}": (place, damage)
+    for what, damage in {
+        "moves": _moved,
+        "removes": _gone,
+        "links": _linked,
+        "cuts": _dangling,
+    }.items()
+    for place in (
+        "",
+        "checkpoints",
+        "checkpoints/1",
+        "checkpoints/2",
+        "samples",
+        "metrics.jsonl",
+        ".lock",
+        "config.json",
+    )
+}
+
+
+def train_beside(workdir, steps, beside, *more):
+    """Trains in a copy of `finished`; something happens beside it after the third step."""
+    before = writers.JsonLines.write_scalars
+
+    def write(self, step, scalars):
+        before(self, step, scalars)
+        if step == 3:
+            beside()
+
+    changes = {"train__steps": steps, "train__keep": 2, "train__log_every": 1}
+    changes |= {"train__checkpoint_every": 1, "train__sample_every": 4, "train__keep_every": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writers.JsonLines, "write_scalars", write)
+        fields = runs_here.fields(made() / "finished-data", **changes)
+        flags = [f"--config.{name}={value}" for name, value in fields.items()]
+        with at_most(120):
+            return check(["train", "official", f"--workdir={workdir}", *flags, *more])
+
+
+@attack("files that move while a run trains", tries=len(WHILE_TRAINING))
+def beside_training(folder, rng):
+    place, damage = [*WHILE_TRAINING.values()][rng.integers(len(WHILE_TRAINING))]
+    shutil.copytree(finished(), folder / "runs" / "run")
+    workdir = folder / "runs" / "run"
+    train_beside(workdir, 6, lambda: damage(workdir / place))

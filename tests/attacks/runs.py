@@ -7,15 +7,20 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
+import faults
 import jax.numpy as jnp
 import pytest
 import runs_here
 import tiny
 from PIL import Image
 
-from attacks import attack, discogan, made
+from attacks import attack, discogan, made, refused
 from discogan_jax.config import build, schema
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.runs import run as runs_run
@@ -64,9 +69,9 @@ def finished():
     return workdir
 
 
-def command(workdir):
+def command(workdir, data=None, **changes):
     """Returns the words with which training goes on in a copy of `finished`."""
-    fields = runs_here.fields(made() / "finished-data", train__steps=2)
+    fields = runs_here.fields(data or made() / "finished-data", **{"train__steps": 2} | changes)
     flags = [f"--config.{name}={value}" for name, value in fields.items()]
     return ["train", "official", f"--workdir={workdir}", *flags]
 
@@ -157,15 +162,23 @@ def check(words):
     return code, out, err
 
 
-@attack("JSON of a run in odd shapes", tries=150)
-def odd_json(folder, rng):
+QUICK = ("runs", "report", "verify")
+
+
+@attack("JSON of a run in odd shapes", tries=20, quick=True)
+def odd_json(folder, rng, names=QUICK):
+    workdir = folder / "run"
     for name in FILES:
-        workdir = folder / "run"
         shutil.copytree(finished(), workdir)
         make_odd(workdir / name, rng)
-        for words in readers(workdir).values():
-            check(words)
+        for reader in names:
+            check(readers(workdir)[reader])
         shutil.rmtree(workdir)
+
+
+@attack("JSON of a run in odd shapes", tries=20)
+def odd_json_for_all(folder, rng):
+    odd_json(folder, rng, readers(folder))
 
 
 @contextlib.contextmanager
@@ -227,16 +240,21 @@ def put_in_place(workdir, place, what):
     IN_PLACE[what](path)
 
 
-@attack("something else in a place of a run", tries=20)
-def odd_places(folder, rng):
+@attack("something else in a place of a run", tries=10)
+def odd_places(folder, rng, kinds=tuple(IN_PLACE), names=None):
+    workdir = folder / "run"
     for place in PLACES:
-        workdir = folder / "run"
         shutil.copytree(finished(), workdir)
-        put_in_place(workdir, place, [*IN_PLACE][rng.integers(len(IN_PLACE))])
-        for words in readers(workdir).values():
+        put_in_place(workdir, place, kinds[rng.integers(len(kinds))])
+        for name in names or readers(workdir):
             with at_most():
-                check(words)
+                check(readers(workdir)[name])
         shutil.rmtree(workdir)
+
+
+@attack("something else in a place of a run", quick=True)
+def pipes(folder, rng):
+    odd_places(folder, rng, ["a pipe"], QUICK)
 
 
 def _moved(path):
@@ -254,25 +272,9 @@ def _dangling(path):
     _elsewhere(path)
 
 
-WHILE_TRAINING = {
-    f"{what} {place}": (place, damage)
-    for what, damage in {
-        "moves": _moved,
-        "removes": _gone,
-        "links": _linked,
-        "cuts": _dangling,
-    }.items()
-    for place in (
-        "",
-        "checkpoints",
-        "checkpoints/1",
-        "checkpoints/2",
-        "samples",
-        "metrics.jsonl",
-        ".lock",
-        "config.json",
-    )
-}
+DAMAGE = {"moved": _moved, "removed": _gone, "linked": _linked, "a dangling link": _dangling}
+BESIDE = ("", "checkpoints", "checkpoints/1", "checkpoints/2", "samples", "metrics.jsonl", ".lock",
+          "config.json")  # fmt: skip
 
 
 def train_beside(workdir, steps, beside, *more):
@@ -288,15 +290,93 @@ def train_beside(workdir, steps, beside, *more):
     changes |= {"train__checkpoint_every": 1, "train__sample_every": 4, "train__keep_every": 0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writers.JsonLines, "write_scalars", write)
-        fields = runs_here.fields(made() / "finished-data", **changes)
-        flags = [f"--config.{name}={value}" for name, value in fields.items()]
         with at_most(120):
-            return check(["train", "official", f"--workdir={workdir}", *flags, *more])
+            return check([*command(workdir, **changes), *more])
 
 
-@attack("files that move while a run trains", tries=len(WHILE_TRAINING))
+@attack("a run that changes while it is used", tries=40)
 def beside_training(folder, rng):
-    place, damage = [*WHILE_TRAINING.values()][rng.integers(len(WHILE_TRAINING))]
-    shutil.copytree(finished(), folder / "runs" / "run")
-    workdir = folder / "runs" / "run"
+    place, damage = (one[rng.integers(len(one))] for one in (BESIDE, [*DAMAGE.values()]))
+    workdir = shutil.copytree(finished(), folder / "runs" / "run")
     train_beside(workdir, 6, lambda: damage(workdir / place))
+
+
+@attack("a run that changes while it is used", tries=10, quick=True)
+def beside_pruning(folder, rng):
+    workdir, ended = shutil.copytree(finished(), folder / "run"), threading.Event()
+
+    def prune():
+        """Takes one of the checkpoints away for a moment, but never both."""
+        while not ended.is_set():
+            step = workdir / "checkpoints" / ("1", "2")[rng.integers(2)]
+            step.rename(step.with_name(".gone"))
+            time.sleep(rng.uniform(0.3, 0.6))
+            step.with_name(".gone").rename(step)
+            time.sleep(rng.uniform(0, 0.1))
+
+    thread = threading.Thread(target=prune)
+    thread.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            # In a process of their own, commands do not show what TensorStore says besides.
+            patch.setattr(sys, "unraisablehook", lambda _: None)
+            for name in ("runs", "report", "verify", "translate", "card"):
+                check(readers(workdir)[name])
+    finally:
+        ended.set()
+        thread.join()
+
+
+PATTERN = "[1] *really? \u00e9"
+
+
+def in_patterns(folder):
+    """Returns a copy of `finished` and of its pictures, in folders named like patterns."""
+    workdir = shutil.copytree(finished(), folder / PATTERN / "[r]un*")
+    return workdir, shutil.copytree(made() / "finished-data", folder / PATTERN / "{d}ata?")
+
+
+@attack("folders named like patterns", quick=True)
+def patterns(folder, rng):
+    workdir, data = in_patterns(folder)
+    (workdir / layout.REPORT_FILE).unlink(missing_ok=True)
+    words = {**readers(workdir), "train": command(workdir, data)}
+    for name in ("verify", "report", "translate", "train"):
+        code, _, err = discogan(*words[name])
+        assert code == 0, err
+
+
+@attack("folders named like patterns")
+def patterns_that_are_written(folder, rng):
+    workdir, data = in_patterns(folder)
+    for words in (
+        command(workdir, data, train__steps=3),
+        ["evaluate", workdir],
+        ["export", workdir],
+        ["card", workdir],
+        [*command(workdir.with_name("[s]weep"), data, train__steps=1), "--sweep=optim.b1=0.4,0.5"],
+        ["verify", workdir],
+    ):
+        code, _, err = discogan(*words)
+        assert code == 0, err
+
+
+@attack("a full disk", tries=2, quick=True)
+def full_disk(folder, rng):
+    """Where nothing can be mounted, nothing is tried."""
+    target = folder / "disk"
+    target.mkdir()
+    if not faults.mounted("mount", "-t", "tmpfs", "tmpfs", target, "-o", "size=2m"):
+        return
+    try:
+        workdir = shutil.copytree(finished(), target / "run")
+        with contextlib.suppress(OSError), (target / "rest").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 12))
+        sweep = [*command(target / "sweep"), "--sweep=optim.b1=0.4,0.5"]
+        for words in (command(workdir), command(target / "new"), sweep, ["report", workdir]):
+            refused(*words, named="No space left on device")
+        if not rng.integers(2):  # it takes seconds
+            refused("evaluate", workdir, named="evaluation.json: No space left on device")
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)

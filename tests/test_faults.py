@@ -4,10 +4,14 @@ The short form of the faults; `make soak` has the long one.
 """
 
 import contextlib
+import errno
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import attacks.runs as attacks_runs
 import faults
 import jax
 import numpy as np
@@ -20,6 +24,7 @@ from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout
 from discogan_jax.runs import manifest as runs_manifest
+from discogan_jax.train.setup import Setup
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +254,82 @@ def test_a_file_or_folder_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatc
     assert files.read_json(path) == {"old": 1}
     left = [x for x in tmp_path.iterdir() if x.name != path.name]
     assert [x.name.startswith(".folder.") for x in left] == [True]
+
+
+def test_an_error_of_the_disk_names_the_file_that_people_know(tmp_path, monkeypatch):
+    def full(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"x\.json'$") as raised:
+        files.write_json(tmp_path / "x.json", {})
+    assert raised.value.filename == str(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"n": 1, "pair": [1, 2.5]}, ""),
+        ({"n": 1, "pair": None, "kind": "a"}, ""),
+        ({"pair": None}, "it lacks n"),
+        ({"n": True, "pair": None}, "n is true or false, not a whole number"),
+        ({"n": 1 << 63, "pair": None}, "n is too large a number"),
+        ({"n": 1, "pair": [1]}, "pair has 1 elements, not 2"),
+        ({"n": 1, "pair": [1, "x"]}, "pair[1] is a text, not a number"),
+        ({"n": 1, "pair": "x"}, "pair is a text, not a list or null"),
+        ({"n": 1, "pair": None, "kind": "c"}, "kind is 'c', not one of a, b"),
+        ({"n": 1, "pair": None, "kind": []}, "kind is a list, not one of a, b"),
+    ],
+)
+def test_what_a_json_file_holds_has_a_shape(tmp_path, value, problem):
+    shape = {"n": int, "pair": ([float, float], type(None)), "kind?": frozenset("ab")}
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    ending = pytest.raises(ValueError, match=f"^{re.escape(problem)}$")
+    with ending if problem else contextlib.nullcontext():
+        files.read_json(tmp_path / "x.json", shape)
+
+
+@pytest.mark.parametrize("what", ["a file", "a dangling link", "a link to itself", "a pipe"])
+def test_checkpoints_that_cannot_be_written_are_refused_at_once(made, tmp_path, monkeypatch, what):
+    def compiled(_):
+        raise AssertionError("it compiles")
+
+    monkeypatch.setattr(Setup, "lower_step", compiled)
+    (tmp_path / "run").mkdir()
+    attacks_runs.IN_PLACE[what](tmp_path / "run" / layout.CHECKPOINTS)
+    with pytest.raises(InputError, match=r"run/checkpoints cannot take checkpoints"):
+        train.train_and_evaluate(made, tmp_path / "run")
+
+
+@pytest.mark.parametrize("what", ["a file", "a dangling link", "a pipe"])
+def test_the_name_of_a_step_is_made_free_of_what_is_no_checkpoint(made, copy, caplog, what):
+    attacks_runs.IN_PLACE[what](newest(copy, 9))
+    state = jax.device_put({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    with checkpoint.Checkpoints(copy / layout.CHECKPOINTS, keep=9, keep_every=0) as checkpoints:
+        assert checkpoints._choose() == 8
+        checkpoints.save(9, state)
+    assert "it is no folder. Renamed to 9.damaged; resuming from step 8" in caplog.text
+    assert runs_manifest.sealed_steps(copy / layout.CHECKPOINTS)[-1] == 9
+
+
+def test_an_old_checkpoint_that_is_a_link_goes_without_what_it_leads_to(tmp_path):
+    folder, elsewhere = tmp_path / layout.CHECKPOINTS, tmp_path / "elsewhere"
+    state = jax.device_put({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    with checkpoint.Checkpoints(folder, keep=2, keep_every=0) as checkpoints:
+        for step in range(1, 4):
+            checkpoints.save(step, state)
+            checkpoints.wait()
+            if step == 1:
+                (folder / "1").rename(elsewhere)
+                (folder / "1").symlink_to(elsewhere)
+    assert runs_manifest.steps(folder) == [2, 3]
+    assert runs_manifest.is_sealed(elsewhere)
+
+
+def test_a_checkpoint_and_another_step_contradict_each_other(copy):
+    with pytest.raises(InputError, match=r"checkpoints/4 is one checkpoint, and 6 another"):
+        runs.open(newest(copy, 4), 6)
+    assert runs.open(newest(copy, 4), 4).step == 4
 
 
 def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):

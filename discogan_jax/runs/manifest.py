@@ -25,20 +25,21 @@ Tree = Mapping[str, tuple[tuple[int, ...], str]]
 
 def steps(checkpoints: Path) -> list[int]:
     """Lists the steps of a folder's checkpoints, intact or not, in order; none without a folder."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(int(p.name) for p in checkpoints.iterdir() if _is_step(p.name) and p.is_dir())
-    return []
+    return sorted(int(p.name) for p in _named_like_steps(checkpoints) if p.is_dir())
 
 
 def misplaced(checkpoints: Path) -> list[Path]:
     """Lists what has the name of a step and is no folder, such as a link to one that is gone."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return [p for p in checkpoints.iterdir() if _is_step(p.name) and not p.is_dir()]
+    return [p for p in _named_like_steps(checkpoints) if not p.is_dir()]
+
+
+def _named_like_steps(checkpoints: Path) -> list[Path]:
+    if not checkpoints.is_dir():
+        return []
+    with contextlib.suppress(FileNotFoundError):  # removed since
+        there = [p for p in checkpoints.iterdir() if p.name.isdecimal()]
+        return [p for p in there if p.name == str(int(p.name))]
     return []
-
-
-def _is_step(name: str) -> bool:
-    return name.isdecimal() and name == str(int(name))
 
 
 def seal(step: Path, tree: Tree) -> None:

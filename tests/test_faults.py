@@ -326,6 +326,27 @@ def test_an_old_checkpoint_that_is_a_link_goes_without_what_it_leads_to(tmp_path
     assert runs_manifest.is_sealed(elsewhere)
 
 
+def test_readers_beside_pruning_take_the_next_checkpoint(copy, monkeypatch, capsys):
+    load, verify = checkpoint._load, runs_manifest.verify
+
+    def pruned(function):
+        def call(folder, *rest):
+            if folder.name in "48":
+                shutil.rmtree(folder, ignore_errors=True)
+            return function(folder, *rest)
+
+        return call
+
+    monkeypatch.setattr(checkpoint, "_load", pruned(load))
+    assert runs.open(copy).step == 6
+    with pytest.raises(InputError, match="checkpoints/4 was removed meanwhile: name another step"):
+        runs.open(copy, 4)
+    newest(copy, 2).rename(newest(copy, 4))
+    monkeypatch.setattr(runs_manifest, "verify", pruned(verify))
+    assert cli.main(["verify", str(copy)]) == 0
+    assert capsys.readouterr().out == "6: whole\n"
+
+
 def test_a_checkpoint_and_another_step_contradict_each_other(copy):
     with pytest.raises(InputError, match=r"checkpoints/4 is one checkpoint, and 6 another"):
         runs.open(newest(copy, 4), 6)

@@ -209,6 +209,13 @@ def test_a_run_whose_translations_are_not_finite_does_not_end_the_sweep(tmp_path
     assert [o.error for o in outcomes] == ["", "diverged at step 9", "", ""]
 
 
+@pytest.mark.parametrize("text", ["[]", '{"runs": [5]}', '{"runs": [{"directory": []}]}', "{"])
+def test_damaged_results_are_made_anew(tmp_path, text):
+    fake = Fake()
+    (tmp_path / "sweep.json").write_text(text)
+    assert [o.error for o in fake.run(tmp_path, RATES)] == ["", ""]
+
+
 def test_ctrl_c_while_measuring_ends_the_sweep_with_a_message(tmp_path):
     def pressed(directory):
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from PIL import Image
 
 from discogan_jax import images
 from discogan_jax.config.schema import Settings, flat, to_json
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, printable
 from discogan_jax.files import finite, numbers, read_lines, replacing
 from discogan_jax.runs import best, changes, layout, pictures
 from discogan_jax.state import Domains
@@ -76,7 +76,7 @@ def page(runs: Sequence[Mapping[str, Any]]) -> str:
 
     data = json.dumps(finite(runs), separators=(",", ":"), allow_nan=False)
     return Template(read("page.html")).substitute(
-        title=html.escape(" · ".join(run["name"] for run in runs)),
+        title=html.escape(printable(" · ".join(run["name"] for run in runs), "")),
         plot_style=read("uPlot.min.css"),
         style=read("page.css"),
         data=data.replace("<", "\\u003c"),  # so no text of a config ends the script

@@ -302,11 +302,11 @@ def remove(newest, rng):
 
 
 def flip_bit(newest, rng):
-    _flip(_payload(newest, rng), rng)
+    flip(_payload(newest, rng), rng)
 
 
 def flip_bit_of_manifest(newest, rng):
-    _flip(newest / manifest.MANIFEST_FILE, rng)
+    flip(newest / manifest.MANIFEST_FILE, rng)
 
 
 def empty(newest, rng):
@@ -328,7 +328,7 @@ def _payload(folder, rng):
     return files[rng.integers(len(files))]
 
 
-def _flip(path, rng):
+def flip(path, rng):
     content = bytearray(path.read_bytes())
     content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
     path.write_bytes(content)

@@ -1,6 +1,7 @@
 """`discogan card`: a folder to share that opens by itself and claims only what was measured."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import yaml
 from discogan_jax import cli, images, runs
 from discogan_jax.commands import card, card_text
 from discogan_jax.errors import InputError
+from discogan_jax.state import Domains
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -106,7 +108,7 @@ def test_a_card_claims_nothing_of_another_step(run, tmp_path):
 
 def test_a_damaged_evaluation_is_named(run, tmp_path):
     (run.path / "evaluation.json").write_text('{"step": 2, "parameters": "averaged"}')
-    with pytest.raises(InputError, match=r"evaluation\.json is damaged \('rows'\)"):
+    with pytest.raises(InputError, match=r"evaluation\.json cannot be used \(it lacks rows\)"):
         card.write(run, tmp_path / "card")
     assert not (tmp_path / "card").exists()
 
@@ -137,3 +139,34 @@ def test_places_of_images_stay_here():
             "source_b": "archive:edges2shoes/photo",
         },
     }
+
+
+def test_names_from_elsewhere_stay_text(run, tmp_path):
+    odd = "<script>x</script> `*[a](b)* \n```\n# _c_|"
+    named = replace(run.settings, domains=Domains("bags", odd))
+    (run.path / "changes.jsonl").write_text(
+        json.dumps({"step": 1, "settings": {"seed": [1, odd]}}) + "\n"
+    )
+    rows = [row("a/psnr", 1.0, what=odd, beside=odd)]
+    found = {"step": 2, "parameters": "averaged", "rows": rows, "remarks": [odd]}
+    (run.path / "evaluation.json").write_text(json.dumps(found))
+    _, text = parts(card.write(replace(run, settings=named), tmp_path / "card"))
+    assert "<script>" not in re.sub(r"```(sh|python)\n.*?\n```", "", text, flags=re.DOTALL)
+    assert r"&lt;script&gt;x&lt;/script&gt; \`\*\[a\](b)\* " in text
+    assert [line for line in text.splitlines() if line.startswith(("```", "# "))] == [
+        f"# my run: bags ↔ {card_text.plain(odd)}", "```sh", "```", "```python", "```"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "place", ["checkpoints/2/default/private", "checkpoints/2/private", "samples/00000002.png"]
+)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_links_lead_to_is_not_published(run, tmp_path, place, is_folder):
+    private = tmp_path / "private"
+    private.mkdir() if is_folder else private.write_text("private")
+    (run.path / place).unlink(missing_ok=True)
+    (run.path / place).symlink_to(private)
+    with pytest.raises(InputError, match=f"{place} is a link"):
+        card.write(run, tmp_path / "card", samples=True)
+    assert not (tmp_path / "card").exists()

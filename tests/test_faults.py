@@ -3,13 +3,19 @@
 The short form of the faults; `make soak` has the long one.
 """
 
+import contextlib
+import errno
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import attacks.runs as attacks_runs
 import faults
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import runs_here
 
@@ -18,6 +24,7 @@ from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout
 from discogan_jax.runs import manifest as runs_manifest
+from discogan_jax.train.setup import Setup
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +196,38 @@ def test_two_sealed_checkpoints_stay_and_a_damaged_manifest_does_not_count(tmp_p
         assert runs_manifest.steps(folder) == [4, 6, 7]
 
 
+def _halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+READ_BACK = {
+    "truncated": _halve,
+    "missing": Path.unlink,
+    "flipped bit": lambda path: faults.flip(path, np.random.default_rng(3)),
+    "whole": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("name", READ_BACK)
+def test_a_checkpoint_is_read_back_before_it_is_sealed(tmp_path, monkeypatch, name):
+    folder, written = tmp_path / "pattern[1]", ocp.CheckpointManager.wait_until_finished
+
+    def damaged(manager):
+        written(manager)
+        if (folder / "1").exists():
+            files = [p for p in (folder / "1" / "default").rglob("*") if p.is_file()]
+            READ_BACK[name](max(files, key=lambda p: p.stat().st_size))
+
+    monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", damaged)
+    state = {"x": np.random.default_rng(0).random((50, 40), np.float32), "none": None}
+    state = jax.device_put(state, sharding.replicated(sharding.data_mesh()))
+    refused = pytest.raises(InputError, match=r"pattern\[1\]/1 does not hold what was saved \(.*x")
+    ending = contextlib.nullcontext() if name == "whole" else refused
+    with ending, checkpoint.Checkpoints(folder, keep=2, keep_every=0) as checkpoints:
+        checkpoints.save(1, state)
+    assert runs_manifest.sealed_steps(folder) == ([1] if name == "whole" else [])
+
+
 def test_verify_names_a_directory_without_checkpoints(tmp_path, capsys):
     assert cli.main(["verify", str(tmp_path / "nosuch")]) == 2
     assert f"{tmp_path / 'nosuch'} has no checkpoints" in capsys.readouterr().err
@@ -215,6 +254,103 @@ def test_a_file_or_folder_is_there_as_a_whole_or_not_at_all(tmp_path, monkeypatc
     assert files.read_json(path) == {"old": 1}
     left = [x for x in tmp_path.iterdir() if x.name != path.name]
     assert [x.name.startswith(".folder.") for x in left] == [True]
+
+
+def test_an_error_of_the_disk_names_the_file_that_people_know(tmp_path, monkeypatch):
+    def full(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"x\.json'$") as raised:
+        files.write_json(tmp_path / "x.json", {})
+    assert raised.value.filename == str(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"n": 1, "pair": [1, 2.5]}, ""),
+        ({"n": 1, "pair": None, "kind": "a"}, ""),
+        ({"pair": None}, "it lacks n"),
+        ({"n": True, "pair": None}, "n is true or false, not a whole number"),
+        ({"n": 1 << 63, "pair": None}, "n is too large a number"),
+        ({"n": 1, "pair": [1]}, "pair has 1 elements, not 2"),
+        ({"n": 1, "pair": [1, "x"]}, "pair[1] is a text, not a number"),
+        ({"n": 1, "pair": "x"}, "pair is a text, not a list or null"),
+        ({"n": 1, "pair": None, "kind": "c"}, "kind is 'c', not one of a, b"),
+        ({"n": 1, "pair": None, "kind": []}, "kind is a list, not one of a, b"),
+    ],
+)
+def test_what_a_json_file_holds_has_a_shape(tmp_path, value, problem):
+    shape = {"n": int, "pair": ([float, float], type(None)), "kind?": frozenset("ab")}
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    ending = pytest.raises(ValueError, match=f"^{re.escape(problem)}$")
+    with ending if problem else contextlib.nullcontext():
+        files.read_json(tmp_path / "x.json", shape)
+
+
+@pytest.mark.parametrize("what", ["a file", "a dangling link", "a link to itself", "a pipe"])
+def test_checkpoints_that_cannot_be_written_are_refused_at_once(made, tmp_path, monkeypatch, what):
+    def compiled(_):
+        raise AssertionError("it compiles")
+
+    monkeypatch.setattr(Setup, "lower_step", compiled)
+    (tmp_path / "run").mkdir()
+    attacks_runs.IN_PLACE[what](tmp_path / "run" / layout.CHECKPOINTS)
+    with pytest.raises(InputError, match=r"run/checkpoints cannot take checkpoints"):
+        train.train_and_evaluate(made, tmp_path / "run")
+
+
+@pytest.mark.parametrize("what", ["a file", "a dangling link", "a pipe"])
+def test_the_name_of_a_step_is_made_free_of_what_is_no_checkpoint(made, copy, caplog, what):
+    attacks_runs.IN_PLACE[what](newest(copy, 9))
+    state = jax.device_put({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    with checkpoint.Checkpoints(copy / layout.CHECKPOINTS, keep=9, keep_every=0) as checkpoints:
+        assert checkpoints._choose() == 8
+        checkpoints.save(9, state)
+    assert "it is no folder. Renamed to 9.damaged; resuming from step 8" in caplog.text
+    assert runs_manifest.sealed_steps(copy / layout.CHECKPOINTS)[-1] == 9
+
+
+def test_an_old_checkpoint_that_is_a_link_goes_without_what_it_leads_to(tmp_path):
+    folder, elsewhere = tmp_path / layout.CHECKPOINTS, tmp_path / "elsewhere"
+    state = jax.device_put({"x": np.ones(3, np.float32)}, sharding.replicated(sharding.data_mesh()))
+    with checkpoint.Checkpoints(folder, keep=2, keep_every=0) as checkpoints:
+        for step in range(1, 4):
+            checkpoints.save(step, state)
+            checkpoints.wait()
+            if step == 1:
+                (folder / "1").rename(elsewhere)
+                (folder / "1").symlink_to(elsewhere)
+    assert runs_manifest.steps(folder) == [2, 3]
+    assert runs_manifest.is_sealed(elsewhere)
+
+
+def test_readers_beside_pruning_take_the_next_checkpoint(copy, monkeypatch, capsys):
+    load, verify = checkpoint._load, runs_manifest.verify
+
+    def pruned(function):
+        def call(folder, *rest):
+            if folder.name in "48":
+                shutil.rmtree(folder, ignore_errors=True)
+            return function(folder, *rest)
+
+        return call
+
+    monkeypatch.setattr(checkpoint, "_load", pruned(load))
+    assert runs.open(copy).step == 6
+    with pytest.raises(InputError, match="checkpoints/4 was removed meanwhile: name another step"):
+        runs.open(copy, 4)
+    newest(copy, 2).rename(newest(copy, 4))
+    monkeypatch.setattr(runs_manifest, "verify", pruned(verify))
+    assert cli.main(["verify", str(copy)]) == 0
+    assert capsys.readouterr().out == "6: whole\n"
+
+
+def test_a_checkpoint_and_another_step_contradict_each_other(copy):
+    with pytest.raises(InputError, match=r"checkpoints/4 is one checkpoint, and 6 another"):
+        runs.open(newest(copy, 4), 6)
+    assert runs.open(newest(copy, 4), 4).step == 4
 
 
 def test_leftovers_of_dead_processes_go_and_nothing_else(made, copy):

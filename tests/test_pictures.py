@@ -9,11 +9,12 @@ import pytest
 import runs_here
 from PIL import Image
 
+from discogan_jax import files
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
 from discogan_jax.images import Size
-from discogan_jax.runs import pictures, run
+from discogan_jax.runs import changes, pictures, run
 
 
 @pytest.fixture
@@ -68,11 +69,39 @@ def test_a_run_goes_on_with_other_pictures_when_asked_to(data, tmp_path):
     begin(directory, s)
     replace(data / "bags" / "train.npy", lambda x: x[1:])
     begin(directory, s, change=True)
-    lines = (directory / "changes.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [
-        {"step": 0, "pictures": {"bags": {"came": 0, "went": 1}}}
-    ]
+    (line,) = (directory / "changes.jsonl").read_text().splitlines()
+    change = json.loads(line)
+    assert change["pictures"] == {"bags": {"came": 0, "went": 1}}
+    assert [path.name for path in directory.glob("*.npz")] == [change["digests"]]
     begin(directory, s)  # from now on these are its pictures
+    assert (directory / "changes.jsonl").read_text() == f"{line}\n"
+
+
+@pytest.mark.parametrize("killed_at", ["digests-", "data.json"])
+def test_a_kill_before_other_pictures_are_in_force_leaves_the_run_as_it_was(
+    data, tmp_path, monkeypatch, killed_at
+):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    first = np.load(data / "bags" / "train.npy")
+    replace(data / "bags" / "train.npy", lambda x: x[1:])
+    replacing = files.replacing
+
+    def killed(path):
+        if path.name.startswith(killed_at):
+            raise KeyboardInterrupt
+        return replacing(path)
+
+    for module in (files, files.json_files):
+        monkeypatch.setattr(module, "replacing", killed)
+    with pytest.raises(KeyboardInterrupt):
+        begin(directory, s, change=True)
+    monkeypatch.undo()
+    # The command of before goes on, and nothing says that something changed.
+    replace(data / "bags" / "train.npy", lambda _: first)
+    begin(directory, s)
+    assert changes.read(directory) == []
+    assert [path.name for path in directory.glob("*.npz")] == ["digests.npz"]
 
 
 def test_files_that_are_touched_or_copied_hold_the_same_pictures(data, tmp_path):

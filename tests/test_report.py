@@ -70,6 +70,20 @@ def test_a_page_tells_of_a_run(tmp_path, capsys):
     assert drawn == found["series"].keys() - {"collapse_alarm"}
 
 
+@pytest.mark.parametrize("content", [b"", b"x", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), None])
+def test_what_cannot_be_shown_is_named(tmp_path, content):
+    run = write_run(tmp_path / "run\udcff", 3, samples=2)
+    bad = run / "samples" / "00000100.png"
+    bad.write_bytes(bad.read_bytes()[:99] if content is None else content)
+    for text in ("{}", '{"step": 7, "rows": [{"value": 1, "interval": [2]}]}'):
+        (run / "evaluation.json").write_text(text)
+        (found,) = data_of(report.write([run]).read_text())
+        assert [s["step"] for s in found["samples"]] == [0]
+        assert found["evaluation"] is None
+        assert "Samples that cannot be read: 00000100.png." in found["warnings"]
+        assert any("evaluation.json cannot be used (" in text for text in found["warnings"])
+
+
 def test_runs_side_by_side_and_names_that_tell_them_apart(tmp_path):
     runs = [write_run(tmp_path / x / "run", 3, samples=1) for x in ("one", "two")]
     out = report.write(runs, tmp_path / "both.html")

@@ -197,6 +197,25 @@ def test_a_diverged_run_is_remarked_and_stays_so(tmp_path):
     assert records[0]["directory"] == NAMES[0]
 
 
+def test_a_run_whose_translations_are_not_finite_does_not_end_the_sweep(tmp_path):
+    def measure(directory):
+        if directory.name == NAMES[1]:
+            raise DivergedError("step 9: translations bags → shoes are not finite")
+        write(directory)
+
+    fake = Fake()
+    write, fake.measure = fake.measure, measure
+    outcomes = fake.run(tmp_path, RATES, [0, 1])
+    assert [o.error for o in outcomes] == ["", "diverged at step 9", "", ""]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"runs": [5]}', '{"runs": [{"directory": []}]}', "{"])
+def test_damaged_results_are_made_anew(tmp_path, text):
+    fake = Fake()
+    (tmp_path / "sweep.json").write_text(text)
+    assert [o.error for o in fake.run(tmp_path, RATES)] == ["", ""]
+
+
 def test_ctrl_c_while_measuring_ends_the_sweep_with_a_message(tmp_path):
     def pressed(directory):
         raise KeyboardInterrupt

@@ -385,9 +385,15 @@ def nan_parameter(state, metrics):
     return replace(state, dis=replace(state.dis, params=params)), metrics
 
 
+def huge_average(state, metrics):
+    """Numbers that are finite, and translate to some that are not."""
+    return replace(state, ema=jax.tree.map(lambda x: x * jnp.float32(1e30), state.ema)), metrics
+
+
 @pytest.mark.parametrize(
     ("change", "at", "named"),
     [
+        (huge_average, 6, "step 6: translations bags → shoes are not finite"),
         (nan_loss, 5, "step 5: gen_bags_loss is nan"),
         (nan_loss, 6, "step 6: gen_bags_loss is nan"),
         (nan_parameter, 6, "step 6: parameters or statistics are not finite"),

@@ -74,25 +74,41 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
         with replacing_folder(out) as folder:
             # What `runs.open` needs, without this machine's paths.
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
-            shutil.copytree(run.path / checkpoint, folder / checkpoint)
+            shutil.copytree(run.path / checkpoint, folder / checkpoint, ignore=_check)
             _remove_paths(folder / checkpoint)
             config = read_json(run.path / layout.CONFIG_FILE)
             write_json(folder / layout.CONFIG_FILE, card_text.public(config))
             if record := pictures.public(run.path):
                 write_json(folder / layout.DATA_FILE, record)
-            if (run.path / layout.VERSIONS_FILE).is_file():
-                shutil.copy(run.path / layout.VERSIONS_FILE, folder)
+            versions, _ = layout.find(run.path, layout.VERSIONS_FILE)
+            if versions:
+                write_json(folder / layout.VERSIONS_FILE, versions)
             # What was measured and what it looks like.
             if evaluation:
                 write_json(folder / layout.EVALUATION_FILE, evaluation)
             if picture:
                 (folder / layout.SAMPLES).mkdir()
+                _check(str(picture.parent), [picture.name])
                 shutil.copy(picture, folder / layout.SAMPLES)
             text = card_text.text(run, evaluation, picture)
             (folder / CARD_FILE).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror or error}.") from error
+        several = error.args[0] if isinstance(error, shutil.Error) else ()
+        why = several[0][-1] if several else error.strerror or error
+        raise InputError(f"{out} cannot be made ({error.filename or 'copying'}: {why}).") from error
     return out
+
+
+def _check(folder: str, names: list[str]) -> list[str]:
+    """Refuses to copy what lies elsewhere: what a link leads to may be private."""
+    from discogan_jax.files import require_regular
+
+    for path in (Path(folder, name) for name in names):
+        if path.is_symlink():
+            raise InputError(f"{path} is a link: put the file itself there, or remove it.")
+        if not path.is_dir():
+            require_regular(path)
+    return []  # for `shutil.copytree`: nothing is left out
 
 
 def _remove_paths(checkpoint: Path) -> None:
@@ -112,12 +128,14 @@ def _remove_paths(checkpoint: Path) -> None:
 
 def _evaluation(run: "Run") -> dict[str, Any] | None:
     """Reads the evaluation of the run, if it is of the state that is handed on."""
-    from discogan_jax.files import read_json
     from discogan_jax.runs import layout
 
-    path = run.path / layout.EVALUATION_FILE
+    found, problems = layout.find(run.path, layout.EVALUATION_FILE)
+    if problems:
+        raise InputError(f"{run.path}: {problems[0]}: run 'discogan evaluate' again")
+    if found is None:
+        return None
     try:
-        found = read_json(path)
         # The parameters that translate must be those that were measured.
         used = "raw" if run.state.ema is None else "averaged"
         if found["step"] != run.step or found["parameters"] != used:
@@ -126,10 +144,11 @@ def _evaluation(run: "Run") -> dict[str, Any] | None:
         found["rows"] = [
             {key: row[key] for key in keys} | {"reason": row.get("reason")} for row in found["rows"]
         ]
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): run 'discogan evaluate' again") from error
+    except KeyError as error:
+        raise InputError(
+            f"{run.path / layout.EVALUATION_FILE} is of an earlier version (it lacks {error}): run "
+            "'discogan evaluate' again"
+        ) from error
     return found
 
 

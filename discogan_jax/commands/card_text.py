@@ -3,7 +3,9 @@
 Its sentences are in `card_template.md`; here are the values, and the parts that not all cards have.
 """
 
+import html
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -16,10 +18,12 @@ from discogan_jax import models
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
+from discogan_jax.errors import printable
 from discogan_jax.evaluation import table
-from discogan_jax.files import find_json, read_lines
-from discogan_jax.runs import Run, best, changes, weights
+from discogan_jax.files import read_lines
+from discogan_jax.runs import Run, best, changes, layout, weights
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
+from discogan_jax.state import DOMAINS
 
 _NO_NUMBERS = (
     "None: this checkpoint was not evaluated, and nothing is claimed of how well it translates. "
@@ -68,14 +72,18 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         s=s,
         a=a,
         b=b,
+        name=plain(run.path.name),
+        domains={d: plain(run.domains.name(d)) for d in DOMAINS},
+        source_a=_code(a.public_name),
+        source_b=_code(b.public_name),
         size=f"{run.image_size.height}×{run.image_size.width} px, {colours}",
         prepared={d: str(prepared) for d, prepared in run.preparations.items()},
         head=yaml.safe_dump(_head(run, evaluation), sort_keys=False, allow_unicode=True),
         arrow="↔" if both else "→",
         back=", and back" if both else "",
-        best=f", the best of its evaluated steps by `{measure}`" if measure else "",
+        best=f", the best of its evaluated steps by {_code(measure)}" if measure else "",
         samples=_samples(picture) if picture else "",
-        shell_domain=shlex.quote(run.domains.b),
+        shell_domain=_shell_word(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
         changed=_changed(s),
         # Optional settings are mentioned only where they are used.
@@ -105,7 +113,7 @@ def _head(run: Run, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
     if datasets := {source.dataset for source in _sources(run.settings) if source.dataset}:
         head["datasets"] = sorted(datasets)
     if results := _results(run.settings, evaluation["rows"] if evaluation else ()):
-        head["model-index"] = [{"name": run.path.name, "results": results}]
+        head["model-index"] = [{"name": printable(run.path.name, ""), "results": results}]
     return head
 
 
@@ -142,8 +150,9 @@ def _changes(run: Run) -> tuple[str, str]:
     for change in changes.read(run.path):
         if init := change.pop("init", None):
             place = weights.public_name(init["from"])
-            start = f"\n| start | {changes.init_as_text(init | {'from': place})} |"
-        on_the_way += "".join(f"\n* {text}" for text in changes.describe(change))
+            text = plain(changes.init_as_text(init | {"from": place})).replace("|", "\\|")
+            start = f"\n| start | {text} |"
+        on_the_way += "".join(f"\n* {plain(text)}" for text in changes.describe(change))
     return start, on_the_way
 
 
@@ -160,10 +169,10 @@ def _numbers(evaluation: Mapping[str, Any]) -> str:
         better, interval = row["better"], row["interval"]
         value = table.value_text(row["value"], better, interval) or undefined
         reference = table.value_text(row["reference"], better)
-        cells.append([row["what"], value, table.interval_text(interval), reference])
-        cells[-1] += [row["beside"], better]
+        cells.append([plain(row["what"]), value, table.interval_text(interval), reference])
+        cells[-1] += [plain(row["beside"] or ""), better or ""]
     title = f"Measured on held-out images with {evaluation['parameters']} parameters:"
-    remarks = "".join(f"\n* {remark}" for remark in evaluation.get("remarks", ()))
+    remarks = "".join(f"\n* {plain(remark)}" for remark in evaluation.get("remarks", ()))
     return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
 
 
@@ -185,19 +194,40 @@ def _limits(run: Run, measure: str) -> list[str]:
         ]
     if measure:
         limits += [
-            f"* Its step was chosen by {measure} on the held-out images: on others, its",
+            f"* Its step was chosen by {_code(measure)} on the held-out images: on others, its",
             "  numbers are likely to be somewhat worse.",
         ]
     return limits
 
 
 def _versions(run: Run) -> str:
-    versions = find_json(run.path / VERSIONS_FILE)
+    versions, _ = layout.find(run.path, VERSIONS_FILE)
     if versions is None:
         return "They are not known."
     packages = [f"{name} {version}" for name, version in versions.get("packages", {}).items()]
     python = [f"Python {versions['python']}"] if "python" in versions else []
-    return ", ".join([*packages, *python]) + f"; on {versions.get('devices', 'unknown devices')}."
+    found = ", ".join([*packages, *python])
+    return plain(f"{found}; on {versions.get('devices', 'unknown devices')}.")
+
+
+def plain(text: str) -> str:
+    """Escapes what HTML and Markdown would obey in a text from elsewhere; it stays on one line."""
+    shown = html.escape(printable(text, ""), quote=False)
+    return re.sub(r"[\\`*\[\]#~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", shown)
+
+
+def _code(text: str) -> str:
+    """Marks a text as code, which no backticks in it can end."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " * (len(fence) > 1)
+    return f"{fence}{space}{printable(text, '')}{space}{fence}"
+
+
+def _shell_word(text: str) -> str:
+    """Quotes a text for a shell, on one line."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + printable(text.replace("\\", r"\\").replace("'", r"\'"), "") + "'"
 
 
 def _sources(s: Settings) -> tuple[Source, Source]:

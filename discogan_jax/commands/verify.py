@@ -19,10 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.runs import layout, manifest
 
     folder = arguments.run / layout.CHECKPOINTS
-    steps = manifest.steps(folder)
-    if not steps:
+    found = manifest.verify_all(folder)
+    if not found:
         raise InputError(f"{arguments.run} has no checkpoints: {folder} is empty or not there")
-    found = {step: manifest.verify(folder / str(step)) for step in steps}
     for step, complaints in found.items():
         frame.say(f"{step}: {'; '.join(complaints) or 'whole'}")
     return EXIT_DAMAGED if any(found.values()) else 0

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from discogan_jax import files, host
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.sources import Splits
-from discogan_jax.errors import InputError
+from discogan_jax.errors import DivergedError, InputError
 from discogan_jax.evaluation import attributes, held_out, scores, table
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.probe import DomainClassifier
@@ -85,6 +87,7 @@ def measure(
     Raises:
       InputError: the run's images cannot be loaded, or too few are held out, or the extractor does
         not take them.
+      DivergedError: translations are not finite.
     """
     channels = run.settings.data.channels
     if extractor is not None and channels not in (1, 3):
@@ -106,6 +109,21 @@ def measure(
         rows += _measure_direction(run, direction, references, extractor)
     # What is read from images that cannot show it, such as the hue of grey ones, means nothing.
     return [row for row in rows if row.name.rpartition("/")[2] not in references.left_out]
+
+
+def require_finite(made: Shaped[Any, "..."], step: int, route: Sequence[str]) -> None:
+    """Refuses translations that say nothing of how good a run is.
+
+    Args:
+      made: translations of held-out images.
+      step: number of finished steps.
+      route: the domains that they lead through.
+
+    Raises:
+      DivergedError: a number is not finite.
+    """
+    if not np.isfinite(np.asarray(made, np.float32)).all():
+        raise DivergedError(f"step {step}: translations {' → '.join(route)} are not finite")
 
 
 def remarks(rows: Sequence[Row], references: References) -> list[str]:
@@ -153,6 +171,7 @@ def _measure_direction(
     real = references.real[source]
     route = (run.domains.name(source), run.domains.name(target))
     made = run.apply(real, direction)
+    require_finite(made, run.step, route)
     t = scores.Translations(route, real, made, references.real[target])
     # Measures of any images.
     rows: list[Row] = []

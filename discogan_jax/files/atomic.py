@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from discogan_jax.files.opening import naming
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
@@ -22,8 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = _temporary(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        with naming(path, temporary):
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,8 +54,11 @@ def replacing_folder(path: Path, keep: Callable[[], bool] | None = None) -> Iter
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder; others see all of it, or nothing."""
-    shutil.rmtree(path.rename(_temporary(path)))
+    """Removes a folder, or a link to one; others see all of it, or nothing."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path.rename(_temporary(path)))
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -63,7 +69,7 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from absl import logging
 
 from discogan_jax.files import shapes
 from discogan_jax.files.atomic import replacing
-from discogan_jax.files.opening import require_regular
+from discogan_jax.files.opening import naming, require_regular
 
 MAX_BYTES = 256 << 20
 """Size of the largest JSON file that is read."""
@@ -45,7 +45,8 @@ def read_json(path: Path, shape: shapes.Shape = dict) -> dict[str, Any]:
     """
     require_regular(path, MAX_BYTES)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with naming(path):
+            value = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     shapes.check(value, shape)
@@ -78,7 +79,7 @@ def read_lines(path: Path, tail: int | None = None, containing: str = "") -> lis
     """
     try:
         require_regular(path)
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             if tail is not None:
                 file.seek(max(0, path.stat().st_size - tail))
             text = file.read().decode(errors="replace")

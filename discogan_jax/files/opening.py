@@ -1,10 +1,28 @@
 """Opens regular files only: a pipe would wait for a writer, and a device may never end."""
 
+import contextlib
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from discogan_jax import units
 from discogan_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Names a file in the errors of the system that name none, as those of reading and writing do.
+
+    Args:
+      path: the file.
+      temporary: a name that it has meanwhile, which nobody knows.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
 
 
 def require_regular(path: Path, limit: int | None = None) -> None:

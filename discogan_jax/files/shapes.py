@@ -3,14 +3,17 @@
 from typing import Any
 
 Shape = Any
-"""A type, such as str, where float stands for any number; a tuple of alternatives; [shape] for a
-list of any length; {"key": shape} for an object, in which keys ending in ``?`` may be missing and
-others that are not named may be there; {str: shape} for an object with any keys."""
+"""A type, such as str, where float stands for any number and object for anything; a tuple of
+alternatives; a frozenset of texts; [shape] for a list of any length, and [shape, shape] for one of
+that length; {"key": shape} for an object, in which keys ending in ``?`` may be missing and others
+that are not named may be there; {str: shape} for an object with any keys."""
 
 _WORDS = {
     str: "a text", bool: "true or false", int: "a whole number", float: "a number",
     dict: "an object", list: "a list", type(None): "null",
 }  # fmt: skip
+
+_TOO_LARGE = 1 << 63  # JSON's whole numbers have any number of digits
 
 
 def check(value: Any, shape: Shape, where: str = "") -> None:
@@ -26,12 +29,25 @@ def check(value: Any, shape: Shape, where: str = "") -> None:
     """
     match shape:
         case tuple():
-            if not any(_fits(value, one) for one in shape):
-                raise _wrong(value, " or ".join(dict.fromkeys(map(_name, shape))), where)
+            if any(fits(value, one) for one in shape):
+                return
+            # Of a list or an object that is wrong inside, what is wrong.
+            for one in shape:
+                if type(one) is type(value):
+                    check(value, one, where)
+            raise _wrong(value, " or ".join(dict.fromkeys(map(_name, shape))), where)
+        case frozenset():
+            if not isinstance(value, str) or value not in shape:
+                shown = f"{value!r:.40}" if isinstance(value, str) else _name(type(value))
+                choices = ", ".join(sorted(shape))
+                raise ValueError(f"{where or 'it'} is {shown}, not one of {choices}")
             return
         case list() if isinstance(value, list):
-            for i, x in enumerate(value):
-                check(x, shape[0], f"{where}[{i}]")
+            several = shape if len(shape) > 1 else shape * len(value)
+            if len(several) != len(value):
+                raise ValueError(f"{where or 'it'} has {len(value)} elements, not {len(several)}")
+            for i, (x, inner) in enumerate(zip(value, several, strict=True)):
+                check(x, inner, f"{where}[{i}]")
             return
         case dict() if isinstance(value, dict):
             _check_object(value, shape, where)
@@ -40,6 +56,8 @@ def check(value: Any, shape: Shape, where: str = "") -> None:
     right = isinstance(shape, type) and isinstance(value, (int, float) if shape is float else shape)
     if not right or (isinstance(value, bool) and shape in (int, float)):
         raise _wrong(value, _name(shape), where)
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        raise ValueError(f"{where or 'it'} is too large a number")
 
 
 def _check_object(value: dict[str, Any], shape: dict[Any, Shape], where: str) -> None:
@@ -54,7 +72,8 @@ def _check_object(value: dict[str, Any], shape: dict[Any, Shape], where: str) ->
             raise ValueError(f"it lacks {prefix}{key}")
 
 
-def _fits(value: Any, shape: Shape) -> bool:
+def fits(value: Any, shape: Shape) -> bool:
+    """Returns whether a JSON value has a shape, see `check`."""
     try:
         check(value, shape)
     except ValueError:

@@ -2,12 +2,13 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
+from discogan_jax.files import shapes
 from discogan_jax.images import values
 from discogan_jax.images.fitting import Fit, Resample, fit, thicken, unfit
 from discogan_jax.images.picture import Picture, Size
@@ -16,6 +17,17 @@ from discogan_jax.images.values import Range
 
 Restored = Literal["model", "input"] | int | Size
 """A size of a result: the model's, the picture's, a longer side, or height and width."""
+
+# Of what `Preparation.to_json` returns.
+_SHAPE = {
+    "size": (int, str),
+    "fit?": frozenset(get_args(Fit)),
+    "channels?": int,
+    "range?": ([float, float], type(None)),
+    "thicken?": bool,
+    "resample?": frozenset(get_args(Resample)),
+    "deep_only?": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,7 @@ class Preparation:
         Raises:
           ValueError, TypeError, KeyError: it is damaged.
         """
+        shapes.check(plain, _SHAPE)
         low_high = plain.get("range")
         fields = {"size": Size.of(plain["size"]), "range": tuple(low_high) if low_high else None}
         return cls(**(plain | fields))

@@ -8,7 +8,20 @@ from typing import Any
 from absl import logging
 
 from discogan_jax import files
+from discogan_jax.files import shapes
 from discogan_jax.runs import layout
+
+_INIT = {
+    "from": str, "step": (int, type(None)), "digest": str, "taken": int, "drawn": [str],
+    "optimizers": bool,
+}  # fmt: skip
+_SHAPE = {
+    "step": int,
+    "init?": _INIT,
+    "pictures?": {str: {"came": int, "went": int}},
+    "settings?": {str: [object, object]},
+    "digests?": str,
+}
 
 
 def record(directory: Path, step: int, **what: Any) -> None:
@@ -29,20 +42,23 @@ def record(directory: Path, step: int, **what: Any) -> None:
         logging.info("%s: %s", directory, line)
 
 
-def settle(directory: Path, in_force: Mapping[str, Any], step: int) -> None:
+def settle(directory: Path, in_force: Mapping[str, Any], digests: str, step: int) -> None:
     """Makes the record true for a run that goes on from a step.
 
-    Settings that a killed process recorded, but did not put in force, are removed. Changes of later
+    What a killed process recorded last, but did not put in force, is removed. Changes of later
     steps, whose checkpoints are lost, move to the step: nothing between the two remains of the run.
 
     Args:
       directory: the run directory.
       in_force: the settings in the run's config, by dotted field.
+      digests: name of the file of digests of the run's pictures.
       step: finished steps.
     """
     before = kept = read(directory)
     settings = kept[-1].get("settings") if kept else None
     if settings and all(in_force.get(name) == old for name, (old, _) in settings.items()):
+        kept = kept[:-1]
+    if kept and kept[-1].get("digests", digests) != digests:
         kept = kept[:-1]
     for change in kept:
         if change["step"] > step:
@@ -61,17 +77,10 @@ def read(directory: Path) -> list[dict[str, Any]]:
     """Reads the changes of a run in their order; none if there is no record."""
     path = directory / layout.CHANGES_FILE
     lines = files.read_lines(path)
-    whole = [line for line in lines if _is_whole(line)]
+    whole = [line for line in lines if shapes.fits(line, _SHAPE)]
     if len(whole) < len(lines):
         logging.warning("%s: %d lines are damaged: ignored", path, len(lines) - len(whole))
     return whole
-
-
-def _is_whole(line: Mapping[str, Any]) -> bool:
-    try:
-        return bool([*describe(line)])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return False
 
 
 def describe(change: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ is read.
 """
 
 import glob
+import os
 import shutil
 import tempfile
 import time
@@ -26,8 +27,9 @@ from jaxtyping import Array, Bool
 from discogan_jax import host, multihost
 from discogan_jax.config.schema import Train
 from discogan_jax.errors import InputError
-from discogan_jax.files import remove_folder, remove_leftovers
+from discogan_jax.files import disk_full, remove_folder, remove_leftovers
 from discogan_jax.runs import best, manifest
+from discogan_jax.runs.snapshot import Snapshot, reason, tree_of
 from discogan_jax.sharding import shapes_with
 from discogan_jax.state import TrainState
 
@@ -94,7 +96,7 @@ class Checkpoints:
         self.wait()
         if not multihost.all_max(int(step in manifest.steps(self._directory))):
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
-            self._sealing = self._thread.submit(self._seal, step, _tree(state))
+            self._sealing = self._thread.submit(self._seal, step, Snapshot.of(state))
 
     def check_for_errors(self) -> None:
         """Raises the error of a save that has failed in the background, once."""
@@ -134,15 +136,19 @@ class Checkpoints:
 
     def _choose(self) -> int:
         """Returns the step to resume from on process 0; -1 if there is none, and elsewhere."""
-        if not multihost.is_chief() or not manifest.steps(self._directory):
+        if not multihost.is_chief():
             return -1
-        step, damaged = _newest_intact(self._directory)
+        step, damaged = -1, dict[int, str]()
+        if manifest.steps(self._directory):
+            step, damaged = _newest_intact(self._directory)
         # The steps after it are saved again, so their names have to be free.
+        damaged |= {int(p.name): "it is no folder" for p in manifest.misplaced(self._directory)}
         for s, problem in damaged.items():
             folder = self._directory / str(s)
             names = (folder.with_name(f"{s}.damaged{i or ''}") for i in range(1000))
-            new = folder.rename(next(name for name in names if not name.exists()))
-            renamed = f"Renamed to {new.name}; resuming from step {step}."
+            new = folder.rename(next(name for name in names if not os.path.lexists(name)))
+            going_on = "starting anew" if step < 0 else f"resuming from step {step}"
+            renamed = f"Renamed to {new.name}; {going_on}."
             logging.error("%s cannot be trusted: %s. %s", folder, problem, renamed)
         return step
 
@@ -168,10 +174,18 @@ class Checkpoints:
                 self._opened.close()
             self._remove_leftovers()
 
-    def _seal(self, step: int, tree: manifest.Tree) -> None:
+    def _seal(self, step: int, saved: Snapshot) -> None:
         self._manager.wait_until_finished()
-        if multihost.is_chief():
-            manifest.seal(self._directory / str(step), tree)
+        if not multihost.is_chief():
+            return
+        folder = self._directory / str(step)
+        with _without_patterns(folder) as seen:
+            if problem := saved.problem(seen / "default"):
+                raise InputError(
+                    f"{folder} does not hold what was saved ({problem}), and is not used. Look for "
+                    "faults of this disk or file system, or name another --workdir"
+                )
+        manifest.seal(folder, saved.tree)
 
     def _prune(self) -> None:
         # Not Orbax's preservation policy: it counts the checkpoint that is being saved before its
@@ -185,7 +199,7 @@ class Checkpoints:
         for s in old:
             for_good = self._keep_every and s % self._keep_every == 0
             if not for_good and not (found and s == found.step):
-                remove_folder(self._directory / str(s))
+                _remove(self._directory / str(s))
 
     def _remove_leftovers(self) -> None:
         if not multihost.is_chief():
@@ -203,6 +217,41 @@ class Checkpoints:
         remove_leftovers(self._directory)
         for step in manifest.steps(self._directory):
             remove_leftovers(self._directory / str(step))
+
+
+def require_writable(directory: Path) -> None:
+    """Creates the folder of the checkpoints of a run, unless it is there.
+
+    Raises:
+      InputError: it cannot be written: Orbax would wait for minutes, after hours of training.
+      OSError: the disk is full or read-only, see `disk_full`.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        if disk_full(error):
+            raise
+        why = "it is no folder" if os.path.lexists(directory) and not directory.is_dir() else ""
+        raise InputError(
+            f"{directory} cannot take checkpoints ({why or error.strerror}): remove it, or name "
+            "another --workdir"
+        ) from error
+
+
+def _remove(folder: Path) -> None:
+    """Removes an old checkpoint; one that cannot be removed is no reason to stop training."""
+    try:
+        remove_folder(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        logging.warning("%s cannot be removed (%s), and stays", folder, error.strerror)
+
+
+class _RemovedError(InputError):
+    """A checkpoint that another process has removed since it was chosen."""
 
 
 @jax.jit
@@ -229,15 +278,25 @@ def read(
       InputError: it is damaged, or holds another state.
     """
     if step is None:
-        step, damaged = _newest_intact(directory)
-        for s, problem in damaged.items():
-            folder = directory / str(s)
-            # It may be saved at this moment, or was a moment ago.
-            if manifest.is_sealed(folder) and _problem(folder):
-                instead = f"Using step {step} instead."
-                logging.error("%s cannot be trusted: %s. %s", folder, problem, instead)
-    elif manifest.is_sealed(folder := directory / str(step)) and (problem := _problem(folder)):
+        try:
+            return _read_newest(directory, shapes, sharding)
+        except _RemovedError:  # training goes on there, so there is a newer one
+            return _read_newest(directory, shapes, sharding)
+    if manifest.is_sealed(folder := directory / str(step)) and (problem := _problem(folder)):
         raise InputError(f"{folder} cannot be trusted: {problem}")
+    return step, _load(folder, shapes, sharding)
+
+
+def _read_newest(
+    directory: Path, shapes: TrainState, sharding: Shardings
+) -> tuple[int, TrainState]:
+    step, damaged = _newest_intact(directory)
+    for s, problem in damaged.items():
+        folder = directory / str(s)
+        # It may be saved at this moment, or was a moment ago.
+        if manifest.is_sealed(folder) and _problem(folder):
+            instead = f"Using step {step} instead."
+            logging.error("%s cannot be trusted: %s. %s", folder, problem, instead)
     return step, _load(directory / str(step), shapes, sharding)
 
 
@@ -275,26 +334,31 @@ def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Reads a checkpoint that is intact, or has no manifest."""
     sealed = manifest.is_sealed(folder)
+    # What has no manifest may hold anything; Orbax would wait for the writer of a pipe.
+    if others := [p for p in folder.rglob("*") if not (p.is_file() or p.is_dir())]:
+        raise InputError(f"{others[0]} is no file: it was not written here. Remove it")
     try:
         with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
             # Earlier versions did not average statistics.
             saved = ocp.StandardCheckpointHandler().metadata(seen / "default").tree
             fields = vars(shapes_with(shapes, sharding))
             target = {name: x for name, x in fields.items() if name in saved}
-            there = manifest.tree(folder) if sealed else _tree(target)
-            if different := manifest.differences(there, _tree(target)):
+            there = manifest.tree(folder) if sealed else tree_of(target)
+            if different := manifest.differences(there, tree_of(target)):
                 raise InputError(
                     f"{folder} holds another state than this config makes ({len(different)} "
                     "arrays differ):\n  " + "\n  ".join(different[:5])
                 )
             state = TrainState(**checkpointer.restore(seen / "default", target))
     except Exception as error:
-        if sealed or host.out_of_memory(error):
+        if isinstance(error, InputError) or host.out_of_memory(error):
             raise
-        reason = str(error).strip().partition("\n")[0]
+        if not folder.is_dir():
+            raise _RemovedError(f"{folder} was removed meanwhile: name another step") from error
+        why = "" if sealed else ", and has no manifest: its save was cut off"
         raise InputError(
-            f"{folder} cannot be read ({reason}), and has no manifest: its save was cut off. "
-            "Remove it to use the checkpoint before it"
+            f"{folder} cannot be read ({reason(error)}){why}. Remove it to use the checkpoint "
+            "before it"
         ) from error
     if int(state.step) != int(folder.name):
         raise InputError(
@@ -316,13 +380,6 @@ def _without_patterns(folder: Path) -> Iterator[Path]:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="discogan-") as place:
-        link = Path(place, folder.name)
+        link = Path(place, "folder")
         link.symlink_to(folder, target_is_directory=True)
         yield link
-
-
-def _tree(state: TrainState | dict[str, Any]) -> manifest.Tree:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (tuple(x.shape), str(x.dtype))
-        for path, x in jax.tree.leaves_with_path(state)
-    }

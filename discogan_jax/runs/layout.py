@@ -1,7 +1,8 @@
 """File names of a run directory, and its small files read and written; imports no JAX by itself."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from discogan_jax.errors import InputError
 from discogan_jax.files import read_json
@@ -21,6 +22,50 @@ DIGESTS_FILE = "digests.npz"
 CHANGES_FILE = "changes.jsonl"
 FILES = (CONFIG_FILE, VERSIONS_FILE, METRICS_FILE, DATA_FILE, DIGESTS_FILE, CHANGES_FILE)
 """What every run has or may have from its beginning on."""
+
+_NUMBER, _TEXT = (float, type(None)), (str, type(None))
+_SHAPES: Mapping[str, Any] = {
+    VERSIONS_FILE: {"packages?": {str: str}},
+    # Earlier versions wrote rows without names, intervals and reasons.
+    EVALUATION_FILE: {
+        "step": int,
+        "parameters?": str,
+        "held_out?": {str: int},
+        "rows": [
+            {
+                "name?": str,
+                "what?": str,
+                "value": _NUMBER,
+                "reference?": _NUMBER,
+                "beside?": _TEXT,
+                "better?": _TEXT,
+                "interval?": ([float, float], type(None)),
+                "reason?": _TEXT,
+            }
+        ],
+        "remarks?": [str],
+    },
+}
+"""What readers need to find in the files that a run has written for people and programs."""
+
+
+def find(run: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """Reads the evaluation or the versions of a run.
+
+    Args:
+      run: the run directory.
+      name: the name of the file.
+
+    Returns:
+      The content, or None if there is no such file or it cannot be used; and why not, in a
+      sentence, if it cannot.
+    """
+    try:
+        return read_json(run / name, _SHAPES[name]), []
+    except FileNotFoundError:
+        return None, []
+    except (OSError, ValueError) as error:
+        return None, [f"{name} cannot be used ({error})"]
 
 
 def read_settings(run: Path) -> "Settings":

@@ -12,6 +12,7 @@ from absl import logging
 from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError
+from discogan_jax.files import require_regular
 
 LOCK_FILE = ".lock"
 
@@ -29,16 +30,20 @@ def claimed(directory: Path) -> Iterator[None]:
     Raises:
       InputError: another process trains there, or the directory cannot be written.
     """
+    path = directory / LOCK_FILE
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # A link may lead to a file of somebody else, which the name would replace.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.fdopen(os.open(directory / LOCK_FILE, flags, 0o666), "a+")
+        if path.exists():
+            require_regular(path)
+        file = os.fdopen(os.open(path, flags, 0o666), "a+")
     except OSError as error:
-        if (directory / LOCK_FILE).is_symlink():
-            raise InputError(f"{directory / LOCK_FILE} must not be a link: remove it") from error
+        if path.is_symlink():
+            raise InputError(f"{path} must not be a link: remove it") from error
         raise InputError(
-            f"--workdir={directory} cannot be written ({error.strerror}): name another one"
+            f"--workdir={directory} cannot be written ({error.strerror}): make room or remove what "
+            "is there, or name another one"
         ) from error
     with file:
         # The lock, if the file system has any.
@@ -63,8 +68,10 @@ def holder(directory: Path) -> str | None:
     path = directory / LOCK_FILE
     # NFS locks what is open for writing alone, but a lock that is only readable can be tried, too.
     mode = "r+" if os.access(path, os.W_OK) else "r"
-    with contextlib.suppress(OSError), path.open(mode) as file:
-        return None if _acquired(file) else _name_in(file)
+    with contextlib.suppress(OSError, InputError):
+        require_regular(path)
+        with path.open(mode) as file:
+            return None if _acquired(file) else _name_in(file)
     return None
 
 

@@ -1,14 +1,23 @@
 """Manifests: size and digest of a checkpoint's files when it was saved, which reveal damage."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.files import read_json, write_json
+from discogan_jax.errors import InputError
+from discogan_jax.files import read_json, require_regular, write_json
 
 MANIFEST_FILE = "manifest.json"
+
+_SHAPE = {
+    "step?": int,  # earlier versions did not write it
+    "files": {str: {"size": int, "sha256": str}},
+    "tree": {str: [[int], str]},
+    "sha256": str,
+}
 
 Tree = Mapping[str, tuple[tuple[int, ...], str]]
 """Shape and type of each array of a state, by path."""
@@ -16,10 +25,21 @@ Tree = Mapping[str, tuple[tuple[int, ...], str]]
 
 def steps(checkpoints: Path) -> list[int]:
     """Lists the steps of a folder's checkpoints, intact or not, in order; none without a folder."""
+    return sorted(int(p.name) for p in _named_like_steps(checkpoints) if p.is_dir())
+
+
+def misplaced(checkpoints: Path) -> list[Path]:
+    """Lists what has the name of a step and is no folder, such as a link to one that is gone."""
+    return [p for p in _named_like_steps(checkpoints) if not p.is_dir()]
+
+
+def _named_like_steps(checkpoints: Path) -> list[Path]:
     if not checkpoints.is_dir():
         return []
-    folders = (p.name for p in checkpoints.iterdir() if p.is_dir())
-    return sorted(int(name) for name in folders if name.isdecimal() and name == str(int(name)))
+    with contextlib.suppress(FileNotFoundError):  # removed since
+        there = [p for p in checkpoints.iterdir() if p.name.isdecimal()]
+        return [p for p in there if p.name == str(int(p.name))]
+    return []
 
 
 def seal(step: Path, tree: Tree) -> None:
@@ -48,8 +68,19 @@ def sealed_steps(checkpoints: Path) -> list[int]:
 
 def tree(step: Path) -> Tree:
     """Reads the tree of the state in a checkpoint in which `verify` found no problem."""
-    stored = read_json(step / MANIFEST_FILE)["tree"]
+    stored = read_json(step / MANIFEST_FILE, _SHAPE)["tree"]
     return {path: (tuple(shape), dtype) for path, (shape, dtype) in stored.items()}
+
+
+def verify_all(checkpoints: Path, contents: bool = True) -> dict[int, list[str]]:
+    """Verifies all checkpoints of a folder, see `verify`; another process may be removing some.
+
+    Returns:
+      The problems by step, in order.
+    """
+    found = {step: verify(checkpoints / str(step), contents) for step in steps(checkpoints)}
+    there = set(steps(checkpoints))
+    return {step: problems for step, problems in found.items() if step in there}
 
 
 def verify(step: Path, contents: bool = True) -> list[str]:
@@ -63,18 +94,21 @@ def verify(step: Path, contents: bool = True) -> list[str]:
       The problems, one a file; none if the checkpoint is intact.
     """
     # No manifest, or none that can be trusted itself.
-    if not any(step.glob("*")):
-        return ["an empty folder"]
-    if not is_sealed(step):
-        return [f"no {MANIFEST_FILE}: its save was cut off, or is of an earlier version"]
     try:
-        body = read_json(step / MANIFEST_FILE)
+        if not any(step.iterdir()):
+            return ["an empty folder"]
+        if not is_sealed(step):
+            return [f"no {MANIFEST_FILE}: its save was cut off, or is of an earlier version"]
+    except OSError as error:
+        return [f"it cannot be read ({error.strerror})"]
+    try:
+        body = read_json(step / MANIFEST_FILE, _SHAPE)
         if body.pop("sha256") != _digest(body):
             raise ValueError("its own digest differs")
         files = body["files"].items()
         if (of := body.get("step", int(step.name))) != int(step.name):
             return [f"it is a copy of the checkpoint of step {of}"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError) as error:
         return [f"{MANIFEST_FILE} is damaged ({error})"]
 
     # The files that it lists.
@@ -93,6 +127,7 @@ def differences(there: Tree, now: Tree) -> list[str]:
 
 def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
     try:
+        require_regular(path)
         size = path.stat().st_size
         if size != expected["size"]:
             return f"has {size:,} bytes, {expected['size']:,} were written"
@@ -102,6 +137,8 @@ def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    except InputError:
+        return "is no file"
 
 
 def _measured(path: Path) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 from discogan_jax.errors import InputError
 from discogan_jax.files import folder_size, numbers, read_json, read_lines
-from discogan_jax.runs import best, lock, manifest
+from discogan_jax.runs import best, layout, lock, manifest
 from discogan_jax.runs.best import Best
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE
 
 TAIL = 2**18
 """Bytes of the metrics that are read, from their end."""
+
+_TRAIN = {"steps": int, "keep_best?": (str, type(None)), "patience?": int}
 
 RUN_FILES = (CONFIG_FILE, METRICS_FILE, CHECKPOINTS)
 """Names that make a folder a run directory: one of them is enough."""
@@ -92,7 +94,9 @@ def _status(path: Path, name: str) -> RunStatus:
         return _read_status(path, name)
     except OSError as error:
         remark = f"{error.filename or path} cannot be read ({error.strerror})"
-        return RunStatus(path, name, "damaged", (remark,))
+    except InputError as error:  # a pipe, a device or a folder in place of a file
+        remark = str(error)
+    return RunStatus(path, name, "damaged", (remark,))
 
 
 def _read_status(path: Path, name: str) -> RunStatus:
@@ -100,7 +104,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
     holder = lock.holder(path)
     steps, measure, patience, config_problems = _schedule(path / CONFIG_FILE)
     checkpoint, lost, checkpoint_problems = _checkpoints(path / CHECKPOINTS, bool(holder))
-    evaluated, evaluation, evaluation_problems = _evaluation(path / EVALUATION_FILE)
+    evaluation, evaluation_problems = layout.find(path, EVALUATION_FILE)
     lines = read_lines(path / METRICS_FILE, TAIL)
     last = lines[-1] if lines else {}
     trained = _last_with("gen_loss", lines)
@@ -139,8 +143,8 @@ def _read_status(path: Path, name: str) -> RunStatus:
         steps_per_second=trained.get("steps_per_second"),
         losses={k: v for k, v in trained.items() if k.endswith("_loss")},
         best=found,
-        evaluated=evaluated,
-        evaluation=evaluation,
+        evaluated=evaluation["step"] if evaluation else None,
+        evaluation=_values(evaluation or {}),
         written=_written(path),
         disk=folder_size(path),
     )
@@ -151,8 +155,8 @@ def _checkpoints(folder: Path, training: bool) -> tuple[int | None, bool, list[s
 
     Names and sizes of files are compared, not their contents.
     """
-    saved = manifest.steps(folder)
-    problems = {step: manifest.verify(folder / str(step), contents=False) for step in saved}
+    problems = manifest.verify_all(folder, contents=False)
+    saved = [*problems]
     intact = [step for step in saved if not problems[step]]
     if training and saved:
         problems[saved[-1]] = []  # it may not be written to its end yet
@@ -178,27 +182,18 @@ def _folders(path: Path) -> list[Path]:
 def _schedule(path: Path) -> tuple[int | None, str, int, list[str]]:
     """Returns `train.steps`, `keep_best` and `patience` of a config, and its problems."""
     try:
-        train = read_json(path)["train"]
-        measure, patience = train.get("keep_best") or "", train.get("patience", 0)
-        return int(train["steps"]), str(measure), int(patience), []
+        train = read_json(path, {"train": _TRAIN})["train"]
+        return train["steps"], train.get("keep_best") or "", train.get("patience", 0), []
     except FileNotFoundError:
         problem = f"it has no {CONFIG_FILE}"
-    except (KeyError, TypeError, AttributeError, OverflowError):
-        problem = f"{CONFIG_FILE} is of no run: it has no train.steps"
     except ValueError as error:
         problem = f"{CONFIG_FILE} is damaged ({error})"
     return None, "", 0, [problem]
 
 
-def _evaluation(path: Path) -> tuple[int | None, dict[str, float], list[str]]:
-    """Returns step, values and problems of an evaluation."""
-    try:
-        report = read_json(path)
-        return report["step"], numbers({r["name"]: r["value"] for r in report["rows"]}), []
-    except FileNotFoundError:
-        return None, {}, []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, {}, [f"{EVALUATION_FILE} cannot be used ({error})"]
+def _values(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the finite values of an evaluation, by name."""
+    return numbers({r["name"]: r["value"] for r in evaluation.get("rows", ()) if "name" in r})
 
 
 def _last_with(name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """Which pictures a run is trained on, and what was done to them: `data.json` and `digests.npz`."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,21 @@ from discogan_jax.data import cache, census
 from discogan_jax.data.cache import SPLITS, Splits
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError
+from discogan_jax.files import shapes
 from discogan_jax.images import Preparation
 from discogan_jax.runs import changes, layout
 from discogan_jax.state import DOMAINS
 
 # By the name of a domain, how many pictures came and went.
 Differences = dict[str, dict[str, int]]
+
+_PICTURES = {
+    "train": int, "val": int, "layout?": (str, type(None)), "values?": str, "sizes?": [str],
+    "left_out?": {str: {"count": int, "names": [str]}}, "unused_pages?": int, "distinct?": int,
+    "leaked?": int, "blank?": int, "cut?": float, "clipped?": float, "grey?": float,
+}  # fmt: skip
+_DOMAIN = {"preparation": dict, "max_held_out?": (int, type(None)), "pictures?": dict}
+_SHAPE = dict.fromkeys(DOMAINS, _DOMAIN) | {"digests?": str}
 
 # Of what is known of a set, that which tells nothing of its files.
 _PUBLIC = ("train", "val", "distinct", "blank", "leaked", "sizes", "values", "cut", "grey")
@@ -58,8 +69,18 @@ def preparations(directory: Path, s: Settings) -> dict[str, Preparation]:
     Raises:
       InputError: the record is damaged.
     """
-    record = _read(directory)
-    return build.preparations(s) if record is None else _prepared(record)
+    record, usual = _read(directory), build.preparations(s)
+    if record is None:
+        return usual
+    found = _prepared(record)
+    for d, prepared in found.items():
+        if (prepared.size, prepared.channels) != (usual[d].size, usual[d].channels):
+            raise InputError(
+                f"{directory / layout.DATA_FILE} and {layout.CONFIG_FILE} contradict each other: "
+                f"pictures of {prepared.size} px and {prepared.channels} channels there, of "
+                f"{usual[d].size} px and {usual[d].channels} channels here. Put back the right one"
+            )
+    return found
 
 
 def describe(directory: Path, s: Settings) -> list[str]:
@@ -148,15 +169,33 @@ def claim(
       InputError: `check` raises it.
     """
     found = check(directory, s, loaded, change=change)
+    digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
+    name = digests_file(directory)
     if found:
-        changes.record(directory, step, pictures=found)
+        # The record names the file, so that it is of the digests before or of those after.
+        sums = hashlib.sha256(b"".join(x.tobytes() for x in digests.values()))
+        name = f"digests-{sums.hexdigest()[:12]}.npz"
+        changes.record(directory, step, pictures=found, digests=name)
     elif found is None and (directory / layout.CONFIG_FILE).exists():
         logging.warning(
             "%s: its pictures were decoded by another version, whose values may differ by a little "
             "from those that it goes on with; they are recorded now",
             directory,
         )
-    _write(directory, s, loaded)
+    cache.write_digests(directory / name, digests)
+    _write(directory, s, loaded, name)
+    for path in directory.glob("digests*.npz"):
+        if path.name != name:
+            path.unlink()
+
+
+def digests_file(directory: Path) -> str:
+    """Returns the name of the file of a run's digests.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    return str((_read(directory) or {}).get("digests", layout.DIGESTS_FILE))
 
 
 def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:
@@ -175,10 +214,11 @@ def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> 
     Raises:
       InputError: the record is damaged.
     """
-    record, file = _read(directory), directory / layout.DIGESTS_FILE
+    record, file = _read(directory), directory / digests_file(directory)
     if not record or any(record[d].get("decode_version") != DECODE_VERSION for d in DOMAINS):
         return None
     try:
+        files.require_regular(file)
         saved = cache.read_digests(file, [f"{d}_{split}" for d in DOMAINS for split in SPLITS])
     except (OSError, ValueError) as error:
         raise InputError(
@@ -214,9 +254,9 @@ def open_images(directory: Path, s: Settings) -> dict[str, Splits]:
     return loaded
 
 
-def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:
+def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits], digests: str) -> None:
     fixed, usual = known(directory), build.preparations(s)
-    record = {
+    record: dict[str, Any] = {
         d: {
             "decode_version": DECODE_VERSION,
             "max_held_out": fixed.get(d, {}).get("max_held_out"),
@@ -225,8 +265,8 @@ def _write(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> None:
         }
         for d, x in loaded.items()
     }
-    digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
-    cache.write_digests(directory / layout.DIGESTS_FILE, digests)
+    if digests != layout.DIGESTS_FILE:
+        record["digests"] = digests
     files.write_json(directory / layout.DATA_FILE, record)
 
 
@@ -235,8 +275,14 @@ def _read(directory: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record = files.read_json(path)
+        record = files.read_json(path, _SHAPE)
+        if not re.fullmatch(r"digests(-[0-9a-f]{12})?\.npz", record.get("digests", "digests.npz")):
+            raise ValueError("digests names no file of digests")
         _prepared(record)
+        for d in DOMAINS:
+            if about := record[d].get("pictures"):
+                shapes.check(about, _PICTURES, f"{d}.pictures")
+                census.describe(about)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove it to record the run's pictures anew"

@@ -8,7 +8,6 @@ import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -16,9 +15,10 @@ from typing import Any
 
 from PIL import Image
 
+from discogan_jax import images
 from discogan_jax.config.schema import Settings, flat, to_json
-from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, finite, numbers, read_lines, replacing
+from discogan_jax.errors import InputError, printable
+from discogan_jax.files import finite, numbers, read_lines, replacing
 from discogan_jax.runs import best, changes, layout, pictures
 from discogan_jax.state import Domains
 
@@ -76,7 +76,7 @@ def page(runs: Sequence[Mapping[str, Any]]) -> str:
 
     data = json.dumps(finite(runs), separators=(",", ":"), allow_nan=False)
     return Template(read("page.html")).substitute(
-        title=html.escape(" · ".join(run["name"] for run in runs)),
+        title=html.escape(printable(" · ".join(run["name"] for run in runs), "")),
         plot_style=read("uPlot.min.css"),
         style=read("page.css"),
         data=data.replace("<", "\\u003c"),  # so no text of a config ends the script
@@ -95,7 +95,10 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     # Training may be going on: the files are read as far as they go.
     lines = [*map(numbers, read_lines(directory / layout.METRICS_FILE))]
     steps, series = curves(lines)
-    versions = find_json(directory / layout.VERSIONS_FILE) or {}
+    evaluation, damaged = layout.find(directory, layout.EVALUATION_FILE)
+    found_versions, more = layout.find(directory, layout.VERSIONS_FILE)
+    samples, unshown = _samples(directory / layout.SAMPLES)
+    versions = found_versions or {}
     packages = versions.pop("packages", {})
     facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
     found = best.find(directory, settings.train.keep_best)
@@ -109,14 +112,14 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
             for change in changes.read(directory)
             for text in changes.describe(change)
         ],
-        "warnings": _warnings(directory, lines),
+        "warnings": [*_warnings(directory, lines), *damaged, *more, *unshown],
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
         "series": series,
         "families": families(series, settings.domains, found),
-        "samples": _samples(directory / layout.SAMPLES),
-        "evaluation": find_json(directory / layout.EVALUATION_FILE),
+        "samples": samples,
+        "evaluation": evaluation,
     }
 
 
@@ -226,20 +229,23 @@ def _warnings(directory: Path, lines: Lines) -> list[str]:
     return found
 
 
-def _samples(folder: Path) -> list[dict[str, Any]]:
+def _samples(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the sample grids, and which of them cannot be shown."""
     grids = sorted(path for path in folder.glob("*.png") if path.stem.isdecimal())
     if len(grids) > MAX_SAMPLES:
         last = MAX_SAMPLES - 1
         grids = [grids[round(i * (len(grids) - 1) / last)] for i in range(MAX_SAMPLES)]
-    found = []
+    found, left_out = [], []
     for path in grids:
         file = io.BytesIO()
-        # The page omits a grid that is damaged, or was removed meanwhile.
-        with suppress(OSError), Image.open(path) as picture:
-            picture.convert("RGB").save(file, "WEBP", quality=85)
-            image = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
-            found.append({"step": int(path.stem), "image": image})
-    return found
+        try:
+            Image.fromarray(images.read(path)).save(file, "WEBP", quality=85)
+        except (InputError, OSError):
+            left_out.append(path.name)
+            continue
+        image = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+        found.append({"step": int(path.stem), "image": image})
+    return found, [f"Samples that cannot be read: {', '.join(left_out)}."] if left_out else []
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

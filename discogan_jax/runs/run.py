@@ -51,7 +51,7 @@ def begin(
         changed = check_resumable(directory, settings, change=change)
         if (directory / layout.CONFIG_FILE).exists():
             in_force = schema.flat(schema.to_json(layout.read_settings(directory)))
-            changes.settle(directory, in_force, step)
+            changes.settle(directory, in_force, pictures.digests_file(directory), step)
         if loaded is not None:
             pictures.claim(directory, settings, loaded, change=change, step=step)
         if changed:
@@ -64,7 +64,8 @@ def begin(
         if files.disk_full(error):
             raise
         raise InputError(
-            f"--workdir={directory} cannot be written ({error.strerror}): name another one"
+            f"{error.filename or directory} cannot be written ({error.strerror}): remove what is "
+            "there, or name another --workdir"
         ) from error
 
 
@@ -74,8 +75,8 @@ def withdraw(directory: Path) -> None:
     This process has to hold the directory's lock.
     """
     if not manifest.steps(directory / layout.CHECKPOINTS):
-        for name in layout.FILES:
-            (directory / name).unlink(missing_ok=True)
+        for path in (*map(directory.joinpath, layout.FILES), *directory.glob("digests-*.npz")):
+            path.unlink(missing_ok=True)
 
 
 def check_resumable(
@@ -204,7 +205,9 @@ def open(path: str | Path, step: Step = None) -> Run:
       InputError: no run is there, or no such checkpoint, or it is damaged.
     """
     path = Path(path).absolute()
-    if step is None and path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
+    if path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
+        if step not in (None, int(path.name)):
+            raise InputError(f"{path} is one checkpoint, and {step} another: name one of them")
         path, step = path.parent.parent, int(path.name)
     settings = layout.read_settings(path)
     if step == "best":

@@ -115,18 +115,19 @@ def _run_directory(
     """
     s, t, begun = setup.settings, setup.settings.train, False
     with ExitStack() as stack:
+        folder = workdir / layout.CHECKPOINTS
 
         def claim() -> None:
             if multihost.is_chief():
                 stack.enter_context(lock.claimed(workdir))
                 run.check_resumable(workdir, s, setup.images, change=change)
+                checkpoint.require_writable(folder)
                 forecast.warn_of_little_room(s, workdir)
 
         def begin() -> None:
             if multihost.is_chief():
                 run.begin(workdir, s, setup.images, change=change, step=start)
 
-        folder = workdir / layout.CHECKPOINTS
         try:
             multihost.on_process_0_first(claim)
             with checkpoint.Checkpoints(

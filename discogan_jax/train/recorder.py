@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,8 +97,9 @@ class Recorder:
             self.progress.write(f"resuming {self.workdir} at step {self.step}")
         elif self.setup.settings.train.sample_every:
             whole = sharding.gathered(state)
-            if multihost.is_chief():
-                self._sample(whole)
+            with self._diverging_together():
+                if multihost.is_chief():
+                    self._sample(whole)
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[tuple[int, Batch]]:
         """Numbers the steps that remain, and measures how long they wait for their batches.
@@ -206,13 +208,14 @@ class Recorder:
         if due & {"sample", "evaluate"}:
             # A sharded state is gathered for both, by all processes together.
             whole = sharding.gathered(state)
-            if "sample" in due and multihost.is_chief():
-                with self._pace.interrupted("sample"):
-                    self._sample(whole)
-                    named |= self._named(self._measure(whole))
-            if "evaluate" in due and multihost.is_chief():
-                with self._pace.interrupted("evaluate"):
-                    named |= self._evaluate(whole)
+            with self._diverging_together():
+                if "sample" in due and multihost.is_chief():
+                    with self._pace.interrupted("sample"):
+                        self._sample(whole)
+                        named |= self._named(self._measure(whole))
+                if "evaluate" in due and multihost.is_chief():
+                    with self._pace.interrupted("evaluate"):
+                        named |= self._evaluate(whole)
 
         if "log" in due:
             # The rates of the last update: of the cycle that `step - 1` others precede.
@@ -231,7 +234,7 @@ class Recorder:
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""
-        grid = samples.grid(self.setup, state)
+        grid = samples.grid(self.setup, state, self.step)
         images.save(self.workdir / layout.SAMPLES / f"{self.step:08d}.png", grid)
         self.writer.write_images(self.step, {"samples": grid[None]})
         # Histograms are named after the path of a parameter: gen/ab/Conv_0/kernel.
@@ -305,6 +308,17 @@ class Recorder:
         self.writer.flush()  # a run that is resumed does not write these lines again
         multihost.all_max(self.step)  # Orbax's own wait for the other processes times out
         self.checkpoints.save(self.step, state)
+
+    @contextmanager
+    def _diverging_together(self) -> Iterator[None]:
+        """Stops the run in all processes if process 0 finds translations that are not finite."""
+        what = ""
+        try:
+            yield
+        except DivergedError as error:
+            what = str(error).partition(": ")[2]
+        if multihost.all_max(int(bool(what))):
+            self._diverge(self.step, what)
 
     def _diverge(self, step: int, what: str) -> NoReturn:
         """Stops the run; its checkpoints stay as they are."""

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from discogan_jax import images, steps
+from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
 from discogan_jax.state import DOMAINS, TrainState
 from discogan_jax.train.setup import Setup
@@ -16,7 +17,7 @@ MAX_MEASURED = 256
 BATCH_SIZE = 32
 
 
-def grid(setup: Setup, state: TrainState) -> UInt8[np.ndarray, "H W 3"]:
+def grid(setup: Setup, state: TrainState, step: int) -> UInt8[np.ndarray, "H W 3"]:
     """Draws A, A→B, A→B→A, B, B→A, B→A→B of the first held-out images, one row each.
 
     Only what the objective trains is drawn: ``gan`` has A→B alone, ``recongan`` A→B→A.
@@ -24,6 +25,10 @@ def grid(setup: Setup, state: TrainState) -> UInt8[np.ndarray, "H W 3"]:
     Args:
       setup: the setup of the run.
       state: the state.
+      step: number of finished steps.
+
+    Raises:
+      DivergedError: translations are not finite.
     """
     gan, held_out, domains = setup.gan, setup.held_out, setup.settings.domains
     rows = min(ROWS, *(len(x) for x in held_out.values()))
@@ -35,6 +40,7 @@ def grid(setup: Setup, state: TrainState) -> UInt8[np.ndarray, "H W 3"]:
         x = jnp.asarray(original)
         for i, direction in enumerate(pairwise(path)):
             x = steps.translate_jit(gan, state, x, "".join(direction))
+            evaluate.require_finite(x, step, [*map(domains.name, path[: i + 2])])
             columns.append((domains.route(path[: i + 2]), images.to_uint8(np.asarray(x))))
     return images.grid(columns)
 

@@ -35,6 +35,8 @@ RESULTS_FILE = "sweep.json"
 # The measures of each translation that a terminal has room for; the files have all of them.
 SHORT = ("psnr", "sliced_wasserstein", "hue_error")
 
+_SHAPE = {"runs": [{"directory": str, "why?": (str, type(None)), "seconds?": (float, type(None))}]}
+
 Train = Callable[[Settings, Path], Any]
 Measure = Callable[[Path], None]
 
@@ -117,7 +119,8 @@ def run(
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = {r["directory"]: r for r in (find_json(folder / RESULTS_FILE) or {}).get("runs", [])}
+    before = find_json(folder / RESULTS_FILE, _SHAPE) or {"runs": []}
+    earlier = {record["directory"]: record for record in before["runs"]}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
     _write(folder, outcomes)
     try:
@@ -245,7 +248,7 @@ def _last_step(job: Job) -> int:
 
 def _is_measured(directory: Path, s: Settings, step: int) -> bool:
     """Whether the evaluation of a run is of this step and of what translates."""
-    report = find_json(directory / layout.EVALUATION_FILE) or {}
+    report = layout.find(directory, layout.EVALUATION_FILE)[0] or {}
     parameters = "averaged" if s.optim.ema_decay else "raw"
     # Rows that an earlier version wrote have no names.
     return (report.get("step"), report.get("parameters")) == (step, parameters) and all(
@@ -255,11 +258,14 @@ def _is_measured(directory: Path, s: Settings, step: int) -> bool:
 
 def _measured(job: Job, seconds: float | None) -> Outcome:
     """The outcome of a run that has its evaluation."""
-    report = find_json(job.directory / layout.EVALUATION_FILE) or {}
-    rows = report["rows"]
+    found, problems = layout.find(job.directory, layout.EVALUATION_FILE)
+    if found is None:
+        why = (problems or [f"it has no {layout.EVALUATION_FILE}"])[0]
+        return Outcome(job, {}, f"not measured: {why}")
+    rows = found["rows"]
     measures = {r["name"]: math.nan if r["value"] is None else r["value"] for r in rows}
     reasons = {r["name"]: r["reason"] for r in rows if r.get("reason")}
-    return Outcome(job, measures, "", seconds, reasons, report.get("held_out", {}))
+    return Outcome(job, measures, "", seconds, reasons, found.get("held_out", {}))
 
 
 def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) -> Outcome:
@@ -268,12 +274,11 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
     start = time.monotonic()
     try:
         train(job.settings, job.directory)
+        measure(job.directory)
+        outcome = _measured(job, None if resumed else time.monotonic() - start)
     except DivergedError as error:
         say(str(error))
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
-    else:
-        measure(job.directory)
-        outcome = _measured(job, None if resumed else time.monotonic() - start)
     # TensorBoard compares the runs by what they differ in.
     hparams = {**job.variant.changes, "seed": job.settings.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}

@@ -13,7 +13,12 @@ from discogan_jax.errors import InputError
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("run", metavar="RUN", help="run directory, a checkpoint, or an export")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        type=frame.path,
+        help="run directory, a checkpoint, or an export",
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -33,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from discogan_jax.serve.server import serve
 
-    serve(arguments.run, arguments.host, arguments.port, frame.say)
+    serve(str(arguments.run), arguments.host, arguments.port, frame.say)
     return 0

@@ -233,18 +233,27 @@ def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
 def _reporting(workdir: Path, say: Say) -> Iterator[None]:
     """Writes the page of a run when the run ends, also if it has diverged or was interrupted."""
     from discogan_jax.multihost import is_chief
-    from discogan_jax.runs import report
 
     try:
         yield
     except (DivergedError, InterruptedRunError) as error:
         if is_chief():
-            report.write([workdir])
+            _report(workdir)
         else:
             error.args = ("",)  # every process raises it, one prints it
         raise
     if is_chief():
-        say(f"Done. The run is in {workdir}, its page is {report.write([workdir])}")
+        say(f"Done. The run is in {workdir}, {_report(workdir)}")
+
+
+def _report(workdir: Path) -> str:
+    """Writes the page of a run and says where it is, or why there is none: no reason to fail."""
+    from discogan_jax.runs import report
+
+    try:
+        return f"its page is {report.write([workdir])}"
+    except InputError as error:
+        return f"without a page: {error}"
 
 
 def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:

@@ -12,7 +12,7 @@ from discogan_jax.errors import EXIT_DAMAGED, InputError
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("run", metavar="RUN", help="run directory")
+    parser.add_argument("run", metavar="RUN", type=frame.path, help="run directory")
 
 
 def run(arguments: argparse.Namespace) -> int:

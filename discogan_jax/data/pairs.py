@@ -12,6 +12,7 @@ from discogan_jax.data.folder import MOSTLY, Folder
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import Source, Wanted
 from discogan_jax.errors import choose
+from discogan_jax.files import expanded
 
 SIDES = ("left", "right")
 HALVES = ("first", "second")
@@ -66,7 +67,7 @@ class Pairs(Folder):
         """Whether the other is the other side; halves are halves of the training files alone."""
         if not isinstance(other, Pairs) or self.side == other.side:
             return False
-        return Path(self.place).expanduser().resolve() == Path(other.place).expanduser().resolve()
+        return expanded(self.place).resolve() == expanded(other.place).resolve()
 
     def shared_with(self, other: Source) -> Path | None:
         """Returns a folder that is searched for both, unless they use other parts of its files."""

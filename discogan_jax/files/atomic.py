@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from discogan_jax.files.ours import require_replaceable
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
 
@@ -19,7 +21,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
       A hidden name beside it to write to; renamed once the body has ended without an error.
+
+    Raises:
+      InputError: a pipe or a device is there. A link is replaced, not what it leads to.
     """
+    require_replaceable(path)
     temporary = _temporary(path)
     try:
         yield temporary
@@ -70,4 +76,5 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    # Also beside a name that is as long as names may be.
+    return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")

@@ -12,8 +12,11 @@ from absl import logging
 from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError
+from discogan_jax.files import require_replaceable
 
 LOCK_FILE = ".lock"
+_PROCESS = "process "
+_MAX_CHARACTERS = 1000
 
 
 @contextlib.contextmanager
@@ -29,6 +32,7 @@ def claimed(directory: Path) -> Iterator[None]:
     Raises:
       InputError: another process trains there, or the directory cannot be written.
     """
+    require_replaceable(directory / LOCK_FILE)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # A link may lead to a file of somebody else, which the name would replace.
@@ -41,6 +45,10 @@ def claimed(directory: Path) -> Iterator[None]:
             f"--workdir={directory} cannot be written ({error.strerror}): name another one"
         ) from error
     with file:
+        if not _text(file).startswith(_PROCESS) and _text(file):
+            raise InputError(
+                f"{directory / LOCK_FILE} is that of another program: name another --workdir"
+            )
         # The lock, if the file system has any.
         try:
             if not _acquired(file):
@@ -54,7 +62,7 @@ def claimed(directory: Path) -> Iterator[None]:
         # The name, for whoever finds the directory in use; a full disk has no room for it.
         with contextlib.suppress(OSError):
             os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
+            os.write(file.fileno(), f"{_PROCESS}{os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 
@@ -76,5 +84,9 @@ def _acquired(file: IO[str]) -> bool:
 
 
 def _name_in(file: IO[str]) -> str:
+    return _text(file).strip() or "another process"
+
+
+def _text(file: IO[str]) -> str:
     file.seek(0)
-    return file.read().strip() or "another process"
+    return file.read(_MAX_CHARACTERS)

@@ -21,7 +21,7 @@ from discogan_jax.errors import DivergedError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import DASH, aligned, notes, value_text
 from discogan_jax.evaluation.table import markdown as markdown_table
-from discogan_jax.files import find_json, replacing, write_json
+from discogan_jax.files import find_json, read_json, replacing, require_ours, write_json
 from discogan_jax.runs import layout, manifest
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
@@ -31,6 +31,7 @@ from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
 
 TABLE_FILE = "sweep.md"
 RESULTS_FILE = "sweep.json"
+_RESULTS = {"runs": [{"changes": dict, "directory": str, "measures": dict}]}
 
 # The measures of each translation that a terminal has room for; the files have all of them.
 SHORT = ("psnr", "sliced_wasserstein", "hue_error")
@@ -110,12 +111,15 @@ def run(
       An outcome of each run, variant by variant.
 
     Raises:
-      InputError: `plan` raises it, or the data cannot be used.
+      InputError: `plan` raises it, the data cannot be used, or the folder has files of other
+        programs with the names of the table or the results.
       OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
+    for name in (TABLE_FILE, RESULTS_FILE):
+        require_ours(folder / name, lambda path: bool(read_json(folder / RESULTS_FILE, _RESULTS)))
     folder.mkdir(parents=True, exist_ok=True)
     earlier = {r["directory"]: r for r in (find_json(folder / RESULTS_FILE) or {}).get("runs", [])}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
@@ -282,9 +286,7 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
 
 
 def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Writes the table and the results."""
-    with replacing(folder / TABLE_FILE) as temporary:
-        temporary.write_text(markdown(outcomes) + "\n")
+    """Writes the results and the table: with the results there, the table is known as ours."""
     records = [
         {
             "name": o.job.variant.name,
@@ -299,3 +301,5 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for o in outcomes
     ]
     write_json(folder / RESULTS_FILE, {"runs": records})
+    with replacing(folder / TABLE_FILE) as temporary:
+        temporary.write_text(markdown(outcomes) + "\n")

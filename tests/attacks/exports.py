@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from attacks import attack, discogan, made, refused, run
 
+from attacks import attack, discogan, made, refused, run
 from discogan_jax import images, runs
 from discogan_jax.export import write
 

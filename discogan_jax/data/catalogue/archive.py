@@ -162,16 +162,24 @@ def by_split(items: Mapping[str, Item]) -> Items:
 
 
 def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
-    """Whether an archive is complete and was drawn with these parameters."""
-    if not archive.exists():
+    """Whether an archive is complete and was drawn with these parameters.
+
+    Raises:
+      InputError: the archive or its record is not one that `_write` wrote.
+    """
+    there = [path for path in (archive, record_path(archive)) if path.exists()]
+    if not there:
         return False
     record = find_json(record_path(archive)) or {}
-    if not {"parameters", "sha256"} <= record.keys():
+    digest = _digest(archive) if archive.exists() else ""
+    # If drawing was cut off at its end, the record is that of the next archive.
+    known = [record.get("sha256"), record.get("replaces"), ""]
+    if not {"parameters", "sha256"} <= record.keys() or digest not in known:
         raise InputError(
-            f"{archive} exists, but no record beside it says that it was drawn by this library. It "
-            "may be the published archive: choose another directory, or move it away."
+            f"{there[0]} exists, but no record beside it says that it was drawn by this library. "
+            "It may be the published archive: choose another directory, or move it away."
         )
-    return bool(record["parameters"] == parameters and record["sha256"] == _digest(archive))
+    return bool(record["parameters"] == parameters and record["sha256"] == digest)
 
 
 def _digest(path: Path) -> str:
@@ -187,6 +195,7 @@ def _write(archive: Path, kind: str, parameters: Parameters, each: Callable[...,
         content = {
             "parameters": parameters.record(kind),
             "sha256": _digest(temporary),
+            "replaces": _digest(archive) if archive.exists() else None,
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
         # The record first: after a crash in between, the next call may replace the archive.

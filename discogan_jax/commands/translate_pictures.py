@@ -1,6 +1,7 @@
 """The work of `discogan translate`: finds pictures, translates them in batches, writes results."""
 
 import glob
+import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -83,16 +84,17 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
     Raises:
       InputError: there is no such file, or a folder or pattern has no pictures.
     """
-    # By place, so that a picture which is named twice is translated once.
-    found: dict[Path, Item] = {}
+    # By place, so that a picture which is named twice is translated once. (`Path.resolve` raises at
+    # links in a circle, which `load` reports.)
+    found: dict[str, Item] = {}
     left_out: dict[Path, None] = {}
     for word in given:
         path = expanded(word)
         # Standard input, a folder, a file, a pattern.
         if word == STDIN:
             # It can be read once; `load` refuses what is too large.
-            place = Path(STDIN)
-            found[place] = found.get(place) or Item(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
+            if STDIN not in found:
+                found[STDIN] = Item(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
             continue
         if path.is_dir():
             files, others = pictures_below(path)
@@ -108,7 +110,7 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
             raise InputError(f"{word}: there are no pictures; check the path.")
         for file in files:
             name = str(file.relative_to(path)) if path.is_dir() else file.name
-            found.setdefault(file.resolve(), Item(file, name))
+            found.setdefault(os.path.realpath(file), Item(file, name))
     return list(found.values()), list(left_out)
 
 
@@ -268,10 +270,10 @@ def destinations(
         raise InputError(f"--out={out}: the results are floating-point numbers: name a .tif")
     else:
         places = [out, out.with_name(f"{out.stem}-sheet-001.png")][: 1 + sheets]
-    sources = {item.source.resolve() for item in inputs if isinstance(item.source, Path)}
+    sources = {os.path.realpath(x.source) for x in inputs if isinstance(x.source, Path)}
     roles = [TRANSLATION] * len(inputs) + [SHEET] * sheets
     for place, role in zip(places, roles, strict=True):
-        if place.resolve() in sources:
+        if os.path.realpath(place) in sources:
             raise InputError(f"{place} is an input: name another folder, or file, for the results.")
         require_ours(place, partial(images.is_saved, role=role), overwrite=overwrite)
     return places

@@ -118,8 +118,7 @@ def run(
     """
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
-    for name in (TABLE_FILE, RESULTS_FILE):
-        require_ours(folder / name, lambda path: bool(read_json(folder / RESULTS_FILE, _RESULTS)))
+    require_ours_in(folder, TABLE_FILE, RESULTS_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     earlier = {r["directory"]: r for r in (find_json(folder / RESULTS_FILE) or {}).get("runs", [])}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
@@ -140,6 +139,16 @@ def run(
             next(iter(error.args), signal.SIGINT),
         ) from None
     return outcomes
+
+
+def require_ours_in(folder: Path, *names: str) -> None:
+    """Refuses to replace files in a folder that has no results of a sweep.
+
+    Raises:
+      InputError: one of them is there.
+    """
+    for name in names:
+        require_ours(folder / name, lambda _: bool(read_json(folder / RESULTS_FILE, _RESULTS)))
 
 
 def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:

@@ -236,12 +236,14 @@ def bad_places(folder, rng):
         path = inputs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((16, 16, 3), i, np.uint8)).save(path, "PNG")
+    (inputs / "loop.png").symlink_to("loop.png")
+    (inputs / "dangling.png").symlink_to("nothing")
     out.mkdir()
     (out / "deep").write_bytes(DEAR)
     code, said, err = discogan("translate", run(), inputs, "--to=shoes", f"--out={out}")
-    assert (code, err.count("\n")) == (1, 2), err
+    assert (code, err.count("\n")) == (1, 4), err
     assert "3 translated into" in said
-    assert "2 skipped" in said
+    assert "4 skipped" in said
     assert {p.name for p in out.iterdir()} == {names[0], "ü" * 125 + ".png", "deep", "c.png"}
 
 

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from attacks import attack, discogan, refused, run
-from discogan_jax import export, images, runs
-from discogan_jax.commands import card
+from discogan_jax import cli, export, images, runs
+from discogan_jax.commands import card, train
 from discogan_jax.config import schema
 from discogan_jax.data.catalogue.archive import write_archives
 from discogan_jax.errors import InputError
@@ -124,6 +124,10 @@ def a_run_as_a_result(folder, rng):
     for kind in ("card", "stablehlo", "onnx"):
         for flags in ({}, {"overwrite": True}):
             kept(WRITE[kind], folder, folder / "run", said="run", **flags)
+    # A page that is none of ours ends no training.
+    (folder / "run" / layout.REPORT_FILE).write_bytes(DEAR)
+    assert "without a page" in train._report(folder / "run")
+    assert (folder / "run" / layout.REPORT_FILE).read_bytes() == DEAR
 
 
 @attack("results over files of others", quick=True)
@@ -276,6 +280,8 @@ def home(folder, rng):
         ):
             code, _, err = discogan(*words)
             assert code == 0, (words, err)
+        arguments = cli.parser(["train"]).parse_args(["train", "sample", "--workdir=~/w"])
+        assert arguments.workdir == folder / "w"
         refused("evaluate", "~/run", "--inception=~/none.pt", named=folder / "none.pt")
         refused("train", "--config=~/none.py", named=folder / "none.py")
         refused("train", "--a=~/none", "--b=~/data", named=folder / "none")

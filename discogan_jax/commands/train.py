@@ -247,13 +247,16 @@ def _reporting(workdir: Path, say: Say) -> Iterator[None]:
 
 
 def _report(workdir: Path) -> str:
-    """Writes the page of a run and says where it is, or why there is none: no reason to fail."""
+    """Writes the page of a run and says where it is; a warning says why there is none."""
+    from absl import logging
+
     from discogan_jax.runs import report
 
     try:
         return f"its page is {report.write([workdir])}"
-    except InputError as error:
-        return f"without a page: {error}"
+    except InputError as error:  # no reason to fail
+        logging.warning("The page of the run is not written: %s", error)
+        return "without a page"
 
 
 def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:

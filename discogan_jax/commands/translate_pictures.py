@@ -92,9 +92,8 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
         path = expanded(word)
         # Standard input, a folder, a file, a pattern.
         if word == STDIN:
-            # It can be read once; `load` refuses what is too large.
-            if STDIN not in found:
-                found[STDIN] = Item(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
+            if STDIN not in found:  # it can be read once
+                found[STDIN] = Item(_standard_input(), "stdin")
             continue
         if path.is_dir():
             files, others = pictures_below(path)
@@ -112,6 +111,13 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
             name = str(file.relative_to(path)) if path.is_dir() else file.name
             found.setdefault(os.path.realpath(file), Item(file, name))
     return list(found.values()), list(left_out)
+
+
+def _standard_input() -> bytes:
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(f"standard input is too large: the limit is {MAX_BYTES:,} bytes.")
+    return content
 
 
 def translate(

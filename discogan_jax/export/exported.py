@@ -49,7 +49,7 @@ class Exported(Translator):
           InputError: it is no export, or damaged.
         """
         path = Path(path)
-        with _explained(f"{path} is no exported run, or damaged: %s"):
+        with _explained(f"{path} is no exported run, or damaged: "):
             metadata, load = _format(path).read(path)
             opened = cls(path, metadata, load)
             sizes = {Size.of(metadata["image_size"])}
@@ -92,14 +92,14 @@ class Exported(Translator):
     def _programs(self) -> Programs:
         readable = self.metadata.get("readable", "by the program that wrote it")
         advice = f"It is readable {readable}: export the run again"
-        with _explained(f"{self.path} cannot be loaded (%s). {advice}"):
+        with _explained(f"{self.path} cannot be loaded (", f"). {advice}"):
             return self.load()
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates prepared images of uint8; see `runs.Run.apply`."""
         # Programs with a fixed batch size take no other.
         fixed, program = self.metadata["batch_size"], self._programs[direction]
-        with _explained(f"{self.path} does not translate such images: %s"):
+        with _explained(f"{self.path} does not translate such images: "):
             made = in_batches(program, images, fixed or batch_size)
             if made.shape != np.shape(images):
                 raise ValueError(f"its results are {list(made.shape)}")
@@ -124,11 +124,12 @@ def open_translator(path: str | Path, step: Step = None) -> Translator:
 
 
 @contextlib.contextmanager
-def _explained(message: str) -> Iterator[None]:
+def _explained(before: str, after: str = "") -> Iterator[None]:
     """Makes errors of the body mistakes of the user: an export may come from anywhere.
 
     Args:
-      message: a text in which ``%s`` stands for the cause.
+      before: what stands in the message before the cause.
+      after: what stands there after it.
     """
     try:
         yield
@@ -138,7 +139,7 @@ def _explained(message: str) -> Iterator[None]:
         if host.out_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise InputError(message.replace("%s", reason)) from error
+        raise InputError(f"{before}{reason}{after}") from error
 
 
 def is_exported(path: str | Path) -> bool:

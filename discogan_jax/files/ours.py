@@ -15,8 +15,8 @@ from discogan_jax.errors import InputError
 MARK = "Written by discogan_jax"
 """What the marks of all files begin with; the kind of file follows."""
 
+_FLAG = "name another place, or replace it with --overwrite"
 _HEAD = 4096  # bytes that a mark is looked for in
-_ADVICE = "name another place, or replace it with --overwrite"
 
 
 def has_mark(path: Path, mark: str) -> bool:
@@ -25,13 +25,15 @@ def has_mark(path: Path, mark: str) -> bool:
         return mark.encode() in file.read(_HEAD)
 
 
-def require_ours(path: Path, is_ours: Callable[[Path], bool], *, overwrite: bool = False) -> None:
+def require_ours(
+    path: Path, is_ours: Callable[[Path], bool], *, overwrite: bool | None = False
+) -> None:
     """Refuses to replace what is no file of this program: call it before anything is computed.
 
     Args:
       path: the file that is to be written; it need not exist.
       is_ours: whether this program wrote a regular file; errors stand for no.
-      overwrite: replace any regular file.
+      overwrite: replace any regular file; None where there is no such flag.
 
     Raises:
       InputError: another file is there, or no regular one.
@@ -40,7 +42,8 @@ def require_ours(path: Path, is_ours: Callable[[Path], bool], *, overwrite: bool
     if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; name a file.")
     if mode and not overwrite and not _holds(is_ours, path):
-        raise InputError(f"{path} is there and was not written by this command: {_ADVICE}.")
+        way = "name another folder" if overwrite is None else _FLAG
+        raise InputError(f"{path} is there and was not written by this command: {way}.")
 
 
 def require_our_folder(
@@ -76,7 +79,7 @@ def require_our_folder(
             f"{path} also holds {others[0]}, which would be lost: name another folder."
         )
     if names and not overwrite and not _holds(is_ours, path):
-        raise InputError(f"{path} was changed since this program wrote it, or is older: {_ADVICE}.")
+        raise InputError(f"{path} was changed since this program wrote it: {_FLAG}.")
 
 
 def require_replaceable(path: Path) -> None:
@@ -111,8 +114,12 @@ def _holds(is_ours: Callable[[Path], bool], path: Path) -> bool:
 
 def _names(folder: Path) -> list[str]:
     """Lists all below a folder but folders that are no links, as paths from there."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
+
     found = []
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in os.walk(folder, onerror=refuse):
         links = [name for name in folders if Path(where, name).is_symlink()]
         found += [Path(where, name).relative_to(folder).as_posix() for name in files + links]
     return found

@@ -147,8 +147,12 @@ def require_ours_in(folder: Path, *names: str) -> None:
     Raises:
       InputError: one of them is there.
     """
+
+    def is_sweep(_: Path) -> bool:
+        return bool(read_json(folder / RESULTS_FILE, _RESULTS))
+
     for name in names:
-        require_ours(folder / name, lambda _: bool(read_json(folder / RESULTS_FILE, _RESULTS)))
+        require_ours(folder / name, is_sweep, overwrite=None)
 
 
 def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:

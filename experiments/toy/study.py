@@ -160,6 +160,16 @@ def figure(
     return np.concatenate([*panels, toy_figure.legend(panels[0].shape[0])], 1)
 
 
+def _require_ours(workdir: Path) -> None:
+    """Refuses to replace a table and a figure of something else."""
+
+    def is_toy(_: Path) -> bool:
+        return bool(read_json(workdir / "toy.json", {"objectives": dict, "versions": dict}))
+
+    for name in ("toy.json", "toy.png"):
+        require_ours(workdir / name, is_toy, overwrite=None)
+
+
 def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] = print) -> None:
     """Runs the three objectives, prints the table, writes `toy.json` and `toy.png`.
 
@@ -170,9 +180,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     for name, value in (("seeds", seeds), ("cycles", cycles)):
         if value < 1:
             raise InputError(f"--{name}={value}: at least 1 is needed")
-    shape = {"objectives": dict, "versions": dict}
-    for name in ("toy.png", "toy.json"):
-        require_ours(workdir / name, lambda _: bool(read_json(workdir / "toy.json", shape)))
+    _require_ours(workdir)
     try:  # now, not after minutes of training
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

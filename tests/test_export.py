@@ -21,7 +21,7 @@ from discogan_jax import cli, export, images, models, runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx_graph, registry
+from discogan_jax.export import onnx_graph, registry, writing
 from discogan_jax.ops import convolution
 from discogan_jax.runs import translating
 
@@ -242,6 +242,7 @@ def test_damage_is_refused(run, tmp_path, pictures):
             export.open_translator(folder)
     (folder / "about.json").write_text(json.dumps(about))
     assert "has no digests" in export.open_translator(folder).remarks[0]
+    assert writing._is_our_folder(folder)  # so the same command replaces it
     del about["batch_size"]
     (folder / "about.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match="it lacks batch_size"):

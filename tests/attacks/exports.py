@@ -112,7 +112,8 @@ def about(members, **changes):
 def of_before(members, **changes):
     """Metadata without digests, as earlier versions wrote them."""
     kept = json.loads(members["about.json"])
-    del kept["sha256"], kept["files"]
+    for name in ("sha256", "files"):
+        kept.pop(name, None)
     members["about.json"] = json.dumps(kept | {"format": 1} | changes)
 
 

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import discogan_jax
 from discogan_jax import units
 from discogan_jax.errors import InputError, causes
 
@@ -32,7 +33,7 @@ def versions() -> dict[str, Any]:
     """Returns the versions of packages and Python, the machine and its devices."""
     import jax  # `files` and commands without networks start without it
 
-    found: dict[str, str] = {}
+    found = {"discogan_jax": discogan_jax.__version__}
     for package in _PACKAGES.split():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

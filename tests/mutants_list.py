@@ -1265,6 +1265,28 @@ FAULTS = [
         "np.asarray(found[d].train[:EXAMPLES])",
         "test_serve.py::test_the_page_names_nobody_else",
     ),
+    # What is not the program's own, and what is damaged.
+    Fault(
+        "files of others are replaced",
+        "files/ours.py",
+        "if mode and not overwrite and not _holds(is_ours, path):",
+        "if False:",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "a damaged export is used",
+        "files/seals.py",
+        "if digest_of(name) != digest:",
+        "if False:",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "a run begins among the files of others",
+        "runs/run.py",
+        "layout.require_free(directory)",
+        "pass",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
     # Commands and experiments.
     Fault(
         "`discogan translate` ignores --step",
@@ -1297,8 +1319,8 @@ FAULTS = [
     Fault(
         "`discogan export` ignores --batch",
         "commands/export.py",
-        "kind=arguments.format, batch_size=arguments.batch",
-        "kind=arguments.format",
+        "batch_size=arguments.batch,",
+        "",
         "test_export.py::test_the_command_and_what_translates_with_its_result",
     ),
     Fault(

@@ -64,6 +64,7 @@ def test_a_card_opens_elsewhere_and_translates_the_same(run, tmp_path, capsys):
     assert capsys.readouterr().out.endswith("2: whole\n")
     names = {p.relative_to(folder).parts[0] for p in folder.rglob("*")}
     wanted = {"README.md", "config.json", "versions.json", "evaluation.json", "checkpoints"}
+    wanted |= {"card.json"}
     assert names == wanted  # no samples: the images may not be publishable
     for path in folder.rglob("*"):
         if path.is_file():
@@ -89,8 +90,12 @@ def test_what_a_card_says(run, tmp_path):
     assert "trained with discogan_jax for 2 of 2 steps" in text
     assert "without an identity term" in text
     assert "`arrays:bags`, pictures of whoever trained this" in text
-    with pytest.raises(InputError, match="my run-2-card is there already: remove it"):
+    # The same again replaces it; what was changed in it is not lost.
+    folder = card.write(run)
+    (folder / card.CARD_FILE).write_text("license: mine")
+    with pytest.raises(InputError, match="my run-2-card was changed since"):
         card.write(run)
+    assert parts(card.write(run, overwrite=True)) == (front, text)
 
 
 def test_a_card_claims_nothing_of_another_step(run, tmp_path):

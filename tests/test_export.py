@@ -21,7 +21,7 @@ from discogan_jax import cli, export, images, models, runs
 from discogan_jax.config import build
 from discogan_jax.config.schema import from_config
 from discogan_jax.errors import InputError
-from discogan_jax.export import onnx_graph, registry
+from discogan_jax.export import onnx_graph, registry, writing
 from discogan_jax.ops import convolution
 from discogan_jax.runs import translating
 
@@ -189,9 +189,8 @@ def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures)
     alone = shutil.copy(folder / "ba.onnx", tmp_path / "anything.onnx")
     opened = export.open_translator(alone)
     assert (opened.directions, opened.domains) == (("ba",), ("bags", "shoes"))
-    assert json.loads((folder / "about.json").read_text()) == opened.metadata | {
-        "directions": ["ab", "ba"]
-    }
+    of_both = export.open_translator(folder).metadata
+    assert opened.metadata == without_digests(of_both) | {"directions": ["ba"], "format": 2}
     np.testing.assert_allclose(opened.apply(pictures, "ba"), run.apply(pictures, "ba"), atol=1e-5)
     with pytest.raises(InputError, match="translates to bags, not 'shoes'"):
         translating.direction(opened, "shoes")
@@ -209,30 +208,31 @@ def test_what_translates_otherwise_is_not_written(run, tmp_path, monkeypatch, ki
     assert {p: p.read_bytes() for p in before} == before
 
 
-def test_nothing_else_is_replaced(run, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "photo.png").write_bytes(b"dear")
-    for place in (tmp_path / "mine", tmp_path / "mine" / "photo.png"):
-        with pytest.raises(InputError, match="is there and is no exported folder"):
-            export.write(run, place, kind="onnx")
-    with pytest.raises(InputError, match="mine cannot be written"):
-        export.write(run, tmp_path / "mine")
-    assert (tmp_path / "mine" / "photo.png").read_bytes() == b"dear"
+def without_digests(about):
+    """What earlier versions wrote."""
+    return {name: x for name, x in about.items() if name not in ("files", "sha256")} | {"format": 1}
 
 
 def test_damage_is_refused(run, tmp_path, pictures):
     folder, _ = export.write(run, tmp_path / "x", kind="onnx", batch_size=1)
+    about = without_digests(json.loads((folder / "about.json").read_text()))
     whole = (folder / "ab.onnx").read_bytes()
     (folder / "ab.onnx").write_bytes(whole[: len(whole) // 2])
+    for damaged in (folder, folder / "ab.onnx"):
+        with pytest.raises(InputError, match="no exported run, or damaged"):
+            export.Exported.open(damaged)
+    # Of earlier versions there is no digest.
+    (folder / "about.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match="cannot be loaded"):
         export.Exported.open(folder).apply(pictures, "ab")
-    with pytest.raises(InputError, match="no exported run, or damaged"):
-        export.Exported.open(folder / "ab.onnx")
     (folder / "ab.onnx").unlink()
-    with pytest.raises(InputError, match=r"it has no ab\.onnx"):
+    with pytest.raises(InputError, match=r"no exported run, or damaged.*ab\.onnx"):
         export.Exported.open(folder)
-    about = json.loads((folder / "about.json").read_text())
+    (folder / "ab.onnx").write_bytes(whole)
     for wrong in (
+        *({"batch_size": x} for x in (-1, 0, True, "1", 1 << 40)),
+        *({"format": 2}, {"sha256": ""}, {"directions": ["ab", "ab"]}),
+        {"image_size": 1 << 30, "preparation": None},
         *({"kind": "savedmodel"}, {"kind": "tar"}, {"directions": ["aa"]}, {"domains": 1}),
         *({"image_size": "big"}, {"image_size": 2 * SIZE}, {"preparation": {"a": {"size": 0}}}),
         *({"preparation": {"a": [SIZE]}}, {"preparation": {"a": {"size": SIZE, "more": 1}}}),
@@ -240,6 +240,26 @@ def test_damage_is_refused(run, tmp_path, pictures):
         (folder / "about.json").write_text(json.dumps(about | wrong))
         with pytest.raises(InputError, match="no exported run, or damaged"):
             export.open_translator(folder)
+    (folder / "about.json").write_text(json.dumps(about))
+    assert "has no digests" in export.open_translator(folder).remarks[0]
+    assert writing._is_our_folder(folder)  # so the same command replaces it
+    del about["batch_size"]
+    (folder / "about.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="it lacks batch_size"):
+        export.open_translator(folder)
+
+
+def test_programs_of_other_images_are_refused(run, tmp_path):
+    file, _ = export.write(run, tmp_path / "x.discogan", batch_size=1)
+    with zipfile.ZipFile(file) as content:
+        members = {name: content.read(name) for name in content.namelist()}
+    about = without_digests(json.loads(members["about.json"])) | {"image_size": 8}
+    members["about.json"] = json.dumps(about | {"preparation": None})
+    with zipfile.ZipFile(file, "w") as content:
+        for name, member in members.items():
+            content.writestr(name, member)
+    with pytest.raises(InputError, match="does not translate such images: "):
+        export.open_translator(file).apply(np.zeros((1, 8, 8, 3), np.uint8), "ab")
 
 
 def flipped(data):

@@ -104,11 +104,6 @@ def test_a_file_for_one_picture(run, folder, tmp_path, capsys):
     assert cli.main([*arguments, f"--out={tmp_path / 'e.webp'}"]) == 2
     assert "pictures are saved as .png, .jpg, .jpeg, .tif or .tiff" in capsys.readouterr().err
     assert not {*tmp_path.glob("[de].*")}
-    # A picture is replaced, as above; another file is not.
-    (tmp_path / "notes.png").write_text("no picture")
-    assert cli.main([*arguments, f"--out={tmp_path / 'notes.png'}"]) == 2
-    assert "notes.png is there and is no picture: name another" in capsys.readouterr().err
-    assert (tmp_path / "notes.png").read_text() == "no picture"
 
 
 def test_names_are_kept(tmp_path):

@@ -7,16 +7,25 @@ evaluate RUN' first) and nothing else. Paths of this machine stay out of it.
 
 import argparse
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discogan_jax.commands import frame
+from discogan_jax.commands import frame, outputs
 from discogan_jax.errors import InputError
 
 if TYPE_CHECKING:
     from discogan_jax.runs import Run
 
 CARD_FILE = "README.md"
+
+LIST_FILE = "card.json"
+"""What a card was made of, and the digests of its files."""
+
+_PARTS = (
+    *(CARD_FILE, LIST_FILE, "config.json", "data.json", "versions.json", "evaluation.json"),
+    *("checkpoints/*", "samples/*.png"),
+)
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -25,6 +34,7 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--out", type=frame.path, metavar="FOLDER", help="RUN/NAME-STEP-card if not given"
     )
+    outputs.add_overwrite(parser)
     parser.add_argument(
         "--samples",
         action="store_true",
@@ -37,41 +47,47 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax import runs
 
     opened = runs.open(arguments.run, arguments.step)
-    frame.say(str(write(opened, arguments.out, samples=arguments.samples)))
+    made = write(opened, arguments.out, samples=arguments.samples, overwrite=arguments.overwrite)
+    frame.say(str(made))
     return 0
 
 
-def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path:
+def write(
+    run: "Run", out: Path | None = None, *, samples: bool = False, overwrite: bool = False
+) -> Path:
     """Writes a model card and the files that are needed to use the run's checkpoint.
 
     The folder holds `README.md`, `config.json` and `data.json` (without this machine's paths and
     names of pictures), `versions.json`, the evaluation if it is of this step, and the checkpoint:
-    `runs.open` opens it.
+    `runs.open` opens it; and the digests of all of them, `card.json`.
 
     Args:
       run: run, opened at the checkpoint in question.
-      out: folder, which must be empty or not there; `NAME-STEP-card` in the run directory if None.
+      out: folder; `NAME-STEP-card` in the run directory if None. An existing card is replaced,
+        unless it was changed.
       samples: whether to add the grid of held-out images and their translations even if the images
         are not drawn by this library. Whoever may publish the images may publish the grid.
+      overwrite: replace a card that was changed, too.
 
     Returns:
       The folder.
 
     Raises:
-      InputError: the folder is not empty or cannot be written, or the run's files are damaged.
+      InputError: another folder is there or it cannot be written, or the run's files are damaged.
     """
+    from discogan_jax import files
     from discogan_jax.commands import card_text
-    from discogan_jax.files import read_json, replacing_folder, write_json
+    from discogan_jax.files import read_json, write_json
     from discogan_jax.runs import layout, pictures
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
+    unchanged = partial(files.is_sealed, listing=LIST_FILE)
+    files.require_our_folder(out, LIST_FILE, _PARTS, unchanged, overwrite=overwrite)
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"{out} is there already: remove it, or name another --out.")
         evaluation = _evaluation(run)
         picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing_folder(out) as folder:
+        with files.replacing_folder(out) as folder:
             # What `runs.open` needs, without this machine's paths.
             checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
             shutil.copytree(run.path / checkpoint, folder / checkpoint, ignore=_check)
@@ -92,6 +108,8 @@ def write(run: "Run", out: Path | None = None, *, samples: bool = False) -> Path
                 shutil.copy(picture, folder / layout.SAMPLES)
             text = card_text.text(run, evaluation, picture)
             (folder / CARD_FILE).write_text(text, encoding="utf-8")
+            listed = files.sealed({"run": run.path.name, "step": run.step}, files.digests(folder))
+            write_json(folder / LIST_FILE, listed)
     except OSError as error:
         several = error.args[0] if isinstance(error, shutil.Error) else ()
         why = several[0][-1] if several else error.strerror or error

@@ -16,6 +16,7 @@ def add_arguments(parser: frame.Parser) -> None:
     )
     parser.add_argument(
         "--inception",
+        type=frame.path,
         metavar="FILE",
         help="add FID and KID, in features of this file "
         "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",

@@ -9,7 +9,7 @@ files for six months: keep the run.
 import argparse
 
 from discogan_jax import units
-from discogan_jax.commands import frame
+from discogan_jax.commands import frame, outputs
 from discogan_jax.errors import InputError
 from discogan_jax.export import FORMATS
 
@@ -26,6 +26,7 @@ def add_arguments(parser: frame.Parser) -> None:
         metavar="PATH",
         help="file or folder; RUN/NAME-STEP.discogan, -onnx or -savedmodel if not given",
     )
+    outputs.add_overwrite(parser)
     parser.add_argument("--batch", type=int, metavar="N", help="fixed batch size; any if not given")
 
 
@@ -38,7 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     opened = runs.open(arguments.run, arguments.step)
     path, parity = export.write(
-        opened, arguments.out, kind=arguments.format, batch_size=arguments.batch
+        opened,
+        arguments.out,
+        kind=arguments.format,
+        batch_size=arguments.batch,
+        overwrite=arguments.overwrite,
     )
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     frame.say(parity)

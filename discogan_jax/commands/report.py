@@ -5,7 +5,7 @@ The page is one file that loads nothing from anywhere. The runs may still be tra
 
 import argparse
 
-from discogan_jax.commands import frame
+from discogan_jax.commands import frame, outputs
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -14,11 +14,12 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--out", type=frame.path, metavar="FILE", help="the page, if not report.html"
     )
+    outputs.add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.runs import report
 
-    frame.say(str(report.write(arguments.runs, arguments.out)))
+    frame.say(str(report.write(arguments.runs, arguments.out, overwrite=arguments.overwrite)))
     return 0

@@ -233,18 +233,30 @@ def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
 def _reporting(workdir: Path, say: Say) -> Iterator[None]:
     """Writes the page of a run when the run ends, also if it has diverged or was interrupted."""
     from discogan_jax.multihost import is_chief
-    from discogan_jax.runs import report
 
     try:
         yield
     except (DivergedError, InterruptedRunError) as error:
         if is_chief():
-            report.write([workdir])
+            _report(workdir)
         else:
             error.args = ("",)  # every process raises it, one prints it
         raise
     if is_chief():
-        say(f"Done. The run is in {workdir}, its page is {report.write([workdir])}")
+        say(f"Done. The run is in {workdir}, {_report(workdir)}")
+
+
+def _report(workdir: Path) -> str:
+    """Writes the page of a run and says where it is; a warning says why there is none."""
+    from absl import logging
+
+    from discogan_jax.runs import report
+
+    try:
+        return f"its page is {report.write([workdir])}"
+    except InputError as error:  # no reason to fail
+        logging.warning("The page of the run is not written: %s", error)
+        return "without a page"
 
 
 def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:

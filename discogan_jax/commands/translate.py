@@ -1,14 +1,14 @@
 """Translates pictures with a trained run and writes the results as files.
 
 A picture is prepared as those that the run was trained on, and the result has the size of the
-run's networks; --fit and --size change that. Files that cannot be read are reported and skipped;
-the exit code is 1 then.
+run's networks; --fit and --size change that. Files that cannot be read, or whose result cannot
+be written, are reported and skipped; the exit code is 1 then.
 """
 
 import argparse
 from typing import TYPE_CHECKING
 
-from discogan_jax.commands import frame
+from discogan_jax.commands import frame, outputs
 from discogan_jax.errors import EXIT_SKIPPED, InputError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def add_arguments(parser: frame.Parser) -> None:
         action="store_true",
         help="also write contact sheets: input, translation, the way back",
     )
+    outputs.add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         deep=arguments.depth == 16,
         side=arguments.pairs,
         sheet=arguments.grid,
+        overwrite=arguments.overwrite,
     )
     written, bad = len(made.written), len(inputs) - len(made.written)
     results = _results(arguments.size, made.preparation.fit)
@@ -107,12 +109,14 @@ def run(arguments: argparse.Namespace) -> int:
     for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
     # What is not as it might be expected.
+    for remark in translator.remarks:
+        frame.say(remark)
     if clipped := made.remarks["clipped"]:
         frame.say(f"{clipped} with values beyond the run's range, which became its ends")
     if made.preparation.range and (faint := made.remarks["faint"]):
         part = f"a small part of the run's range, {range_text(made.preparation.range)}"
         frame.say(f"{faint} with values in {part}; were they scaled differently?")
-    if (paired := made.remarks["paired"]) and paired >= MOSTLY * written:
+    if written and (paired := made.remarks["paired"]) and paired >= MOSTLY * written:
         which = f"{paired} of {written} twice as wide as high, as pairs side by side are"
         frame.say(f"{which}: for pairs, use --pairs left or --pairs right")
     if others:

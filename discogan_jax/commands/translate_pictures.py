@@ -1,16 +1,18 @@
 """The work of `discogan translate`: finds pictures, translates them in batches, writes results."""
 
 import glob
+import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
 from discogan_jax import images
@@ -20,7 +22,8 @@ from discogan_jax.data.decode import Item, map_ahead
 from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
-from discogan_jax.images import Picture, Preparation, Size
+from discogan_jax.files import disk_full, expanded, require_ours
+from discogan_jax.images import MAX_BYTES, Picture, Preparation, Size
 from discogan_jax.images.fitting import Fit
 from discogan_jax.images.preparation import Restored
 from discogan_jax.images.values import Range
@@ -28,6 +31,9 @@ from discogan_jax.runs import translating
 from discogan_jax.runs.translating import Translator
 
 STDIN = "-"
+
+TRANSLATION, SHEET = "translation", "contact sheet"
+"""Roles of the files that are written, see `images.save`: one does not replace the other."""
 
 BATCH = 16
 """Pictures that are translated at a time, and shown in a contact sheet."""
@@ -78,14 +84,16 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
     Raises:
       InputError: there is no such file, or a folder or pattern has no pictures.
     """
-    # By place, so that a picture which is named twice is translated once.
-    found: dict[Path, Item] = {}
+    # By place, so that a picture which is named twice is translated once. (`Path.resolve` raises at
+    # links in a circle, which `load` reports.)
+    found: dict[str, Item] = {}
     left_out: dict[Path, None] = {}
     for word in given:
-        path = Path(word).expanduser()
+        path = expanded(word)
         # Standard input, a folder, a file, a pattern.
         if word == STDIN:
-            found[Path(STDIN)] = Item(sys.stdin.buffer.read(), "stdin")
+            if STDIN not in found:  # it can be read once
+                found[STDIN] = Item(_standard_input(), "stdin")
             continue
         if path.is_dir():
             files, others = pictures_below(path)
@@ -101,8 +109,15 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
             raise InputError(f"{word}: there are no pictures; check the path.")
         for file in files:
             name = str(file.relative_to(path)) if path.is_dir() else file.name
-            found.setdefault(file.resolve(), Item(file, name))
+            found.setdefault(os.path.realpath(file), Item(file, name))
     return list(found.values()), list(left_out)
+
+
+def _standard_input() -> bytes:
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise InputError(f"standard input is too large: the limit is {MAX_BYTES:,} bytes.")
+    return content
 
 
 def translate(
@@ -116,12 +131,14 @@ def translate(
     deep: bool = False,
     side: str | None = None,
     sheet: bool = False,
+    overwrite: bool = False,
 ) -> Outcome:
     """Translates pictures and writes the results.
 
     Args:
       translator: run or export, from `export.open_translator`.
-      inputs: pictures from `find`; those that cannot be read are reported and skipped.
+      inputs: pictures from `find`; those that cannot be read, or whose results cannot be written,
+        are reported and skipped.
       to: name of the domain to translate to.
       out: folder of the results, made if it is not there; a file for one picture.
       size: size of the results, see `Preparation.restore`.
@@ -129,9 +146,11 @@ def translate(
       deep: whether results have the values of the target's pictures, instead of bytes.
       side: side to take of pictures that show two, left or right; None for whole pictures.
       sheet: whether contact sheets of input, translation and the way back are written, too.
+      overwrite: replace files that this program did not write, but no inputs.
 
     Raises:
-      InputError: the run has no such domain, or the results cannot be written.
+      InputError: the run has no such domain, other files are in the place of the results, or the
+        disk is full.
     """
     # What is done to the pictures, and to the results.
     way = translating.direction(translator, to)
@@ -141,8 +160,9 @@ def translate(
     values = _values(target) if deep else None
     # Fails before anything is written.
     number = len(inputs)
-    places = destinations(inputs, out, _suffix(values), -(-number // BATCH) if sheet else 0)
-    sheets = iter(places[number:])
+    sheets = -(-number // BATCH) if sheet else 0
+    places = destinations(inputs, out, _suffix(values), sheets, overwrite=overwrite)
+    later = iter(places[number:])
 
     fitted = _read_all(inputs, places[:number], side, outcome)
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
@@ -152,13 +172,27 @@ def translate(
         results = made.astype(np.float32) if values else shown[1]
         for x, result in zip(batch, results, strict=True):
             restored = outcome.preparation.restore(result, x.size, size)
-            images.save(x.place, images.from_unit(restored, values) if values else restored)
-            outcome.written.append(x.place)
+            pixels = images.from_unit(restored, values) if values else restored
+            if _saved(x.place, pixels, TRANSLATION):
+                outcome.written.append(x.place)
         if sheet:
             labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
-            outcome.sheets.append(next(sheets))
-            images.save(outcome.sheets[-1], images.grid(list(zip(labels, shown, strict=False))))
+            grid = images.grid(list(zip(labels, shown, strict=False)))
+            if _saved(place := next(later), grid, SHEET):
+                outcome.sheets.append(place)
     return outcome
+
+
+def _saved(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> bool:
+    """Saves a picture; reports a place that takes none, such as a name that is too long."""
+    try:
+        images.save(place, pixels, role)
+    except InputError as error:
+        if disk_full(error) or not isinstance(error.__cause__, OSError):
+            raise  # no place will do
+        frame.say(f"skipped: {error}", sys.stderr)
+        return False
+    return True
 
 
 def _read_all(
@@ -213,7 +247,9 @@ def _there_and_back(
     return shown, made[0]
 
 
-def destinations(inputs: Sequence[Item], out: Path, suffix: str, sheets: int = 0) -> list[Path]:
+def destinations(
+    inputs: Sequence[Item], out: Path, suffix: str, sheets: int = 0, *, overwrite: bool = False
+) -> list[Path]:
     """Names the result of each input, and contact sheets: in the same folder, after the results.
 
     Args:
@@ -222,10 +258,11 @@ def destinations(inputs: Sequence[Item], out: Path, suffix: str, sheets: int = 0
         there as a folder.
       suffix: suffix of the results in a folder. Below it, names are kept; none is taken twice.
       sheets: number of contact sheets.
+      overwrite: whether files that this program did not write may be there.
 
     Raises:
-      InputError: a file would be written over an input or over what is no picture, several results
-        into one file, or floating-point numbers into another file than a TIFF.
+      InputError: a file would be written over an input or another file, see `files.ours`, several
+        results into one file, or floating-point numbers into another file than a TIFF.
     """
     if out.is_dir() or not _picture_suffix(out):
         places = _below([Path(item.name) for item in inputs], out, suffix)
@@ -239,12 +276,12 @@ def destinations(inputs: Sequence[Item], out: Path, suffix: str, sheets: int = 0
         raise InputError(f"--out={out}: the results are floating-point numbers: name a .tif")
     else:
         places = [out, out.with_name(f"{out.stem}-sheet-001.png")][: 1 + sheets]
-    sources = {item.source.resolve() for item in inputs if isinstance(item.source, Path)}
-    for place in places:
-        if place.resolve() in sources:
+    sources = {os.path.realpath(x.source) for x in inputs if isinstance(x.source, Path)}
+    roles = [TRANSLATION] * len(inputs) + [SHEET] * sheets
+    for place, role in zip(places, roles, strict=True):
+        if os.path.realpath(place) in sources:
             raise InputError(f"{place} is an input: name another folder, or file, for the results.")
-        if place.exists() and images.kind(place) is None:
-            raise InputError(f"{place} is there and is no picture: name another --out.")
+        require_ours(place, partial(images.is_saved, role=role), overwrite=overwrite)
     return places
 
 

@@ -81,6 +81,8 @@ def find(arguments: argparse.Namespace) -> Path:
     Raises:
       InputError: none is named, or two are.
     """
+    from discogan_jax.files import expanded  # imports what --help does without
+
     # CONFIG, --config, or a default.
     named = [name for name in (getattr(arguments, "name", None), arguments.config) if name]
     if len(named) == 2:
@@ -90,7 +92,7 @@ def find(arguments: argparse.Namespace) -> Path:
     name = next(iter(named), arguments.default_config or of_folders)
     if name is None:
         raise InputError(f"CONFIG is missing: a config file, or one of {', '.join(shipped())}")
-    file = Path(name)
+    file = expanded(name)
     ours = CONFIGS / f"{file.stem}.py"
     # `configs/sample.py` works outside of a checkout, too.
     elsewhere = file.suffix == ".py" and not file.exists() and str(file.parent) in (".", "configs")
@@ -193,16 +195,17 @@ def _use_folders(config: "ConfigDict", arguments: argparse.Namespace) -> None:
     folders = arguments.a, arguments.b
     if missing := [f"--{d}=FOLDER" for d, folder in zip("ab", folders, strict=True) if not folder]:
         raise InputError(f"{' and '.join(missing)} missing: the folders to translate between")
-    domains = None
-    if os.path.realpath(folders[0]) == os.path.realpath(folders[1]):
+    from discogan_jax.files import expanded
+
+    domains, real = None, [Path(os.path.realpath(expanded(folder))) for folder in folders]
+    if real[0] == real[1]:
         from discogan_jax.data import listing  # imports NumPy and Pillow
-        from discogan_jax.files import expanded
 
         domains = listing.two_domains(expanded(folders[0]))
     both = domains or folders
     config.data.source_a, config.data.source_b = (f"folder:{folder}" for folder in both)
     if named_by_folders(arguments):
         # `Path.resolve` raises at links in a circle, which the source itself reports better.
-        names = tuple(Path(os.path.realpath(folder)).name for folder in folders)
+        names = tuple(folder.name for folder in real)
         usable = names[0] != names[1] and all(name and name.isprintable() for name in names)
         config.domains = names if usable else ("a", "b")

@@ -1,5 +1,6 @@
 """The source `pairs:FOLDER/SIDE[/HALF]`: one side of pictures that show a pair side by side."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from discogan_jax.data.folder import MOSTLY, Folder
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import Source, Wanted
 from discogan_jax.errors import choose
+from discogan_jax.files import expanded
 
 SIDES = ("left", "right")
 HALVES = ("first", "second")
@@ -66,7 +68,8 @@ class Pairs(Folder):
         """Whether the other is the other side; halves are halves of the training files alone."""
         if not isinstance(other, Pairs) or self.side == other.side:
             return False
-        return Path(self.place).expanduser().resolve() == Path(other.place).expanduser().resolve()
+        one, two = (os.path.realpath(expanded(x.place)) for x in (self, other))
+        return one == two
 
     def shared_with(self, other: Source) -> Path | None:
         """Returns a folder that is searched for both, unless they use other parts of its files."""

@@ -1,22 +1,27 @@
 """Opens exported runs: they translate as runs do."""
 
+import contextlib
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from discogan_jax import host
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
-from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs
+from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs, has_digests
 from discogan_jax.files import read_json
 from discogan_jax.images import Preparation, Size, in_batches
 from discogan_jax.runs import run
 from discogan_jax.runs.best import Step
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
+
+_MAX_SIDE, _MAX_BATCH = 1 << 14, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,26 @@ class Exported(Translator):
           InputError: it is no export, or damaged.
         """
         path = Path(path)
-        # Files may come from anywhere: whatever is wrong with one is a damaged file, not a bug.
-        try:
+        with _explained(f"{path} is no exported run, or damaged: "):
             metadata, load = _format(path).read(path)
             opened = cls(path, metadata, load)
             sizes = {Size.of(metadata["image_size"])}
             sizes |= {x.size for x in opened.preparations.values()}
-            known = opened.domains and {*opened.directions} <= {*DIRECTIONS}
-            if len(sizes) > 1 or min(map(min, sizes)) < 1 or not known:
+            sides = {side for size in sizes for side in size}
+            known = opened.domains and opened.directions in (DIRECTIONS, *zip(DIRECTIONS))
+            possible = 1 <= min(sides) <= max(sides) <= _MAX_SIDE
+            if len(sizes) > 1 or not possible or not known:
                 raise ValueError("its metadata contradict themselves")
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is no exported run, or damaged: {error}") from error
+            fixed = metadata["batch_size"]
+            if fixed is not None and not 1 <= fixed <= _MAX_BATCH:
+                raise ValueError(f"its batch size is {fixed}")
         return opened
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever uses it should know."""
+        why = "it is of an earlier version: damage would not be noticed. Export the run again"
+        return () if has_digests(self.metadata) else (f"{self.path} has no digests, as {why}.",)
 
     @property
     def domains(self) -> Domains:
@@ -79,25 +90,20 @@ class Exported(Translator):
 
     @cached_property
     def _programs(self) -> Programs:
-        try:
+        readable = self.metadata.get("readable", "by the program that wrote it")
+        advice = f"It is readable {readable}: export the run again"
+        with _explained(f"{self.path} cannot be loaded (", f"). {advice}"):
             return self.load()
-        except InputError:
-            raise
-        except Exception as error:  # the runtimes raise many types
-            if host.out_of_memory(error):
-                raise
-            reason = str(error).strip().partition("\n")[0]
-            readable = self.metadata.get("readable", "by the program that wrote it")
-            raise InputError(
-                f"{self.path} cannot be loaded ({reason}). It is readable {readable}: export the "
-                "run again"
-            ) from error
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
         """Translates prepared images of uint8; see `runs.Run.apply`."""
         # Programs with a fixed batch size take no other.
-        fixed = self.metadata["batch_size"]
-        return in_batches(self._programs[direction], images, fixed or batch_size)
+        fixed, program = self.metadata["batch_size"], self._programs[direction]
+        with _explained(f"{self.path} does not translate such images: "):
+            made = in_batches(program, images, fixed or batch_size)
+            if made.shape != np.shape(images):
+                raise ValueError(f"its results are {list(made.shape)}")
+        return made
 
 
 def open_translator(path: str | Path, step: Step = None) -> Translator:
@@ -115,6 +121,25 @@ def open_translator(path: str | Path, step: Step = None) -> Translator:
     if step is not None:
         raise InputError(f"{path} is an export and has no checkpoints: leave out the step")
     return Exported.open(path)
+
+
+@contextlib.contextmanager
+def _explained(before: str, after: str = "") -> Iterator[None]:
+    """Makes errors of the body mistakes of the user: an export may come from anywhere.
+
+    Args:
+      before: what stands in the message before the cause.
+      after: what stands there after it.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # decoders and runtimes raise many types
+        if host.out_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{before}{reason}{after}") from error
 
 
 def is_exported(path: str | Path) -> bool:

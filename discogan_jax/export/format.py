@@ -8,15 +8,27 @@ import jax
 from jaxtyping import Float
 
 from discogan_jax.config import build
+from discogan_jax.files import check_seal, shapes
 from discogan_jax.host import versions
 from discogan_jax.runs.run import Run
 from discogan_jax.runs.translating import describe
 
 METADATA_FILE = "about.json"
+VERSION = 2
+"""Of the metadata; those of 1 have no digests."""
 # Names of the programs' argument and result, in formats that have names.
 INPUT, OUTPUT = "images", "translated"
 
 Metadata = Mapping[str, Any]
+_SHAPE = {
+    "domains": [str],
+    "directions": [str],
+    "image_size": (int, str, [int]),
+    "batch_size": (int, type(None)),
+    "format?": int,
+    "preparation?": (dict, type(None)),
+    "readable?": str,
+}
 # Functions that translate a batch of uint8 images, by direction.
 Programs = Mapping[str, Callable[[Any], Float[Any, "N H W C"]]]
 # The metadata of an export, and a function that loads its programs.
@@ -43,6 +55,8 @@ class Format(Protocol):
     ) -> None:
         """Writes a new file with the metadata in it, or a folder, which gets `about.json` later.
 
+        The metadata are sealed with the digests of the programs, see `files.sealed`.
+
         Args:
           programs: functions that JAX can trace.
           images: shape of their argument; the first dimension is symbolic if any number will do.
@@ -54,8 +68,28 @@ class Format(Protocol):
         """Reads the metadata and checks the files, of which nothing is executed yet.
 
         Raises:
-          OSError, ValueError, KeyError, TypeError: the file is damaged or no such export.
+          Exception: the file is damaged or no such export.
         """
+
+
+def check_shape(metadata: Any) -> None:
+    """Checks that metadata are such, before they are used.
+
+    Raises:
+      ValueError: they are not; the message says what is wrong.
+    """
+    shapes.check(metadata, _SHAPE)
+
+
+def check_digests(metadata: Metadata, digest_of: Callable[[str], str]) -> None:
+    """Checks the digests in metadata, see `files.check_seal`; earlier versions wrote none."""
+    if has_digests(metadata):
+        check_seal(metadata, digest_of)
+
+
+def has_digests(metadata: Metadata) -> bool:
+    """Whether an export can be checked for damage: those of earlier versions cannot."""
+    return metadata.get("format") != 1 or "sha256" in metadata
 
 
 def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict[str, Any]:
@@ -71,7 +105,7 @@ def metadata(run: Run, kind: str, readable: str, batch_size: int | None) -> dict
     colours = {1: "grey", 3: "RGB"}.get(run.settings.data.channels, "as trained")
     output_range = "0 and above" if run.settings.model.literal else "in [0, 1]"
     return {
-        "format": 1,
+        "format": VERSION,
         "kind": kind,
         "domains": run.domains,
         "directions": run.directions,

@@ -2,7 +2,8 @@
 
 A file holds one graph, and two directions in it would need a switch that many readers of ONNX do
 not support. Each file repeats `about.json` in its own metadata, so that a single file can be opened
-as the folder is, where one direction is enough.
+as the folder is, where one direction is enough. Its last bytes are the entry ``sha256`` of these
+metadata, the digest of all bytes before.
 """
 
 import json
@@ -14,18 +15,19 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from discogan_jax import host
+from discogan_jax.export import format as formats
 from discogan_jax.export import onnx_graph
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
-from discogan_jax.files import read_json
+from discogan_jax.files import read_json, require_regular, sha256
 from discogan_jax.images import Preparation
-from discogan_jax.state import Domains
+from discogan_jax.state import DIRECTIONS, Domains
 
 ENDING = "-onnx"
 FLOAT32_ONLY = True
 IS_FOLDER = True
 READABLE = f"by any reader of ONNX of operator set {onnx_graph.OPSET}"
 SUFFIX = ".onnx"
+_MAX_BYTES = 2 << 30  # what the format allows
 
 
 def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
@@ -41,37 +43,49 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
         properties |= {"preprocessing": str(before), METADATA_FILE: json.dumps(metadata)}
         onnx.helper.set_model_props(model, properties)
         onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, str(path / f"{direction}{SUFFIX}"))
+        content = model.SerializeToString()
+        (path / f"{direction}{SUFFIX}").write_bytes(content + _seal(content))
 
 
 def read(path: Path) -> Opened:
     """Opens the folder, or one of its files; see `format.Format`."""
     if path.is_dir():
         metadata = read_json(path / METADATA_FILE)
-        files = {d: path / f"{d}{SUFFIX}" for d in metadata["directions"]}
-        for file in files.values():
-            if not file.is_file():
-                raise ValueError(f"it has no {file.name}")
+        formats.check_shape(metadata)
+        models = {
+            d: _content(path / f"{d}{SUFFIX}") for d in DIRECTIONS if d in metadata["directions"]
+        }
+        formats.check_digests(metadata, lambda name: sha256(models[name.removesuffix(SUFFIX)]))
     else:
         # A single file, of one direction, has the metadata among its properties.
-        try:
-            model = onnx.load(str(path), load_external_data=False)
-        except Exception as error:  # the type depends on the implementation of protobuf
-            if host.out_of_memory(error):
-                raise
-            raise ValueError(str(error) or type(error).__name__) from error
-        properties = {entry.key: entry.value for entry in model.metadata_props}
-        files = {properties["direction"]: path}
-        metadata = json.loads(properties[METADATA_FILE]) | {"directions": list(files)}
+        content = _content(path)
+        properties = {x.key: x.value for x in onnx.load_from_string(content).metadata_props}
+        models = {properties["direction"]: content}
+        metadata = json.loads(properties[METADATA_FILE]) | {"directions": list(models)}
+        formats.check_shape(metadata)
+        body = content[: -len(_seal(b""))]
+        if formats.has_digests(metadata) and content != body + _seal(body):
+            raise ValueError("it has changed since it was written")
 
     def load() -> Programs:
-        return {direction: _program(file) for direction, file in files.items()}
+        return {direction: _program(model) for direction, model in models.items()}
 
     return metadata, load
 
 
-def _program(file: Path) -> Any:
+def _content(file: Path) -> bytes:
+    require_regular(file, _MAX_BYTES)
+    return file.read_bytes()
+
+
+def _seal(content: bytes) -> bytes:
+    """Returns what makes a model sealed if it is appended: messages of protobuf may be joined."""
+    entry = onnx.StringStringEntryProto(key="sha256", value=sha256(content))
+    return bytes(onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+
+
+def _program(model: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return lambda x: session.run([OUTPUT], {INPUT: np.asarray(x)})[0]

@@ -13,9 +13,10 @@ import tensorflow as tf
 from jax.experimental import jax2tf
 
 from discogan_jax import host
+from discogan_jax.export import format as formats
 from discogan_jax.export.format import INPUT, METADATA_FILE, OUTPUT, Metadata, Opened, Programs
 from discogan_jax.export.stablehlo import PLATFORMS
-from discogan_jax.files import read_json
+from discogan_jax.files import read_json, sha256
 
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
@@ -36,8 +37,10 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
 def read(path: Path) -> Opened:
     """Opens the folder; see `format.Format`."""
     metadata = read_json(path / METADATA_FILE)
+    formats.check_shape(metadata)
     if not (path / "saved_model.pb").is_file():
         raise ValueError("it has no saved_model.pb")
+    formats.check_digests(metadata, lambda name: sha256(path / name))
 
     def load() -> Programs:
         host.tensorflow()

@@ -11,7 +11,11 @@ from pathlib import Path
 import jax
 from jax import export
 
+from discogan_jax import units
+from discogan_jax.export import format as formats
 from discogan_jax.export.format import METADATA_FILE, Metadata, Opened, Programs
+from discogan_jax.files import require_regular, sealed, sha256
+from discogan_jax.state import DIRECTIONS
 
 ENDING = ".discogan"
 FLOAT32_ONLY = False
@@ -20,30 +24,47 @@ READABLE = "by JAX for six months after the release that wrote it, at least"
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 _MAX_BYTES = 4 << 30
+# Weights hardly shrink: what unpacks to many times its size is made to fill the memory.
+_MAX_RATIO, _MAX_METADATA = 20, 1 << 20
 
 
 def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
     """Writes the file; see `format.Format`."""
+    made = {
+        direction: bytes(export.export(jax.jit(program), platforms=PLATFORMS)(images).serialize())
+        for direction, program in programs.items()
+    }
+    about = sealed(metadata, {direction: sha256(content) for direction, content in made.items()})
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(METADATA_FILE, json.dumps(metadata, indent=2))
-        for direction, program in programs.items():
-            exported = export.export(jax.jit(program), platforms=PLATFORMS)(images)
-            file.writestr(direction, bytes(exported.serialize()))
+        file.writestr(METADATA_FILE, json.dumps(about, indent=2))
+        for direction, content in made.items():
+            file.writestr(direction, content)
 
 
 def read(path: Path) -> Opened:
     """Opens the file; see `format.Format`."""
-    try:
-        # All is read now, so that checksums find damage before anything is used.
-        with zipfile.ZipFile(path) as file:
-            if sum(info.file_size for info in file.infolist()) > _MAX_BYTES:
-                raise ValueError("it unpacks to more than 4 GiB")
-            metadata = json.loads(file.read(METADATA_FILE))
-            programs = {d: file.read(d) for d in metadata["directions"]}
-    except zipfile.BadZipFile as error:
-        raise ValueError(str(error)) from error
+    require_regular(path)
+    metadata, programs = _content(path)
+    formats.check_digests(metadata, lambda name: sha256(programs[name]))
 
     def load() -> Programs:
         return {d: jax.jit(export.deserialize(bytearray(p)).call) for d, p in programs.items()}
 
     return metadata, load
+
+
+def _content(path: Path) -> tuple[Metadata, dict[str, bytes]]:
+    """Reads all members, so that checksums find damage before anything is used."""
+    with zipfile.ZipFile(path) as file:
+
+        def member(name: str, limit: int) -> bytes:
+            size = file.getinfo(name).file_size
+            if size > limit:
+                raise ValueError(f"{name} unpacks to {units.size(size)}, more than an export has")
+            return file.read(name)
+
+        metadata = json.loads(member(METADATA_FILE, _MAX_METADATA))
+        formats.check_shape(metadata)
+        # Those of both directions together.
+        left = min(_MAX_BYTES, _MAX_RATIO * path.stat().st_size + _MAX_METADATA) // 2
+        return metadata, {d: member(d, left) for d in DIRECTIONS if d in metadata["directions"]}

@@ -1,5 +1,6 @@
 """Writes a run in one of the formats, and checks that the result translates as the run does."""
 
+import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,19 @@ from discogan_jax import steps
 from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import registry
-from discogan_jax.export.exported import Exported, is_exported
-from discogan_jax.export.format import METADATA_FILE, metadata
-from discogan_jax.files import replacing, replacing_folder, write_json
+from discogan_jax.export.exported import Exported
+from discogan_jax.export.format import METADATA_FILE, has_digests, metadata
+from discogan_jax.files import (
+    digests,
+    is_sealed,
+    read_json,
+    replacing,
+    replacing_folder,
+    require_our_folder,
+    require_ours,
+    sealed,
+    write_json,
+)
 from discogan_jax.runs.run import Run
 
 # Number of held-out images that are translated by both and compared.
@@ -26,24 +37,37 @@ CHECKED = 8
 TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
 
 
+# Of the files of folders that are exports.
+_PARTS = (
+    *(METADATA_FILE, "ab.onnx", "ba.onnx", "saved_model.pb", "fingerprint.pb"),
+    *("variables/*", "assets/*"),
+)
+
+
 def write(
-    run: Run, path: Path | None = None, *, kind: str = "stablehlo", batch_size: int | None = None
+    run: Run,
+    path: Path | None = None,
+    *,
+    kind: str = "stablehlo",
+    batch_size: int | None = None,
+    overwrite: bool = False,
 ) -> tuple[Path, str]:
     """Exports a run and checks that the result translates as the run does.
 
     Args:
       run: from `runs.open`.
       path: the file or folder; `NAME-STEP` with the format's ending in the run directory if None.
-        An existing export is replaced.
+        An existing export is replaced, unless it was changed.
       kind: one of `registry.FORMATS`.
       batch_size: of the programs; None for any.
+      overwrite: replace a file whatever it is, or an export that was changed.
 
     Returns:
       The file or folder, and the result of the check.
 
     Raises:
       InputError: it does not translate as the run does, the format's packages are missing, or it
-        cannot be written.
+        cannot be written; or something else is there.
     """
     form = registry.load(kind)
     if form.FLOAT32_ONLY:
@@ -52,8 +76,10 @@ def write(
         train = replace(run.settings.train, precision="float32")
         run = replace(run, gan=gan, settings=replace(run.settings, train=train))
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
-    if form.IS_FOLDER and path.exists() and not (path.is_dir() and is_exported(path)):
-        raise InputError(f"{path} is there and is no exported folder: name another --out")
+    if form.IS_FOLDER:
+        require_our_folder(path, METADATA_FILE, _PARTS, _is_our_folder, overwrite=overwrite)
+    else:
+        require_ours(path, _is_our_file, overwrite=overwrite)
     # Where any batch size will do, the first dimension of the images is symbolic.
     (count,) = (batch_size,) if batch_size else symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((count, *build.image_shape(run.settings)), np.uint8)
@@ -66,10 +92,20 @@ def write(
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
             form.write(programs, images, about, temporary)
             if form.IS_FOLDER:
-                write_json(temporary / METADATA_FILE, about)
+                write_json(temporary / METADATA_FILE, sealed(about, digests(temporary)))
             return path, _check(run, Exported(path, *form.read(temporary)))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _is_our_file(path: Path) -> bool:
+    return zipfile.is_zipfile(path) and Exported.open(path).metadata["kind"] == "stablehlo"
+
+
+def _is_our_folder(path: Path) -> bool:
+    # Those of earlier versions have the names alone.
+    about = read_json(path / METADATA_FILE)
+    return is_sealed(path, METADATA_FILE) if has_digests(about) else "directions" in about
 
 
 def _check(run: Run, exported: Exported) -> str:

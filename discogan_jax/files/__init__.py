@@ -12,15 +12,28 @@ from discogan_jax.files.json_files import (
 )
 from discogan_jax.files.locks import locked
 from discogan_jax.files.opening import require_regular
+from discogan_jax.files.ours import (
+    MARK,
+    has_mark,
+    require_our_folder,
+    require_ours,
+    require_replaceable,
+)
 from discogan_jax.files.paths import expanded, fingerprint
+from discogan_jax.files.seals import check_seal, digests, is_sealed, sealed, sha256
 
 __all__ = [
+    "MARK",
+    "check_seal",
+    "digests",
     "disk_full",
     "expanded",
     "find_json",
     "fingerprint",
     "finite",
     "folder_size",
+    "has_mark",
+    "is_sealed",
     "locked",
     "no_room",
     "numbers",
@@ -30,7 +43,12 @@ __all__ = [
     "remove_leftovers",
     "replacing",
     "replacing_folder",
+    "require_our_folder",
+    "require_ours",
     "require_regular",
+    "require_replaceable",
     "require_room",
+    "sealed",
+    "sha256",
     "write_json",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from discogan_jax.files.opening import naming
+from discogan_jax.files.ours import require_replaceable
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 
@@ -21,7 +22,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
       A hidden name beside it to write to; renamed once the body has ended without an error.
+
+    Raises:
+      InputError: a pipe or a device is there. A link is replaced, not what it leads to.
     """
+    require_replaceable(path)
     temporary = _temporary(path)
     try:
         with naming(path, temporary):
@@ -76,4 +81,5 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    # Also beside a name that is as long as names may be.
+    return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")

@@ -17,6 +17,7 @@ from discogan_jax.images.reading import kind as kind
 from discogan_jax.images.reading import load as load
 from discogan_jax.images.reading import page_count as page_count
 from discogan_jax.images.reading import read as read
+from discogan_jax.images.saving import is_saved as is_saved
 from discogan_jax.images.saving import save as save
 from discogan_jax.images.sheet import grid as grid
 from discogan_jax.images.values import from_unit as from_unit

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
-from PIL import Image
+from PIL import ExifTags, Image
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import replacing
+from discogan_jax.files import MARK, has_mark, replacing
 
 _SAVED_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
@@ -21,13 +21,14 @@ SUFFIXES = tuple(_SAVED_AS)
 """Suffixes, in lower case, of the files that `save` writes."""
 
 
-def save(path: str | Path, image: Shaped[np.ndarray, "H W C"]) -> None:
+def save(path: str | Path, image: Shaped[np.ndarray, "H W C"], role: str = "picture") -> None:
     """Writes a PNG, a JPEG or a TIFF, by the suffix, atomically.
 
     Args:
       path: the file; missing folders are created.
       image: the picture: RGB or grey (one channel) of 8 bits, or grey of uint16 (PNG and TIFF) or
         float32 (TIFF). A grey picture makes a grey file.
+      role: what the picture is, for `is_saved`; its EXIF description says so.
 
     Raises:
       InputError: the suffix is another one, the format does not hold such pictures, or the file
@@ -45,10 +46,17 @@ def save(path: str | Path, image: Shaped[np.ndarray, "H W C"]) -> None:
         known = "8-bit grey or RGB, uint16 grey (PNG, TIFF) and float32 grey (TIFF)"
         raise InputError(f"{path}: {form} is not written with {what}; {known} can be saved.")
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = f"{MARK}: {role}"
     options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            picture.save(temporary, format=form, **options)
+            picture.save(temporary, format=form, exif=exif, **options)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def is_saved(path: Path, role: str) -> bool:
+    """Whether a file is a picture that `save` wrote in a role."""
+    return has_mark(path, f"{MARK}: {role}")

@@ -1,11 +1,12 @@
 """File names of a run directory, and its small files read and written; imports no JAX by itself."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json
+from discogan_jax.files import find_json, read_json
 
 if TYPE_CHECKING:
     from discogan_jax.config.schema import Settings
@@ -22,6 +23,31 @@ DIGESTS_FILE = "digests.npz"
 CHANGES_FILE = "changes.jsonl"
 FILES = (CONFIG_FILE, VERSIONS_FILE, METRICS_FILE, DATA_FILE, DIGESTS_FILE, CHANGES_FILE)
 """What every run has or may have from its beginning on."""
+WRITTEN = (*FILES, EVALUATION_FILE, REPORT_FILE, CHECKPOINTS, SAMPLES)
+"""Files and folders that a run writes."""
+_VERSIONS = {"packages": {"discogan_jax": str}}
+
+
+def require_free(directory: Path) -> None:
+    """Refuses a folder that has no run, and files of others that a run there would replace.
+
+    Raises:
+      InputError: the message names one of them.
+    """
+    names = [name for name in WRITTEN if os.path.lexists(directory / name)]
+    # Folders that are empty are left behind by runs that did not begin.
+    found = [name for name in names if not _is_empty_folder(directory / name)]
+    # A run without a config is about to begin, or its config was removed to use another.
+    if found and find_json(directory / VERSIONS_FILE, _VERSIONS) is None:
+        raise InputError(
+            f"{directory} has no run, and {', '.join(found)} of something else that a run would "
+            "replace: name another --workdir"
+        )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
 
 _NUMBER, _TEXT = (float, type(None)), (str, type(None))
 _SHAPES: Mapping[str, Any] = {

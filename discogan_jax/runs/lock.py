@@ -12,9 +12,11 @@ from absl import logging
 from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import require_regular
+from discogan_jax.files import require_replaceable
 
 LOCK_FILE = ".lock"
+_PROCESS = "process "
+_MAX_CHARACTERS = 1000
 
 
 @contextlib.contextmanager
@@ -31,12 +33,11 @@ def claimed(directory: Path) -> Iterator[None]:
       InputError: another process trains there, or the directory cannot be written.
     """
     path = directory / LOCK_FILE
+    require_replaceable(path)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # A link may lead to a file of somebody else, which the name would replace.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        if path.exists():
-            require_regular(path)
         file = os.fdopen(os.open(path, flags, 0o666), "a+")
     except OSError as error:
         if path.is_symlink():
@@ -46,6 +47,8 @@ def claimed(directory: Path) -> Iterator[None]:
             "is there, or name another one"
         ) from error
     with file:
+        if not _text(file).startswith(_PROCESS) and _text(file):
+            raise InputError(f"{path} is that of another program: name another --workdir")
         # The lock, if the file system has any.
         try:
             if not _acquired(file):
@@ -59,7 +62,7 @@ def claimed(directory: Path) -> Iterator[None]:
         # The name, for whoever finds the directory in use; a full disk has no room for it.
         with contextlib.suppress(OSError):
             os.ftruncate(file.fileno(), 0)
-            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
+            os.write(file.fileno(), f"{_PROCESS}{os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 
@@ -83,5 +86,9 @@ def _acquired(file: IO[str]) -> bool:
 
 
 def _name_in(file: IO[str]) -> str:
+    return _text(file).strip() or "another process"
+
+
+def _text(file: IO[str]) -> str:
     file.seek(0)
-    return file.read().strip() or "another process"
+    return file.read(_MAX_CHARACTERS)

@@ -18,7 +18,15 @@ from PIL import Image
 from discogan_jax import images
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError, printable
-from discogan_jax.files import finite, numbers, read_lines, replacing
+from discogan_jax.files import (
+    MARK,
+    finite,
+    has_mark,
+    numbers,
+    read_lines,
+    replacing,
+    require_ours,
+)
 from discogan_jax.runs import best, changes, layout, pictures
 from discogan_jax.state import Domains
 
@@ -34,6 +42,12 @@ MUCH_WAITING = 0.05
 Lines = Sequence[Mapping[str, float]]
 """The lines of `metrics.jsonl`."""
 
+_MARK = f'<meta name="generator" content="{MARK}: report">'
+_MARK_OF_EARLIER_VERSIONS = (
+    """content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; """
+    """script-src 'unsafe-inline'">\n<title>"""
+)
+
 _FAMILIES = (
     ("const", "Reconstruction", "error after both translations (A→B→A); val: held out"),
     ("identity", "Identity", "error on inputs already in the target domain"),
@@ -43,28 +57,37 @@ _FAMILIES = (
 )
 
 
-def write(directories: Sequence[str | Path], out: Path | None = None) -> Path:
+def write(
+    directories: Sequence[str | Path], out: Path | None = None, *, overwrite: bool = False
+) -> Path:
     """Writes the report of one run, or of several side by side.
 
     Args:
       directories: run directories; other processes may be training there.
       out: the file; ``report.html`` in the first directory if None.
+      overwrite: replace a file that is no report, too.
 
     Returns:
       The file.
 
     Raises:
-      InputError: a directory has no run.
+      InputError: a directory has no run, or the file cannot be written.
     """
     paths = [*dict.fromkeys(map(Path, directories))]
     out = out or paths[0] / layout.REPORT_FILE
     text = page([read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)])
+    require_ours(out, is_report, overwrite=overwrite)
     try:
         with replacing(out) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}.") from error
     return out
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that `write` wrote."""
+    return has_mark(path, _MARK) or has_mark(path, _MARK_OF_EARLIER_VERSIONS)
 
 
 def page(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -76,6 +99,7 @@ def page(runs: Sequence[Mapping[str, Any]]) -> str:
 
     data = json.dumps(finite(runs), separators=(",", ":"), allow_nan=False)
     return Template(read("page.html")).substitute(
+        mark=_MARK,
         title=html.escape(printable(" · ".join(run["name"] for run in runs), "")),
         plot_style=read("uPlot.min.css"),
         style=read("page.css"),

@@ -46,10 +46,12 @@ def begin(
     """
     samples = directory / layout.SAMPLES
     try:
-        samples.mkdir(parents=True, exist_ok=True)
         # Nothing is written before it is clear that the run is ours.
         changed = check_resumable(directory, settings, change=change)
-        if (directory / layout.CONFIG_FILE).exists():
+        samples.mkdir(parents=True, exist_ok=True)
+        if not (directory / layout.CONFIG_FILE).exists():
+            files.write_json(directory / layout.VERSIONS_FILE, host.versions())  # it is ours now
+        else:
             in_force = schema.flat(schema.to_json(layout.read_settings(directory)))
             changes.settle(directory, in_force, pictures.digests_file(directory), step)
         if loaded is not None:
@@ -75,7 +77,9 @@ def withdraw(directory: Path) -> None:
     This process has to hold the directory's lock.
     """
     if not manifest.steps(directory / layout.CHECKPOINTS):
-        for path in (*map(directory.joinpath, layout.FILES), *directory.glob("digests-*.npz")):
+        # By the versions, what else is left is known as ours.
+        written = {*layout.FILES} - {layout.VERSIONS_FILE}
+        for path in (*map(directory.joinpath, written), *directory.glob("digests-*.npz")):
             path.unlink(missing_ok=True)
 
 
@@ -98,9 +102,11 @@ def check_resumable(
       The settings that change on request.
 
     Raises:
-      InputError: a run of other settings or pictures is there, or its config is damaged.
+      InputError: a run of other settings or pictures is there, or its config is damaged; or the
+        files of something else.
     """
     if not (directory / layout.CONFIG_FILE).exists():
+        layout.require_free(directory)
         return {}
     try:
         before = layout.read_settings(directory)

@@ -45,6 +45,11 @@ class Translator(ABC):
         """By domain, what is done to a picture before it is translated."""
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What whoever translates with it should know."""
+        return ()
+
+    @property
     def image_size(self) -> Size:
         """Height and width of the images."""
         return self.preparations["a"].size

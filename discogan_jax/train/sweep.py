@@ -21,7 +21,7 @@ from discogan_jax.errors import DivergedError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.table import DASH, aligned, notes, value_text
 from discogan_jax.evaluation.table import markdown as markdown_table
-from discogan_jax.files import find_json, replacing, write_json
+from discogan_jax.files import find_json, read_json, replacing, require_ours, write_json
 from discogan_jax.runs import layout, manifest
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
@@ -31,6 +31,7 @@ from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
 
 TABLE_FILE = "sweep.md"
 RESULTS_FILE = "sweep.json"
+_RESULTS = {"runs": [{"changes": dict, "directory": str, "measures": dict}]}
 
 # The measures of each translation that a terminal has room for; the files have all of them.
 SHORT = ("psnr", "sliced_wasserstein", "hue_error")
@@ -112,12 +113,14 @@ def run(
       An outcome of each run, variant by variant.
 
     Raises:
-      InputError: `plan` raises it, or the data cannot be used.
+      InputError: `plan` raises it, the data cannot be used, or the folder has files of other
+        programs with the names of the table or the results.
       OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
+    require_ours_in(folder, TABLE_FILE, RESULTS_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     before = find_json(folder / RESULTS_FILE, _SHAPE) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}
@@ -139,6 +142,20 @@ def run(
             next(iter(error.args), signal.SIGINT),
         ) from None
     return outcomes
+
+
+def require_ours_in(folder: Path, *names: str) -> None:
+    """Refuses to replace files in a folder that has no results of a sweep.
+
+    Raises:
+      InputError: one of them is there.
+    """
+
+    def is_sweep(_: Path) -> bool:
+        return bool(read_json(folder / RESULTS_FILE, _RESULTS))
+
+    for name in names:
+        require_ours(folder / name, is_sweep, overwrite=None)
 
 
 def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:
@@ -287,9 +304,7 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
 
 
 def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
-    """Writes the table and the results."""
-    with replacing(folder / TABLE_FILE) as temporary:
-        temporary.write_text(markdown(outcomes) + "\n")
+    """Writes the results and the table: with the results there, the table is known as ours."""
     records = [
         {
             "name": o.job.variant.name,
@@ -304,3 +319,5 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
         for o in outcomes
     ]
     write_json(folder / RESULTS_FILE, {"runs": records})
+    with replacing(folder / TABLE_FILE) as temporary:
+        temporary.write_text(markdown(outcomes) + "\n")

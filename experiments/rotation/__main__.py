@@ -17,7 +17,6 @@ runs and resumes the others.
 
 import argparse
 import sys
-from pathlib import Path
 
 try:
     from discogan_jax import host
@@ -43,11 +42,14 @@ def parser() -> frame.Parser:
     """Makes the parser of the command."""
     made = frame.Parser(description=__doc__, epilog=frame.EXIT_CODES)
     made.add_argument(
-        "--workdir", type=Path, default="runs/rotation", help="folder for runs, table and figure"
+        "--workdir",
+        type=frame.path,
+        default="runs/rotation",
+        help="folder for runs, table and figure",
     )
     made.add_argument(
         "--data_dir",
-        type=Path,
+        type=frame.path,
         default="data",
         help="data folder; the drawings are in its rotation/",
     )

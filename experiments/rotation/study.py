@@ -112,6 +112,7 @@ def compare(
     config = settings(archives, data_dir, steps)
     say(f"drawings of bags and shoes: {archives}")
     catalogue.write_archives(archives, train=drawings[0], val=drawings[1], tilt_range=TILTS)
+    sweep.require_ours_in(workdir, "rotation.png")
     outcomes = sweep.run(config, VARIANTS, workdir, seeds=range(seeds), say=say)
     say(f"\n{table(outcomes)}\n")
     if first := [o for o in outcomes if o.job.seed == 0 and not o.error]:

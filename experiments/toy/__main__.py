@@ -37,7 +37,6 @@ five seeds and half the cycles:
 
 import argparse
 import sys
-from pathlib import Path
 
 try:
     from discogan_jax import host
@@ -61,7 +60,7 @@ def parser() -> frame.Parser:
     """Makes the parser of the command."""
     made = frame.Parser(description=__doc__, epilog=frame.EXIT_CODES)
     made.add_argument(
-        "--workdir", type=Path, default="runs/toy", help="folder for toy.png and toy.json"
+        "--workdir", type=frame.path, default="runs/toy", help="folder for toy.png and toy.json"
     )
     made.add_argument(
         "--seeds",

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from discogan_jax import steps
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.table import aligned
-from discogan_jax.files import write_json
+from discogan_jax.files import read_json, require_ours, write_json
 from discogan_jax.host import versions
 from discogan_jax.images import save
 from discogan_jax.losses import LossWeights
@@ -160,15 +160,27 @@ def figure(
     return np.concatenate([*panels, toy_figure.legend(panels[0].shape[0])], 1)
 
 
+def _require_ours(workdir: Path) -> None:
+    """Refuses to replace a table and a figure of something else."""
+
+    def is_toy(_: Path) -> bool:
+        return bool(read_json(workdir / "toy.json", {"objectives": dict, "versions": dict}))
+
+    for name in ("toy.json", "toy.png"):
+        require_ours(workdir / name, is_toy, overwrite=None)
+
+
 def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] = print) -> None:
     """Runs the three objectives, prints the table, writes `toy.json` and `toy.png`.
 
     Raises:
-      InputError: a number is out of range, or the folder cannot be written.
+      InputError: a number is out of range, or the folder cannot be written or has such files of
+        something else.
     """
     for name, value in (("seeds", seeds), ("cycles", cycles)):
         if value < 1:
             raise InputError(f"--{name}={value}: at least 1 is needed")
+    _require_ours(workdir)
     try:  # now, not after minutes of training
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -194,7 +206,6 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
             "history": runs.history,
         }
         say(f"{objective}: {seeds} seeds, {cycles} cycles in {runs.seconds:.0f} s")
-    save(workdir / "toy.png", figure(systems, points, seed=0))
     seconds = time.perf_counter() - began
     settings = {
         "seeds": list(range(seeds)), "cycles": cycles, "batch": BATCH, "hidden": HIDDEN,
@@ -203,6 +214,7 @@ def compare(workdir: Path, seeds: int, cycles: int, say: Callable[[str], None] =
     }  # fmt: skip
     report = {"settings": settings, "objectives": results, "seconds": seconds}
     write_json(workdir / "toy.json", report | {"versions": versions()})
+    save(workdir / "toy.png", figure(systems, points, seed=0))
     say(f"\nAt the end:\n{table(ends)}")
     say(f"\nOn average over the second half of the training:\n{table(halves)}\n")
     say(f"mean ± standard deviation over {seeds} seeds; {workdir}/toy.png; {seconds:.0f} s in all")

@@ -36,6 +36,7 @@ ARCHIVES: dict[str, str] = {"bags": "edges2handbags", "shoes": "edges2shoes"}
 VAL_START = 1_000_000
 
 _VERSION = 1  # raise it when drawings change, so that old archives are drawn again
+_START = b"\x1f\x8b\x08" + bytes(6) + b"\xff\0"  # of gzip without name, time and compression
 _CHUNK = 50  # drawings that a worker takes at once
 _MAX_WORKERS = 8
 
@@ -162,16 +163,27 @@ def by_split(items: Mapping[str, Item]) -> Items:
 
 
 def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
-    """Whether an archive is complete and was drawn with these parameters."""
-    if not archive.exists():
+    """Whether an archive is complete and was drawn with these parameters.
+
+    Raises:
+      InputError: the archive or its record is not one that `_write` wrote.
+    """
+    there = [path for path in (archive, record_path(archive)) if path.exists()]
+    if not there:
         return False
     record = find_json(record_path(archive)) or {}
-    if not {"parameters", "sha256"} <= record.keys():
+    if not {"parameters", "sha256"} <= record.keys() or (archive in there and not _drawn(archive)):
         raise InputError(
-            f"{archive} exists, but no record beside it says that it was drawn by this library. It "
-            "may be the published archive: choose another directory, or move it away."
+            f"{there[0]} exists, but no record beside it says that it was drawn by this library. "
+            "It may be the published archive: choose another directory, or move it away."
         )
-    return bool(record["parameters"] == parameters and record["sha256"] == _digest(archive))
+    same = archive in there and record["parameters"] == parameters
+    return bool(same and record["sha256"] == _digest(archive))
+
+
+def _drawn(archive: Path) -> bool:
+    with archive.open("rb") as file:
+        return file.read(len(_START)) == _START
 
 
 def _digest(path: Path) -> str:
@@ -197,8 +209,8 @@ def _write_tar(path: Path, top: str, names: Iterable[str], drawings: Iterable[by
     """Writes a tar.gz file whose bytes depend on the drawings alone."""
     with (
         path.open("wb") as file,
-        # No name and no time inside. Stored uncompressed: JPEGs would gain next to nothing, and it
-        # would take a tenth more time.
+        # No name and no time inside, which is what `_START` shows. Stored uncompressed: JPEGs would
+        # gain next to nothing, and it would take a tenth more time.
         gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):

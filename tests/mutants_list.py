@@ -1240,8 +1240,8 @@ FAULTS = [
     Fault(
         "scripts may read the cookie of the password",
         "serve/access.py",
-        'httponly=True, samesite="lax"',
-        'samesite="lax"',
+        'httponly=True, samesite="strict"',
+        'samesite="strict"',
         "test_serve.py::test_a_password_is_asked_for",
     ),
     Fault(

@@ -154,7 +154,7 @@ class Access:
 
 
 def _dressed(send: Send) -> Send:
-    """Adds the headers of all answers, and sends long ones in pieces, each when it is waited for."""
+    """Adds the headers of all answers, and sends long ones piece by piece, as they are taken."""
 
     async def send_pieces(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -162,8 +162,8 @@ def _dressed(send: Send) -> Send:
             return await send(message)
         body, more = message.get("body", b""), message.get("more_body", False)
         for at in range(0, len(body) or 1, PIECE):
-            piece = body[at : at + PIECE]
-            await send(message | {"body": piece, "more_body": more or at + PIECE < len(body)})
+            rest = at + PIECE < len(body)
+            await send({**message, "body": body[at : at + PIECE], "more_body": rest or more})
 
     return send_pieces
 

@@ -84,6 +84,13 @@ class Connection(H11Protocol):
         if self._timer:
             self._timer.cancel()
 
+    def shutdown(self) -> None:
+        """Ends, at the server's end, unless a whole request has come: that one is answered."""
+        if self._is_busy and self.cycle.more_body:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, unless there was an answer before it turned out to be none."""
         if self.cycle is not None:

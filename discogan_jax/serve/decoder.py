@@ -27,7 +27,7 @@ class Decoders:
     """Prepares pictures, each thread that asks for it in a process of its own."""
 
     def __init__(self) -> None:
-        self._idle: list[_Process] = []
+        self._idle = [_Process()]  # the first picture does not wait for its start
 
     def prepare(self, preparation: Preparation, picture: bytes) -> Prepared:
         """Reads a picture and prepares it.
@@ -42,16 +42,21 @@ class Decoders:
         Raises:
           PictureError: it cannot be read, takes too long or too much memory, or ends its decoder.
         """
-        try:
-            process = self._idle.pop()
-        except IndexError:
-            process = _Process()
+        process = self._take()
         answer = process.ask(preparation, picture)
         if process.alive:
             self._idle.append(process)
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _take(self) -> "_Process":
+        """Takes an idle process, unless the system has ended it, or starts one."""
+        with contextlib.suppress(IndexError):
+            while True:
+                if (process := self._idle.pop()).alive:
+                    return process
+        return _Process()
 
 
 class _Process:
@@ -75,7 +80,7 @@ class _Process:
 
     @property
     def alive(self) -> bool:
-        return self._end.alive
+        return self._end.alive and self._process.poll() is None
 
     def ask(self, preparation: Preparation, picture: bytes) -> Prepared | Exception:
         """Returns what the process answers; it is ended if there is no answer in time."""

@@ -2,8 +2,6 @@
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 
 def visitor(client: tuple[str, int] | None) -> bytes:

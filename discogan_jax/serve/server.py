@@ -5,11 +5,9 @@ import contextlib
 import errno
 import getpass
 import ipaddress
-import logging
 import os
 import socket
 import sys
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from discogan_jax.errors import InputError
+from discogan_jax.serve import log
 from discogan_jax.serve.access import Access
 from discogan_jax.serve.connection import BACKLOG, Connection
 
@@ -34,9 +33,6 @@ PASSWORD = "DISCOGAN_PASSWORD"
 """Environment variable: everybody on a machine can see the arguments of its commands."""
 
 LEAST_PASSWORD = 8
-
-LOG_MESSAGES = 10
-"""Number of messages that are logged in a minute."""
 
 
 def serve(path: str, host: str, port: int | None, say: Callable[[str], None]) -> None:
@@ -98,33 +94,8 @@ def server(
         log_level="error",
         timeout_graceful_shutdown=5,
     )
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(_few)
+    log.limit()
     return uvicorn.Server(config)
-
-
-class _Few(logging.Filter):
-    """Lets `LOG_MESSAGES` a minute through: who causes them must not fill a disk with them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._times = deque([0.0] * LOG_MESSAGES, LOG_MESSAGES)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Returns whether a message is written; the last one of a minute says that it is that."""
-        if self._is_full(record):
-            return False
-        self._times.append(record.created)
-        if self._is_full(record):
-            record.msg = f"{record.getMessage()} (More messages of this minute are left out.)"
-            record.args = None
-        return True
-
-    def _is_full(self, record: logging.LogRecord) -> bool:
-        return record.created - self._times[0] < 60
-
-
-_few = _Few()
 
 
 def _in_url(name: str) -> str:

@@ -1252,6 +1252,27 @@ FAULTS = [
         "test_serve.py::test_large_files_are_refused",
     ),
     Fault(
+        "wrong passwords have no limit",
+        "serve/access.py",
+        "if not self._guesses.take(who):",
+        "if False:",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "a picture may take as long as it likes",
+        "serve/decoder.py",
+        "if self._connection.poll(SECONDS):",
+        "if self._connection.poll(None):",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "idle connections shut everybody out",
+        "serve/connection.py",
+        "oldest.transport.abort()",
+        "self.transport.abort()",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
         "the way back begins with the picture",
         "serve/checkpoints.py",
         "_translated(translator, shown[-1], direction[::-1])",

@@ -26,7 +26,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
 
 from served_here import SECONDS, Visitor, decoded, encoded, made, png, served
 
-from discogan_jax.serve import access, checkpoints, log, page, server
+from discogan_jax.serve import access, checkpoints, log, page, quota, server
 
 SIZE = runs_here.SIZE
 LIMIT = 300_000
@@ -397,6 +397,18 @@ def test_a_password_is_asked_for(run, monkeypatch):
         assert visitor.get("about").status_code == 401
         visitor.http.cookies.set(f"discogan-{url.rpartition(':')[2]}", "guessed")
         assert visitor.get("about").status_code == 401
+
+
+def test_visitors_share_a_quota():
+    one, same, other = (quota.visitor((x, 1)) for x in ("2001:db8::1", "2001:db8::2", "192.0.2.1"))
+    assert one == same != other
+    assert quota.visitor(None) == b""
+    shared = quota.Quota(total=5, each=3)
+    assert [shared.take(*x) for x in ((one, 3), (same,), (other, 3))] == [True, False, False]
+    assert shared.take(other, 2)
+    shared.give_back(one, 3)
+    assert shared.take(other)
+    assert not shared.take(other)
 
 
 def test_a_minute_has_few_messages():

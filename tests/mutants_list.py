@@ -1240,8 +1240,8 @@ FAULTS = [
     Fault(
         "scripts may read the cookie of the password",
         "serve/access.py",
-        'httponly=True, samesite="lax"',
-        'samesite="lax"',
+        'httponly=True, samesite="strict"',
+        'samesite="strict"',
         "test_serve.py::test_a_password_is_asked_for",
     ),
     Fault(
@@ -1250,6 +1250,27 @@ FAULTS = [
         "if len(body) > limit:",
         "if False:",
         "test_serve.py::test_large_files_are_refused",
+    ),
+    Fault(
+        "wrong passwords have no limit",
+        "serve/access.py",
+        "if not self._guesses.take(who):",
+        "if False:",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "a picture may take as long as it likes",
+        "serve/decoder.py",
+        "if self._connection.poll(SECONDS):",
+        "if self._connection.poll(None):",
+        "test_attacks.py::test_an_attack_does_no_harm",
+    ),
+    Fault(
+        "idle connections shut everybody out",
+        "serve/connection.py",
+        "oldest.transport.abort()",
+        "self.transport.abort()",
+        "test_attacks.py::test_an_attack_does_no_harm",
     ),
     Fault(
         "the way back begins with the picture",

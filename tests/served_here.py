@@ -40,8 +40,9 @@ def made(folder, **changes):
 
 @contextlib.contextmanager
 def served(path, password=None, address="127.0.0.1"):
-    """The page of a run at an address; the server runs in a thread."""
-    serving = server.server(checkpoints.CheckpointCache(path), address, password)
+    """The page of a run, or of an open one, at an address; the server runs in a thread."""
+    cache = path if isinstance(path, checkpoints.CheckpointCache) else None
+    serving = server.server(cache or checkpoints.CheckpointCache(path), address, password)
     with server.listen(address, 0) as place:
         thread = threading.Thread(target=asyncio.run, args=[serving.serve([place])])
         thread.start()

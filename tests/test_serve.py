@@ -1,12 +1,13 @@
 """`discogan serve`: the server's answers to a browser, and the requests that it must refuse."""
 
+import asyncio
 import concurrent.futures
 import io
+import logging
 import re
 import socket
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -25,7 +26,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
 
 from served_here import SECONDS, Visitor, decoded, encoded, made, png, served
 
-from discogan_jax.serve import access, checkpoints, page, server
+from discogan_jax.serve import access, checkpoints, log, page, quota, server
 
 SIZE = runs_here.SIZE
 LIMIT = 300_000
@@ -211,7 +212,8 @@ def test_who_hangs_up_leaves_no_trace(site, capfd, start):
 
 
 def test_who_sends_too_slowly_is_not_waited_for(site, monkeypatch):
-    monkeypatch.setattr(access, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(access, "RATE", 1_000_000)
+    monkeypatch.setattr(access, "SECONDS", 0.1)
     assert status(site, POST + b"Content-Length: 1000\r\n\r\nonly this") == 408
 
 
@@ -270,6 +272,7 @@ def test_large_files_are_refused(site):
 
 def test_what_does_not_fit_in_is_told_so(run, monkeypatch):
     """Two pictures at once, one more waits, and the next one is sent away."""
+    monkeypatch.setattr(page, "AT_ONCE", 2)
     monkeypatch.setattr(page, "MAX_WAITING", 1)
     going, lock, most = [], threading.Lock(), []
     two, free = threading.Event(), threading.Event()
@@ -325,6 +328,10 @@ def test_any_loopback_address_is_answered_by_its_own_name(run):
         ({"Origin": "{site}"}, 200),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "http://127.0.0.1"}, 403),
+        ({"Origin": "https://{place}"}, 403),
+        ({"Origin": "{place}"}, 403),
+        ({"Origin": ""}, 403),
         ({"Origin": "null"}, 403),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "{site}"}, 200),
         ({"Sec-Fetch-Site": "same-site"}, 403),
@@ -332,7 +339,7 @@ def test_any_loopback_address_is_answered_by_its_own_name(run):
     ],
 )
 def test_pages_of_others_cannot_send_anything(site, headers, status):
-    headers = {name: value.format(site=site) for name, value in headers.items()}
+    headers = {name: value.format(site=site, place=site[7:]) for name, value in headers.items()}
     answer = Visitor(site).send(png(), headers=headers)
     assert answer.status_code == status
     assert "Access-Control-Allow-Origin" not in answer.headers
@@ -358,7 +365,6 @@ def test_the_page_names_nobody_else(run, site):
 
 
 def test_a_password_is_asked_for(run, monkeypatch):
-    monkeypatch.setattr(access, "GUESS_SECONDS", 0.0)
     with served(run.path, "correct horsé") as url:
         visitor = Visitor(url)
         for path in ("about", "example/a/0", "nothing"):
@@ -382,7 +388,7 @@ def test_a_password_is_asked_for(run, monkeypatch):
 
         entered = visitor.post("login", right, allow_redirects=False)
         assert (entered.status_code, entered.headers["Location"]) == (303, "./")
-        assert {"HttpOnly", "SameSite=lax"} <= set(entered.headers["Set-Cookie"].split("; "))
+        assert {"HttpOnly", "SameSite=strict"} <= set(entered.headers["Set-Cookie"].split("; "))
         assert visitor.get("about").json()["has_login"]
         assert visitor.translate(png())[0] == 2
         assert visitor.send(png(), headers=evil).status_code == 403
@@ -393,13 +399,30 @@ def test_a_password_is_asked_for(run, monkeypatch):
         assert visitor.get("about").status_code == 401
 
 
-def test_wrong_passwords_wait_for_each_other(run, monkeypatch):
-    monkeypatch.setattr(access, "GUESS_SECONDS", 0.4)
-    with served(run.path, "correct horse") as url, ThreadPoolExecutor(3) as pool:
-        start = time.monotonic()
-        guesses = [pool.submit(Visitor(url).post, "login", {"password": "x"}) for _ in range(3)]
-        assert {guess.result().status_code for guess in guesses} == {401}
-        assert time.monotonic() - start >= 1.2
+def test_visitors_share_a_quota():
+    one, same, other = (quota.visitor((x, 1)) for x in ("2001:db8::1", "2001:db8::2", "192.0.2.1"))
+    assert one == same != other
+    assert quota.visitor(None) == b""
+    shared = quota.Quota(total=5, each=3)
+    assert [shared.take(*x) for x in ((one, 3), (same,), (other, 3))] == [True, False, False]
+    assert shared.take(other, 2)
+    shared.give_back(one, 3)
+    assert shared.take(other)
+    assert not shared.take(other)
+
+
+def test_a_minute_has_few_messages():
+    few = log.Few()
+    cancelled = (asyncio.CancelledError, asyncio.CancelledError(), None)
+    said = []
+    for i, exc_info in enumerate([None] * 100 + [cancelled]):
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "no %d", (i,), exc_info)
+        record.created = 1e9 + i
+        said += [record.getMessage()] if few.filter(record) else []
+    assert len(said) == 2 * log.MESSAGES
+    assert said[:2] == ["no 0", "no 1"]
+    assert said[9] == "no 9 (More messages of this minute are left out.)"
+    assert said[10].startswith("no 60")
 
 
 def test_no_upload_is_written_to_a_disk(run, tmp_path, monkeypatch):

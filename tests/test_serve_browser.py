@@ -18,6 +18,7 @@ pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
 pytest.importorskip("playwright", reason="Playwright steers the browser")
 
+from attacks.page import connect, head
 from playwright import sync_api as playwright
 from served_here import Visitor, made, png, served
 
@@ -285,7 +286,8 @@ def test_ctrl_c_ends_it_with_one_line(run, tmp_path, cache):
     url = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
     visitor = Visitor(url)
     assert visitor.translate(png())[0] == 2  # its connection stays open
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with connect(int(url.rpartition(":")[2]), head(1000) + b"this never ends"):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import hmac
 import re
 import secrets
@@ -15,15 +16,30 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from discogan_jax.serve import assets
+from discogan_jax.serve.connection import PIECE
+from discogan_jax.serve.quota import Quota, visitor
 
 MAX_FORM = 64 * 1024
 """Bytes of the largest login form that is read."""
 
-BODY_SECONDS = 300
-"""Time within which the body of a request has to arrive."""
+SECONDS = 10.0
+"""Time within which the body of a request has to arrive, beside that which `RATE` gives it."""
 
-GUESS_SECONDS = 1.0
-"""Delay after a wrong password; the next guess has to wait for it, too."""
+RATE = 50_000
+"""Bytes of a body that have to arrive in a second."""
+
+REQUESTS, REQUESTS_EACH = 64, 16
+"""Number of requests that are answered at the same time, of all visitors and of each."""
+
+BYTES, BYTES_EACH = 256 << 20, 64 << 20
+"""Bytes of their bodies that are in memory at the same time."""
+
+GUESSES, GUESSES_EACH = 600, 10
+"""Number of wrong passwords that are answered in `GUESS_SECONDS`."""
+
+GUESS_SECONDS = 60.0
+
+BUSY = "The server is busy with others: try again in a moment."
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 _HEADERS = {
@@ -55,24 +71,38 @@ class Access:
         self._hosts = hosts
         self._password = password
         self._token = secrets.token_urlsafe()
-        self._one_guess = asyncio.Lock()
+        self._requests = Quota(REQUESTS, REQUESTS_EACH)
+        self._bytes = Quota(BYTES, BYTES_EACH)
+        self._guesses = Quota(GUESSES, GUESSES_EACH)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers it."""
+        who, send = visitor(scope["client"]), _dressed(send)
+        if not self._requests.take(who):
+            return await PlainTextResponse(BUSY, 503)(scope, receive, send)
+        sizes: list[int] = []
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(raw=message["headers"]).update(_HEADERS)
-            await send(message)
+        async def receive_some() -> Message:
+            message = await receive()
+            if not self._bytes.take(who, size := len(message.get("body", b""))):
+                raise HTTPException(503, "Too much is uploaded at once: try again in a moment.")
+            sizes.append(size)
+            return message
 
-        request = Request(scope, receive)
         # Whoever hangs up gets no answer, and leaves no traceback.
-        with contextlib.suppress(ClientDisconnect):
-            try:
-                answer = await self._answer(request)
-            except HTTPException as error:
-                answer = PlainTextResponse(error.detail, error.status_code)
-            await (answer or self._app)(scope, receive, send_with_headers)
+        try:
+            with contextlib.suppress(ClientDisconnect):
+                await self._pass(scope, receive_some, send)
+        finally:
+            self._bytes.give_back(who, sum(sizes))
+            self._requests.give_back(who)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(Request(scope, receive))
+        except HTTPException as error:
+            answer = PlainTextResponse(error.detail, error.status_code)
+        await (answer or self._app)(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | None:
         """Answers what does not concern the application; None lets a request through."""
@@ -93,8 +123,7 @@ class Access:
             left.delete_cookie(cookie)
             return left
         # Those who have logged in, and those who have not.
-        known = request.cookies.get(cookie, "").encode()
-        if hmac.compare_digest(known, self._token.encode()):
+        if _same(request.cookies.get(cookie, ""), self._token):
             return None
         if path == "/":
             return HTMLResponse(assets.login(), 401)
@@ -111,15 +140,40 @@ class Access:
         form = await read_body(request, MAX_FORM)
         typed = parse_qs(form.decode(errors="replace")).get("password", [""])[0]
         assert self._password is not None
-        # Guesses are checked one at a time, whoever makes them.
-        async with self._one_guess:
-            expected = self._password.encode(errors="surrogateescape")
-            if not hmac.compare_digest(typed.encode(), expected):
-                await asyncio.sleep(GUESS_SECONDS)
-                return HTMLResponse(assets.login("That is not the password. Try again."), 401)
+        # A guess that is wrong delays nobody else; many of them are not even looked at.
+        who = visitor(request.scope["client"])
+        if not self._guesses.take(who):
+            return HTMLResponse(assets.login("Too many wrong passwords: wait a minute."), 429)
+        if not _same(typed, self._password):
+            asyncio.get_running_loop().call_later(GUESS_SECONDS, self._guesses.give_back, who)
+            return HTMLResponse(assets.login("That is not the password. Try again."), 401)
+        self._guesses.give_back(who)
         entered = RedirectResponse("./", 303)
-        entered.set_cookie(cookie, self._token, httponly=True, samesite="lax")
+        entered.set_cookie(cookie, self._token, httponly=True, samesite="strict")
         return entered
+
+
+def _dressed(send: Send) -> Send:
+    """Adds the headers of all answers, and sends long ones piece by piece, as they are taken."""
+
+    async def send_pieces(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(raw=message["headers"]).update(_HEADERS)
+            return await send(message)
+        body, more = message.get("body", b""), message.get("more_body", False)
+        for at in range(0, len(body) or 1, PIECE):
+            rest = at + PIECE < len(body)
+            await send({**message, "body": body[at : at + PIECE], "more_body": rest or more})
+
+    return send_pieces
+
+
+def _same(typed: str, expected: str) -> bool:
+    """Compares secrets in a time that tells nothing of them, their length included."""
+    digests = [
+        hashlib.sha256(x.encode(errors="surrogateescape")).digest() for x in (typed, expected)
+    ]
+    return hmac.compare_digest(*digests)
 
 
 def _check_origin(request: Request, host: str) -> None:
@@ -130,7 +184,7 @@ def _check_origin(request: Request, host: str) -> None:
     if site is not None:  # newer browsers, at addresses that they trust
         ours = site in ("same-origin", "none")
     else:  # no browser sends neither with a POST
-        ours = origin is None or origin.lower().partition("://")[2] == host
+        ours = origin is None or origin.lower() == f"http://{host}"
     if not ours:
         raise HTTPException(403, "This came from a page of another server and is refused.")
 
@@ -153,12 +207,14 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise too_large
     # Count what arrives.
     body = bytearray()
+    start = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout_at(start + SECONDS) as deadline:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
                     raise too_large
+                deadline.reschedule(start + SECONDS + len(body) / RATE)
     except TimeoutError:
-        raise HTTPException(408, f"Too slow: the limit is {BODY_SECONDS} seconds.") from None
+        raise HTTPException(408, f"Too slow: it has to be {RATE:,} bytes a second.") from None
     return bytes(body)

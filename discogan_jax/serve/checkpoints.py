@@ -20,6 +20,7 @@ from discogan_jax.runs import manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.runs.run import Run
 from discogan_jax.runs.translating import Translator, check_takes_files
+from discogan_jax.serve.decoder import Decoders
 from discogan_jax.state import generators_only
 
 KEPT = 4
@@ -65,6 +66,7 @@ class CheckpointCache:
         self._path = Path(path).absolute()
         self._has_steps = (self._path / CONFIG_FILE).is_file()
         self._lock = threading.Lock()
+        self._decoders = Decoders()
         self._kept = functools.lru_cache(KEPT)(self._open)
         self.newest = self._open(None)
         # Compile before the first request.
@@ -129,8 +131,7 @@ class CheckpointCache:
             raise InputError(str(error).replace(f"{self._path.parent}{os.sep}", "")) from error
         prepared = translator.preparations[direction[0]]
         if isinstance(picture, bytes):
-            loaded = prepared.load(picture)
-            taken, size = prepared.apply(loaded), loaded.size
+            taken, size = self._decoders.prepare(prepared, picture)
         else:
             taken, size = picture, prepared.size
         # There, and back where the run has a way back.

@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import io
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from PIL import Image
 from starlette.exceptions import HTTPException
@@ -16,7 +19,8 @@ from discogan_jax.errors import InputError
 from discogan_jax.images import FORMATS, MAX_PIXELS
 from discogan_jax.runs.translating import describe
 from discogan_jax.serve import assets
-from discogan_jax.serve.access import read_body
+from discogan_jax.serve.access import BUSY, read_body
+from discogan_jax.serve.quota import visitor
 
 if TYPE_CHECKING:
     from discogan_jax.serve.checkpoints import CheckpointCache, Picture
@@ -24,11 +28,14 @@ if TYPE_CHECKING:
 MAX_UPLOAD = 32 << 20
 """Bytes of the largest file that is taken."""
 
-AT_ONCE = 2
-"""Number of pictures that are translated at the same time."""
+AT_ONCE, AT_ONCE_EACH = 3, 2
+"""Number of pictures that are translated at the same time, of all visitors and of each."""
 
 MAX_WAITING = 32
 """Number of further pictures that may wait; later requests are refused with status 503."""
+
+WAIT_SECONDS = 60.0
+"""Time that they wait for their turn; they are refused afterwards."""
 
 
 class Page:
@@ -57,6 +64,7 @@ class Page:
         self._prepared = dict(zip(self._examples.values(), examples.values(), strict=True))
         self._inside = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._own_turns: WeakValueDictionary[bytes, asyncio.Semaphore] = WeakValueDictionary()
         self.routes = [
             Route("/", lambda _: HTMLResponse(assets.PAGE)),
             Route("/about", self._about),
@@ -78,7 +86,7 @@ class Page:
                 "kinds": FORMATS,
                 "max_bytes": MAX_UPLOAD,
                 "max_pixels": MAX_PIXELS,
-                "at_once": AT_ONCE,
+                "at_once": AT_ONCE_EACH,
                 "has_login": self._has_login,
             }
         )
@@ -106,12 +114,12 @@ class Page:
         if size not in ("model", "input"):
             raise HTTPException(400, "The size is neither model nor input.")
         if self._inside >= AT_ONCE + MAX_WAITING:
-            raise HTTPException(503, "The server is busy with others: try again in a moment.")
+            raise HTTPException(503, BUSY)
         # Read the picture while others are translated, then wait for a turn.
         self._inside += 1
         try:
             picture = await read_body(request, MAX_UPLOAD)
-            async with self._turns:
+            async with self._turn(visitor(request.scope["client"])):
                 if await request.is_disconnected():
                     return Response(status_code=408)  # nobody reads it
                 return await asyncio.to_thread(
@@ -125,6 +133,19 @@ class Page:
             raise HTTPException(503, explained) from error
         finally:
             self._inside -= 1
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, who: bytes) -> AsyncIterator[None]:
+        """Waits for a turn of a visitor, then for one of all; one is always left for others."""
+        own = self._own_turns.setdefault(who, asyncio.Semaphore(AT_ONCE_EACH))
+        async with contextlib.AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await turns.enter_async_context(own)
+                    await turns.enter_async_context(self._turns)
+            except TimeoutError:
+                raise HTTPException(503, BUSY) from None
+            yield
 
     def _shown(
         self, content: bytes, direction: str, step: int | None, at_input_size: bool

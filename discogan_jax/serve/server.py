@@ -15,7 +15,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from discogan_jax.errors import InputError
+from discogan_jax.serve import log
 from discogan_jax.serve.access import Access
+from discogan_jax.serve.connection import BACKLOG, Connection
 
 if TYPE_CHECKING:
     from discogan_jax.serve.checkpoints import CheckpointCache
@@ -83,7 +85,8 @@ def server(
     hosts = None if password else (*LOOPBACK_NAMES, _in_url(address))
     config = uvicorn.Config(
         Access(page, hosts=hosts, password=password),
-        http="h11",
+        http=Connection,
+        backlog=BACKLOG,
         ws="none",
         lifespan="off",
         proxy_headers=False,
@@ -91,6 +94,7 @@ def server(
         log_level="error",
         timeout_graceful_shutdown=5,
     )
+    log.limit()
     return uvicorn.Server(config)
 
 

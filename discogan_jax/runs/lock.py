@@ -12,7 +12,7 @@ from absl import logging
 from filelock import lock_descriptor
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import require_replaceable
+from discogan_jax.files import require_regular, require_replaceable
 
 LOCK_FILE = ".lock"
 _PROCESS = "process "

@@ -30,6 +30,7 @@ from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
 from discogan_jax.runs import checkpoint, manifest, overview
+from discogan_jax.runs.snapshot import tree_of
 from discogan_jax.train import memory
 from discogan_jax.train.recorder import Recorder
 from discogan_jax.train.setup import Setup
@@ -245,7 +246,7 @@ def test_a_run_from_before_statistics_were_averaged_opens_and_goes_on(data, shor
     earlier = {name: x for name, x in vars(state).items() if name != "ema_stats"}
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(folder / "default", earlier)
-    manifest.seal(folder, checkpoint._tree(earlier))
+    manifest.seal(folder, tree_of(earlier))
     running = state.replace(ema_stats=state.gen.batch_stats)
     assert_same(runs.open(tmp_path).state, running)
     more = train.train_and_evaluate(config(data, **SHORT | {"train__steps": 7}), tmp_path)
@@ -256,7 +257,7 @@ def test_a_run_from_before_statistics_were_averaged_opens_and_goes_on(data, shor
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(folder / "default", plain)
     shapes = jax.eval_shape(lambda: state.replace(ema=None, ema_stats=None))
-    manifest.seal(folder, checkpoint._tree(plain))
+    manifest.seal(folder, tree_of(plain))
     where = sharding.replicated(sharding.data_mesh())
     _, read = checkpoint.read(folder.parent, shapes, where, 6)
     assert_same(read, state.replace(ema=None, ema_stats=None))

@@ -194,7 +194,7 @@ def _limits(run: Run, measure: str) -> list[str]:
         ]
     if measure:
         limits += [
-            f"* Its step was chosen by {_code(measure)} on the held-out images: on others, its",
+            f"* Its step was chosen by {plain(measure)} on the held-out images: on others, its",
             "  numbers are likely to be somewhat worse.",
         ]
     return limits

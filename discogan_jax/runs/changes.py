@@ -77,7 +77,7 @@ def read(directory: Path) -> list[dict[str, Any]]:
     """Reads the changes of a run in their order; none if there is no record."""
     path = directory / layout.CHANGES_FILE
     lines = files.read_lines(path)
-    whole = [line for line in lines if shapes.fits(line, _SHAPE)]
+    whole = [line for line in lines if shapes.fits(line, _SHAPE) and [*describe(line)]]
     if len(whole) < len(lines):
         logging.warning("%s: %d lines are damaged: ignored", path, len(lines) - len(whole))
     return whole

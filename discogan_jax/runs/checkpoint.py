@@ -220,16 +220,19 @@ class Checkpoints:
 
 
 def require_writable(directory: Path) -> None:
-    """Creates the folder of the checkpoints of a run, unless it is there.
+    """Checks that the checkpoints of a run can be written; leaves nothing.
 
     Raises:
       InputError: it cannot be written: Orbax would wait for minutes, after hours of training.
       OSError: the disk is full or read-only, see `disk_full`.
     """
+    there = directory.is_dir()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
+        if not there:
+            directory.rmdir()
     except OSError as error:
         if disk_full(error):
             raise

@@ -69,7 +69,7 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON holds them."""
-        return asdict(self) | {"size": self.size.plain}
+        return asdict(self) | {"size": self.size.plain, "range": self.range and [*self.range]}
 
     def for_values(self, low: float, high: float, *, unsigned: bool) -> "Preparation":
         """Returns it with the range of a set, unless it has one.

@@ -337,10 +337,11 @@ def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
 def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
     """Reads a checkpoint that is intact, or has no manifest."""
     sealed = manifest.is_sealed(folder)
-    # What has no manifest may hold anything; Orbax would wait for the writer of a pipe.
-    if others := [p for p in folder.rglob("*") if not (p.is_file() or p.is_dir())]:
-        raise InputError(f"{others[0]} is no file: it was not written here. Remove it")
     try:
+        # What has no manifest may hold anything; Orbax would wait for the writer of a pipe.
+        others = [p for p in folder.rglob("*") if not (p.is_file() or p.is_dir())]
+        if others and os.path.lexists(others[0]):  # or it was removed meanwhile
+            raise InputError(f"{others[0]} is no file: it was not written here. Remove it")
         with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
             # Earlier versions did not average statistics.
             saved = ocp.StandardCheckpointHandler().metadata(seen / "default").tree

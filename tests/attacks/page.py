@@ -24,7 +24,7 @@ from attacks import attack, made, run
 HOST, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 TRANSLATE = "/translate?direction=ab"
 PASSWORD = "correct horse"
-WAIT = 60
+WAIT = 90
 
 
 # Visitors.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from discogan_jax import units
 from discogan_jax.images import MAX_PIXELS, PictureError, Preparation, Size
 
 SECONDS = 10.0
@@ -116,7 +117,7 @@ def _prepared(preparation: Preparation, picture: bytes) -> Prepared | Exception:
         loaded = preparation.load(picture)
         return preparation.apply(loaded), loaded.size
     except MemoryError:
-        limit = f"{MEMORY >> 30} GB of memory"
+        limit = units.size(MEMORY)
         return PictureError(f"The file takes more than {limit} to decode; scale it down first.")
     except Exception as error:
         return error

@@ -24,7 +24,7 @@ from attacks import attack, made, run
 HOST, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 TRANSLATE = "/translate?direction=ab"
 PASSWORD = "correct horse"
-WAIT = 60
+WAIT = 90
 
 
 # Visitors.
@@ -253,7 +253,7 @@ def a_slow_picture(folder, rng):
     with page() as port:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("discogan_jax.serve.decoder.SECONDS", 0.0)
-            status, text, _ = visit(port, TRANSLATE, bomb(64))
+            status, text, _ = visit(port, TRANSLATE, bomb(2000))
         assert (status, "takes more than 0 seconds" in text) == (422, True)
         assert innocent(port)[0] == 200
 

@@ -6,6 +6,7 @@ import itertools
 import tarfile
 
 import fuzz
+
 from attacks import attack
 
 FIELDS = {"size": (124, 12), "mode": (100, 8), "uid": (108, 8), "mtime": (136, 12)}
@@ -115,6 +116,10 @@ def bomb(folder, rng):
     picture = fuzz.picture(progressive=True)
     last = picture[picture.rindex(b"\xff\xda") : -2]
     data = io.BytesIO()
-    pictures = [(f"edges2shoes/{s}/{i}_AB.jpg", fuzz.picture()) for s in ("train", "val") for i in "12"]
-    data = fuzz.tar([*pictures, ("edges2shoes/train/3_AB.jpg", picture[:-2] + last * 999 + picture[-2:])])
+    pictures = [
+        (f"edges2shoes/{s}/{i}_AB.jpg", fuzz.picture()) for s in ("train", "val") for i in "12"
+    ]
+    data = fuzz.tar(
+        [*pictures, ("edges2shoes/train/3_AB.jpg", picture[:-2] + last * 999 + picture[-2:])]
+    )
     assert fuzz.try_archive(gzip.compress(data, 1), folder) == ""

@@ -1,7 +1,7 @@
 """Files: atomic writes, JSON, locks, paths, and room on the disk."""
 
 from discogan_jax.files.atomic import remove_folder, remove_leftovers, replacing, replacing_folder
-from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room
+from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room, reserve
 from discogan_jax.files.json_files import (
     find_json,
     finite,
@@ -10,7 +10,7 @@ from discogan_jax.files.json_files import (
     read_lines,
     write_json,
 )
-from discogan_jax.files.locks import locked
+from discogan_jax.files.locks import is_in_use, locked, mark_in_use
 from discogan_jax.files.opening import require_regular
 from discogan_jax.files.paths import expanded, fingerprint
 
@@ -21,7 +21,9 @@ __all__ = [
     "fingerprint",
     "finite",
     "folder_size",
+    "is_in_use",
     "locked",
+    "mark_in_use",
     "no_room",
     "numbers",
     "read_json",
@@ -32,5 +34,6 @@ __all__ = [
     "replacing_folder",
     "require_regular",
     "require_room",
+    "reserve",
     "write_json",
 ]

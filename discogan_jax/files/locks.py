@@ -1,8 +1,10 @@
 """Locks between processes."""
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from absl import logging
 from filelock import lock_descriptor
@@ -33,3 +35,23 @@ def locked(path: Path) -> Iterator[bool]:
             logging.warning("%s: no locks on this file system (%s)", path, error)
             alone = False
         yield alone
+
+
+def mark_in_use(path: Path) -> IO[bytes]:
+    """Opens a file; `is_in_use` says so of it, in any process, until it is closed."""
+    file = path.open("rb")
+    with contextlib.suppress(OSError):  # not every file system has locks
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return file
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a process has marked a file, as far as the file system knows."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

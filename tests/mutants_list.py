@@ -489,7 +489,7 @@ FAULTS = [
     Fault(
         "nobody waits for a lock",
         "files/locks.py",
-        "                lock_descriptor(file.fileno())\n",
+        "                lock_descriptor(descriptor)\n",
         "",
         "test_download.py::test_a_second_process_waits_and_finds_the_file "
         "test_sources.py::test_two_processes_share_one_cache_and_the_dead_leave_nothing",

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,16 +26,21 @@ def locked(path: Path) -> Iterator[bool]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The warning comes before a wait, which may take as long as a download.
-    with path.with_name(f".{path.name}.lock").open("ab") as file:
+    # A link may lead to somebody else's file, and a pipe would wait for a reader.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), flags, 0o666)
+    try:
         try:
-            if not lock_descriptor(file.fileno(), blocking=False):
+            if not lock_descriptor(descriptor, blocking=False):
                 logging.warning("waiting for another process that works on %s", path)
-                lock_descriptor(file.fileno())
+                lock_descriptor(descriptor)
             alone = True
         except OSError as error:
             logging.warning("%s: no locks on this file system (%s)", path, error)
             alone = False
         yield alone
+    finally:
+        os.close(descriptor)
 
 
 def mark_in_use(path: Path) -> IO[bytes]:

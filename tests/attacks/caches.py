@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
+import faults
 import fuzz
 import numpy as np
+import pytest
 
 from attacks import attack, made
 from discogan_jax.data import sources
@@ -160,14 +164,57 @@ def no_source(folder, rng):
             status = path.stat()
             path.write_bytes(bytes(status.st_size))
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        try:
+        with pytest.raises(InputError):
             load(data_dir)
-            raise AssertionError("a damaged cache was used")
-        except InputError:
-            assert sorted(arrays.rglob("*")) == there
+        assert sorted(arrays.rglob("*")) == there
     finally:
         for path, data in contents.items():
             status = path.stat()
             path.write_bytes(data)
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert same(load(data_dir), sound)
+
+
+FILLED = """
+import os, sys
+from pathlib import Path
+from discogan_jax.data import cache
+folder = Path(sys.argv[1])
+(folder / "new").mkdir()
+array = cache.create_array(folder / "new" / "a.npy", (100, 64, 64, 3))
+try:
+    with (folder / "other").open("wb") as other:
+        while True:
+            other.write(bytes(4096))
+except OSError:
+    array[:] = 7
+    array.flush()
+"""
+
+
+@attack("caches: the disk fills up while pictures are written", tries=3)
+def full_disk(folder, rng):
+    (folder / "disk").mkdir()
+    assert faults.mounted("mount", "-t", "tmpfs", "tmpfs", folder / "disk", "-o", "size=3m")
+    try:
+        command = [sys.executable, "-c", FILLED, folder / "disk"]
+        subprocess.run(command, check=True)
+        assert (np.load(folder / "disk" / "new" / "a.npy") == 7).all()
+    finally:
+        subprocess.run(["umount", folder / "disk"], check=True)
+
+
+@attack("caches: the disk fills up while pictures are written", quick=True)
+def small_disk(folder, rng):
+    """Said beforehand, and nothing is left."""
+    (folder / "disk").mkdir()
+    pictures()
+    if not faults.mounted("mount", "-t", "tmpfs", "tmpfs", folder / "disk", "-o", "size=64k"):
+        return
+    try:
+        with pytest.raises(InputError, match="make room"):
+            sources.load(f"folder:{made() / 'cached'}", image_size=256, data_dir=folder / "disk")
+        left = [path.name for path in (folder / "disk" / "arrays").iterdir()]
+        assert all(name.endswith(".lock") for name in left), left
+    finally:
+        subprocess.run(["umount", folder / "disk"], check=True)

@@ -11,7 +11,7 @@ from discogan_jax.files.json_files import (
     write_json,
 )
 from discogan_jax.files.locks import is_in_use, locked, mark_in_use
-from discogan_jax.files.opening import require_regular
+from discogan_jax.files.opening import require_regular, require_regular_below
 from discogan_jax.files.paths import expanded, fingerprint
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "replacing",
     "replacing_folder",
     "require_regular",
+    "require_regular_below",
     "require_room",
     "reserve",
     "write_json",

@@ -489,7 +489,7 @@ FAULTS = [
     Fault(
         "nobody waits for a lock",
         "files/locks.py",
-        "                lock_descriptor(file.fileno())\n",
+        "                lock_descriptor(descriptor)\n",
         "",
         "test_download.py::test_a_second_process_waits_and_finds_the_file "
         "test_sources.py::test_two_processes_share_one_cache_and_the_dead_leave_nothing",
@@ -618,8 +618,8 @@ FAULTS = [
     Fault(
         "who waited for a cache decodes it again",
         "data/cache.py",
-        "if not about_file.is_file():\n                    _write",
-        "if True:\n                    _write",
+        "                found = whole()\n",
+        "                found = None\n",
         "test_sources.py::test_two_processes_share_one_cache_and_the_dead_leave_nothing",
     ),
     Fault(

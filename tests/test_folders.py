@@ -1,5 +1,6 @@
 """Folders of people's own pictures: what is found, used, held out, and said."""
 
+import gc
 import re
 import shutil
 import subprocess
@@ -10,9 +11,9 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from discogan_jax import cli
+from discogan_jax import cli, files
 from discogan_jax.config import build, flags, schema
-from discogan_jax.data import census, sources
+from discogan_jax.data import cache, census, sources
 from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.source import DECODE_VERSION
 from discogan_jax.errors import InputError, choose
@@ -458,8 +459,18 @@ def test_old_copies_are_named_and_removed(tmp_path, capsys):
     assert "--tidy removes them" in line
     before = {path for path in arrays.iterdir() if path.is_dir()}
 
+    # A run that is training has them mapped.
+    trained_on = np.load(old[0] / "train.npy", mmap_mode="r")
+    with files.mark_in_use(old[0] / "train.npy"):
+        assert run_prepare(tmp_path, f"--a={cats}", f"--b={dogs}", "--tidy") == 0
+        said = capsys.readouterr().out
+    assert said.count("removed ") == 2
+    assert f"kept {old[0].name} (0.0 MB, pictures have changed since): a running process" in said
+    assert len(cache.open_arrays(old[0], Size(16, 16), 3).train) == len(trained_on)
+    gc.collect()  # what was just opened is in use, too
+
     assert run_prepare(tmp_path, f"--a={cats}", f"--b={dogs}", "--tidy") == 0
-    assert sum(x.startswith("removed ") for x in capsys.readouterr().out.splitlines()) == 3
+    assert sum(x.startswith("removed ") for x in capsys.readouterr().out.splitlines()) == 1
     left = {path for path in arrays.iterdir() if path.is_dir()}
     assert left == before - {*old, earlier}
     assert run_prepare(tmp_path, f"--a={cats}", f"--b={dogs}") == 0

@@ -5,6 +5,7 @@ import logging
 import os
 import struct
 import tarfile
+import time
 import zlib
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from discogan_jax.data.pix2pix import tar
 from discogan_jax.data.pix2pix.source import ArchiveSide
 from discogan_jax.data.source import Places, Wanted
 from discogan_jax.errors import InputError
+from discogan_jax.images import reading
 from discogan_jax.runs import run
 
 # Pillow warns about damaged files before it fails; to a user these are lines in a log.
@@ -272,6 +274,13 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(Image, "open", None)
     with pytest.raises(InputError, match="more than 100 scans"):
         images.read(progressive(101))
+
+
+def test_bytes_that_fill_the_space_before_markers_are_passed_at_once():
+    """A search that begins anew at each of them would take a minute for this."""
+    began = time.process_time()
+    reading.check_jpeg(b"\xff\xd8" + b"\xff\xda" * 101 + b"\xff" * 60_000 + b"\0")
+    assert time.process_time() - began < 1
 
 
 def test_a_chain_of_many_pages_is_not_followed_for_long():

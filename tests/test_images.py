@@ -2,16 +2,19 @@ import io
 import json
 import math
 import struct
+import threading
 import zlib
 from dataclasses import replace
 
+import fuzz
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from discogan_jax import images
+from discogan_jax.data import census, sources
 from discogan_jax.errors import InputError
-from discogan_jax.images import decoding
+from discogan_jax.images import decoding, room
 
 
 def encoded(image, kind="PNG", **options):
@@ -659,3 +662,48 @@ def test_a_lack_of_memory_is_not_taken_for_a_bad_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "decode", decode)
     with pytest.raises(MemoryError, match=r"good\.png cannot be read: no room"):
         images.read(tmp_path / "good.png")
+
+
+# Memory and transparency
+
+
+def test_pictures_wait_for_room_beside_others(monkeypatch):
+    monkeypatch.setattr(room, "_half_of_memory", lambda: 10 * room.BYTES_A_PIXEL)
+    order, inside = [], threading.Event()
+
+    def other():
+        inside.wait(10)
+        with room.room(4):
+            order.append("the other one")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with room.room(100):  # more than there is, and alone
+        inside.set()
+        thread.join(0.05)
+        order.append("the first one")
+    thread.join(10)
+    assert order == ["the first one", "the other one"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_no_memory_is_not_taken_for_damage(monkeypatch, kind):
+    """Most decoders say that a file is broken when they get no memory."""
+    data = fuzz.picture(kind, size=(64, 64))
+    with pytest.raises(images.PictureError, match="cannot be read as a picture"):
+        images.load(data[: len(data) // 2])
+    monkeypatch.setattr(room, "_is_free", lambda size: False)
+    with pytest.raises(MemoryError, match="decoding may take 128 KiB"):
+        images.load(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(("alpha", "clear"), [(255, False), (254, True)])
+def test_what_was_transparent_is_counted(tmp_path, alpha, clear):
+    made = Image.new("RGBA", (8, 8), (9, 9, 9, 255))
+    made.putpixel((3, 3), (0, 0, 0, alpha))
+    for i in range(3):
+        made.save(tmp_path / f"{i}.png")
+    assert images.load(tmp_path / "0.png").clear == clear
+    options = {"image_size": 8, "data_dir": tmp_path / "data"}
+    line = census.describe(sources.load(f"folder:{tmp_path}", **options).about)
+    assert ("3 with transparent parts, which become white" in line) == clear

@@ -2,12 +2,14 @@
 
 import errno
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -402,6 +404,50 @@ def test_without_locks_the_second_to_finish_takes_what_the_first_made(tmp_path, 
     found = cache.cached(folder, Size(2, 2), 3, lambda to: write(to, 2, meanwhile=True), {})
     assert found.train.max() == 1
     assert sorted(path.name for path in folder.parent.glob("*.tmp")) == []
+
+
+def test_caches_of_earlier_versions_get_a_digest_and_altered_ones_are_said(tmp_path, caplog):
+    for shade in range(4):
+        save(tmp_path / "in" / f"{shade}.png", shade, "L")
+    load = partial(sources.load, f"folder:{tmp_path / 'in'}", image_size=8, data_dir=tmp_path)
+    sound = np.array(load().train)
+    (folder,) = (tmp_path / "arrays").glob("[!.]*")
+    identity = json.loads((folder / "identity.json").read_text())
+    digest = identity.pop("digest")
+    (folder / "identity.json").write_text(json.dumps(identity))
+    load()
+    assert json.loads((folder / "identity.json").read_text())["digest"] == digest
+    # Copied to another disk: as sound as before.
+    shutil.copy(folder / "train.npy", tmp_path / "copy")
+    (tmp_path / "copy").rename(folder / "train.npy")
+    assert "altered" not in caplog.text
+    load()
+    np.save(folder / "train.npy", sound[::-1])
+    with caplog.at_level("WARNING", "absl"):
+        np.testing.assert_array_equal(load().train, sound)
+    assert f"{folder} is damaged or was altered since it was made; it is made anew" in caplog.text
+    # The user's own arrays are what they are now.
+    own = shutil.copytree(folder, tmp_path / "own")
+    arrays = partial(sources.load, f"arrays:{own}", image_size=8, data_dir=tmp_path)
+    before = arrays().digests["train"]
+    np.save(own / "train.npy", sound[::-1])
+    np.testing.assert_array_equal(arrays().digests["train"], before[::-1])
+
+
+def test_the_disk_is_taken_before_pictures_are_written(tmp_path, monkeypatch):
+    def full(file, start, size):
+        assert size == os.fstat(file).st_size == 128 + 10 * 8 * 8 * 3
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    save(tmp_path / "in" / "1.png", 3, "L")
+    (tmp_path / "new").mkdir()
+    with pytest.raises(InputError, match=rf"a\.npy needs 2.* in {tmp_path}, which has .*make room"):
+        cache.create_array(tmp_path / "new" / "a.npy", (10, 8, 8, 3))
+    monkeypatch.delattr(os, "posix_fallocate")
+    made = cache.create_array(tmp_path / "new" / "a.npy", (10, 8, 8, 3))
+    assert made.shape == np.load(tmp_path / "new" / "a.npy").shape == (10, 8, 8, 3)
+    assert not made.any()
 
 
 def test_a_failed_decode_leaves_no_cache(tmp_path):

@@ -84,8 +84,8 @@ def tidy(s: "Settings", *, remove: bool) -> Iterator[str]:
     named = [f"{x.folder.name} ({x.megabytes:,.1f} MB, {x.reason})" for x in found.values()]
     if remove:
         for copy, name in zip(found.values(), named, strict=True):
-            copies.remove(copy)
-            yield f"removed {name}"
+            gone = copies.remove(copy)
+            yield f"removed {name}" if gone else f"kept {name}: a running process uses it"
     elif found:
         total = sum(copy.megabytes for copy in found.values())
         yield f"not used any more, {total:,.1f} MB: {', '.join(named)}. --tidy removes them"

@@ -116,6 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
     if made.preparation.range and (faint := made.remarks["faint"]):
         part = f"a small part of the run's range, {range_text(made.preparation.range)}"
         frame.say(f"{faint} with values in {part}; were they scaled differently?")
+    if clear := made.remarks["clear"]:
+        frame.say(f"{clear} with transparent parts, which became white")
     if written and (paired := made.remarks["paired"]) and paired >= MOSTLY * written:
         which = f"{paired} of {written} twice as wide as high, as pairs side by side are"
         frame.say(f"{which}: for pairs, use --pairs left or --pairs right")

@@ -62,7 +62,8 @@ class Outcome:
       written: results.
       sheets: contact sheets.
       remarks: numbers of pictures that are `clipped` (values beyond the range of the run), `faint`
-        (values in a small part of it) or `paired` (twice as wide as high, and cut).
+        (values in a small part of it), `clear` (transparent, in part) or `paired` (twice as wide as
+        high, and cut).
     """
 
     preparation: Preparation
@@ -227,6 +228,7 @@ def _remarks(preparation: Preparation, picture: Picture, side: str | None) -> li
     found = {
         "clipped": preparation.clipped(picture) > 0,
         "faint": preparation.used(picture) < LITTLE_USED,
+        "clear": picture.clear,
         "paired": not side and width == 2 * height and cut > 0,
     }
     return [remark for remark, holds in found.items() if holds]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8, UInt64
 
-from discogan_jax import files
+from discogan_jax import files, host
 from discogan_jax.errors import InputError
 from discogan_jax.images import Size
 
@@ -23,6 +24,27 @@ SPLITS = ("train", "val")
 _ABOUT = "about.json"  # written last: a folder that has it is complete
 _IDENTITY = "identity.json"
 _DIGESTS = "digests.npz"
+
+# What is read of these files, where it is there.
+_SHAPES = {
+    _IDENTITY: {"files": {str: [int]}, "counts": {str: int}, "digest?": str},
+    _ABOUT: {
+        **{f"{name}?": str for name in ("source", "folder", "listing", "layout", "values")},
+        **{f"{name}?": float for name in ("cut", "grey", "clipped")},
+        **{f"{name}?": int for name in ("decode_version", "unused_pages", "clear")},
+        "max_held_out?": (int, type(None)),
+        "preparation?": dict,
+        "sizes?": [str],
+        "left_out?": {str: {"count": int, "names": [str]}},
+    },
+}
+
+SAMPLED = 16
+"""Pictures of an array that are compared with their digests where its file has not changed."""
+
+
+class DamagedError(InputError):
+    """Arrays cannot be read, or are not those that were cached."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,7 @@ def folder_name(label: str, facts: Mapping[str, Any]) -> str:
 
 def recorded(folder: Path) -> dict[str, Any]:
     """Returns what is recorded beside the arrays of a folder; empty if that is nothing."""
-    return files.find_json(folder / _ABOUT) or {}
+    return files.find_json(folder / _ABOUT, _SHAPES[_ABOUT]) or {}
 
 
 def open_arrays(folder: Path, size: Size, channels: int, identity: Path | None = None) -> Splits:
@@ -69,43 +91,93 @@ def open_arrays(folder: Path, size: Size, channels: int, identity: Path | None =
       folder: the folder.
       size: height and width that the pictures must have.
       channels: channels that they must have.
-      identity: folder in which digests of the pictures are kept; None for `folder` itself.
+      identity: folder in which digests of the pictures are kept, where others may alter the arrays;
+        None for `folder` itself, where nobody may.
 
     Returns:
       The pictures; read from disk as they are used.
 
     Raises:
-      InputError: a file is missing or is not a uint8 array of that shape.
+      DamagedError: a file is missing or is not a uint8 array of that shape, or what `folder` holds
+        has been altered.
     """
     shape = (*size, channels)
     arrays = {split: _open(folder / f"{split}.npy", shape) for split in SPLITS}
-    about, digests = _identified(folder, arrays, identity or folder)
-    return Splits(**arrays, about=recorded(folder) | about, digests=digests)
+    counts, digests = _identified(folder, arrays, identity)
+    return Splits(**arrays, about=recorded(folder) | counts, digests=digests)
 
 
 def _identified(
-    folder: Path, arrays: Mapping[str, np.ndarray], kept: Path
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns counts and digests of pictures, which are taken anew where a file has changed."""
+    folder: Path, arrays: Mapping[str, np.ndarray], identity: Path | None
+) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Returns counts and digests of pictures: those that are kept, if they still hold.
+
+    All pictures are looked at where size, time or inode of a file has changed, else a few.
+    """
     status = {split: (folder / f"{split}.npy").stat() for split in SPLITS}
     states = {split: [x.st_size, x.st_mtime_ns, x.st_ino] for split, x in status.items()}
-    known = files.find_json(kept / _IDENTITY) or {}
-    if known.get("files") == states:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return known["counts"], read_digests(kept / _DIGESTS, SPLITS)
-    # Of equal pictures, equal digests; of blank ones, one value.
+    kept = identity or folder
+    known = files.find_json(kept / _IDENTITY, _SHAPES[_IDENTITY]) or {}
+    with contextlib.suppress(OSError, ValueError):
+        digests = read_digests(kept / _DIGESTS, SPLITS)
+        found = _digest_of_all(folder, digests)
+        # Earlier versions kept no digest of all.
+        same = known.get("files") == states and known.get("digest", found) == found
+        if same and _samples_agree(arrays, digests):
+            if "digest" not in known:
+                _keep(kept, known | {"digest": found}, digests)
+            return known["counts"], digests
     digests = {
         split: np.fromiter(map(_digest, x), np.uint64, len(x)) for split, x in arrays.items()
     }
+    found = _digest_of_all(folder, digests)
+    unchanged = known.get("digest") == found
+    if identity is None and "digest" in known and not unchanged:
+        raise DamagedError(f"{folder} is damaged or was altered since it was made")
+    counts = known["counts"] if unchanged else _counts(arrays, digests)
+    _keep(kept, {"files": states, "counts": counts, "digest": found}, digests)
+    return counts, digests
+
+
+def _samples_agree(
+    arrays: Mapping[str, np.ndarray], digests: Mapping[str, UInt64[np.ndarray, "_"]]
+) -> bool:
+    """Compares the first, the last, and some pictures drawn anew with their digests."""
+    if any(len(x) != len(digests[split]) for split, x in arrays.items()):
+        return False
+    draw = np.random.default_rng()
+    return all(
+        _digest(x[row]) == digests[split][row]
+        for split, x in arrays.items()
+        for row in (0, -1, *draw.choice(len(x), min(len(x), SAMPLED - 2), replace=False))
+    )
+
+
+def _digest_of_all(folder: Path, digests: Mapping[str, UInt64[np.ndarray, "_"]]) -> str:
+    """Returns a digest of all pictures and of what is recorded of them."""
+    about = folder / _ABOUT
+    digest = hashlib.sha256(about.read_bytes() if about.is_file() else b"")
+    for split in SPLITS:
+        digest.update(f"{split} {len(digests[split])}".encode() + digests[split].tobytes())
+    return digest.hexdigest()
+
+
+def _counts(
+    arrays: Mapping[str, np.ndarray], digests: Mapping[str, UInt64[np.ndarray, "_"]]
+) -> dict[str, int]:
+    # Of equal pictures, equal digests; of blank ones, one value.
     counts = {split: len(x) for split, x in arrays.items()}
     counts["distinct"] = len(np.unique(np.concatenate([*digests.values()])))
     counts["blank"] = sum(bool((x == x[0, 0]).all()) for array in arrays.values() for x in array)
     counts["leaked"] = int(np.isin(digests["val"], digests["train"]).sum())
+    return counts
+
+
+def _keep(folder: Path, identity: dict[str, Any], digests: Mapping[str, np.ndarray]) -> None:
     with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
-        kept.mkdir(parents=True, exist_ok=True)
-        write_digests(kept / _DIGESTS, digests)
-        files.write_json(kept / _IDENTITY, {"files": states, "counts": counts})
-    return counts, digests
+        folder.mkdir(parents=True, exist_ok=True)
+        write_digests(folder / _DIGESTS, digests)
+        files.write_json(folder / _IDENTITY, identity)
 
 
 def _digest(picture: np.ndarray) -> int:
@@ -126,10 +198,14 @@ def read_digests(path: Path, names: Iterable[str]) -> dict[str, UInt64[np.ndarra
       ValueError: it is damaged, or lacks a name.
     """
     try:
+        files.require_regular(path)
         with path.open("rb") as file, np.load(file) as saved:
-            return {name: saved[name] for name in names}
+            found = {name: saved[name] for name in names}
     except (EOFError, KeyError, BadZipFile) as error:
         raise ValueError(str(error)) from error
+    if any(x.dtype != np.uint64 or x.ndim != 1 for x in found.values()):
+        raise ValueError(f"{path} holds no digests")
+    return found
 
 
 def create_array(path: Path, shape: tuple[int, ...]) -> UInt8[np.memmap, "N H W C"]:
@@ -145,10 +221,11 @@ def create_array(path: Path, shape: tuple[int, ...]) -> UInt8[np.memmap, "N H W 
     Raises:
       InputError: the disk has no room for it.
     """
-    # The file is sparse: a disk that fills up later would kill the process without a message.
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    # A disk that fills up while a mapping is written would kill the process without a message.
     # The parent's parent, since the folder itself is a temporary one, which no message should name.
-    files.require_room(path.parent.parent, int(np.prod(shape)), path.name)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    files.reserve(path, path.parent.parent)
+    return array
 
 
 def write_rows(array: UInt8[np.ndarray, "N H W C"], rows: Sequence[int], path: Path) -> None:
@@ -171,7 +248,7 @@ def cached(
     write: Callable[[Path], dict[str, Any]],
     about: dict[str, Any],
 ) -> Splits:
-    """Opens a cache folder; has it written first if it does not exist.
+    """Opens a cache folder; has it written first if it does not exist, or is damaged.
 
     The folder appears complete or not at all. Of several processes that need it at the same time
     one writes, the others wait for it.
@@ -190,45 +267,65 @@ def cached(
     Raises:
       InputError: the folder cannot be written; whatever `write` raises.
     """
-    about_file = folder / _ABOUT
-    if not about_file.is_file():
+
+    def whole() -> Splits | DamagedError | None:
+        try:
+            there = (folder / _ABOUT).is_file()
+            return open_arrays(folder, size, channels) if there else None
+        except DamagedError as error:
+            return error
+
+    found = whole()
+    if not isinstance(found, Splits):
         try:
             with files.locked(folder) as alone:
                 # Another process may have finished it while this one waited.
-                if not about_file.is_file():
-                    _write(folder, write, about, alone)
+                found = whole()
+                if isinstance(found, DamagedError):
+                    logging.warning("%s; it is made anew", found)
+                if not isinstance(found, Splits):
+                    # Without locks another one may still finish first, and map what it has written.
+                    keep = None if alone else lambda: isinstance(whole(), Splits)
+                    _write(folder, write, about, keep)
         except OSError as error:
             advice = "Is the disk full, or data_dir not writable?"
             raise InputError(f"{folder} could not be made: {error}. {advice}") from error
-    return open_arrays(folder, size, channels)
+    return found if isinstance(found, Splits) else open_arrays(folder, size, channels)
 
 
 def _write(
-    folder: Path, write: Callable[[Path], dict[str, Any]], about: dict[str, Any], alone: bool
+    folder: Path,
+    write: Callable[[Path], dict[str, Any]],
+    about: dict[str, Any],
+    keep: Callable[[], bool] | None,
 ) -> None:
     # Where this process is alone, any leftovers are of killed ones.
-    for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if keep is None else ():
         shutil.rmtree(leftover, ignore_errors=True)
-    # Without locks another one may still finish first, and map what it has written.
-    keep = None if alone else (folder / _ABOUT).is_file
     with files.replacing_folder(folder, keep) as temporary:
         temporary.mkdir()
         found = write(temporary)
-        arrays = (np.load(temporary / f"{split}.npy", mmap_mode="r") for split in SPLITS)
-        counts = dict(zip(SPLITS, map(len, arrays), strict=True))
+        arrays = {s: np.load(temporary / f"{s}.npy", mmap_mode="r") for s in SPLITS}
+        counts = {split: len(x) for split, x in arrays.items()}
         files.write_json(temporary / _ABOUT, {**about, **found, **counts})
+        _identified(temporary, arrays, None)
     text = "%s: cached %d + %d pictures in %s"
     logging.info(text, about.get("source"), *counts.values(), folder)
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N H W C"]:
     try:
+        files.require_regular(path)
         array = np.lib.format.open_memmap(path, mode="r")
+        # As long as any part of the mapping is used.
+        weakref.finalize(array._mmap, files.mark_in_use(path).close)  # type: ignore[attr-defined]
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; a folder of arrays has it.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is no NumPy array that can be mapped: {error}.") from error
+        raise DamagedError(f"{path}: there is no such file; a folder of arrays has it.") from None
+    except Exception as error:  # what a damaged header makes NumPy raise is of any kind
+        if host.out_of_memory(error):
+            raise
+        raise DamagedError(f"{path} is no NumPy array that can be mapped: {error}.") from error
     if array.dtype != np.uint8 or array.shape[1:] != shape or not len(array):
         needed = f"uint8 [N, {', '.join(map(str, shape))}] with N at least 1"
-        raise InputError(f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}.")
+        raise DamagedError(f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}.")
     return array

@@ -42,6 +42,7 @@ class Seen(NamedTuple):
       low: its least value.
       high: its greatest value.
       clipped: share of its values that are beyond a range that was given.
+      clear: whether any of it was transparent.
     """
 
     size: Size
@@ -51,6 +52,7 @@ class Seen(NamedTuple):
     low: float = 0.0
     high: float = 255.0
     clipped: float = 0.0
+    clear: bool = False
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Census:
             float(pixels.min()),
             float(pixels.max()),
             p.clipped(picture) / pixels.size,
+            picture.clear,
         )
 
     @property
@@ -195,6 +198,7 @@ class Census:
             "cut": self._mean(lambda seen: seen.cut),
             "clipped": self._mean(lambda seen: seen.clipped),
             "unused_pages": self.unused_pages,
+            "clear": sum(n for seen, n in self.used.items() if seen.clear),
         }
 
     def _range(self, bits: int | None) -> tuple[float, float]:
@@ -252,6 +256,8 @@ def describe(about: Mapping[str, Any]) -> str:
     if "values" in about:
         beyond = about.get("clipped")
         parts.append(about["values"] + (f", {_percent(beyond)} beyond" if beyond else ""))
+    if clear := about.get("clear"):
+        parts.append(f"{clear:,} with transparent parts, which become white")
     if "grey" in about:
         parts.append({0.0: "colour", 1.0: "grey"}.get(about["grey"], f"{about['grey']:.0%} grey"))
     return "; ".join(parts)

@@ -49,11 +49,14 @@ def outdated(source: CachedSource, places: Places) -> Iterator[Copy]:
         yield Copy(folder, size / 1e6, reason)
 
 
-def remove(copy: Copy) -> None:
-    """Removes a copy; processes that have mapped it keep what they see."""
+def remove(copy: Copy) -> bool:
+    """Removes a copy; returns False for one that a process uses, which is kept."""
     with files.locked(copy.folder):
+        if any(files.is_in_use(copy.folder / f"{split}.npy") for split in cache.SPLITS):
+            return False
         if copy.folder.is_dir():
             files.remove_folder(copy.folder)
+        return True
 
 
 def _changed(about: Mapping[str, Any], source: CachedSource, places: Places) -> bool:

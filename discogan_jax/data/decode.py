@@ -68,7 +68,7 @@ class Item(NamedTuple):
             raise PictureError(f"{self.name}: {problem}", problem)
         start = width // 2 if self.side == "right" else 0
         half = whole.pixels[:, start : start + width // 2]
-        return Picture(half, Size(height, width // 2), whole.bits)
+        return whole._replace(pixels=half, size=Size(height, width // 2))
 
 
 def write_pictures(

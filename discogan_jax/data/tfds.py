@@ -13,7 +13,7 @@ from discogan_jax.data import decode
 from discogan_jax.data.census import Census
 from discogan_jax.data.source import WITHOUT_TENSORFLOW, CachedSource, Places, Wanted
 from discogan_jax.errors import InputError, nearest
-from discogan_jax.files import locked
+from discogan_jax.files import locked, require_regular_below
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,14 @@ class Tfds(CachedSource):
 
     def _builder(self, tfds: Any, folder: str) -> Any:
         """Returns the builder of the data set in a folder; None if neither knows its name."""
+        require_regular_below(Path(folder, re.split("[/:]", self.name)[0]))
         try:
             return tfds.builder(self.name, data_dir=folder)
         except tfds.core.DatasetNotFoundError:
             return None
         except Exception as error:  # an unknown configuration or version
+            if host.out_of_memory(error):
+                raise
             raise InputError(f"Source {self.label!r}: {error}") from error
 
     def _feature(self, tfds: Any, builder: Any) -> str:

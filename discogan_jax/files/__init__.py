@@ -1,7 +1,7 @@
 """Files: atomic writes, JSON, locks, paths, and room on the disk."""
 
 from discogan_jax.files.atomic import remove_folder, remove_leftovers, replacing, replacing_folder
-from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room
+from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room, reserve
 from discogan_jax.files.json_files import (
     find_json,
     finite,
@@ -10,8 +10,8 @@ from discogan_jax.files.json_files import (
     read_lines,
     write_json,
 )
-from discogan_jax.files.locks import locked
-from discogan_jax.files.opening import require_regular
+from discogan_jax.files.locks import is_in_use, locked, mark_in_use
+from discogan_jax.files.opening import require_regular, require_regular_below
 from discogan_jax.files.ours import (
     MARK,
     has_mark,
@@ -33,8 +33,10 @@ __all__ = [
     "finite",
     "folder_size",
     "has_mark",
+    "is_in_use",
     "is_sealed",
     "locked",
+    "mark_in_use",
     "no_room",
     "numbers",
     "read_json",
@@ -46,8 +48,10 @@ __all__ = [
     "require_our_folder",
     "require_ours",
     "require_regular",
+    "require_regular_below",
     "require_replaceable",
     "require_room",
+    "reserve",
     "sealed",
     "sha256",
     "write_json",

@@ -40,6 +40,33 @@ def require_room(folder: Path, needed: int, name: str) -> None:
         raise no_room(folder, f"{units.size(needed)} free", name)
 
 
+def reserve(path: Path, named: Path) -> None:
+    """Takes the blocks of the disk for all of a sparse file.
+
+    Where the file system cannot, the C library writes a byte to each block. One that compresses or
+    copies what is written may still fill up later.
+
+    Args:
+      path: the file.
+      named: the folder that a message names.
+
+    Raises:
+      InputError: the disk has no room for it.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:  # macOS
+                for start in range(0, size, 4096):
+                    os.pwrite(file.fileno(), os.pread(file.fileno(), 1, start), start)
+    except OSError as error:
+        if disk_full(error):
+            raise no_room(named, units.size(size), path.name) from error
+        raise
+
+
 def no_room(folder: Path, wanted: str, name: str) -> InputError:
     """Creates the error for a disk that is, or would be, full."""
     free = units.size(shutil.disk_usage(folder).free)

@@ -44,3 +44,15 @@ def require_regular(path: Path, limit: int | None = None) -> None:
     if limit is not None and status.st_size > limit:
         found = f"{path} has {units.size(status.st_size)}"
         raise InputError(f"{found}; of such files at most {units.size(limit)} are read.")
+
+
+def require_regular_below(folder: Path) -> None:
+    """Refuses a folder, for a library that opens all of it, with pipes and devices at any depth.
+
+    Raises:
+      OSError: there is a link that leads nowhere.
+      InputError: there is a pipe or a device.
+    """
+    for path in folder.rglob("*"):
+        if not path.is_dir():
+            require_regular(path)

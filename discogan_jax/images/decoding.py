@@ -1,6 +1,7 @@
 """Turns an image that Pillow has opened into pixels: upright, on white, as deep as the file."""
 
 import contextlib
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -11,9 +12,13 @@ from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
 from discogan_jax.images.picture import Picture, Size
+from discogan_jax.images.room import room
 from discogan_jax.images.tiff import File, Page
 
 _WHITE = 65535
+
+Decoded = tuple[Shaped[np.ndarray, "H W C"], bool]
+"""Pixels, and whether any of them was transparent."""
 
 # Orders of bytes (little and big endian, and the machine's own), and those that are not theirs.
 _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
@@ -27,25 +32,37 @@ def decode(image: ImageFile, file: File, at_least: Size | None, page: Page | Non
       file: the file that it was opened from.
       at_least: the size that is needed; None for all of the picture.
       page: what a TIFF says about its values.
+
+    Raises:
+      MemoryError: there is too little memory.
     """
     # JPEGs alone can be smaller. The larger side both ways: the picture may yet be turned.
     full = image.size
     if at_least:
         image.draft(None, (2 * max(at_least), 2 * max(at_least)))
     smaller = image.size
+    # Of a progressive JPEG the coefficients are kept in full.
+    with room(max(math.prod(smaller), math.prod(full) // 4)):
+        pixels, clear = _decoded(image, file, page)
+    size = Size(*(full if image.size != smaller else full[::-1]))
+    return Picture(pixels, size, {np.uint8: 8, np.uint16: 16}.get(pixels.dtype.type), clear)
+
+
+def _decoded(image: ImageFile, file: File, page: Page | None) -> Decoded:
     # The bytes of deep values are in the machine's order, where libtiff has unpacked them.
     if page and any(tile.codec_name == "libtiff" for tile in image.tile):
         _change_raw_mode(image, lambda raw: re.sub(r"(;\d\d)B", r"\1N", raw))
     if re.fullmatch("RGB[AX]?;16[BLN]", _raw_mode(image)):
-        pixels = _deep_colour(image, file, page)
+        pixels, clear = _deep_colour(image, file, page)
     else:
-        pixels = _pixels(image, page)
+        pixels, clear = _pixels(image, page)
     # A deep PNG may name a value that is transparent.
-    clear = image.info.get("transparency")
-    if pixels.dtype == np.uint16 and clear is not None:
-        pixels[(pixels == np.array(clear)).all(-1)] = _WHITE
-    size = Size(*(full if image.size != smaller else full[::-1]))
-    return Picture(pixels, size, {np.uint8: 8, np.uint16: 16}.get(pixels.dtype.type))
+    value = image.info.get("transparency")
+    if pixels.dtype == np.uint16 and value is not None:
+        where = (pixels == np.array(value)).all(-1)
+        pixels[where] = _WHITE
+        clear |= bool(where.any())
+    return pixels, clear
 
 
 def _raw_mode(image: ImageFile) -> str:
@@ -69,17 +86,19 @@ def _load(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-def _pixels(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W C"]:
+def _pixels(image: Image.Image, page: Page | None) -> Decoded:
     _load(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _deep_grey(image, page)
+        return _deep_grey(image, page), False
     mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
     # Bands that are not declared to be an opacity are none.
+    clear = False
     if image.has_transparency_data and (page is None or page.has_alpha):
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        image = image.convert("RGBA")
+        clear = image.getchannel("A").getextrema() != (255, 255)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     pixels = np.array(image if image.mode == mode else image.convert(mode))
-    return pixels if mode == "RGB" else pixels[..., None]
+    return pixels if mode == "RGB" else pixels[..., None], clear
 
 
 def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W 1"]:
@@ -94,7 +113,7 @@ def _deep_grey(image: Image.Image, page: Page | None) -> Shaped[np.ndarray, "H W
     return grey[..., None]
 
 
-def _deep_colour(image: ImageFile, file: File, page: Page | None) -> Shaped[np.ndarray, "H W 3"]:
+def _deep_colour(image: ImageFile, file: File, page: Page | None) -> Decoded:
     """Decodes RGB of 16 bits, of which Pillow takes the higher bytes alone.
 
     Told the wrong order of bytes, it takes the lower ones: they are decoded, too.
@@ -112,8 +131,9 @@ def _deep_colour(image: ImageFile, file: File, page: Page | None) -> Shaped[np.n
     pixels |= low
     colour, opacity = pixels[..., :3], pixels[..., 3:]
     if not opacity.size or (page and not page.has_alpha):
-        return colour
+        return colour, False
     below_white = colour.astype(np.float32)
     below_white -= _WHITE
     below_white *= opacity / np.float32(_WHITE)
-    return (_WHITE + np.rint(below_white, out=below_white)).astype(np.uint16)
+    clear = bool((opacity < _WHITE).any())
+    return (_WHITE + np.rint(below_white, out=below_white)).astype(np.uint16), clear

@@ -50,8 +50,10 @@ class Picture(NamedTuple):
       size: size of the picture in the file; `pixels` are fewer where a JPEG was read at a fraction
         of its size.
       bits: 8 or 16 for unsigned integers, None for signed ones and floating point.
+      clear: whether any of it was transparent, and became white.
     """
 
     pixels: Shaped[np.ndarray, "H W C"]
     size: Size
     bits: int | None
+    clear: bool = False

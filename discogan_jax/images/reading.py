@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import math
 import re
 import stat
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from PIL import Image, UnidentifiedImageError
 from discogan_jax.errors import InputError, printable
 from discogan_jax.images import decoding, kinds, tiff, values
 from discogan_jax.images.picture import Picture, Size
+from discogan_jax.images.room import room
 
 MAX_PIXELS = 80_000_000
 """Larger pictures are refused before they are decoded: a small file can unpack to gigabytes.
-Decoding takes up to 20 bytes a pixel (40 of 16-bit RGB with an opacity), and at the limit 1 to 7
-seconds, most for JPEG 2000. The limit is below that at which Pillow itself warns."""
+`room.BYTES_A_PIXEL` says what decoding takes. The limit is below that at which Pillow warns."""
 
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are opened: some decoders read all of a file at once."""
@@ -34,8 +35,9 @@ Source = str | Path | bytes
 NO_PICTURE, UNREADABLE, TOO_LARGE = "not a picture", "unreadable", "too large"
 """Reasons of a `PictureError`; the others name a kind of picture that is not read."""
 
-# A JPEG's markers: all but those without a length of their own, which are among the pixels.
-_MARKER = re.compile(rb"\xff+[^\x00\x01\xd0-\xd8\xff]")
+# A JPEG's markers: all but those without a length of their own, which are among the pixels. Of the
+# bytes 255 that may fill up the space before a marker, the last one begins it.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _SCAN, _END = 0xDA, 0xD9
 
 
@@ -95,8 +97,12 @@ def load(source: Source, *, at_least: Size | None = None, page: int = 0) -> Pict
         declared = tiff.check(file, page) if found == "TIFF" else None
         if page and not declared:
             raise ValueError(f"it has no page {page}: of {found} the first picture is read")
+        # WebP's decoder takes its memory when it is opened.
+        opening = room(_webp_pixels(head)) if found == "WEBP" else contextlib.nullcontext()
         try:
-            with Image.open(file, formats=[decoder]) as image:
+            with opening:
+                opened = Image.open(file, formats=[decoder])
+            with opened as image:
                 image.seek(page)
                 width, height = image.size
                 if width * height > MAX_PIXELS:
@@ -198,6 +204,19 @@ def _check_file(path: Path) -> None:
 
 def _limit() -> str:
     return f"the limit is {MAX_PIXELS:,} pixels in all. Scale it down first."
+
+
+def _webp_pixels(head: bytes) -> int:
+    """Returns the number of pixels that a WebP says it has, of at most `MAX_PIXELS`."""
+    match head[12:16]:
+        case b"VP8X":
+            sides = [int.from_bytes(head[i : i + 3], "little") + 1 for i in (24, 27)]
+        case b"VP8L":
+            bits = int.from_bytes(head[21:25], "little")
+            sides = [(bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1]
+        case _:
+            sides = [int.from_bytes(head[i : i + 2], "little") & 0x3FFF for i in (26, 28)]
+    return min(math.prod(sides), MAX_PIXELS)
 
 
 def _decoder(kind: str | None) -> str:

@@ -15,6 +15,7 @@ from absl import logging
 
 from discogan_jax import interop
 from discogan_jax.errors import InputError
+from discogan_jax.files import require_regular
 from discogan_jax.state import Player, TrainState
 
 _SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -82,6 +83,7 @@ def _find(folder: Path) -> list[Path]:
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the tensors of a file, without PyTorch's counts of batches."""
+    require_regular(path)
     found = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
     found = {n: x for n, x in found.items() if not n.endswith("num_batches_tracked")}
     for name, x in found.items():

@@ -26,7 +26,7 @@ from PIL import Image
 from discogan_jax.data.catalogue.items import TILT_RANGE, Item, Items, describe, draw
 from discogan_jax.data.catalogue.painting import edges
 from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, read_json, replacing, write_json
+from discogan_jax.files import find_json, read_json, replacing, require_regular, write_json
 from discogan_jax.host import usable_cores
 
 #: Name of the archive, and of the folder inside it, of each kind.
@@ -187,6 +187,7 @@ def _drawn(archive: Path) -> bool:
 
 
 def _digest(path: Path) -> str:
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

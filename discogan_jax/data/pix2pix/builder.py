@@ -178,6 +178,7 @@ def _prepared(name: str, home: Path) -> Pix2pix | None:
     # The file first: making a builder takes a moment, and TFDS warns of its absence.
     if not (home / Pix2pix.name / name / str(Pix2pix.VERSION) / "dataset_info.json").is_file():
         return None
+    files.require_regular_below(home / Pix2pix.name / name)
     builder = Pix2pix(data_dir=home, config=name)
     return builder if builder.is_prepared() else None
 

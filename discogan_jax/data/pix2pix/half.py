@@ -11,6 +11,7 @@ from discogan_jax import host
 from discogan_jax.data.pix2pix.archives import PublishedArchive
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, reading
+from discogan_jax.images.room import room
 
 # Columns of the other half that are decoded, too: colours are stored at half the resolution, and
 # those at the seam are interpolated from both sides of it. A whole number of JPEG's blocks.
@@ -61,7 +62,8 @@ def damage(jpeg: bytes, archive: PublishedArchive) -> str:
         return reason
     tf = host.tensorflow()
     try:
-        tf.io.decode_jpeg(jpeg, channels=3, dct_method=DCT)
+        with room(archive.width * archive.height):
+            tf.io.decode_jpeg(jpeg, channels=3, dct_method=DCT)
     except tf.errors.InvalidArgumentError:
         return "damaged JPEG data"
     return ""

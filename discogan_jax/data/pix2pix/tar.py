@@ -2,7 +2,6 @@
 
 import gzip
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from absl import logging
 from discogan_jax.data.pix2pix.archives import PublishedArchive
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
+from discogan_jax.files import require_regular
 
 MAX_MEMBER_BYTES = 8 << 20  # the largest published image has well under 1 MiB
 MAX_MEMBERS = 1_000_000  # the largest published archive has 138,767
@@ -20,9 +20,8 @@ MAX_NAME = 255  # characters of a file's name: file systems allow no more
 MAX_BAD_FRACTION = 0.01  # of the images of a split
 MAX_BAD_COUNT = 5  # bad images that are tolerated in a small archive
 BLOCK = 1 << 16  # tarfile copies the rest of a block at each read
+MAX_EMPTY = 3  # reads at the end of the file
 STEP_BYTES = 3 * MAX_MEMBER_BYTES  # the rest of one member, the next one, and their headers
-
-_DAMAGE = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError)
 
 
 class Member(NamedTuple):
@@ -48,7 +47,7 @@ class _Bounded:
     """
 
     def __init__(self, stream: gzip.GzipFile, path: Path):
-        self.stream, self.path, self.limit = stream, path, 0
+        self.stream, self.path, self.limit, self.empty = stream, path, 0, 0
 
     def begin_step(self) -> None:
         self.limit = min(self.stream.tell() + STEP_BYTES, MAX_TOTAL_BYTES)
@@ -57,6 +56,10 @@ class _Bounded:
         block = self.stream.read(size)
         if self.stream.tell() > self.limit:
             raise InputError(f"{self.path} unpacks to more than an archive of images can hold.")
+        # To skip what a header says that there is, tarfile would read at the end for years.
+        self.empty += not block
+        if self.empty > MAX_EMPTY:
+            raise EOFError("it ends within a member")
         return block
 
 
@@ -79,6 +82,7 @@ def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
     """
     again = f"Delete it and download it again from {archive.url}."
     try:
+        require_regular(path)
         # Not tarfile's own "r|gz": that neither checks the CRC nor notices every truncation.
         with (
             path.open("rb") as raw,
@@ -96,12 +100,13 @@ def members(path: Path, archive: PublishedArchive) -> Iterator[Member]:
             while block := bounded.read(BLOCK):
                 if block.strip(b"\0"):
                     raise InputError(f"{path} is damaged (data after its end). {again}")
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except _DAMAGE as error:
-        raise InputError(f"{path} is damaged or not a tar.gz file ({error}). {again}") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}.") from error
+    except Exception as error:  # damage makes tarfile raise nearly anything
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise InputError(f"{path} cannot be read: {error}.") from error
+        why = str(error) or type(error).__name__
+        raise InputError(f"{path} is damaged or not a tar.gz file ({why}). {again}") from error
 
 
 def _entries(bounded: _Bounded, path: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:

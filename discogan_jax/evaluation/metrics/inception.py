@@ -20,6 +20,7 @@ from jaxtyping import Float32, Num, UInt8
 from discogan_jax import host, images
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.metrics.features import Estimate, frechet_distance, kernel_distance
+from discogan_jax.files import require_regular
 
 # From GaParmar/clean-fid, cleanfid/inception_torchscript.py.
 URL = (
@@ -140,6 +141,7 @@ def _run(
 
 def _digest(path: Path) -> str:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:

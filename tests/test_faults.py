@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 import pytest
 import runs_here
 
-from discogan_jax import cli, files, runs, sharding, train
+from discogan_jax import cli, files, host, runs, sharding, train
 from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
 from discogan_jax.runs import checkpoint, layout
@@ -296,6 +296,7 @@ def test_checkpoints_that_cannot_be_written_are_refused_at_once(made, tmp_path, 
 
     monkeypatch.setattr(Setup, "lower_step", compiled)
     (tmp_path / "run").mkdir()
+    files.write_json(tmp_path / "run" / layout.VERSIONS_FILE, host.versions())
     attacks_runs.IN_PLACE[what](tmp_path / "run" / layout.CHECKPOINTS)
     with pytest.raises(InputError, match=r"run/checkpoints cannot take checkpoints"):
         train.train_and_evaluate(made, tmp_path / "run")

@@ -212,6 +212,12 @@ def test_a_run_whose_translations_are_not_finite_does_not_end_the_sweep(tmp_path
 @pytest.mark.parametrize("text", ["[]", '{"runs": [5]}', '{"runs": [{"directory": []}]}', "{"])
 def test_damaged_results_are_made_anew(tmp_path, text):
     fake = Fake()
+    # Without runs of the sweep the file is somebody else's.
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(InputError, match=r"sweep\.json is there and was not written by"):
+        fake.run(tmp_path, RATES)
+    (tmp_path / "sweep.json").unlink()
+    fake.run(tmp_path, RATES)
     (tmp_path / "sweep.json").write_text(text)
     assert [o.error for o in fake.run(tmp_path, RATES)] == ["", ""]
 

@@ -174,7 +174,8 @@ def _counts(
 
 
 def _keep(folder: Path, identity: dict[str, Any], digests: Mapping[str, np.ndarray]) -> None:
-    with contextlib.suppress(OSError):  # read-only, for instance: they are taken anew next time
+    # Where nothing can be written, they are taken anew next time.
+    with contextlib.suppress(OSError, InputError):
         folder.mkdir(parents=True, exist_ok=True)
         write_digests(folder / _DIGESTS, digests)
         files.write_json(folder / _IDENTITY, identity)

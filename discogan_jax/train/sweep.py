@@ -120,7 +120,7 @@ def run(
     """
     folder, measure = Path(folder), measure or measuring()
     jobs = plan(config, variants, folder, seeds)
-    require_ours_in(folder, TABLE_FILE, RESULTS_FILE)
+    require_ours_in(folder, TABLE_FILE, RESULTS_FILE, runs=[job.directory for job in jobs])
     folder.mkdir(parents=True, exist_ok=True)
     before = find_json(folder / RESULTS_FILE, _SHAPE) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}
@@ -144,15 +144,21 @@ def run(
     return outcomes
 
 
-def require_ours_in(folder: Path, *names: str) -> None:
-    """Refuses to replace files in a folder that has no results of a sweep.
+def require_ours_in(folder: Path, *names: str, runs: Sequence[Path] = ()) -> None:
+    """Refuses to replace files in a folder that has neither results nor runs of a sweep.
+
+    Args:
+      folder: the folder.
+      *names: names of the files.
+      runs: run directories of the sweep.
 
     Raises:
       InputError: one of them is there.
     """
 
     def is_sweep(_: Path) -> bool:
-        return bool(read_json(folder / RESULTS_FILE, _RESULTS))
+        begun = any((run / layout.CONFIG_FILE).is_file() for run in runs)
+        return begun or bool(read_json(folder / RESULTS_FILE, _RESULTS))
 
     for name in names:
         require_ours(folder / name, is_sweep, overwrite=None)

@@ -104,11 +104,12 @@ class Soak:
                 self.count(name, partial(_after, fault, rng, again, made, copy))
                 shutil.rmtree(copy)
 
-    def attacks(self, chosen=""):
-        """Tries all attacks whose family contains a word, each in an empty folder of its own."""
+    def attacks(self, words):
+        """Tries the attacks whose family contains one of the words, each in an empty folder."""
         use_compile_cache()
         for one in attacks.all_attacks():
-            for seed in range(one.tries if chosen in one.family else 0):
+            chosen = any(word in one.family for word in words)
+            for seed in range(one.tries if chosen else 0):
                 with tempfile.TemporaryDirectory(dir=self.folder) as folder:
                     rng = np.random.default_rng(seed)
                     self.count(one.family, partial(one.attempt, Path(folder), rng))
@@ -138,16 +139,16 @@ def table(rows):
     return aligned(cells)
 
 
-def main(chosen=None):
-    """Tries everything or, given a word, the attacks of the families that contain it."""
+def main(*words):
+    """Tries everything or, given words, the attacks of the families that contain one of them."""
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder))
-        soak.attacks(chosen or "")
-        if chosen is None:
+        soak.attacks(words or [""])
+        if not words:
             soak.ends_of_processes()
             soak.damage_and_faults_from_inside()
         rows = [*soak.rows.values()]
-    if chosen is None:
+    if not words:
         rows += [
             Row(what, times, [what] * wrong) for what, times, wrong in fuzz.soak(DAMAGED_FILES)
         ]

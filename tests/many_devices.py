@@ -31,7 +31,7 @@ from discogan_jax import sharding, steps
 from discogan_jax.data import feed
 from discogan_jax.data.order import Order
 from discogan_jax.ops import convolution, layers
-from discogan_jax.runs import checkpoint, weights
+from discogan_jax.runs import checkpoint, reading, weights
 from discogan_jax.state import OBJECTIVES, Adam, Schedule
 
 AXIS = "data"
@@ -204,7 +204,7 @@ def restored():
                 checkpoints.save(3, jax.device_put(state, on(4, split)))
             for devices, again in itertools.product((1, 8), (True, False)):
                 where = on(devices, again)
-                _, found = checkpoint.read(saved, shapes, where, 3)
+                _, found = reading.read(saved, shapes, where, 3)
                 same = jax.tree.map(
                     lambda a, b, at: a.sharding == at and np.array_equal(a, b), found, state, where
                 )

@@ -910,7 +910,7 @@ FAULTS = [
     # Run directories.
     Fault(
         "a damaged checkpoint of the right size is trusted",
-        "runs/checkpoint.py",
+        "runs/reading.py",
         'return "; ".join(manifest.verify(folder)[:3])',
         'return "; ".join(manifest.verify(folder, contents=False)[:3])',
         "test_faults.py::test_damaged_checkpoint_is_set_aside_and_the_one_before_taken",
@@ -1105,7 +1105,7 @@ FAULTS = [
     ),
     Fault(
         "averages of an earlier version have no statistics",
-        "runs/checkpoint.py",
+        "runs/reading.py",
         "if state.ema is not None and state.ema_stats is None:",
         "if False:",
         "test_train.py::test_a_run_from_before_statistics_were_averaged_opens_and_goes_on",

@@ -14,7 +14,7 @@ import tiny
 from discogan_jax import runs, sharding
 from discogan_jax.config import build, schema
 from discogan_jax.configs import official
-from discogan_jax.runs import checkpoint, layout, manifest
+from discogan_jax.runs import checkpoint, layout, manifest, reading
 from discogan_jax.runs import run as runs_run
 
 SIZE = 16
@@ -145,7 +145,7 @@ def saved(workdir, made, step=None):
     s = schema.from_config(made)
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
-    return checkpoint.read(workdir / layout.CHECKPOINTS, shapes, where, step)[1]
+    return reading.read(workdir / layout.CHECKPOINTS, shapes, where, step)[1]
 
 
 def assert_same(one, other):

@@ -22,7 +22,7 @@ import runs_here
 from discogan_jax import cli, files, host, runs, sharding, train
 from discogan_jax.config import build, schema
 from discogan_jax.errors import InputError
-from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs import checkpoint, layout, reading
 from discogan_jax.runs import manifest as runs_manifest
 from discogan_jax.train.setup import Setup
 
@@ -175,7 +175,7 @@ def test_state_of_another_recipe_is_refused_with_the_difference(data, copy):
     shapes = build.state_shapes(s, build.gan(s))
     where = sharding.replicated(sharding.data_mesh())
     with pytest.raises(InputError, match=r"8 holds another state .*\n  .*\[.* there, float32"):
-        checkpoint.read(copy / layout.CHECKPOINTS, shapes, where)
+        reading.read(copy / layout.CHECKPOINTS, shapes, where)
 
 
 @pytest.mark.parametrize("name", faults.INJECTED)
@@ -328,7 +328,7 @@ def test_an_old_checkpoint_that_is_a_link_goes_without_what_it_leads_to(tmp_path
 
 
 def test_readers_beside_pruning_take_the_next_checkpoint(copy, monkeypatch, capsys):
-    load, verify = checkpoint._load, runs_manifest.verify
+    load, verify = reading.load, runs_manifest.verify
 
     def pruned(function):
         def call(folder, *rest):
@@ -338,7 +338,7 @@ def test_readers_beside_pruning_take_the_next_checkpoint(copy, monkeypatch, caps
 
         return call
 
-    monkeypatch.setattr(checkpoint, "_load", pruned(load))
+    monkeypatch.setattr(reading, "load", pruned(load))
     assert runs.open(copy).step == 6
     with pytest.raises(InputError, match="checkpoints/4 was removed meanwhile: name another step"):
         runs.open(copy, 4)

@@ -29,7 +29,7 @@ from discogan_jax.data.feed import host_batches
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
-from discogan_jax.runs import checkpoint, manifest, overview
+from discogan_jax.runs import manifest, overview, reading
 from discogan_jax.runs.snapshot import tree_of
 from discogan_jax.train import memory
 from discogan_jax.train.recorder import Recorder
@@ -259,7 +259,7 @@ def test_a_run_from_before_statistics_were_averaged_opens_and_goes_on(data, shor
     shapes = jax.eval_shape(lambda: state.replace(ema=None, ema_stats=None))
     manifest.seal(folder, tree_of(plain))
     where = sharding.replicated(sharding.data_mesh())
-    _, read = checkpoint.read(folder.parent, shapes, where, 6)
+    _, read = reading.read(folder.parent, shapes, where, 6)
     assert_same(read, state.replace(ema=None, ema_stats=None))
 
 

@@ -18,7 +18,7 @@ from discogan_jax.data import sources
 from discogan_jax.data.pix2pix import tar
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.metrics import inception
-from discogan_jax.runs import checkpoint
+from discogan_jax.runs import checkpoint, reading
 from discogan_jax.runs import manifest as runs_manifest
 
 
@@ -94,7 +94,7 @@ def test_checkpoints(tmp_path, mark, payload):
         checkpoints.save(1, state)
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
     shapes = jax.eval_shape(lambda: state)
-    checkpoint.read(folder, shapes, where, 1)
+    reading.read(folder, shapes, where, 1)
     step = folder / "1"
     tree, manifest = runs_manifest.tree(step), step / runs_manifest.MANIFEST_FILE
     files = [path for path in step.rglob("*") if path.is_file() and path != manifest]
@@ -106,7 +106,7 @@ def test_checkpoints(tmp_path, mark, payload):
         runs_manifest.seal(step, tree)
         # Suppressed: it raises, unless the file is never read.
         with fuzz.watched(tmp_path) as found, contextlib.suppress(Exception):
-            checkpoint.read(folder, shapes, where, 1)
+            reading.read(folder, shapes, where, 1)
         assert not [event for event in found if event.startswith("pickle")]
         path.write_bytes(before)
     gc.collect()  # collects what Orbax left unfinished, so that its warnings appear here

@@ -11,15 +11,13 @@ import signal
 import sys
 import traceback
 import warnings
-from _thread import interrupt_main
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Timer
-from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 from discogan_jax import errors
 from discogan_jax.commands import streams
+from discogan_jax.commands.signals import Signals
 from discogan_jax.errors import InputError, printable
 
 EXIT_CODES = """\
@@ -139,7 +137,7 @@ def main(make_parser: Callable[[], Parser], words: Sequence[str] | None = None) 
     signals = None
     if words is None:
         streams.replace()
-        signals = _Signals()
+        signals = Signals()
     message, code = _attempt(make_parser, words, signals)
     # One line for people, a code for programs.
     if message:
@@ -153,7 +151,7 @@ def main(make_parser: Callable[[], Parser], words: Sequence[str] | None = None) 
 
 
 def _attempt(
-    make_parser: Callable[[], Parser], words: Sequence[str] | None, signals: "_Signals | None"
+    make_parser: Callable[[], Parser], words: Sequence[str] | None, signals: Signals | None
 ) -> tuple[str, int]:
     """Does the work that the arguments ask for; returns a last message and the exit code."""
     debug = False
@@ -239,70 +237,6 @@ def _bug(error: BaseException) -> str:
         f"{type(error).__name__}: {text} ({Path(place.filename).name}, line {place.lineno}). "
         "This is a bug; --debug shows where."
     )
-
-
-class _Signals:
-    """Turns signals into `KeyboardInterrupt`, but not in the middle of an import.
-
-    Attributes:
-      came: signals so far.
-      waiting: whether one of them came at a bad moment and is sent once more.
-    """
-
-    def __init__(self) -> None:
-        self.came: list[signal.Signals] = []
-        self.waiting = False
-        self._repeated = False
-        for number in errors.STOP_SIGNALS:
-            # Under nohup, SIGHUP is ignored, and must stay so.
-            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._stop)
-        sys.unraisablehook = self._unraisable
-
-    def stop_handling(self) -> None:
-        """Restores the default effect of signals; after one of them, further ones are ignored."""
-        for number in errors.STOP_SIGNALS:
-            if signal.getsignal(number) == self._stop:
-                signal.signal(number, signal.SIG_IGN if self.came else signal.SIG_DFL)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if not self._repeated:
-            self.came.append(signal.Signals(number))
-        self._repeated = False
-        # Extension modules that are interrupted while they start print errors of their own. A
-        # second signal does not wait.
-        if _importing(frame) and len(self.came) == 1:
-            self._repeat(number)
-        else:
-            self.waiting = False
-            raise KeyboardInterrupt(self.came[-1])
-
-    def _repeat(self, number: int) -> None:
-        """Sends a signal once more, a moment later."""
-        self.waiting = True
-
-        def send() -> None:
-            self._repeated = True
-            interrupt_main(signal.Signals(number))
-
-        Timer(0.05, send).start()
-
-    def _unraisable(self, unraisable: Any) -> None:
-        """Reports errors in callbacks that cannot raise, those of the garbage collector."""
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            self._repeat(self.came[-1] if self.came else signal.SIGINT)
-        # TensorStore raises this for every other file of a save that failed.
-        elif str(unraisable.exc_value) != "Event loop is closed":
-            sys.__unraisablehook__(unraisable)
-
-
-def _importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported."""
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _set_up_process(verbose: bool) -> None:

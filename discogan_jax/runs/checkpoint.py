@@ -5,18 +5,15 @@ checkpoint. So each checkpoint is sealed with a manifest once it is written, and
 is read.
 """
 
-import glob
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, closing, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +21,16 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jaxtyping import Array, Bool
 
-from discogan_jax import host, multihost
+from discogan_jax import multihost
 from discogan_jax.config.schema import Train
 from discogan_jax.errors import InputError
 from discogan_jax.files import disk_full, remove_folder, remove_leftovers
-from discogan_jax.runs import best, manifest
-from discogan_jax.runs.snapshot import Snapshot, reason, tree_of
-from discogan_jax.sharding import shapes_with
+from discogan_jax.runs import best, manifest, reading
+from discogan_jax.runs.snapshot import Snapshot
 from discogan_jax.state import TrainState
 
 LEAST_KEPT = 2
 """The number of sealed checkpoints that are kept whatever a config says: one may get damaged."""
-
-Shardings = Any
-"""A `jax.sharding.Sharding` for all arrays of a state, or a tree of them."""
 
 
 def most_kept(t: Train) -> int:
@@ -79,7 +72,7 @@ class Checkpoints:
     def _manager(self) -> ocp.CheckpointManager:
         # Created after `restore` has renamed what Orbax would take for a checkpoint.
         self._directory.mkdir(parents=True, exist_ok=True)
-        seen = self._opened.enter_context(_without_patterns(self._directory))
+        seen = self._opened.enter_context(reading.without_patterns(self._directory))
         manager = ocp.CheckpointManager(seen, options=ocp.CheckpointManagerOptions())
         return self._opened.enter_context(closing(manager))
 
@@ -114,7 +107,7 @@ class Checkpoints:
             sealing.result()
             self._prune()
 
-    def restore(self, shapes: TrainState, sharding: Shardings) -> TrainState | None:
+    def restore(self, shapes: TrainState, sharding: reading.Shardings) -> TrainState | None:
         """Reads the newest intact checkpoint onto the devices.
 
         Damaged ones, and one whose save was cut off, are renamed to ``STEP.damaged``, so that the
@@ -132,7 +125,7 @@ class Checkpoints:
         """
         # Process 0 chooses a checkpoint; then all of them read it.
         step = multihost.all_max(multihost.on_process_0_first(self._choose))
-        return None if step < 0 else _load(self._directory / str(step), shapes, sharding)
+        return None if step < 0 else reading.load(self._directory / str(step), shapes, sharding)
 
     def _choose(self) -> int:
         """Returns the step to resume from on process 0; -1 if there is none, and elsewhere."""
@@ -140,7 +133,7 @@ class Checkpoints:
             return -1
         step, damaged = -1, dict[int, str]()
         if manifest.steps(self._directory):
-            step, damaged = _newest_intact(self._directory)
+            step, damaged = reading.newest_intact(self._directory)
         # The steps after it are saved again, so their names have to be free.
         damaged |= {int(p.name): "it is no folder" for p in manifest.misplaced(self._directory)}
         for s, problem in damaged.items():
@@ -179,7 +172,7 @@ class Checkpoints:
         if not multihost.is_chief():
             return
         folder = self._directory / str(step)
-        with _without_patterns(folder) as seen:
+        with reading.without_patterns(folder) as seen:
             if problem := saved.problem(seen / "default"):
                 raise InputError(
                     f"{folder} does not hold what was saved ({problem}), and is not used. Look for "
@@ -253,137 +246,7 @@ def _remove(folder: Path) -> None:
         logging.warning("%s cannot be removed (%s), and stays", folder, error.strerror)
 
 
-class _RemovedError(InputError):
-    """A checkpoint that another process has removed since it was chosen."""
-
-
 @jax.jit
 def is_finite(state: TrainState) -> Bool[Array, ""]:
     """Returns whether every number of a state is finite; other states are not worth saving."""
     return jnp.all(jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(state)]))
-
-
-def read(
-    directory: Path, shapes: TrainState, sharding: Shardings, step: int | None = None
-) -> tuple[int, TrainState]:
-    """Reads a checkpoint and changes nothing in its folder; another process may be saving there.
-
-    Args:
-      directory: folder of the checkpoints.
-      shapes: see `Checkpoints.restore`.
-      sharding: see `Checkpoints.restore`.
-      step: step of the checkpoint; the newest intact one if None.
-
-    Returns:
-      Its step and state.
-
-    Raises:
-      InputError: it is damaged, or holds another state.
-    """
-    if step is None:
-        try:
-            return _read_newest(directory, shapes, sharding)
-        except _RemovedError:  # training goes on there, so there is a newer one
-            return _read_newest(directory, shapes, sharding)
-    if manifest.is_sealed(folder := directory / str(step)) and (problem := _problem(folder)):
-        raise InputError(f"{folder} cannot be trusted: {problem}")
-    return step, _load(folder, shapes, sharding)
-
-
-def _read_newest(
-    directory: Path, shapes: TrainState, sharding: Shardings
-) -> tuple[int, TrainState]:
-    step, damaged = _newest_intact(directory)
-    for s, problem in damaged.items():
-        folder = directory / str(s)
-        # It may be saved at this moment, or was a moment ago.
-        if manifest.is_sealed(folder) and _problem(folder):
-            instead = f"Using step {step} instead."
-            logging.error("%s cannot be trusted: %s. %s", folder, problem, instead)
-    return step, _load(directory / str(step), shapes, sharding)
-
-
-def _problem(folder: Path) -> str:
-    return "; ".join(manifest.verify(folder)[:3])
-
-
-def _newest_intact(directory: Path) -> tuple[int, dict[int, str]]:
-    """Finds the newest checkpoint that is intact, in a folder that has one at least.
-
-    Returns:
-      Its step, and the problems of the newer ones.
-
-    Raises:
-      InputError: all are damaged.
-    """
-    problems: dict[int, str] = {}
-    for step in reversed(manifest.steps(directory)):
-        if not (problem := _problem(directory / str(step))):
-            return step, problems
-        problems[step] = problem
-
-    # None is sealed and intact. Earlier versions wrote no manifests, so one without may be whole.
-    for step in problems:
-        folder = directory / str(step)
-        if not manifest.is_sealed(folder) and (folder / "default").exists():
-            return step, {s: newer for s, newer in problems.items() if s > step}
-    found = "".join(f"\n  {step}: {problem}" for step, problem in problems.items())
-    raise InputError(
-        f"{directory} has no checkpoint that is whole. Put back a copy, or name another run "
-        f"directory to start anew:{found}"
-    )
-
-
-def _load(folder: Path, shapes: TrainState, sharding: Shardings) -> TrainState:
-    """Reads a checkpoint that is intact, or has no manifest."""
-    sealed = manifest.is_sealed(folder)
-    try:
-        # What has no manifest may hold anything; Orbax would wait for the writer of a pipe.
-        others = [p for p in folder.rglob("*") if not (p.is_file() or p.is_dir())]
-        if others and os.path.lexists(others[0]):  # or it was removed meanwhile
-            raise InputError(f"{others[0]} is no file: it was not written here. Remove it")
-        with _without_patterns(folder) as seen, ocp.StandardCheckpointer() as checkpointer:
-            # Earlier versions did not average statistics.
-            saved = ocp.StandardCheckpointHandler().metadata(seen / "default").tree
-            fields = vars(shapes_with(shapes, sharding))
-            target = {name: x for name, x in fields.items() if name in saved}
-            there = manifest.tree(folder) if sealed else tree_of(target)
-            if different := manifest.differences(there, tree_of(target)):
-                raise InputError(
-                    f"{folder} holds another state than this config makes ({len(different)} "
-                    "arrays differ):\n  " + "\n  ".join(different[:5])
-                )
-            state = TrainState(**checkpointer.restore(seen / "default", target))
-    except Exception as error:
-        if isinstance(error, InputError) or host.out_of_memory(error):
-            raise
-        if not folder.is_dir():
-            raise _RemovedError(f"{folder} was removed meanwhile: name another step") from error
-        why = "" if sealed else ", and has no manifest: its save was cut off"
-        raise InputError(
-            f"{folder} cannot be read ({reason(error)}){why}. Remove it to use the checkpoint "
-            "before it"
-        ) from error
-    if int(state.step) != int(folder.name):
-        raise InputError(
-            f"{folder} holds the state of step {int(state.step)}: somebody has renamed or copied "
-            "it. Remove it, or give it that name"
-        )
-    if not sealed:
-        logging.error("%s is taken as it is, unverified: %s", folder, _problem(folder))
-    if state.ema is not None and state.ema_stats is None:
-        logging.info("%s has no averages of statistics: they begin with the running ones", folder)
-        return replace(state, ema_stats=jax.tree.map(jnp.copy, state.gen.batch_stats))
-    return state
-
-
-@contextmanager
-def _without_patterns(folder: Path) -> Iterator[Path]:
-    """Gives a path to a folder without brackets, stars and question marks, which Orbax expands."""
-    if not glob.has_magic(str(folder)):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="discogan-") as place:
-        link = Path(place, "folder")
-        link.symlink_to(folder, target_is_directory=True)
-        yield link

@@ -13,7 +13,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
-from discogan_jax.runs import best, changes, checkpoint, layout, manifest, pictures
+from discogan_jax.runs import best, changes, layout, manifest, pictures, reading
 from discogan_jax.runs.best import Step
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
@@ -229,5 +229,5 @@ def open(path: str | Path, step: Step = None) -> Run:
     # One device is enough to translate; the state is read onto it.
     where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
     gan = build.gan(settings)
-    step, state = checkpoint.read(checkpoints, build.state_shapes(settings, gan), where, step)
+    step, state = reading.read(checkpoints, build.state_shapes(settings, gan), where, step)
     return Run(path, settings, gan, step, state)

@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from itertools import repeat
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -50,6 +52,7 @@ def fetch(url, target, **options):
 
 def refused(folder, *pieces, said=".", left=(), pause=0.0, **options):
     """Downloads what a server sends: an error, no file, and a part only where it is of use."""
+    folder = Path(tempfile.mkdtemp(dir=folder))
     target = folder / "x.gz"
     with server(*pieces, pause=pause) as url, pytest.raises(InputError, match=said) as raised:
         fetch(url, target, **options)

@@ -47,7 +47,7 @@ def test_distances_tell_and_stand_beside_halves_of_the_real_ones():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pt: there is no such file; fetch it from https:"):
         inception.load(tmp_path / "none.pt")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder; name a file"):
         inception.load(tmp_path)
 
 

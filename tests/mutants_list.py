@@ -523,13 +523,6 @@ FAULTS = [
         "test_folders.py::test_old_copies_are_named_and_removed",
     ),
     Fault(
-        "a download may be as slow as it likes",
-        "data/download.py",
-        "if size - had < SLOWEST * (now - looked):",
-        "if False:",
-        "test_attacks.py",
-    ),
-    Fault(
         "a download is not forced to the disk before it is renamed",
         "data/download.py",
         "            os.fsync(file.fileno())\n",

@@ -1,5 +1,7 @@
 """Signals that end a command, wherever they interrupt it."""
 
+import _imp
+import contextlib
 import signal
 import sys
 from _thread import interrupt_main
@@ -22,6 +24,11 @@ class Signals:
         self.came: list[signal.Signals] = []
         self.waiting = False
         self._repeated = False
+        # A signal in Python's own start may have left this lock closed: any thread that imports
+        # something would wait forever.
+        with contextlib.suppress(RuntimeError):
+            while _imp.lock_held():
+                _imp.release_lock()
         for number in errors.STOP_SIGNALS:
             # Under nohup, SIGHUP is ignored, and must stay so.
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:

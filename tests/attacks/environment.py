@@ -97,6 +97,27 @@ def at_start(folder, rng):
     interrupt("runs", folder, rng)
 
 
+_LOCKED = """
+import _imp, sys, threading
+_imp.acquire_lock()
+from discogan_jax import cli
+sys.argv = ["discogan", "runs", sys.argv[1]]
+cli.main()
+def wanted():
+    import json.tool
+thread = threading.Thread(target=wanted, daemon=True)
+thread.start()
+thread.join(20)
+sys.exit(thread.is_alive())
+"""
+
+
+@attack("Ctrl-C at any moment", quick=True)
+def in_the_start_of_python(folder, rng):
+    """Python swallows it, and may keep the lock of imports."""
+    assert shell('"$@"', "-c", _LOCKED, folder)[0] == 0
+
+
 @attack("Ctrl-C at any moment", tries=90)
 def anywhere(folder, rng):
     interrupt(list(_COMMANDS)[rng.integers(len(_COMMANDS))], folder, rng)

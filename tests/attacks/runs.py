@@ -262,7 +262,7 @@ def _moved(path):
 
 
 def _linked(path):
-    elsewhere = path.parents[2] / "elsewhere"
+    elsewhere = path.parents[1] / f"{path.name}-elsewhere"
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
 

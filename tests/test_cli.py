@@ -149,6 +149,22 @@ def test_signals_stop_a_command_with_one_line(number, event, part, times, tmp_pa
     assert (done.returncode, done.stderr) == (128 + number, "Stopped.\n")
 
 
+_LOGGING = """
+import sys
+from discogan_jax.commands import frame
+frame._set_up_process({verbose})
+code = "from absl import logging; logging.info('note'); logging.error('error \\x1b[31m')"
+exec(compile(code, frame.__file__, "exec"))
+"""
+
+
+@pytest.mark.parametrize(("verbose", "told"), [(True, "note\n"), (False, "")])
+def test_messages_of_the_package_are_shown_whatever_was_imported_before(verbose, told):
+    command = [sys.executable, "-c", _LOGGING.format(verbose=verbose)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == told + "error \\x1b[31m\n"
+
+
 def test_nohup_keeps_a_hangup_away(tmp_path):
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + _SIGNALLED.format(
         event="import", part="jax._src.api", times=1, number=int(signal.SIGHUP), folder=tmp_path

@@ -261,6 +261,8 @@ def _show_log(level: int) -> None:
     Args:
       level: level of the package's least important messages that are shown.
     """
+    from absl import logging as absl_logging  # else its messages would not know where they are from
+
     here = str(Path(__file__).resolve().parents[1])
 
     def concerns_user(record: logging.LogRecord) -> bool:
@@ -274,7 +276,7 @@ def _show_log(level: int) -> None:
     handler.addFilter(concerns_user)
     handler.setFormatter(_Line())
     logging.getLogger().addHandler(handler)
-    logging.getLogger("absl").setLevel(level)
+    absl_logging.get_absl_logger().setLevel(level)
 
 
 class _Line(logging.Formatter):

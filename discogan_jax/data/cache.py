@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 import weakref
@@ -75,7 +74,7 @@ def folder_name(label: str, facts: Mapping[str, Any]) -> str:
       A name such as `archive-edges2shoes-photo-64-0f3c…`.
     """
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", label).strip("-.")[-80:].strip("-.")
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    key = files.json_sha256(facts)[:16]
     return f"{slug}-{key}"
 
 

@@ -20,7 +20,7 @@ from discogan_jax.files.ours import (
     require_replaceable,
 )
 from discogan_jax.files.paths import expanded, fingerprint
-from discogan_jax.files.seals import check_seal, digests, is_sealed, sealed, sha256
+from discogan_jax.files.seals import check_seal, digests, is_sealed, json_sha256, sealed, sha256
 
 __all__ = [
     "MARK",
@@ -35,6 +35,7 @@ __all__ = [
     "has_mark",
     "is_in_use",
     "is_sealed",
+    "json_sha256",
     "locked",
     "mark_in_use",
     "no_room",

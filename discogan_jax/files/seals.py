@@ -27,6 +27,11 @@ def sha256(content: bytes | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def json_sha256(value: Mapping[str, Any]) -> str:
+    """Hashes an object that JSON can hold, whatever the order of its entries."""
+    return sha256(json.dumps(value, sort_keys=True).encode())
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Hashes all files below a folder, by their paths from there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -36,7 +41,7 @@ def digests(folder: Path) -> dict[str, str]:
 def sealed(body: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
     """Adds the digests of files to an object that JSON can hold, and its own digest."""
     body = {**body, "files": dict(files)}
-    return body | {"sha256": _of(body)}
+    return body | {"sha256": json_sha256(body)}
 
 
 def check_seal(value: Mapping[str, Any], digest_of: Callable[[str], str]) -> None:
@@ -51,7 +56,7 @@ def check_seal(value: Mapping[str, Any], digest_of: Callable[[str], str]) -> Non
       OSError: a file cannot be read.
     """
     shapes.check(value, _SHAPE)
-    if value["sha256"] != _of({name: x for name, x in value.items() if name != "sha256"}):
+    if value["sha256"] != json_sha256({name: x for name, x in value.items() if name != "sha256"}):
         raise ValueError("its description has changed since it was written")
     for name, digest in value["files"].items():
         if digest_of(name) != digest:
@@ -67,7 +72,3 @@ def is_sealed(folder: Path, listing: str) -> bool:
     value, found = read_json(folder / listing, _SHAPE), digests(folder)
     check_seal(value, lambda name: found.get(name, ""))
     return found.keys() == {*value["files"], listing}
-
-
-def _of(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 from discogan_jax import host, units
 
 BYTES_A_PIXEL = 32
-"""What decoding takes at most; 16-bit RGB with an opacity takes 50."""
+"""What decoding takes at most, but of 16-bit RGB with an opacity, which takes 50."""
 
 _turn = threading.Condition()
 _taken: list[int] = []

@@ -1,14 +1,12 @@
 """Manifests: size and digest of a checkpoint's files when it was saved, which reveal damage."""
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from discogan_jax.errors import InputError
-from discogan_jax.files import read_json, require_regular, write_json
+from discogan_jax.files import json_sha256, read_json, require_regular, sha256, write_json
 
 MANIFEST_FILE = "manifest.json"
 
@@ -53,7 +51,7 @@ def seal(step: Path, tree: Tree) -> None:
     names = sorted(p.relative_to(step).as_posix() for p in step.rglob("*") if p.is_file())
     files = {n: _measured(step / n) for n in names if not Path(n).name.startswith(".")}
     body = {"step": int(step.name), "files": files, "tree": tree}
-    write_json(step / MANIFEST_FILE, body | {"sha256": _digest(body)})
+    write_json(step / MANIFEST_FILE, body | {"sha256": json_sha256(body)})
 
 
 def is_sealed(step: Path) -> bool:
@@ -103,7 +101,7 @@ def verify(step: Path, contents: bool = True) -> list[str]:
         return [f"it cannot be read ({error.strerror})"]
     try:
         body = read_json(step / MANIFEST_FILE, _SHAPE)
-        if body.pop("sha256") != _digest(body):
+        if body.pop("sha256") != json_sha256(body):
             raise ValueError("its own digest differs")
         files = body["files"].items()
         if (of := body.get("step", int(step.name))) != int(step.name):
@@ -142,13 +140,7 @@ def _problem(path: Path, expected: Mapping[str, Any], contents: bool) -> str:
 
 
 def _measured(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": path.stat().st_size, "sha256": digest}
-
-
-def _digest(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _shown(array: tuple[tuple[int, ...], str] | None) -> str:

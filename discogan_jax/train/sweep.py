@@ -31,12 +31,20 @@ from discogan_jax.train.variants import Job, Variant, as_text, name_of, plan
 
 TABLE_FILE = "sweep.md"
 RESULTS_FILE = "sweep.json"
-_RESULTS = {"runs": [{"changes": dict, "directory": str, "measures": dict}]}
+_RESULTS = {
+    "runs": [
+        {
+            "changes": dict,
+            "directory": str,
+            "measures": dict,
+            "why?": (str, type(None)),
+            "seconds?": (float, type(None)),
+        }
+    ]
+}
 
 # The measures of each translation that a terminal has room for; the files have all of them.
 SHORT = ("psnr", "sliced_wasserstein", "hue_error")
-
-_SHAPE = {"runs": [{"directory": str, "why?": (str, type(None)), "seconds?": (float, type(None))}]}
 
 Train = Callable[[Settings, Path], Any]
 Measure = Callable[[Path], None]
@@ -122,7 +130,7 @@ def run(
     jobs = plan(config, variants, folder, seeds)
     require_ours_in(folder, TABLE_FILE, RESULTS_FILE, runs=[job.directory for job in jobs])
     folder.mkdir(parents=True, exist_ok=True)
-    before = find_json(folder / RESULTS_FILE, _SHAPE) or {"runs": []}
+    before = find_json(folder / RESULTS_FILE, _RESULTS) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
     _write(folder, outcomes)

@@ -22,6 +22,7 @@ from PIL import Image
 
 from attacks import attack, discogan, made, refused
 from discogan_jax.config import build, schema
+from discogan_jax.files import json_sha256
 from discogan_jax.runs import checkpoint, layout, manifest
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
@@ -149,7 +150,7 @@ def _with_right_digest(text):
     try:
         body = json.loads(text)
         del body["sha256"]
-        return json.dumps(body | {"sha256": manifest._digest(body)}).encode()
+        return json.dumps(body | {"sha256": json_sha256(body)}).encode()
     except (ValueError, TypeError, KeyError, RecursionError):
         return text
 

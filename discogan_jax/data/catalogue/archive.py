@@ -7,7 +7,6 @@ that a translation's hue or angle can be measured against it.
 
 import dataclasses
 import gzip
-import hashlib
 import io
 import multiprocessing
 import tarfile
@@ -26,7 +25,7 @@ from PIL import Image
 from discogan_jax.data.catalogue.items import TILT_RANGE, Item, Items, describe, draw
 from discogan_jax.data.catalogue.painting import edges
 from discogan_jax.errors import InputError
-from discogan_jax.files import find_json, read_json, replacing, require_regular, write_json
+from discogan_jax.files import find_json, read_json, replacing, sha256, write_json
 from discogan_jax.host import usable_cores
 
 #: Name of the archive, and of the folder inside it, of each kind.
@@ -147,7 +146,7 @@ def recorded_items(archive: Path) -> Items | None:
     """
     try:
         record = read_json(record_path(archive))
-        if record["sha256"] != _digest(archive):
+        if record["sha256"] != sha256(archive):
             return None
         return by_split({name: Item(**item) for name, item in record["images"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -178,18 +177,12 @@ def _is_current(archive: Path, parameters: Mapping[str, Any]) -> bool:
             "It may be the published archive: choose another directory, or move it away."
         )
     same = archive in there and record["parameters"] == parameters
-    return bool(same and record["sha256"] == _digest(archive))
+    return bool(same and record["sha256"] == sha256(archive))
 
 
 def _drawn(archive: Path) -> bool:
     with archive.open("rb") as file:
         return file.read(len(_START)) == _START
-
-
-def _digest(path: Path) -> str:
-    require_regular(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(archive: Path, kind: str, parameters: Parameters, each: Callable[..., Any]) -> None:
@@ -199,7 +192,7 @@ def _write(archive: Path, kind: str, parameters: Parameters, each: Callable[...,
         _write_tar(temporary, ARCHIVES[kind], items, each(_encode, items.values()))
         content = {
             "parameters": parameters.record(kind),
-            "sha256": _digest(temporary),
+            "sha256": sha256(temporary),
             "images": {name: dataclasses.asdict(item) for name, item in items.items()},
         }
         # The record first: after a crash in between, the next call may replace the archive.

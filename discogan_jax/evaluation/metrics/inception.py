@@ -7,7 +7,6 @@ named after that file.
 """
 
 import functools
-import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from jaxtyping import Float32, Num, UInt8
 from discogan_jax import host, images
 from discogan_jax.errors import InputError
 from discogan_jax.evaluation.metrics.features import Estimate, frechet_distance, kernel_distance
-from discogan_jax.files import require_regular
+from discogan_jax.files import sha256
 
 # From GaParmar/clean-fid, cleanfid/inception_torchscript.py.
 URL = (
@@ -141,9 +140,7 @@ def _run(
 
 def _digest(path: Path) -> str:
     try:
-        require_regular(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; fetch it from {URL}.") from None
     except OSError as error:

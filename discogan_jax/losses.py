@@ -35,6 +35,8 @@ class LossWeights:
       rate_updates: how many updates `rate_start` lasts; all updates of both players count.
       feature_skip: how many feature maps, from the first on, F leaves out; 1 in the authors'
         rotation tasks.
+      colour: what the discriminators and the terms R and I see of the images: their differences
+        of colour times this, see `vivid`.
     """
 
     adversarial: float = 1.0
@@ -46,11 +48,24 @@ class LossWeights:
     rate: float | None = None
     rate_updates: int = 0
     feature_skip: int = 0
+    colour: float = 1.0
 
 
 def device_mean(x: Any, axis_name: str | None = None) -> Any:
     """Averages a tree of arrays over the devices of a mapped axis, if there is one."""
     return x if axis_name is None else lax.pmean(x, axis_name)
+
+
+def vivid(images: Float[Array, "*shape C"], factor: float) -> Float[Array, "*shape C"]:
+    """Multiplies the differences of each pixel's channels from their mean.
+
+    A faint tint of what should be grey or black then counts as much as an equally visible error of
+    lightness. Grey images, of one channel, stay as they are.
+    """
+    if factor == 1:
+        return images
+    grey = images.mean(-1, keepdims=True)
+    return grey + factor * (images - grey)
 
 
 def adversarial(

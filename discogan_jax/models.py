@@ -33,6 +33,7 @@ book_norm = partial(
 official_norm = partial(nn.BatchNorm, epsilon=1e-5, momentum=0.9, use_fast_variance=False)
 book_init = nn.initializers.truncated_normal(0.02)
 official_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's default
+he_init = nn.initializers.he_normal()
 
 Upsample = Literal["transpose", "smooth", "subpixel", "reshape"]
 Recipe = Literal["book", "official", "best"]
@@ -57,8 +58,9 @@ class Generator(nn.Module):
         checkerboard), ``"subpixel"`` (convolution to four times the channels, then
         `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
-      norm: constructor of the normalization of every hidden layer but the first.
-      use_bias: add biases on the layers without normalization.
+      norm: constructor of the normalization of every hidden layer but the first; None for biases
+        in its place.
+      use_bias: add biases on the first and the last layer.
       kernel_init: initial weights of every convolution.
       axis_name: the mapped axis over which batch statistics are averaged, under pmap or shard_map.
       dtype: type of the computation; parameters, statistics and the image are float32.
@@ -68,7 +70,7 @@ class Generator(nn.Module):
     bottleneck: int | None = None
     upsample: Upsample = "transpose"
     output: Literal["sigmoid", "relu"] = "sigmoid"
-    norm: Callable[..., nn.Module] = official_norm
+    norm: Callable[..., nn.Module] | None = official_norm
     use_bias: bool = False
     kernel_init: Callable[..., Array] = official_init
     axis_name: str | None = None
@@ -96,27 +98,32 @@ class Generator(nn.Module):
                 f"a generator of {len(self.features)} levels takes images whose height and width "
                 f"are multiples of {factor}, not {height}×{width}"
             )
-        # Layers without biases, unless they are given some.
-        layer = {"use_bias": False, "kernel_init": self.kernel_init, "dtype": self.dtype}
+        # Hidden layers have a normalization or biases.
+        layer = {
+            "use_bias": self.norm is None,
+            "kernel_init": self.kernel_init,
+            "dtype": self.dtype,
+        }
         conv, conv_t = partial(Conv, kernel_size=KERNEL, **layer), partial(ConvTranspose, **layer)
-        norm = partial(
-            self.norm, use_running_average=not train, axis_name=self.axis_name, dtype=self.dtype
-        )
+        where = {"use_running_average": not train, "axis_name": self.axis_name}
+
+        def norm(x: Array, name: str) -> Any:
+            return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
 
         # Down to 4×4, or up to 7 pixels at other sizes; the first layer is not normalized.
         first, *others = self.features
         x = conv(features=first, strides=2, use_bias=self.use_bias, name="down_0")(x)
         for i, n in enumerate(others, 1):
             x = conv(features=n, strides=2, name=f"down_{i}")(nn.leaky_relu(x, LEAK))
-            x = norm(name=f"down_{i}_norm")(x)
+            x = norm(x, f"down_{i}_norm")
         x = nn.leaky_relu(x, LEAK)
 
         # The official "extra layers".
         if self.bottleneck is not None:
             x = conv(features=self.bottleneck, padding="VALID", name="code")(x)
-            x = nn.leaky_relu(norm(name="code_norm")(x), LEAK)
+            x = nn.leaky_relu(norm(x, "code_norm"), LEAK)
             x = conv_t(features=self.features[-1], stride=1, padding="VALID", name="decode")(x)
-            x = nn.relu(norm(name="decode_norm")(x))
+            x = nn.relu(norm(x, "decode_norm"))
 
         # Up to the input's size; the last layer is not normalized either.
         ups = self.features[-2::-1]
@@ -124,12 +131,12 @@ class Generator(nn.Module):
             fine = partial(ResizeConv, **layer) if self.upsample == "smooth" else conv_t
             for i, n in enumerate(ups):
                 up = conv_t if i < 2 else fine  # to 8 and 16 px, or more
-                x = nn.relu(norm(name=f"up_{i}_norm")(up(features=n, name=f"up_{i}")(x)))
+                x = nn.relu(norm(up(features=n, name=f"up_{i}")(x), f"up_{i}_norm"))
             x = fine(features=channels, use_bias=self.use_bias, name="out")(x)
         else:
             rearrange = depth_to_space if self.upsample == "subpixel" else stripes
             for i, n in enumerate((*ups, self.features[0] // 2)):
-                x = nn.relu(norm(name=f"up_{i}_norm")(conv(features=4 * n, name=f"up_{i}")(x)))
+                x = nn.relu(norm(conv(features=4 * n, name=f"up_{i}")(x), f"up_{i}_norm"))
                 x = rearrange(x)
             x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
@@ -288,9 +295,17 @@ def official_discriminator(
 _BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": book_init}
 
 
-def best_generator(image_size: ImageSize = 64, **fields: Any) -> Generator:
-    """Makes an `official_generator` that leaves no checkerboard (docs/results.md)."""
+def best_generator(
+    image_size: ImageSize = 64, *, batch_norm: bool = False, **fields: Any
+) -> Generator:
+    """Makes an `official_generator` without batch norm and checkerboards (docs/results.md).
+
+    With `batch_norm` it is the one of runs that version 0.1 made. Size and fields are as for
+    `official_generator`.
+    """
     recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
+    if not batch_norm:
+        recipe |= {"norm": None, "kernel_init": he_init}
     return official_generator(image_size, **(recipe | fields))
 
 

@@ -93,6 +93,7 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     for source, target in gan.directions:
         params, stats = (x[source + target] for x in (state.gen.params, state.gen.batch_stats))
         fake[target], _ = _apply(gan.generator, params, stats, real[source])
+    vivid = partial(losses.vivid, factor=gan.weights.colour)
 
     def loss(params: dict[str, Any]) -> tuple[Array, tuple[Metrics, dict[str, Any]]]:
         metrics, batch_stats = {}, {}
@@ -100,8 +101,8 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
             judge = partial(_apply, gan.discriminator, own, state.dis.batch_stats[d])
             # Tell real images from translations. Running statistics are those of real images,
             # which are what inference sees.
-            (on_real, _), batch_stats[d] = judge(real[d])
-            (on_fake, _), _ = judge(fake[d])
+            (on_real, _), batch_stats[d] = judge(vivid(real[d]))
+            (on_fake, _), _ = judge(vivid(fake[d]))
             metrics[f"disc_{d}_loss"] = gan.weights.discriminator * (
                 losses.adversarial(on_real, True, gan.axis_name)
                 + losses.adversarial(on_fake, False, gan.axis_name)
@@ -136,13 +137,17 @@ def generator_loss(
     total = jnp.zeros(())
     metrics: Metrics = {}
     batch_stats: dict[str, Any] = {}
+    vivid = partial(losses.vivid, factor=weights.colour)
 
     def generate(direction: str, x: Array) -> tuple[Array, Any]:
         return _apply(gan.generator, params[direction], state.gen.batch_stats[direction], x)
 
     def judge(domain: str, x: Array) -> tuple[Array, Any]:
-        dis = state.dis
-        return _apply(gan.discriminator, dis.params[domain], dis.batch_stats[domain], x)[0]
+        params, stats = state.dis.params[domain], state.dis.batch_stats[domain]
+        return _apply(gan.discriminator, params, stats, vivid(x))[0]
+
+    def error(x: Array, wanted: Array) -> Array:
+        return losses.reconstruction(vivid(x), vivid(wanted), axis)
 
     for source, target in gan.directions:
         # Fool the discriminator of the target domain.
@@ -168,14 +173,14 @@ def generator_loss(
             # In ReconGAN the way back never sees a real image: its statistics are those of
             # translations.
             batch_stats.setdefault(target + source, stats)
-            reconstruction = losses.reconstruction(again, real[source], axis)
+            reconstruction = error(again, real[source])
             metrics[f"const_{source}_loss"] = reconstruction
             total += cycle_weight * weights.reconstruction * reconstruction
 
         # Leave images of the target domain as they are.
         if weights.identity:
             same, _ = generate(source + target, real[target])
-            identity = losses.reconstruction(same, real[target], axis)
+            identity = error(same, real[target])
             metrics[f"identity_{target}_loss"] = identity
             total += weights.identity * identity
     return total, (metrics | {"gen_loss": total}, batch_stats)
@@ -292,14 +297,16 @@ def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
       batch: images of both domains; their numbers may differ.
 
     Returns:
-      Per domain, ``const_a_sum`` (of the images' mean squared errors) and ``const_a_count``;
-      nothing where no cycle is trained.
+      Per domain, ``const_a_sum`` (of the images' mean squared errors, as the loss sees them) and
+      ``const_a_count``; nothing where no cycle is trained.
     """
     sums: Metrics = {}
+    vivid = partial(losses.vivid, factor=gan.weights.colour)
     for source, target in DIRECTIONS if gan.cycles else ():
         x = unit(batch[source])
         again = translate(gan, state, translate(gan, state, x, source + target), target + source)
-        sums[f"const_{source}_sum"] = jnp.square(again - x).reshape(len(x), -1).mean(1).sum()
+        error = jnp.square(vivid(again) - vivid(x))
+        sums[f"const_{source}_sum"] = error.reshape(len(x), -1).mean(1).sum()
         sums[f"const_{source}_count"] = jnp.full((), len(x), jnp.float32)
     return sums
 

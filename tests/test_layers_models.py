@@ -234,9 +234,19 @@ def test_best_generator_is_smooth_where_a_grid_would_be_seen(size, smooth):
     params = shapes(models.best_generator(size, width=4), size)["params"]
     layers_up = [name for name in params if name == "out" or re.fullmatch(r"up_\d", name)]
     assert sorted(n for n in layers_up if params[n]["kernel"].shape[:2] == (3, 3)) == smooth
-    # What is not normalized has biases; the discriminator normalizes nothing.
-    assert "bias" in params["down_0"].keys() & params["out"].keys()
-    assert "batch_stats" not in shapes(models.best_discriminator(size, width=4), size)
+    # Nothing is normalized, so that every layer of the generator has biases.
+    assert all(layer.keys() == {"kernel", "bias"} for layer in params.values())
+    for make in models.RECIPES["best"]:
+        assert "batch_stats" not in shapes(make(size, width=4), size)
+
+
+def test_best_generator_of_earlier_runs_normalizes_its_hidden_layers():
+    variables = shapes(models.best_generator(32, width=4, batch_norm=True), 32)
+    assert sorted(variables["batch_stats"]) == [
+        "down_1_norm", "down_2_norm", "up_0_norm", "up_1_norm"
+    ]  # fmt: skip
+    convolutions = {n: x for n, x in variables["params"].items() if not n.endswith("_norm")}
+    assert sorted(n for n, x in convolutions.items() if "bias" in x) == ["down_0", "out"]
 
 
 def test_depth_to_space_places_channels():
@@ -354,8 +364,12 @@ def drawn(make, dtype=jnp.float32):
 
 @pytest.mark.parametrize("recipe", ["book", "official", "best"])
 def test_initial_weights_are_those_of_the_recipe(recipe):
-    """Kernels: book's are normal and cut off at two deviations of 0.02, the others are uniform."""
+    """Kernels: book's are normal and cut off at two deviations of 0.02, the others are uniform.
+
+    Those of a generator without normalization are normal and cut off, with He's deviation.
+    """
     for make in models.RECIPES[recipe]:
+        he = make is models.best_generator
         for path, x in jax.tree.leaves_with_path(drawn(make)[1]["params"]):
             name, size = jax.tree_util.keystr(path), np.abs(x).max()
             if x.ndim == 1:
@@ -363,6 +377,9 @@ def test_initial_weights_are_those_of_the_recipe(recipe):
             else:
                 fan_in = np.prod(x.shape[:-1])
                 limit, spread = (0.04, 0.44) if recipe == "book" else (fan_in**-0.5, 3**-0.5)
+                if he:
+                    # Cut off at two deviations of a normal distribution that is wider by as much.
+                    limit, spread = 2 * (2 / fan_in) ** 0.5 / 0.87962566, 0.44
                 assert 0.9 * limit < size <= limit, name
                 np.testing.assert_allclose(np.std(x), spread * limit, rtol=0.15, err_msg=name)
 

@@ -90,6 +90,64 @@ def test_feature_matching_is_zero_on_equal_batches_alone():
     np.testing.assert_allclose(losses.feature_matching([x], [y]), 1 / 16, rtol=1e-5)
 
 
+def test_without_batch_norm_not_even_training_depends_on_the_batch():
+    gan = tiny.gan("best")
+    state, x = tiny.state(gan), tiny.batch(8)["a"]
+    together = tiny.translate(gan, state, x, "ab", train=True)
+    assert together.std(0).max() > 0.01
+    alone = jnp.concatenate(
+        [tiny.translate(gan, state, x[i : i + 1], "ab", train=True) for i in range(8)]
+    )
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(together, tiny.translate(gan, state, x, "ab"), atol=1e-6)
+
+
+def test_vivid_images_have_their_colours_and_their_grey():
+    pixel = jnp.array([0.2, 0.5, 0.5])  # 0.4 and (-0.2, 0.1, 0.1)
+    np.testing.assert_allclose(losses.vivid(pixel, 3.0), [-0.2, 0.7, 0.7], atol=1e-6)
+    grey = tiny.batch()["a"][..., :1]
+    assert_equal(losses.vivid(grey, 3.0), grey)
+    np.testing.assert_allclose(losses.vivid(jnp.tile(grey, 3), 3.0), jnp.tile(grey, 3), atol=1e-6)
+
+
+def test_the_losses_see_vivid_images_and_the_generators_do_not():
+    gan = tiny.gan("best")
+    vivid = replace(gan, weights=replace(gan.weights, colour=3.0))
+    state, batch = tiny.state(gan), tiny.batch()
+
+    def seen(x):
+        grey = x.mean(-1, keepdims=True)
+        return grey + 3 * (x - grey)
+
+    def translate(x, direction):
+        return gan.generator.apply({"params": state.gen.params[direction]}, x, True)
+
+    def logits(x, d):
+        return gan.discriminator.apply({"params": state.dis.params[d]}, seen(x), True)[0]
+
+    fake = {d: translate(batch[s], s + d) for s, d in ("ab", "ba")}
+    same = {d: translate(batch[d], s + d) for s, d in ("ab", "ba")}
+    again = {s: translate(fake[d], d + s) for s, d in ("ab", "ba")}
+    # By hand: the cross entropy is softplus(-x) against "real" and softplus(x) against "fake".
+    _, found = tiny.g_step(vivid, state, batch)
+    _, judged = tiny.d_step(vivid, state, batch)
+    for d in "ab":
+        wanted = {
+            f"identity_{d}_loss": jnp.square(seen(same[d]) - seen(batch[d])).mean(),
+            f"const_{d}_loss": jnp.square(seen(again[d]) - seen(batch[d])).mean(),
+            f"gen_{d}_loss": jax.nn.softplus(-logits(fake[d], d)).mean(),
+        }
+        real, made = logits(batch[d], d), logits(fake[d], d)
+        halves = jax.nn.softplus(-real).mean() + jax.nn.softplus(made).mean()
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(judged[f"disc_{d}_loss"], 0.5 * halves, rtol=1e-4)
+        # Held-out images are measured as the loss does.
+        sums = tiny.eval_step(vivid, state, batch)
+        mean = sums[f"const_{d}_sum"] / sums[f"const_{d}_count"]
+        np.testing.assert_allclose(mean, wanted[f"const_{d}_loss"], rtol=1e-4)
+
+
 def test_translation_does_not_depend_on_the_batch():
     gan = tiny.gan()
     state, _ = tiny.train_step(gan, tiny.state(gan), tiny.batch(updates=gan.updates))

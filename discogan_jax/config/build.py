@@ -35,9 +35,11 @@ def gan(s: Settings) -> DiscoGAN:
         "dtype": jnp.dtype(s.train.precision),
     }
     generator, discriminator = models.RECIPES[s.model.recipe]
-    # The schema refuses both with recipes that do not take them.
+    # The schema refuses these with recipes that do not take them.
     if s.model.bottleneck:
         generator = partial(generator, bottleneck=s.model.bottleneck)
+    if s.model.recipe == "best":
+        generator = partial(generator, batch_norm=s.model.batch_norm)
     if s.model.literal:
         common["literal"] = True
 

@@ -85,12 +85,14 @@ class Model:
       width: channels of the first level; each level doubles them, up to 512.
       bottleneck: channels of the official "extra layers", 0 for none.
       literal: the book's code with its defects, for comparison only.
+      batch_norm: batch norm in the generators; ``best`` does without since version 0.2.
     """
 
     recipe: Recipe = "book"
     width: Annotated[int, Range(above=0, high=MAX_FEATURES)] = 32
     bottleneck: Annotated[int, Range(0, MAX_BOTTLENECK)] = 0
     literal: bool = False
+    batch_norm: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Loss(LossWeights):
     rate: Rate = LossWeights.rate
     rate_updates: Annotated[int, Range(0, MAX_COUNT), MayChangeOnRequest] = LossWeights.rate_updates
     feature_skip: Annotated[int, Range(0), MayChangeOnRequest] = LossWeights.feature_skip
+    colour: Annotated[float, Range(above=0), MayChangeOnRequest] = LossWeights.colour
     objective: Objective = "discogan"
 
 
@@ -277,6 +280,8 @@ def _contradictions(s: Settings) -> Iterator[str]:
         yield "model.literal is the book's code: it needs model.recipe='book'"
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
+    if not s.model.batch_norm and s.model.recipe != "best":
+        yield "model.batch_norm=False needs model.recipe='best': the published recipes have it"
     if t.init_optimizers and t.init_from is None:
         yield "train.init_optimizers without train.init_from has no effect: set both or neither"
     # The schedule.

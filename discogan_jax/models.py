@@ -300,7 +300,7 @@ def best_generator(
 ) -> Generator:
     """Makes an `official_generator` without batch norm and checkerboards (docs/results.md).
 
-    With `batch_norm` it is the one of runs that version 0.1 made. Size and fields are as for
+    With `batch_norm` it is that of runs whose config lacks this field. Size and fields are as for
     `official_generator`.
     """
     recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}

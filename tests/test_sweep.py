@@ -12,6 +12,7 @@ import pytest
 import runs_here
 
 from discogan_jax.config.schema import to_json
+from discogan_jax.configs import ablation as ablation_config
 from discogan_jax.configs import official, sample
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import write_json
@@ -308,9 +309,7 @@ def test_distances_below_0_and_numbers_of_pictures_are_noted():
 
 
 def test_variants_of_the_ablation_are_what_their_names_say():
-    config = sample.get_config()
-    ablation.shorten(config)
-    jobs = variants.plan(config, ablation.variants(), "nowhere")
+    jobs = variants.plan(ablation_config.get_config(), ablation.variants(), "nowhere")
     assert len({str(to_json(job.settings)) for job in jobs}) == len(jobs) == 18
     for job in (job for job in jobs if not job.label.startswith("book")):
         objective, *parts = job.label.split("+")

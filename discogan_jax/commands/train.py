@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from discogan_jax.train.variants import Variant
 
 Say = Callable[[str], None]
-Adapt = Callable[["ConfigDict"], None]
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,6 @@ class _HelpSettings(argparse.Action):
 def add_arguments(
     parser: frame.Parser,
     default: str | None = None,
-    *,
-    adapt: Adapt | None = None,
     study: Callable[[], Study] | None = None,
 ) -> None:
     """Adds the arguments of `run`.
@@ -66,7 +63,6 @@ def add_arguments(
     Args:
       parser: takes the arguments.
       default: see `flags.add_arguments`.
-      adapt: changes the config before it is checked.
       study: makes what is compared, instead of one run or what ``--sweep`` names.
     """
     flags.add_arguments(parser, default)
@@ -115,7 +111,7 @@ def add_arguments(
     )
     parser.add_argument("--processes", type=int, metavar="N", help="how many train the run")
     parser.add_argument("--process", type=int, metavar="I", help="number of this one, from 0")
-    parser.set_defaults(adapt=adapt, study=study)
+    parser.set_defaults(study=study)
 
 
 def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
@@ -136,8 +132,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     _expand(arguments)
     config = flags.read(arguments)
-    if arguments.adapt:
-        arguments.adapt(config)
 
     # Check the settings before what takes seconds to import.
     host.use_compile_cache()

@@ -85,7 +85,8 @@ class Model:
       width: channels of the first level; each level doubles them, up to 512.
       bottleneck: channels of the official "extra layers", 0 for none.
       literal: the book's code with its defects, for comparison only.
-      batch_norm: batch norm in the generators; ``best`` does without since version 0.2.
+      batch_norm: batch norm in the generators, as in the published recipes and in earlier runs of
+        ``best``, whose config does without.
     """
 
     recipe: Recipe = "book"

@@ -22,13 +22,16 @@ def get_config() -> ConfigDict:
     # Small batches, and other networks.
     config.data.batch_size = 16
     config.model.recipe = "best"
-    # Equal weights of the terms that a discriminator judges, and an identity term.
+    config.model.batch_norm = False
+    # Equal weights of the terms that a discriminator judges; colours are kept, and grey stays grey.
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5
+    config.loss.reconstruction = 2.0
     config.loss.identity = 2.0
+    config.loss.colour = 3.0
     # Two time scales, and averaged generators.
     config.optim.learning_rate = 1e-3
-    config.optim.d_learning_rate = 2e-4
+    config.optim.d_learning_rate = 4e-4
     config.optim.ema_decay = 0.99
     # A short schedule, evaluated often.
     config.train.steps = 2500

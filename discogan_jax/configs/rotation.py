@@ -3,8 +3,8 @@
     python -m experiments.rotation
 
 The objectives and losses are those of the authors' rotation tasks; size, width, batch, learning
-rate and averages are those of `configs/sample.py`. At 32 px there are two feature maps, so that one
-is matched.
+rate and averages are those of `configs/ablation.py`. At 32 px there are two feature maps, so that
+one is matched.
 
 Measured before the losses were theirs: without the bottleneck, with both feature maps matched, and
 with gan trained on 0.1 times the adversarial term and 0.9 times feature matching. 9 runs of 400
@@ -29,15 +29,15 @@ and 0.69 after 600 steps; 0.74 and 0.15 with `rate` 0.5; 0.83 for discogan with 
 
 from ml_collections import ConfigDict
 
-from discogan_jax.configs import sample
+from discogan_jax.configs import ablation
 
 
 def get_config() -> ConfigDict:
-    """Makes `sample` with the bottleneck and the loss of the published rotation tasks.
+    """Makes `ablation` with the bottleneck and the loss of the published rotation tasks.
 
     Their plain GAN has the adversarial term alone: `experiments.rotation.study` sets that.
     """
-    config = sample.get_config()
+    config = ablation.get_config()
     config.data.source_a = "archive:edges2handbags/photo"
     config.data.source_b = "archive:edges2shoes/photo"
     config.model.bottleneck = 100
@@ -49,6 +49,5 @@ def get_config() -> ConfigDict:
     config.loss.rate_start = 0.9
     config.loss.rate = 0.9
     config.train.steps = 400
-    config.train.sample_every = 0
     config.train.checkpoint_every = 400
     return config

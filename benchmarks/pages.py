@@ -6,11 +6,10 @@ pages say about speed, memory or quality is one of the two, or in a paragraph ab
 observed once.
 """
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import collectives, flops, quality, scaling, tables
+from benchmarks import collectives, comparison, flops, scaling, tables
 
 Reports = Mapping[str, Any]
 Numbers = Callable[[Reports], Sequence[float]]
@@ -30,6 +29,9 @@ TASKS = {
 }
 CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
 LARGE = "quality-bags-shoes-64px-cut-two"
+CHALLENGED = {f"{title}, 32 px": name for title, name in TASKS.items()} | {
+    "bags ↔ shoes, 64 px": "quality-bags-shoes-64px"
+}
 COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("official", "book")}
 
 
@@ -42,7 +44,23 @@ def _cycles(found: Reports) -> dict[str, Any]:
 
 
 def _compared(name: str) -> Callable[[Reports], str]:
-    return lambda found: quality.table(quality.read(found[name]))
+    return lambda found: comparison.table(comparison.read(found[name]))
+
+
+def _recommended(found: Reports) -> str:
+    reports, names = _chosen(found, TASKS), ("official", "best")
+    shown = [m for m in comparison.MEASURES if m.row != "diversity"]
+    return comparison.table_after_equal_time(reports, names, shown)
+
+
+def _challenged(found: Reports) -> str:
+    """The deciding measures wherever CycleGAN was run, too."""
+    known = {title: found[name] for title, name in CHALLENGED.items() if name in found}
+    reports = {title: r for title, r in known.items() if comparison.CHALLENGER in r["recipes"]}
+    if not reports:
+        raise KeyError(f"no results have {comparison.CHALLENGER}")
+    names = "best", "official", comparison.CHALLENGER
+    return comparison.table_after_equal_time(reports, names, comparison.DECISIVE)
 
 
 TABLES: dict[str, Callable[[Reports], str]] = {
@@ -51,7 +69,8 @@ TABLES: dict[str, Callable[[Reports], str]] = {
     "other sizes": lambda found: tables.cycles(
         _chosen(found["batch_sizes-official"]["works"], OTHER_SIZES)
     ),
-    "recommended": lambda found: tables.recommended(_chosen(found, TASKS)),
+    "recommended": _recommended,
+    "challenged": _challenged,
     "collectives": lambda found: tables.counts(_chosen(found, COLLECTIVES)),
     "projections": lambda found: tables.projections(_chosen(found, COLLECTIVES)),
     **{name: _compared(name) for name in (*TASKS.values(), *CUTS, LARGE)},
@@ -187,8 +206,8 @@ def _sharding(found: Reports) -> Sequence[float]:
 # Quality.
 
 
-def _curves(found: Reports, name: str) -> dict[str, quality.Curves]:
-    return quality.read(found[name])
+def _curves(found: Reports, name: str) -> dict[str, comparison.Curves]:
+    return comparison.read(found[name])
 
 
 def _end(found: Reports, name: str, recipe: str, measure: str) -> list[float]:
@@ -201,10 +220,10 @@ def _wins(*names: str) -> Numbers:
 
     def numbers(found: Reports) -> Sequence[float]:
         winners = [
-            quality.winner(measure, curves)
+            comparison.winner(measure, curves)
             for curves in (_curves(found, name) for name in names)
-            for measure in quality.DECISIVE
-            if quality.shared(measure, curves)
+            for measure in comparison.DECISIVE
+            if comparison.shared(measure, curves)
         ]
         return winners.count("best"), len(winners), winners.count("official")
 
@@ -225,10 +244,10 @@ def _step_times(found: Reports) -> Sequence[float]:
 
 def _large(found: Reports) -> Sequence[float]:
     """Seeds at 64 px, wins of `best`, and grid energies of both after equal time."""
-    (grid,) = [m for m in quality.MEASURES if m.row == "grid_energy"]
-    values = quality.after_equal_time(grid, _curves(found, LARGE))
-    means = {name: statistics.fmean(value) for name, value in values.items()}
-    return [len(values["best"]), *_wins(LARGE)(found)[:2], means["best"], means["official"]]
+    (grid,) = [m for m in comparison.MEASURES if m.row == "grid_energy"]
+    values = comparison.after_equal_time(grid, _curves(found, LARGE))
+    medians = [comparison.median(values[name]) for name in ("best", "official")]
+    return [len(values["best"]), *_wins(LARGE)(found)[:2], *medians]
 
 
 def _pairs(found: Reports) -> Sequence[float]:
@@ -238,11 +257,11 @@ def _pairs(found: Reports) -> Sequence[float]:
 
 
 def _expected(*names: str) -> Numbers:
-    """Makes means over seeds on bags and shoes in the end: measure by measure, of some recipes."""
+    """Makes medians over seeds on bags and shoes in the end, measure by measure, of recipes."""
     task = TASKS["bags ↔ shoes"]
     rows = "psnr", "hue_error", "coverage"
     return lambda found: [
-        statistics.fmean(_end(found, task, name, row)) for row in rows for name in names
+        comparison.median(_end(found, task, name, row)) for row in rows for name in names
     ]
 
 
@@ -293,6 +312,7 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
         "the official recipe's {:.0%} become {:.0%}": _more_images,
         "The sharded state communicates {:.1f} times as long": _sharding,
     },
+    "docs/comparison.md": {},
     "docs/results.md": {
         "`best` is ahead of `official` in {} of {} measures, and `official` in {}": _wins(
             *TASKS.values()

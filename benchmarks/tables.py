@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import collectives, quality, scaling
-from benchmarks.quality import Curves, Measure
+from benchmarks import collectives, scaling
 from discogan_jax.evaluation.table import markdown
 
 Report = Mapping[str, Any]
@@ -87,30 +86,6 @@ def cycles(works: Mapping[str, Mapping[str, Any]]) -> str:
             low, high = row["ratio_range"]
             rows[-1].append(f"{row['median']:.2f} s ({row['ratio']:.2f}; {low:.2f} to {high:.2f})")
     return markdown(rows)
-
-
-def recommended(reports: Mapping[str, Report]) -> str:
-    """Writes `official` and `best` after equal time: a row per measure, two columns per task.
-
-    Args:
-      reports: of `quality`, by the name of the task.
-    """
-    found = {task: quality.read(report) for task, report in reports.items()}
-    rows = [["", *(f"{task}: `{name}`" for task in found for name in ("official", "best"))]]
-    for measure in quality.MEASURES:
-        if measure.row == "diversity":
-            continue
-        rows.append([f"{measure.title}, {measure.better}"])
-        for of in found.values():
-            rows[-1] += _bold(measure, of) if quality.shared(measure, of) else ["", ""]
-    return markdown(rows)
-
-
-def _bold(measure: Measure, found: Mapping[str, Curves]) -> list[str]:
-    values = quality.after_equal_time(measure, found)
-    winner = quality.winner(measure, found)
-    texts = {name: quality.spread(value) for name, value in values.items()}
-    return [f"**{text}**" if name == winner else text for name, text in texts.items()]
 
 
 def counts(reports: Mapping[str, Report]) -> str:

@@ -840,8 +840,8 @@ FAULTS = [
     Fault(
         "samples are of training images",
         "train/samples.py",
-        "gan, held_out, domains = setup.gan, setup.held_out, setup.settings.domains",
-        "gan, held_out, domains = setup.gan, setup.train_images, setup.settings.domains",
+        "draw(setup.held_out, setup.settings.domains",
+        "draw(setup.train_images, setup.settings.domains",
         "test_train.py::test_other_objectives_and_recipes_train",
     ),
     Fault(

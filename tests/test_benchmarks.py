@@ -1,5 +1,6 @@
 """The benchmarks measure what they claim; no test depends on the speed of the machine."""
 
+import itertools
 import json
 import math
 import re
@@ -15,6 +16,8 @@ from PIL import Image
 from test_golden_official import trace_name
 
 from benchmarks import (
+    blind,
+    comparison,
     data,
     flops,
     harness,
@@ -30,7 +33,7 @@ from benchmarks import (
     train_step,
 )
 from benchmarks.harness import Case, Implementation
-from discogan_jax import models
+from discogan_jax import images, models
 from discogan_jax.data import catalogue
 
 
@@ -200,7 +203,8 @@ def test_pages_follow_the_results():
     def changed():
         return {p for p, text in texts.items() if render.rendered(p, text, found) != text}
 
-    found["quality-bags-shoes-32px"]["recipes"]["best"]["values"]["psnr"][0][-1] += 1.0
+    for seed in found["quality-bags-shoes-32px"]["recipes"]["best"]["values"]["psnr"]:
+        seed[-1] += 1.0
     assert changed() == {"docs/results.md", "discogan_jax/configs/best.py"}
     cycle = found["train_step-book-64px-batch8"]["works"]["cycle"]
     cycle["sides"]["torch published"]["ratio"] += 1.0
@@ -462,41 +466,70 @@ def test_torch_book_losses_and_gradients(kind):
             gw.check_gradient(gradient, golden[label], label, 3e-3)
 
 
-class TestQuality:
+def curves(psnr, seconds_per_step=1.0, steps=(10, 20, 30), row="psnr"):
+    return comparison.Curves(seconds_per_step, list(steps), {row: psnr})
+
+
+def measure(row):
+    (found,) = [m for m in comparison.MEASURES if m.row == row]
+    return found
+
+
+def final(values, row="psnr"):
+    """Curves of which the last values alone matter."""
+    return curves([[0.0, 0.0, value] for value in values], row=row)
+
+
+class TestComparison:
     """What is computed from the metrics of runs; another test reads those of a real run."""
 
-    @staticmethod
-    def found(seconds_per_step, psnr, steps=(10, 20, 30)):
-        return quality.Curves(seconds_per_step, list(steps), {"psnr": psnr})
-
-    def test_means_are_of_both_directions_and_of_the_right_images(self):
+    def test_both_directions_and_their_mean_are_of_the_right_images(self):
         numbers = {
             "eval/a_to_b/coverage": 1.0,
             "eval/b_to_a/coverage": 2.0,
             "eval/a_to_b/psnr": 50.0,  # for example to a true pair
             "eval/a_to_b_to_a/psnr": 3.0,
             "eval/b_to_a_to_b/psnr": 4.0,
+            "eval/b_to_a/hue_error": 7.0,  # undefined in the other direction
             "const_a_loss": 9.0,
         }
-        by_row = {m.row: m.of(numbers) for m in quality.MEASURES}
-        assert (by_row["coverage"], by_row["psnr"]) == (1.5, 3.5)
-        assert math.isnan(by_row["hue_error"])
+        assert measure("coverage").of(numbers) == {"a_to_b": 1.0, "b_to_a": 2.0, "": 1.5}
+        assert measure("psnr").of(numbers)[""] == 3.5
+        assert measure("hue_error").of(numbers) == {}
+        last = {"eval/a_to_b/border_chroma": 0.25, "eval/b_to_a/border_chroma": 0.75}
+        real = {"a_to_b/border_chroma": 0.1, "b_to_a/border_chroma": 0.2, "a_to_b/coverage": 1.0}
+        found = comparison.Curves.of(1.0, [5, 10], [[numbers, numbers | last]], real)
+        assert set(found.values) == {
+            *("coverage", "a_to_b/coverage", "b_to_a/coverage"),
+            *("psnr", "a_to_b_to_a/psnr", "b_to_a_to_b/psnr"),
+            *("border_chroma", "a_to_b/border_chroma", "b_to_a/border_chroma"),
+        }
+        assert found.values["b_to_a/coverage"] == [[2.0, 2.0]]
+        np.testing.assert_equal(found.values["border_chroma"], [[math.nan, 0.5]])
+        assert found.real == {"border_chroma": pytest.approx(0.15)}
+        assert "(real ones: 0.15)" in comparison.table({"best": found})
 
     def test_equal_time_is_read_between_measurements(self):
-        curves = self.found(2.0, [[1.0, 3.0, 4.0], [0.0, 0.0, 8.0]])
-        assert curves.at("psnr", 30.0) == [2.0, 0.0]
-        assert curves.at("psnr", 50.0) == [3.5, 4.0]
-        assert curves.at("psnr", 60.0) == [4.0, 8.0]
+        found = curves([[1.0, 3.0, 4.0], [0.0, 0.0, 8.0]], 2.0)
+        assert found.at("psnr", 30.0) == [2.0, 0.0]
+        assert found.at("psnr", 50.0) == [3.5, 4.0]
+        assert found.at("psnr", 60.0) == [4.0, 8.0]
         # No interpolation before the first and after the last measurement.
-        assert curves.at("psnr", 1.0) == [1.0, 0.0]
-        assert curves.at("psnr", 99.0) == [4.0, 8.0]
+        assert found.at("psnr", 1.0) == [1.0, 0.0]
+        assert found.at("psnr", 99.0) == [4.0, 8.0]
+
+    def test_the_end_of_the_challenger_is_equal_time(self):
+        found = {"official": curves([[0.0, 0.0, 1.0]]), "best": curves([[0.0, 0.0, 1.0]], 2.0)}
+        assert comparison.equal_time(found) == 30.0
+        found["cyclegan"] = curves([[0.0, 0.0, 1.0]], 0.1, (200, 400, 600))  # as long as `best`
+        assert comparison.equal_time(found) == pytest.approx(60.0)
 
     def test_the_table_says_who_is_good_sooner(self):
         found = {
-            "official": self.found(1.0, [[1.0, 2.0, 6.0]]),
-            "best": self.found(0.5, [[5.0, 6.0, 7.0]], steps=(40, 60, 80)),
+            "official": curves([[1.0, 2.0, 6.0]]),
+            "best": curves([[5.0, 6.0, 7.0]], 0.5, steps=(40, 60, 80)),
         }
-        head, _, line = quality.table(found).splitlines()
+        head, _, line = comparison.table(found).splitlines()
         assert head.startswith(
             "|  | `official`, 30 steps | `best`, 80 steps | `best` after the same"
         )
@@ -504,39 +537,154 @@ class TestQuality:
         # `best` reaches the 6 dB that `official` has at second 30 at second 30, too.
         assert line == "| round-trip PSNR in dB | 6.00 | 7.00 | 6.00 | 1.0 times sooner |"
         reversed_ = {"official": found["best"], "best": found["official"]}
-        assert quality.table(reversed_).endswith("| never |")
+        assert comparison.table(reversed_).endswith("| never |")
 
-    def test_a_win_is_a_difference_of_more_than_the_spread(self):
-        (psnr,) = [m for m in quality.MEASURES if m.row == "psnr"]
-        official = self.found(1.0, [[0.0, 0.0, 4.0], [0.0, 0.0, 6.0]])  # deviation 1.41
-        for best, winner in ((6.3, None), (6.5, "best"), (3.5, "official")):
-            found = {"official": official, "best": self.found(1.0, [[0.0, 0.0, best]] * 2)}
-            assert quality.winner(psnr, found) == winner
-            report = {"recipes": {name: vars(curves) for name, curves in found.items()}}
-            assert quality.read(json.loads(json.dumps(report))) == found
+    def test_median_and_range_of_seeds(self):
+        assert comparison.spread([0.9, 0.1, 0.2]) == "0.200 (0.100 to 0.900)"
+        assert comparison.spread([30.0]) == "30.0"
+        assert comparison.spread([5.0, math.nan, 7.0]) == "6.00 (5.00 to 7.00, 2 of 3 seeds)"
+        assert comparison.spread([math.nan] * 2) == "–"
+
+    def test_of_five_seeds_23_of_25_pairs_decide(self):
+        official = [1.0, 2.0, 3.0, 4.0, 5.0]
+        # One seed of `best` is below two, then three, of `official`: 23 and 22 pairs favour it.
+        for lowest, winner in ((3.5, "best"), (2.5, None)):
+            found = {"official": final(official), "best": final([lowest, 6, 7, 8, 9])}
+            assert comparison.winner(measure("psnr"), found) == winner
+            assert comparison.winner(measure("psnr"), found, "official", "best") == winner
+        found = {"official": final(official, "hue_error")}
+        found["cyclegan"] = final([6, 7, 8, 9, 10], "hue_error")
+        hue = measure("hue_error")  # of which less is better
+        assert comparison.winner(hue, found, "cyclegan", "official") == "official"
+
+    def test_equal_recipes_seldom_differ(self):
+        """Of all ways to deal the ranks to two recipes, 5% at most decide; 10% of three seeds."""
+        for seeds, most in ((5, 0.05), (4, 0.05), (3, 0.1), (2, 1 / 3)):
+            ranks = set(range(2 * seeds))
+            dealt = list(itertools.combinations(ranks, seeds))
+            found = [
+                comparison.winner(
+                    measure("psnr"), {"official": final(ranks - {*x}), "best": final(x)}
+                )
+                for x in dealt
+            ]
+            assert found.count("best") == found.count("official") > 0
+            assert 1 - found.count(None) / len(dealt) <= most + 1e-9
+
+    def test_few_seeds_must_all_agree(self):
+        official = final([1.0, 2.0, 3.0])
+        for best, winner in (([4, 5, 6], "best"), ([2.5, 5, 6], None), ([3, 5, 6], None)):
+            found = {"official": official, "best": final(best)}
+            assert comparison.winner(measure("psnr"), found) == winner
+        one = {"official": final([1.0]), "best": final([9.0])}
+        assert comparison.winner(measure("psnr"), one) is None
+        undefined = {"official": official, "best": final([4.0, 5.0, math.nan])}
+        assert comparison.winner(measure("psnr"), undefined) is None
+
+    def test_what_is_bold_is_ahead_of_all_others(self):
+        values = {"best": [7, 8, 9], "official": [1, 2, 3], "cyclegan": [4, 5, 6]}
+        found = {name: final(x) for name, x in values.items()}
+        report = {"recipes": {name: vars(c) for name, c in found.items()}}
+        report = json.loads(json.dumps(report))
+        assert comparison.read(report) == found
+        table = comparison.table_after_equal_time({"x": report}, [*values], comparison.DECISIVE)
+        head, _, line = table.splitlines()
+        assert head == "|  | x: `best` | x: `official` | x: CycleGAN |"
+        assert line.count("**") == 2
+        assert "| **8.00 (7.00 to 9.00)** |" in line
+        values["cyclegan"][2] = 7.5
+        report["recipes"]["cyclegan"]["values"]["psnr"][2][-1] = 7.5
+        assert "**" not in comparison.table_after_equal_time({"x": report}, [*values])
+
+    def test_the_challenge_is_shown_where_it_was_run(self):
+        found = render.load()
+        with pytest.raises(KeyError, match="no results have cyclegan"):
+            pages.TABLES["challenged"](found)
+        recipes = found["quality-bags-shoes-32px"]["recipes"]
+        recipes["cyclegan"] = recipes["official"]
+        head, *lines = pages.TABLES["challenged"](found).splitlines()
+        assert head.count("bags ↔ shoes, 32 px:") == head.count(":") == 3
+        assert len(lines) == 1 + 5  # the sixth is younger than these results
 
 
 @pytest.mark.long
 def test_quality_of_real_runs(tmp_path, monkeypatch, capsys):
+    """Two calls with a seed each, and a third one that collects and takes the grids."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(runs_here, "SIZE", 24)
     data = runs_here.write_arrays(tmp_path / "data")
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     monkeypatch.setattr(quality, "PAGES", tmp_path)
     sources = [f"arrays:{data / name}" for name in runs_here.DOMAINS]
-    small = ["--image_size=16", "--batch=4", "--narrow=16", "--steps=10", "--points=2"]
-    monkeypatch.setattr(
-        "sys.argv",
-        [
-            *("quality", "--name=x", *small, f"--folder={tmp_path}"),
-            *("--seeds", "0", "1", "--sources", *sources),
-        ],
-    )
-    quality.main()
-    assert "| coverage |" in capsys.readouterr().out
+    small = ["--image_size=24", "--batch=4", "--narrow=16", "--steps=10", "--points=2"]
+    grids = tmp_path / "grids"
+
+    def call(*seeds):
+        monkeypatch.setattr(
+            "sys.argv",
+            [
+                *("quality", "--name=x", *small, f"--folder={tmp_path}", f"--grids={grids}"),
+                *("--seeds", *seeds, "--sources", *sources),
+            ],
+        )
+        quality.main()
+        return capsys.readouterr().out
+
+    assert "| coverage |" in call("0")
+    call("1")
+    assert call("0", "1").count("finished before, skipped") == 6
     [path] = tmp_path.glob("quality-x-*.json")
-    kept = json.loads(path.read_text())["recipes"]
-    assert list(kept) == ["book", "official", "best"]
-    for curves in kept.values():
-        assert curves["steps"] == [5, 10]
-        assert np.shape(curves["values"]["coverage"]) == (2, 2)
+    kept = json.loads(path.read_text())
+    assert "took" in kept["settings"]
+    assert list(kept["recipes"]) == ["book", "official", "best", "cyclegan"]
+    ends = {}
+    for name, found in kept["recipes"].items():
+        assert found["steps"] == [5, 10] or name == "cyclegan"
+        assert np.shape(found["values"]["coverage"]) == (2, 2)
+        one, other = (found["values"][f"{d}/coverage"] for d in ("bags_to_shoes", "shoes_to_bags"))
+        np.testing.assert_allclose(np.mean([one, other], 0), found["values"]["coverage"], 1e-4)
+        ends[name] = found["steps"][-1] * found["seconds_per_step"]
+    assert ends["cyclegan"] == pytest.approx(ends["official"])
     with Image.open(tmp_path / "quality-x.png") as picture:
         assert picture.width > 500
+    # The time of `book` and `best` may be over before their first grid.
+    assert {f"{n},seed={s}.png" for n in ("official", "cyclegan") for s in (0, 1)} <= {
+        path.name for path in grids.iterdir()
+    }
+    assert blind.write_pairs(grids, ["official", "cyclegan"], tmp_path / "blind") == 2
+
+
+def test_a_blind_look(tmp_path, monkeypatch, capsys):
+    recipes = {"official": 10, "best": 200}
+    for seed in range(8):
+        for name, grey in recipes.items():
+            pixels = np.full((20, 30, 3), grey + seed, np.uint8)
+            images.save(tmp_path / "grids" / f"{name},seed={seed}.png", pixels)
+    out = tmp_path / "out"
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["blind", str(out), *map(str, arguments)])
+        blind.main()
+        return capsys.readouterr().out
+
+    assert call("--grids", tmp_path / "grids").startswith("8 pairs")
+    # All are there, on either side and in any order.
+    seen = [images.read(out / f"pair_{i:02}.png") for i in range(1, 9)]
+    sides = [(int(x[0, 0, 0]), int(x[0, -1, 0])) for x in seen]
+    assert {frozenset(pair) for pair in sides} == {frozenset((10 + i, 200 + i)) for i in range(8)}
+    assert "best" not in "".join(json.loads((out / "key.json").read_text())["digests"][0])
+    # Whoever chooses the brighter one has chosen `best`; choices are final, and complete.
+    choices = out / "choices.txt"
+    for bad in ("1 2", "1 2 0 1 2 0 1 3"):
+        choices.write_text(bad)
+        with pytest.raises(SystemExit):
+            call("--choices", choices)
+        assert "choices for 8 pairs" in capsys.readouterr().err
+    brighter = ["1" if left > right else "2" for left, right in sides]
+    choices.write_text("\n".join([*brighter[:-2], "0", "12".replace(brighter[-1], "")]))
+    assert call("--choices", choices) == "best: 6, official: 1, no difference: 1\n"
+    for again in (("--choices", choices), ("--grids", tmp_path / "grids")):
+        with pytest.raises(SystemExit):
+            call(*again)
+    assert "revealed before" in (problems := capsys.readouterr().err)
+    assert "pairs already" in problems

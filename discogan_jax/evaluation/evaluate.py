@@ -1,6 +1,6 @@
 """Measures how well a run translates its held-out images: values beside their references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
 from discogan_jax.runs import layout
 from discogan_jax.runs.run import Run
-from discogan_jax.state import generators_only
+from discogan_jax.state import Domains, generators_only
+
+# Images and one of the directions, "ab" or "ba": their translations.
+Translate = Callable[[FloatImages, str], FloatImages]
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,45 @@ def measure(
             f"{scores.LEAST_IN_FEATURES} are needed, and thousands for numbers to compare"
         )
     # Translate on one device, whatever the run is trained on.
-    run = replace(run, state=generators_only(run.state))
-    rows = _measure_references(references, run)
-    for direction in run.gan.directions:
-        rows += _measure_direction(run, direction, references, extractor)
+    translate = replace(run, state=generators_only(run.state)).apply
+    routes = (*run.gan.directions, *run.gan.cycles)
+    return measure_translations(
+        run.settings, references, translate, routes, step=run.step, extractor=extractor
+    )
+
+
+def measure_translations(
+    s: Settings,
+    references: References,
+    translate: Translate,
+    routes: Sequence[str] = ("ab", "ba", "aba", "bab"),
+    *,
+    step: int,
+    extractor: Extractor | None = None,
+) -> list[Row]:
+    """Measures whatever translates the held-out images, be it a run or another program.
+
+    Args:
+      s: settings with the domains and their images.
+      references: fitted to these images.
+      translate: translates float images in [0, 1].
+      routes: what is measured: directions, and round trips such as ``aba``.
+      step: number of finished steps, for messages.
+      extractor: see `measure`.
+
+    Raises:
+      DivergedError: translations are not finite.
+    """
+    rows = _measure_references(references, s.domains)
+    for direction in (route for route in routes if len(route) == 2):
+        source, target = direction
+        # Translate the held-out images of the source domain, and back.
+        real, route = references.real[source], (s.domains.name(source), s.domains.name(target))
+        made = translate(real, direction)
+        require_finite(made, step, route)
+        t = scores.Translations(route, real, made, references.real[target])
+        again = translate(made, target + source) if direction + source in routes else None
+        rows += _measure_direction(s, references, direction, t, again, extractor)
     # What is read from images that cannot show it, such as the hue of grey ones, means nothing.
     return [row for row in rows if row.name.rpartition("/")[2] not in references.left_out]
 
@@ -152,41 +190,40 @@ def write(run: Run, rows: Sequence[Row], references: References) -> Path:
     return path
 
 
-def _measure_references(references: References, run: Run) -> list[Row]:
+def _measure_references(references: References, domains: Domains) -> list[Row]:
     """Measures how good classifier and probes are themselves, on held-out real images."""
     shares = [references.classifier.share(x, d) for d, x in references.real.items()]
     count = 2 * min(map(len, references.real.values()))  # the mean of two shares
-    rows = [scores.share_row((" and ".join(run.domains),), "judge", float(np.mean(shares)), count)]
+    rows = [scores.share_row((" and ".join(domains),), "judge", float(np.mean(shares)), count)]
     for d, trained in references.probes.items():
-        route = (run.domains.name(d),)
+        route = (domains.name(d),)
         rows += attributes.probe_accuracy(trained, references.real[d], references.known[d], route)
     return rows
 
 
 def _measure_direction(
-    run: Run, direction: str, references: References, extractor: Extractor | None
+    s: Settings,
+    references: References,
+    direction: str,
+    t: scores.Translations,
+    again: FloatImages | None,
+    extractor: Extractor | None,
 ) -> list[Row]:
-    source, target = direction[0], direction[1]
-    # Translate the held-out images of the source domain.
-    real = references.real[source]
-    route = (run.domains.name(source), run.domains.name(target))
-    made = run.apply(real, direction)
-    require_finite(made, run.step, route)
-    t = scores.Translations(route, real, made, references.real[target])
+    source, target = direction
     # Measures of any images.
     rows: list[Row] = []
-    if direction + source in run.gan.cycles:
-        rows += scores.measure_reconstruction(t, run.apply(made, target + source))
+    if again is not None:
+        rows += scores.measure_reconstruction(t, again)
     rows += scores.measure_realism(t)
     rows += scores.measure_domain(t, references.classifier, target)
     if extractor is not None:
         rows += scores.measure_features(t, extractor)
     rows += scores.measure_diversity(t)
-    if held_out.are_pairs(run.settings):
+    if held_out.are_pairs(s):
         rows += scores.measure_pairs(t)
     # Measures of what a translation should keep.
     rows += scores.measure_colour(t)
     if source in references.known and target in references.probes:
         probe, known = references.probes[target], references.known[source]
-        rows += attributes.preserved(probe, made, known, route)
+        rows += attributes.preserved(probe, t.made, known, t.route)
     return rows

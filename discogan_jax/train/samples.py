@@ -1,7 +1,10 @@
 """What a run shows of its held-out images: a labelled grid, reconstruction, diversity."""
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
@@ -9,7 +12,7 @@ from jaxtyping import UInt8
 from discogan_jax import images, steps
 from discogan_jax.evaluation import evaluate
 from discogan_jax.evaluation.metrics.diversity import diversity_ratio
-from discogan_jax.state import DOMAINS, TrainState
+from discogan_jax.state import DOMAINS, Domains, TrainState
 from discogan_jax.train.setup import Setup
 
 ROWS = 8
@@ -30,16 +33,41 @@ def grid(setup: Setup, state: TrainState, step: int) -> UInt8[np.ndarray, "H W 3
     Raises:
       DivergedError: translations are not finite.
     """
-    gan, held_out, domains = setup.gan, setup.held_out, setup.settings.domains
+
+    def translate(x: Any, direction: str) -> jax.Array:
+        return steps.translate_jit(setup.gan, state, jnp.asarray(x), direction)
+
+    paths = setup.gan.cycles or setup.gan.directions
+    return draw(setup.held_out, setup.settings.domains, paths, translate, step)
+
+
+def draw(
+    held_out: Mapping[str, UInt8[np.ndarray, "_ h w C"]],
+    domains: Domains,
+    paths: Sequence[str],
+    translate: Callable[[Any, str], Any],
+    step: int,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Draws the first held-out images and their translations along paths such as ``aba``.
+
+    Args:
+      held_out: images by domain.
+      domains: names of the domains.
+      paths: a column of real images each, then one for each translation.
+      translate: translates bytes, or numbers in [0, 1], in a direction such as ``ab``.
+      step: number of finished steps.
+
+    Raises:
+      DivergedError: translations are not finite.
+    """
     rows = min(ROWS, *(len(x) for x in held_out.values()))
     columns = []
-    for path in gan.cycles or gan.directions:
+    for path in paths:
         # One column of real images, then one for each translation on the path.
-        original = np.asarray(held_out[path[0]][:rows])
-        columns.append((domains.route(path[:1]), original))
-        x = jnp.asarray(original)
+        x: Any = np.asarray(held_out[path[0]][:rows])
+        columns.append((domains.route(path[:1]), x))
         for i, direction in enumerate(pairwise(path)):
-            x = steps.translate_jit(gan, state, x, "".join(direction))
+            x = translate(x, "".join(direction))
             evaluate.require_finite(x, step, [*map(domains.name, path[: i + 2])])
             columns.append((domains.route(path[: i + 2]), images.to_uint8(np.asarray(x))))
     return images.grid(columns)

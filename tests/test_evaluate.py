@@ -175,7 +175,7 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     found = json.loads((workdir / "evaluation.json").read_text())
     assert (found["step"], found["parameters"]) == (2, "averaged")
     # Noise has no hue: the rows of colours are left out.
-    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 21
+    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 25
     assert out.count("few held-out pictures (8 of bags, 8 of shoes): below 50") == 1
     assert "left out: kernel_distance (its error is too large below 20 images; there are 8)" in out
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])

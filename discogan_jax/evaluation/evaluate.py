@@ -178,6 +178,7 @@ def _measure_direction(
     if direction + source in run.gan.cycles:
         rows += scores.measure_reconstruction(t, run.apply(made, target + source))
     rows += scores.measure_realism(t)
+    rows += scores.measure_border(t)
     rows += scores.measure_domain(t, references.classifier, target)
     if extractor is not None:
         rows += scores.measure_features(t, extractor)

@@ -8,6 +8,7 @@ from discogan_jax.files.json_files import (
     numbers,
     read_json,
     read_lines,
+    read_lines_counting_damage,
     write_json,
 )
 from discogan_jax.files.locks import is_in_use, locked, mark_in_use
@@ -42,6 +43,7 @@ __all__ = [
     "numbers",
     "read_json",
     "read_lines",
+    "read_lines_counting_damage",
     "remove_folder",
     "remove_leftovers",
     "replacing",

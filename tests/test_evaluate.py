@@ -3,11 +3,13 @@
 import json
 import logging
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 
+import faults
 import jax
 import numpy as np
 import pytest
@@ -181,6 +183,31 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
     assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"
+
+
+def test_a_run_that_cannot_be_written_is_measured_all_the_same(workdir, tmp_path, capsys):
+    run = shutil.copytree(workdir, tmp_path / "run")
+    path = run / layout.EVALUATION_FILE
+    path.unlink(missing_ok=True)
+
+    def evaluate():
+        assert cli.main(["evaluate", str(run)]) == 2
+        out, err = capsys.readouterr()
+        assert "bags → shoes: diversity of outputs / inputs" in out
+        assert "written" not in out
+        assert err.count("\n") == 1
+        return err
+
+    path.mkdir()
+    assert evaluate().startswith(f"{path} cannot be written (Is a directory), so the table is")
+    path.rmdir()
+    if not faults.mounted("mount", "--bind", run, run):
+        pytest.skip("nothing can be mounted here")
+    try:
+        assert faults.mounted("mount", "-o", "remount,ro,bind", run)
+        assert evaluate().startswith(f"{path} cannot be written (Read-only file system), so ")
+    finally:
+        subprocess.run(["umount", run], check=True)
 
 
 def test_a_single_held_out_image_stops_the_command_but_not_the_training(tmp_path, caplog):

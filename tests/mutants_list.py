@@ -475,8 +475,8 @@ FAULTS = [
     Fault(
         "a file that could not be completed leaves its beginning",
         "files/atomic.py",
-        "temporary.replace(path)\n    finally:\n        temporary.unlink(missing_ok=True)",
-        "temporary.replace(path)\n    finally:\n        pass",
+        "        finally:\n            temporary.unlink(missing_ok=True)",
+        "        finally:\n            pass",
         "test_faults.py::test_a_file_or_folder_is_there_as_a_whole_or_not_at_all",
     ),
     Fault(

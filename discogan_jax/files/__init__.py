@@ -21,10 +21,11 @@ from discogan_jax.files.ours import (
     require_replaceable,
 )
 from discogan_jax.files.paths import expanded, fingerprint
-from discogan_jax.files.seals import check_seal, digests, is_sealed, json_sha256, sealed, sha256
+from discogan_jax.files.seals import check_folder, check_seal, digests, json_sha256, sealed, sha256
 
 __all__ = [
     "MARK",
+    "check_folder",
     "check_seal",
     "digests",
     "disk_full",
@@ -35,7 +36,6 @@ __all__ = [
     "folder_size",
     "has_mark",
     "is_in_use",
-    "is_sealed",
     "json_sha256",
     "locked",
     "mark_in_use",

@@ -1002,11 +1002,16 @@ FAULTS = [
     Fault(
         "pictures that moved between the splits are the same pictures",
         "runs/pictures.py",
-        "if not all(map(np.array_equal, before, now)):\n"
-        "            old, new = np.concatenate(before), np.concatenate(now)",
-        "old, new = np.concatenate(before), np.concatenate(now)\n"
-        "        if {*old.tolist()} != {*new.tolist()}:",
+        "if not all(map(np.array_equal, before, [x.digests[split] for split in SPLITS])):",
+        "if any(_came_and_went(x, *before).values()):",
         "test_pictures.py::test_other_pictures_are_counted_and_refused",
+    ),
+    Fault(
+        "held-out pictures that were always held out count as trained on",
+        "runs/pictures.py",
+        "np.isin(now[is_new], train).sum()",
+        "np.isin(now, np.append(train, held_out)).sum()",
+        "test_pictures.py::test_held_out_pictures_that_were_trained_on_are_counted",
     ),
     Fault(
         "pictures are prepared as those of the target",

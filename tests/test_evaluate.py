@@ -185,6 +185,22 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"
 
 
+def test_other_pictures_than_in_training_are_reported(tmp_path, capsys):
+    data = runs_here.write_arrays(tmp_path / "data")
+    made = runs_here.config(data, **FIELDS)
+    train.train_and_evaluate(made, tmp_path / "run")
+    val, trained = (data / "bags" / f"{split}.npy" for split in ("val", "train"))
+    np.save(val, np.concatenate([np.load(val)[1:], np.load(trained)[:1]]))
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    line = (
+        "bags: other pictures than in training (0 came, 1 went); of 8 held-out ones: 1 not held "
+        "out then, 1 trained on"
+    )
+    assert capsys.readouterr().out.count(line) == 1
+    assert line in json.loads((tmp_path / "run" / layout.EVALUATION_FILE).read_text())["remarks"]
+
+
 def test_a_run_that_cannot_be_written_is_measured_all_the_same(workdir, tmp_path, capsys):
     run = shutil.copytree(workdir, tmp_path / "run")
     path = run / layout.EVALUATION_FILE

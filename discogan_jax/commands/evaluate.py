@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     opened = runs.open(arguments.run, arguments.step)
     opened = opened.raw if arguments.raw else opened
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    references = evaluate.fit_references(opened.settings, opened.images())
+    references = evaluate.references_of(opened)
     rows = evaluate.measure(opened, references, extractor=extractor)
     frame.say("\n".join([as_text(rows), *evaluate.remarks(rows, references)]))
     try:

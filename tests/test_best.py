@@ -109,7 +109,9 @@ def test_settings_that_cannot_be(data, changes, said):
 def test_measures_that_may_choose_are_measured(data):
     known = {*measures.of_translations(*runs_here.DOMAINS)}
     assert {"psnr", "hue_error", "bags_to_shoes/hue_error", "bags_to_shoes_to_bags/psnr"} <= known
-    assert not known & {"density", "judge", "read_hue_error", "bags_to_shoes/psnr"}
+    assert "bags_to_shoes/warmth_correlation" in known
+    assert not known & {"density", "neutral_chroma", "border_chroma"}
+    assert not known & {"judge", "read_hue_error", "bags_to_shoes/psnr"}
 
 
 @pytest.fixture

@@ -93,9 +93,25 @@ def test_what_a_card_says(run, tmp_path):
     # The same again replaces it; what was changed in it is not lost.
     folder = card.write(run)
     (folder / card.CARD_FILE).write_text("license: mine")
-    with pytest.raises(InputError, match="my run-2-card was changed since"):
+    with pytest.raises(InputError, match=r"my run-2-card is not as .* \(README\.md has changed"):
         card.write(run)
     assert parts(card.write(run, overwrite=True)) == (front, text)
+    # What was added or lost is named, too; what file managers leave there is not missed.
+    for name in (".DS_Store", "checkpoints/Thumbs.db", "desktop.ini"):
+        (folder / name).write_bytes(b"x")
+    card.write(run)
+    assert not (folder / ".DS_Store").exists()
+    (folder / "samples").mkdir()
+    (folder / "samples" / "mine.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"\(samples/mine\.png was added\): name another"):
+        card.write(run)
+    card.write(run, overwrite=True)
+    (folder / "versions.json").unlink()
+    with pytest.raises(InputError, match=r"\(versions\.json is missing\)"):
+        card.write(run)
+    (folder / "notes.txt").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"also holds notes\.txt, which would be lost"):
+        card.write(run, overwrite=True)
 
 
 def test_a_card_claims_nothing_of_another_step(run, tmp_path):

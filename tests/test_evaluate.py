@@ -3,11 +3,13 @@
 import json
 import logging
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 
+import faults
 import jax
 import numpy as np
 import pytest
@@ -175,12 +177,53 @@ def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
     found = json.loads((workdir / "evaluation.json").read_text())
     assert (found["step"], found["parameters"]) == (2, "averaged")
     # Noise has no hue: the rows of colours are left out.
-    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 21
+    assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 25
     assert out.count("few held-out pictures (8 of bags, 8 of shoes): below 50") == 1
     assert "left out: kernel_distance (its error is too large below 20 images; there are 8)" in out
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
     assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
     assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"
+
+
+def test_other_pictures_than_in_training_are_reported(tmp_path, capsys):
+    data = runs_here.write_arrays(tmp_path / "data")
+    made = runs_here.config(data, **FIELDS)
+    train.train_and_evaluate(made, tmp_path / "run")
+    val, trained = (data / "bags" / f"{split}.npy" for split in ("val", "train"))
+    np.save(val, np.concatenate([np.load(val)[1:], np.load(trained)[:1]]))
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
+    line = (
+        "bags: other pictures than in training (0 came, 1 went); of 8 held-out ones: 1 not held "
+        "out then, 1 trained on"
+    )
+    assert capsys.readouterr().out.count(line) == 1
+    assert line in json.loads((tmp_path / "run" / layout.EVALUATION_FILE).read_text())["remarks"]
+
+
+def test_a_run_that_cannot_be_written_is_measured_all_the_same(workdir, tmp_path, capsys):
+    run = shutil.copytree(workdir, tmp_path / "run")
+    path = run / layout.EVALUATION_FILE
+    path.unlink(missing_ok=True)
+
+    def evaluate():
+        assert cli.main(["evaluate", str(run)]) == 2
+        out, err = capsys.readouterr()
+        assert "bags → shoes: diversity of outputs / inputs" in out
+        assert "written" not in out
+        assert err.count("\n") == 1
+        return err
+
+    path.mkdir()
+    assert evaluate().startswith(f"{path} cannot be written (Is a directory), so the table is")
+    path.rmdir()
+    if not faults.mounted("mount", "--bind", run, run):
+        pytest.skip("nothing can be mounted here")
+    try:
+        assert faults.mounted("mount", "-o", "remount,ro,bind", run)
+        assert evaluate().startswith(f"{path} cannot be written (Read-only file system), so ")
+    finally:
+        subprocess.run(["umount", run], check=True)
 
 
 def test_a_single_held_out_image_stops_the_command_but_not_the_training(tmp_path, caplog):

@@ -6,10 +6,11 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from discogan_jax.config import measures
 from discogan_jax.data import catalogue
 from discogan_jax.data.catalogue import items
 from discogan_jax.evaluation import attributes, probe, scores
-from discogan_jax.evaluation.metrics import sliced_wasserstein
+from discogan_jax.evaluation.metrics import intervals, sliced_wasserstein
 from discogan_jax.evaluation.metrics.attribute_correlation import label_agreement
 from discogan_jax.evaluation.metrics.inception import Extractor
 from discogan_jax.evaluation.table import Row, aligned, as_json, as_text, markdown
@@ -215,10 +216,69 @@ def test_colour_is_measured_where_both_domains_have_any():
     kept = by_name(scores.measure_colour(translations(real_bags, real_bags, real_shoes)))
     assert kept["hue_error"].value == 0
     assert kept["hue_correlation"].value == pytest.approx(1)
+    assert kept["warmth_correlation"].value == pytest.approx(1)
+    assert abs(kept["warmth_correlation"].reference) < 0.1
+    # Colder by as much: what was warm still is the warmer one. All drawings have a colour.
+    colder = np.clip(real_bags - np.float32([0.1, 0, -0.1]), 0, 1)
+    turned = by_name(scores.measure_colour(translations(real_bags, colder, real_shoes)))
+    assert 0.9 < turned["warmth_correlation"].value < 1
+    assert kept["neutral_chroma"].reason == (
+        "there are 0 translations of grey inputs and 0 grey real ones, and 10 of each are needed"
+    )
     lost = by_name(scores.measure_colour(translations(grey, real_bags, real_shoes)))
     assert np.isnan(lost["hue_error"].value)  # a generator that makes grey things has lost it
     assert scores.measure_colour(translations(real_bags, grey, real_shoes)) == []
     assert scores.measure_colour(translations(real_bags, real_bags, grey)) == []
+
+
+def on_white(colours, side=16):
+    """Returns an image per colour: a square of it on white."""
+    made = np.ones((len(colours), side, side, 3), np.float32)
+    made[:, 4:12, 4:12] = np.float32(colours)[:, None, None]
+    return made
+
+
+RED, BLUE = (0.8, 0.1, 0.2), (0.2, 0.1, 0.8)
+GREYS = [(x, x, x + 0.02) for x in np.linspace(0.1, 0.7, 12)]
+
+
+def test_translations_of_grey_images_are_as_grey_as_real_ones_or_not(recwarn):
+    sources, real = on_white(GREYS + 12 * [RED]), on_white(12 * [BLUE] + GREYS)
+    same = by_name(scores.measure_colour(translations(sources, sources, real)))["neutral_chroma"]
+    assert same.value == same.reference == pytest.approx(0.02)
+    assert (same.beside, same.better) == ("grey real ones", "nearer")
+    # What becomes of coloured inputs does not count; of grey ones half become colourful.
+    made = on_white(6 * [RED] + 18 * [(0.5, 0.5, 0.5)])
+    row = by_name(scores.measure_colour(translations(made, sources, real)))["neutral_chroma"]
+    assert row.value == pytest.approx(0.7 / 2)
+    assert row.interval == pytest.approx(intervals.of_mean(np.repeat([0.7, 0], 6)))
+    # White has no foreground: too few translations are left, or none.
+    for left in (9, 0):
+        made = np.concatenate([sources[:left], np.ones_like(sources[left:])])
+        row = by_name(scores.measure_colour(translations(made, sources, real)))["neutral_chroma"]
+        assert row.reason == (
+            f"there are {left} translations of grey inputs and 12 grey real ones, and 10 of each "
+            "are needed"
+        )
+    assert not recwarn.list
+
+
+def test_the_border_is_compared_with_that_of_real_images():
+    real = on_white([RED, BLUE])
+    rows = by_name(scores.measure_border(translations(real, real, real)))
+    assert (rows["border_lightness"].value, rows["border_chroma"].value) == (1, 0)
+    framed = np.full((3, 16, 16, 3), np.float32([0.75, 0.5, 0.25]))
+    framed[1:, 2:14, 2:14] = 0  # two pixels wide
+    rows = by_name(scores.measure_border(translations(framed, framed, real)))
+    for name, value, usual in (("border_lightness", 0.5, 1), ("border_chroma", 0.5, 0)):
+        row = rows[name]
+        assert (row.value, row.reference, row.interval) == (value, usual, (value, value))
+        assert row.better == "nearer"
+
+
+def test_measures_have_labels_of_their_own():
+    labels = [label for label, _ in measures.MEASURES.values()]
+    assert len({*labels}) == len(labels)
 
 
 def test_the_same_seed_gives_the_same_probe():

@@ -97,11 +97,11 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
     assert (diversity["value"], diversity["reason"]) == (None, "all inputs are equal")
     assert rows["rings_to_pages/diversity"]["value"] is not None
     assert rows["rings_to_pages_to_rings/ssim"]["value"] <= 1
+    assert rows["rings_to_pages/border_lightness"]["reference"] == 1
     grid = rows["rings_to_pages/grid_energy"]
     assert (grid["value"], grid["reference"]) == (None, None)
     assert written["left_out"] == dict.fromkeys(
-        ("hue_error", "hue_correlation", "lightness_correlation"),
-        "colour needs 3 channels, not 1",
+        (*scores.COLOURS, "border_chroma"), "colour needs 3 channels, not 1"
     ) | {
         "kernel_distance": "its error is too large below 20 images; there are 3",
         "distinct_neighbours": "it needs 4 held-out images, not 3",
@@ -212,15 +212,32 @@ def test_any_number_of_channels(quick):
     rows = scores.measure_reconstruction(t, real["b"]) + scores.measure_realism(t)
     rows += scores.measure_domain(t, judge, "b") + scores.measure_diversity(t)
     rows += scores.measure_pairs(translations(real["a"], real["a"], real["b"]))
+    rows += scores.measure_border(t)
     assert all(row.reason is None for row in rows)
     assert scores.measure_colour(t) == []
     left_out = held_out.left_out(domains, real, drawn=True, trained=5)
     unmeasured = {"density", "coverage", "kernel_distance"}
-    assert left_out.keys() == {*scores.COLOURS, *attributes.HUES, *unmeasured}
+    assert left_out.keys() == {*scores.COLOURS, "border_chroma", *attributes.HUES, *unmeasured}
     assert left_out["hue_error"] == "colour needs 3 channels, not 4"
     grey = {d: pictures(20, 1).repeat(3, -1) for d in "ab"}
     grey = held_out.left_out(domains, grey, drawn=True, trained=99)
     assert grey == dict.fromkeys(scores.COLOURS, "most edges and photos have no colour")
+
+
+def test_grey_images_are_measured_where_there_are_enough_of_both_domains():
+    def squares(red, grey):
+        made = np.ones((red + grey, HEIGHT, WIDTH, 3), np.float32)
+        made[:red, 4:12, 4:12] = 0.8, 0.1, 0.2
+        made[red:, 4:12, 4:12] = 0.4
+        return made
+
+    def left_out(b):
+        real = {"a": squares(10, 10), "b": b}
+        return held_out.left_out(Domains(*ROUTE), real, drawn=False, trained=99)
+
+    assert left_out(squares(10, 10)) == {}
+    reason = "10 of edges and 9 of photos are grey, and 10 of each are needed"
+    assert left_out(squares(11, 9)) == {"neutral_chroma": reason}
 
 
 def test_networks_that_take_rgb_see_grey_repeated():

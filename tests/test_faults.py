@@ -18,6 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 import runs_here
+from PIL import Image
 
 from discogan_jax import cli, files, host, runs, sharding, train
 from discogan_jax.config import build, schema
@@ -111,6 +112,19 @@ def test_damaged_checkpoint_is_set_aside_and_the_one_before_taken(
     assert message.endswith("Renamed to 8.damaged; resuming from step 6.")
     faults.assert_same_run(copy, base, made)
     assert cli.main(["verify", str(copy)]) == 0
+
+
+def test_commands_say_which_checkpoint_they_take_instead_of_a_damaged_one(copy, tmp_path, caplog):
+    faults.truncate(newest(copy), np.random.default_rng(0))
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "red.png")
+    words = ["translate", str(copy), str(tmp_path / "red.png"), "--to", "shoes"]
+    assert cli.main([*words, "--out", str(tmp_path / "out.png")]) == 0
+    [message] = said(caplog)
+    assert message.startswith(f"{newest(copy)} cannot be trusted: ")
+    assert message.endswith("Using step 6 instead.")
+    # Who names a step gets that one or none.
+    assert cli.main([*words, "--step", "8", "--out", str(tmp_path / "8.png")]) == 2
+    assert not (tmp_path / "8.png").exists()
 
 
 def test_empty_folder_with_the_name_of_a_step_is_no_checkpoint(made, base, copy, caplog):

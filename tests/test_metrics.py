@@ -509,6 +509,35 @@ class TestColour:
         image[:, 8:24, 4:12] = colorsys.hls_to_rgb(20 / 360, 0.5, 1)
         assert colour.foreground_colour(image).hue == pytest.approx(5, abs=1e-3)
 
+    def test_warmth_and_mean_chroma_by_hand(self):
+        image = np.ones((1, 4, 4, 3))
+        image[0, 0, 0] = 0.5, 0.4, 0.1  # warm
+        image[0, 3, 2] = 0.2, 0.2, 0.4  # cool
+        image[0, 1] = 0.6  # grey, four pixels
+        image[0, 2, 0] = 1, 1, 0.95  # background
+        found = colour.foreground_colour(np.concatenate([image, np.ones_like(image)]))
+        assert found.warmth[0] == pytest.approx((0.4 - 0.2) / 6)
+        assert found.mean_chroma[0] == pytest.approx((0.4 + 0.2) / 6)
+        assert np.isnan([found.warmth[1], found.mean_chroma[1]]).all()
+        np.testing.assert_array_equal(colour.is_neutral(found), [False, False])
+        # Opposite hues cancel out in the chroma of the whole, not in the mean chroma.
+        found = colour.foreground_colour(np.ones((1, 2, 2, 3)) * [[[0.8, 0, 0]], [[0, 0.8, 0.8]]])
+        assert (found.chroma[0], found.mean_chroma[0]) == pytest.approx((0, 0.8))
+
+    def test_border_by_hand(self):
+        grey = np.zeros((1, 6, 5, 1))
+        grey[0, 2:4, 2] = 1  # inside
+        grey[0, 1, 3] = 0.7
+        found = colour.border(grey)
+        assert (found.lightness[0], found.chroma[0]) == (pytest.approx(0.7 / 28), 0)
+        image = np.ones((1, 6, 5, 3))
+        image[0, 5, 4] = 0.3, 0.1, 0.9
+        found = colour.border(image)
+        assert found.lightness[0] == pytest.approx(27.5 / 28)
+        assert found.chroma[0] == pytest.approx(0.8 / 28)
+        # All of an image may be border.
+        assert colour.border(image[:, :3, :4]).lightness == pytest.approx(1)
+
     def test_independent_of_batch(self, monkeypatch):
         images = np.concatenate([squares(self.HUES), smooth(6)])
         whole = colour.foreground_colour(images)

@@ -64,6 +64,38 @@ def test_other_pictures_are_counted_and_refused(data, tmp_path, caplog):
     assert contents(directory) == before
 
 
+def test_held_out_pictures_that_were_trained_on_are_counted(data, tmp_path):
+    s, directory = settings(data), tmp_path / "run"
+
+    def said():
+        return pictures.remarks(directory, s, build.images(s, pictures.known(directory)))
+
+    begin(directory, s)
+    replace(data / "shoes" / "val.npy", lambda x: x[::-1])
+    assert said() == []  # another order
+    # Two change places, as renamed files do; then two more held-out ones are exchanged.
+    first = np.load(data / "bags" / "train.npy")[:2]
+    last = np.load(data / "bags" / "val.npy")[:2]
+    replace(data / "bags" / "train.npy", lambda x: np.concatenate([last, x[2:]]))
+    replace(data / "bags" / "val.npy", lambda x: np.concatenate([first, x[2:]]))
+    held_out = "of 8 held-out ones"
+    assert said() == [
+        f"bags: the pictures of the training, divided otherwise; {held_out}: 2 not held out then, "
+        "2 trained on"
+    ]
+    replace(data / "bags" / "val.npy", lambda x: np.concatenate([x[:6], 255 - x[:2]]))
+    replace(data / "shoes" / "train.npy", lambda x: x[1:])
+    assert said() == [
+        f"bags: other pictures than in training (2 came, 2 went); {held_out}: 4 not held out then, "
+        "2 trained on",
+        f"shoes: other pictures than in training (0 came, 1 went); {held_out}: 0 not held out "
+        "then, 0 trained on",
+    ]
+    # A run whose pictures are not recorded says nothing.
+    (directory / "data.json").unlink()
+    assert said() == []
+
+
 def test_a_run_goes_on_with_other_pictures_when_asked_to(data, tmp_path):
     s, directory = settings(data), tmp_path / "run"
     begin(directory, s)

@@ -107,6 +107,22 @@ def test_what_is_no_number_is_no_point_of_a_curve(tmp_path):
     assert found["series"]["gen_loss"] == [1.0, 0.5, None]
 
 
+def test_damaged_lines_are_counted(tmp_path):
+    run = write_run(tmp_path / "run", 5, samples=0)
+    path = run / "metrics.jsonl"
+    whole = path.read_text().splitlines()[:5]
+    for lines, warnings in (
+        ([*whole, '{"step": 6, "gen_l'], []),  # without a newline: it is being written
+        ([whole[0], "{", *whole[1:], ""], ["1 line is"]),
+        ([*whole, '{"loss": 1}', "\0" * 99, ""], ["2 lines are"]),
+    ):
+        path.write_text("\n".join(lines))
+        (found,) = data_of(report.write([run]).read_text())
+        assert found["steps"] == [1, 2, 3, 4, 5]
+        said = [text for text in found["warnings"] if "metrics.jsonl" in text]
+        assert said == [f"metrics.jsonl: {x} damaged, and not in the curves." for x in warnings]
+
+
 def test_a_run_that_just_began_and_what_is_no_run(tmp_path):
     run = write_run(tmp_path / "run", 0, samples=0)
     (run / "samples" / "00000000.png").write_bytes(b"half of a pi")

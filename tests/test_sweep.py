@@ -215,7 +215,8 @@ def test_damaged_results_are_made_anew(tmp_path, text):
     fake = Fake()
     # Without runs of the sweep the file is somebody else's.
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(InputError, match=r"sweep\.json is there and was not written by"):
+    problem = r"sweep\.json is there and was not written by this command, or has changed since"
+    with pytest.raises(InputError, match=problem):
         fake.run(tmp_path, RATES)
     (tmp_path / "sweep.json").unlink()
     fake.run(tmp_path, RATES)

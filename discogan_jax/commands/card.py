@@ -81,8 +81,8 @@ def write(
     from discogan_jax.runs import layout, pictures
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
-    unchanged = partial(files.is_sealed, listing=LIST_FILE)
-    files.require_our_folder(out, LIST_FILE, _PARTS, unchanged, overwrite=overwrite)
+    check = partial(files.check_folder, listing=LIST_FILE)
+    files.require_our_folder(out, LIST_FILE, _PARTS, check, overwrite=overwrite)
     try:
         evaluation = _evaluation(run)
         picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None

@@ -22,8 +22,8 @@ from discogan_jax.errors import InputError, printable
 
 EXIT_CODES = """\
 exit codes:
-  0        done
-  1        something is damaged, was skipped or diverged, as reported; or a bug
+  0        done, if need be with the checkpoint before a damaged one, as reported
+  1        verify or runs found damage, something was skipped or diverged, as reported; or a bug
   2        a mistake in the arguments, the config or the data: one line says which
   128 + n  stopped by signal n; 130 after Ctrl-C
 """

@@ -19,7 +19,7 @@ from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
-from discogan_jax.runs import layout
+from discogan_jax.runs import layout, pictures
 from discogan_jax.runs.run import Run
 from discogan_jax.state import Domains, generators_only
 
@@ -74,6 +74,18 @@ def fit_references(s: Settings, loaded: Mapping[str, Splits]) -> References:
     return References(real, classifier, known, probes, left_out, remarks)
 
 
+def references_of(run: Run) -> References:
+    """Loads the images of a run and fits the references to them, see `fit_references`.
+
+    Raises:
+      InputError: the run's images cannot be loaded, or too few are held out.
+    """
+    loaded = run.images()
+    found = fit_references(run.settings, loaded)
+    others = pictures.remarks(run.path, run.settings, loaded)
+    return replace(found, remarks=[*found.remarks, *others])
+
+
 def measure(
     run: Run, references: References | None = None, *, extractor: Extractor | None = None
 ) -> list[Row]:
@@ -98,7 +110,7 @@ def measure(
             f"{extractor.name} takes images of 1 or 3 channels, and these have {channels}: "
             "evaluate without --inception"
         )
-    references = references or fit_references(run.settings, run.images())
+    references = references or references_of(run)
     fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
         raise InputError(
@@ -215,6 +227,7 @@ def _measure_direction(
     if again is not None:
         rows += scores.measure_reconstruction(t, again)
     rows += scores.measure_realism(t)
+    rows += scores.measure_border(t)
     rows += scores.measure_domain(t, references.classifier, target)
     if extractor is not None:
         rows += scores.measure_features(t, extractor)

@@ -109,10 +109,12 @@ def left_out(
     # Colour is that of RGB images with a foreground that has any.
     channels = real["a"].shape[-1]
     if channels != colour.RGB:
-        names = (*scores.COLOURS, *(attributes.HUES if drawn else ()))
+        names = (*scores.COLOURS, "border_chroma", *(attributes.HUES if drawn else ()))
         found |= dict.fromkeys(names, f"colour needs 3 channels, not {channels}")
     elif grey := [domains.name(d) for d, x in real.items() if not colour.has_hues(x)]:
         found |= dict.fromkeys(scores.COLOURS, f"most {' and '.join(grey)} have no colour")
+    elif few_grey := _few_neutral(domains, real):
+        found["neutral_chroma"] = few_grey
     # Distance and overlap need enough images.
     if (fewest := min(trained, *map(len, real.values()))) < scores.LEAST_IN_KERNEL:
         reason = f"its error is too large below {scores.LEAST_IN_KERNEL} images; there are {fewest}"
@@ -124,3 +126,12 @@ def left_out(
         reason = f"it needs {scores.LEAST_IN_COVERAGE} training images, not {trained}"
         found |= dict.fromkeys(("density", "coverage"), reason)
     return found
+
+
+def _few_neutral(domains: Domains, real: Mapping[str, FloatImages]) -> str:
+    """Says how many grey images there are if they are too few to be measured; else returns ""."""
+    found = {d: int(colour.is_neutral(colour.foreground_colour(x)).sum()) for d, x in real.items()}
+    if min(found.values()) >= scores.LEAST_NEUTRAL:
+        return ""
+    counts = " and ".join(f"{n} of {domains.name(d)}" for d, n in found.items())
+    return f"{counts} are grey, and {scores.LEAST_NEUTRAL} of each are needed"

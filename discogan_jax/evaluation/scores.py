@@ -40,6 +40,7 @@ Route = tuple[str, ...]
 
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
+GREY = "grey real ones"
 
 # Its standard error is then up to a fifth of what photos of bags and shoes are apart; of 8, a half.
 LEAST_IN_KERNEL = 20
@@ -47,9 +48,16 @@ LEAST_IN_FEATURES = 2 * LEAST_IN_KERNEL  # half against half
 LEAST_IN_COVERAGE = 6  # more than the number of neighbours
 LEAST_IN_HALVES = 4  # a single image is the nearest one of any
 LEAST_PAIRS = 5  # with fewer, one pairing in twenty or so is as good by chance
+LEAST_NEUTRAL = 10  # the standard error of real photos' mean chroma is then a fifth of it
 
 # What `measure_colour` measures.
-COLOURS = ("hue_error", "hue_correlation", "lightness_correlation")
+COLOURS = (
+    "hue_error",
+    "hue_correlation",
+    "lightness_correlation",
+    "warmth_correlation",
+    "neutral_chroma",
+)
 
 # Per measure, why it may be undefined.
 _REASONS = {
@@ -192,6 +200,22 @@ def measure_realism(t: Translations) -> list[Row]:
     ]
 
 
+def measure_border(t: Translations) -> list[Row]:
+    """Measures whether the outermost pixels are as light and as grey as those of real images.
+
+    It is meant for objects on white: a generator leaves a tint or a frame there. Images other than
+    RGB have no colour.
+    """
+    made, real = (colour.border(x) for x in (t.made, t.target))
+    measured = {"border_lightness": (made.lightness, real.lightness)}
+    if t.made.shape[-1] == colour.RGB:
+        measured["border_chroma"] = (made.chroma, real.chroma)
+    return [
+        mean_row(t.route, name, values, float(usual.mean()), HELD_OUT)
+        for name, (values, usual) in measured.items()
+    ]
+
+
 def measure_domain(t: Translations, classifier: DomainClassifier, domain: str) -> list[Row]:
     """Compares translations with real images by a domain classifier and in its features.
 
@@ -266,10 +290,30 @@ def measure_colour(t: Translations) -> list[Row]:
     """
     if not (colour.has_hues(t.source) and colour.has_hues(t.target)):
         return []
-    before, after = (colour.foreground_colour(x) for x in (t.source, t.made))
+    before, after, real = (colour.foreground_colour(x) for x in (t.source, t.made, t.target))
     hues, lightness = (before.hue, after.hue), (before.lightness, after.lightness)
+    warmth = before.warmth, after.warmth
     return [
         chance_row(t.route, "hue_error", attribute_correlation.hue_error, *hues),
         chance_row(t.route, "hue_correlation", attribute_correlation.map_correlation, *hues),
         chance_row(t.route, "lightness_correlation", attribute_correlation.correlation, *lightness),
+        chance_row(t.route, "warmth_correlation", attribute_correlation.correlation, *warmth),
+        _neutral_row(t.route, before, after, real),
     ]
+
+
+def _neutral_row(
+    route: Route, before: colour.Colour, after: colour.Colour, real: colour.Colour
+) -> Row:
+    """Makes a row of how colourful the translations of grey images are, beside grey real ones.
+
+    Less colour than in real ones, which the light tints a little, is no better. Translations that
+    are all white have no foreground and do not count.
+    """
+    made = after.mean_chroma[colour.is_neutral(before)]
+    made, usual = made[np.isfinite(made)], real.mean_chroma[colour.is_neutral(real)]
+    if min(len(made), len(usual)) < LEAST_NEUTRAL:
+        counts = f"{len(made)} translations of grey inputs and {len(usual)} grey real ones"
+        reason = f"there are {counts}, and {LEAST_NEUTRAL} of each are needed"
+        return row(route, "neutral_chroma", math.nan, math.nan, GREY, reason=reason)
+    return mean_row(route, "neutral_chroma", made, float(usual.mean()), GREY)

@@ -18,8 +18,8 @@ from discogan_jax.export import registry
 from discogan_jax.export.exported import Exported
 from discogan_jax.export.format import METADATA_FILE, has_digests, metadata
 from discogan_jax.files import (
+    check_folder,
     digests,
-    is_sealed,
     read_json,
     replacing,
     replacing_folder,
@@ -77,7 +77,7 @@ def write(
         run = replace(run, gan=gan, settings=replace(run.settings, train=train))
     path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
     if form.IS_FOLDER:
-        require_our_folder(path, METADATA_FILE, _PARTS, _is_our_folder, overwrite=overwrite)
+        require_our_folder(path, METADATA_FILE, _PARTS, _check_folder, overwrite=overwrite)
     else:
         require_ours(path, _is_our_file, overwrite=overwrite)
     # Where any batch size will do, the first dimension of the images is symbolic.
@@ -102,10 +102,13 @@ def _is_our_file(path: Path) -> bool:
     return zipfile.is_zipfile(path) and Exported.open(path).metadata["kind"] == "stablehlo"
 
 
-def _is_our_folder(path: Path) -> bool:
+def _check_folder(path: Path) -> None:
     # Those of earlier versions have the names alone.
     about = read_json(path / METADATA_FILE)
-    return is_sealed(path, METADATA_FILE) if has_digests(about) else "directions" in about
+    if has_digests(about):
+        check_folder(path, METADATA_FILE)
+    elif "directions" not in about:
+        raise ValueError(f"{METADATA_FILE} is not that of an export")
 
 
 def _check(run: Run, exported: Exported) -> str:

@@ -8,6 +8,7 @@ from discogan_jax.files.json_files import (
     numbers,
     read_json,
     read_lines,
+    read_lines_counting_damage,
     write_json,
 )
 from discogan_jax.files.locks import is_in_use, locked, mark_in_use
@@ -20,10 +21,11 @@ from discogan_jax.files.ours import (
     require_replaceable,
 )
 from discogan_jax.files.paths import expanded, fingerprint
-from discogan_jax.files.seals import check_seal, digests, is_sealed, json_sha256, sealed, sha256
+from discogan_jax.files.seals import check_folder, check_seal, digests, json_sha256, sealed, sha256
 
 __all__ = [
     "MARK",
+    "check_folder",
     "check_seal",
     "digests",
     "disk_full",
@@ -34,7 +36,6 @@ __all__ = [
     "folder_size",
     "has_mark",
     "is_in_use",
-    "is_sealed",
     "json_sha256",
     "locked",
     "mark_in_use",
@@ -42,6 +43,7 @@ __all__ = [
     "numbers",
     "read_json",
     "read_lines",
+    "read_lines_counting_damage",
     "remove_folder",
     "remove_leftovers",
     "replacing",

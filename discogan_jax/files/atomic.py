@@ -28,12 +28,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     require_replaceable(path)
     temporary = _temporary(path)
-    try:
-        with naming(path, temporary):
+    with naming(path, temporary):
+        try:
             yield temporary
             temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)  # of a read-only disk, an error even if none is there
 
 
 @contextlib.contextmanager

@@ -77,26 +77,41 @@ def read_lines(path: Path, tail: int | None = None, containing: str = "") -> lis
       tail: number of bytes to read, from the end of the file; all if None.
       containing: text of the lines that are read; the others are skipped.
     """
+    # A line that is not JSON was cut off, by the tail or by a killed process.
+    found = (_line(part) for part in _parts(path, tail) if containing in part)
+    return [line for line in found if line is not None]
+
+
+def read_lines_counting_damage(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Reads the whole lines of a file of JSON lines, and counts those that are damaged.
+
+    What follows the last newline does not count: it is being written, or a killed process left it.
+    """
+    parts = _parts(path)
+    found = [_line(part) for part in parts]
+    damaged = sum(line is None for line in found[:-1])
+    return [line for line in found if line is not None], damaged
+
+
+def _parts(path: Path, tail: int | None = None) -> list[str]:
+    """Reads a file, or its last bytes, and splits it at newlines; none if it does not exist."""
     try:
         require_regular(path)
         with naming(path), path.open("rb") as file:
             if tail is not None:
                 file.seek(max(0, path.stat().st_size - tail))
-            text = file.read().decode(errors="replace")
+            return file.read().decode(errors="replace").split("\n")
     except FileNotFoundError:
         return []
-    lines = []
-    # A line that is not JSON was cut off, by the tail or by a killed process.
-    for part in text.split("\n"):
-        if containing not in part:
-            continue
-        try:
-            line = json.loads(part)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            lines.append(line)
-    return lines
+
+
+def _line(text: str) -> dict[str, Any] | None:
+    """Returns the object of a line, which has a step, or None."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("step"), int) else None
 
 
 def numbers(line: Mapping[str, Any]) -> dict[str, float]:

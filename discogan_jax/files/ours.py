@@ -1,7 +1,8 @@
 """What this program wrote, and so replaces without being asked; all else needs ``--overwrite``.
 
 It knows its files by a mark in their first bytes, and its folders by their list of digests: one
-that was added to, or changed, is not replaced either.
+that was added to, or changed, is not replaced either. What file managers leave in a folder is
+nobody's work.
 """
 
 import fnmatch
@@ -14,6 +15,9 @@ from discogan_jax.errors import InputError
 
 MARK = "Written by discogan_jax"
 """What the marks of all files begin with; the kind of file follows."""
+
+OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Names of files that file managers write into the folders that they show."""
 
 _FLAG = "name another place, or replace it with --overwrite"
 _HEAD = 4096  # bytes that a mark is looked for in
@@ -43,14 +47,16 @@ def require_ours(
         raise InputError(f"{path} is a folder; name a file.")
     if mode and not overwrite and not _holds(is_ours, path):
         way = "name another folder" if overwrite is None else _FLAG
-        raise InputError(f"{path} is there and was not written by this command: {way}.")
+        raise InputError(
+            f"{path} is there and was not written by this command, or has changed since: {way}."
+        )
 
 
 def require_our_folder(
     path: Path,
     listing: str,
     parts: Sequence[str],
-    is_ours: Callable[[Path], bool],
+    check: Callable[[Path], None],
     *,
     overwrite: bool = False,
 ) -> None:
@@ -61,7 +67,8 @@ def require_our_folder(
       listing: name of the file that all folders of the kind have.
       parts: patterns of the files' names; a folder with others is not even replaced with
         `overwrite`.
-      is_ours: whether this program wrote all that is in such a folder; errors stand for no.
+      check: raises an `OSError` or a `ValueError` that says what in such a folder is not as this
+        program wrote it.
       overwrite: replace a folder of the kind that was changed.
 
     Raises:
@@ -78,8 +85,12 @@ def require_our_folder(
         raise InputError(
             f"{path} also holds {others[0]}, which would be lost: name another folder."
         )
-    if names and not overwrite and not _holds(is_ours, path):
-        raise InputError(f"{path} was changed since this program wrote it: {_FLAG}.")
+    if names and not overwrite:
+        try:
+            check(path)
+        except (OSError, ValueError) as error:
+            problem = f"is not as this program wrote it ({error})"
+            raise InputError(f"{path} {problem}: {_FLAG}.") from error
 
 
 def require_replaceable(path: Path) -> None:
@@ -113,7 +124,10 @@ def _holds(is_ours: Callable[[Path], bool], path: Path) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    """Lists all below a folder but folders that are no links, as paths from there."""
+    """Lists all below a folder but folders that are no links, as paths from there.
+
+    What file managers have left there is left out.
+    """
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
@@ -122,4 +136,4 @@ def _names(folder: Path) -> list[str]:
     for where, folders, files in os.walk(folder, onerror=refuse):
         links = [name for name in folders if Path(where, name).is_symlink()]
         found += [Path(where, name).relative_to(folder).as_posix() for name in files + links]
-    return found
+    return [name for name in found if Path(name).name not in OF_FILE_MANAGERS]

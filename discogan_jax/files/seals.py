@@ -9,6 +9,7 @@ from typing import Any
 from discogan_jax.files import shapes
 from discogan_jax.files.json_files import read_json
 from discogan_jax.files.opening import require_regular
+from discogan_jax.files.ours import OF_FILE_MANAGERS
 
 _SHAPE = {"files": {str: str}, "sha256": str}
 
@@ -63,12 +64,23 @@ def check_seal(value: Mapping[str, Any], digest_of: Callable[[str], str]) -> Non
             raise ValueError(f"{name} has changed since it was written")
 
 
-def is_sealed(folder: Path, listing: str) -> bool:
-    """Whether a folder holds what the object in a JSON file of it lists, unchanged, and no more.
+def check_folder(folder: Path, listing: str) -> None:
+    """Checks that a folder holds what the object in a JSON file of it lists, and no more.
+
+    Args:
+      folder: the folder.
+      listing: name of the file, whose content `sealed` made.
 
     Raises:
-      OSError, ValueError: it does not, or cannot be read.
+      ValueError: a file, which the message names, has changed, is missing or was added, or the
+        listing is damaged.
+      OSError: a file cannot be read.
     """
     value, found = read_json(folder / listing, _SHAPE), digests(folder)
-    check_seal(value, lambda name: found.get(name, ""))
-    return found.keys() == {*value["files"], listing}
+    listed = {*value["files"], listing}
+    if lost := listed - found.keys():
+        raise ValueError(f"{min(lost)} is missing")
+    check_seal(value, found.__getitem__)
+    added = [name for name in found.keys() - listed if Path(name).name not in OF_FILE_MANAGERS]
+    if added:
+        raise ValueError(f"{min(added)} was added")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import UInt64
 
 from discogan_jax import files
 from discogan_jax.config import build
@@ -198,6 +199,41 @@ def digests_file(directory: Path) -> str:
     return str((_read(directory) or {}).get("digests", layout.DIGESTS_FILE))
 
 
+def remarks(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> list[str]:
+    """Says whether held-out pictures are others than in training, and how many were trained on.
+
+    Args:
+      directory: the run directory.
+      s: settings of the run.
+      loaded: the pictures as they are now.
+
+    Returns:
+      A line for each domain whose pictures differ; none if the pictures were not recorded.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    saved = _saved_digests(directory)
+    if saved is None:
+        return []
+    lines = []
+    for d, x in loaded.items():
+        # Of the files, names and places may have changed: what counts is what they show.
+        train, held_out, now = saved[f"{d}_train"], saved[f"{d}_val"], x.digests["val"]
+        is_new = np.isin(now, held_out, invert=True)
+        changes = _came_and_went(x, train, held_out)
+        if not (is_new.any() or any(changes.values())):
+            continue
+        which = "other pictures than in training ({came:,} came, {went:,} went)".format(**changes)
+        if not any(changes.values()):
+            which = "the pictures of the training, divided otherwise"
+        lines.append(
+            f"{s.domains.name(d)}: {which}; of {len(now):,} held-out ones: {is_new.sum():,} not "
+            f"held out then, {np.isin(now[is_new], train).sum():,} trained on"
+        )
+    return lines
+
+
 def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> Differences | None:
     """Counts the pictures that came and went since a run was started.
 
@@ -214,26 +250,43 @@ def _differences(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> 
     Raises:
       InputError: the record is damaged.
     """
+    saved = _saved_digests(directory)
+    if saved is None:
+        return None
+    found = {}
+    for d, x in loaded.items():
+        before = [saved[f"{d}_{split}"] for split in SPLITS]
+        if not all(map(np.array_equal, before, [x.digests[split] for split in SPLITS])):
+            found[s.domains.name(d)] = _came_and_went(x, *before)
+    return found
+
+
+def _came_and_went(now: Splits, *before: UInt64[np.ndarray, "_"]) -> dict[str, int]:
+    """Counts the pictures that came to a set and went, whatever their split."""
+    new, old = np.concatenate([now.digests[split] for split in SPLITS]), np.concatenate(before)
+    return {"came": len(np.setdiff1d(new, old)), "went": len(np.setdiff1d(old, new))}
+
+
+def _saved_digests(directory: Path) -> dict[str, UInt64[np.ndarray, "_"]] | None:
+    """Reads the digests of a run's pictures, by domain and split: ``a_train``.
+
+    Returns:
+      None if they were not recorded, or not as they are decoded now.
+
+    Raises:
+      InputError: the record is damaged.
+    """
     record, file = _read(directory), directory / digests_file(directory)
     if not record or any(record[d].get("decode_version") != DECODE_VERSION for d in DOMAINS):
         return None
     try:
         files.require_regular(file)
-        saved = cache.read_digests(file, [f"{d}_{split}" for d in DOMAINS for split in SPLITS])
+        return cache.read_digests(file, [f"{d}_{split}" for d in DOMAINS for split in SPLITS])
     except (OSError, ValueError) as error:
         raise InputError(
             f"{file} is damaged ({error}); remove it and {layout.DATA_FILE} to record the run's "
             "pictures anew"
         ) from error
-    found = {}
-    for d, x in loaded.items():
-        before = [saved[f"{d}_{split}"] for split in SPLITS]
-        now = [x.digests[split] for split in SPLITS]
-        if not all(map(np.array_equal, before, now)):
-            old, new = np.concatenate(before), np.concatenate(now)
-            came, went = len(np.setdiff1d(new, old)), len(np.setdiff1d(old, new))
-            found[s.domains.name(d)] = {"came": came, "went": went}
-    return found
 
 
 def open_images(directory: Path, s: Settings) -> dict[str, Splits]:

@@ -23,7 +23,7 @@ from discogan_jax.files import (
     finite,
     has_mark,
     numbers,
-    read_lines,
+    read_lines_counting_damage,
     replacing,
     require_ours,
 )
@@ -117,7 +117,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     """
     settings = layout.read_settings(directory)
     # Training may be going on: the files are read as far as they go.
-    lines = [*map(numbers, read_lines(directory / layout.METRICS_FILE))]
+    lines, cut = _metrics(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
     evaluation, damaged = layout.find(directory, layout.EVALUATION_FILE)
     found_versions, more = layout.find(directory, layout.VERSIONS_FILE)
@@ -136,7 +136,7 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
             for change in changes.read(directory)
             for text in changes.describe(change)
         ],
-        "warnings": [*_warnings(directory, lines), *damaged, *more, *unshown],
+        "warnings": [*_warnings(directory, lines), *cut, *damaged, *more, *unshown],
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
@@ -145,6 +145,14 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
         "samples": samples,
         "evaluation": evaluation,
     }
+
+
+def _metrics(path: Path) -> tuple[Lines, list[str]]:
+    """Returns the lines of `metrics.jsonl`, and how many of them are damaged."""
+    lines, damaged = read_lines_counting_damage(path)
+    which = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
+    warnings = [f"{path.name}: {which} damaged, and not in the curves."] if damaged else []
+    return [*map(numbers, lines)], warnings
 
 
 def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:

@@ -8,7 +8,7 @@ module                   what it measures
 `checkerboard`           the grid that up-sampling layers leave
 `features`               distance and overlap of two sets of feature vectors
 `diversity`              whether outputs still differ as their inputs do
-`colour`                 hue and lightness of objects on white
+`colour`                 hue, lightness and warmth of objects on white; colour of the border
 `attribute_correlation`  how well an attribute of an image is kept by its translation
 `inception`              features of the Inception network, for FID and KID
 `intervals`              95% confidence intervals of means and shares

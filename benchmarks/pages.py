@@ -313,7 +313,7 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
         "The sharded state communicates {:.1f} times as long": _sharding,
     },
     "docs/comparison.md": {},
-    "docs/results.md": {
+    "docs/search.md": {
         "`best` is ahead of `official` in {} of {} measures, and `official` in {}": _wins(
             *TASKS.values()
         ),

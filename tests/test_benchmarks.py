@@ -205,7 +205,7 @@ def test_pages_follow_the_results():
 
     for seed in found["quality-bags-shoes-32px"]["recipes"]["best"]["values"]["psnr"]:
         seed[-1] += 1.0
-    assert changed() == {"docs/results.md", "discogan_jax/configs/best.py"}
+    assert changed() == {"docs/search.md", "discogan_jax/configs/best.py"}
     cycle = found["train_step-book-64px-batch8"]["works"]["cycle"]
     cycle["sides"]["torch published"]["ratio"] += 1.0
     assert {"README.md", "docs/performance.md"} < changed()

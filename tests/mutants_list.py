@@ -196,10 +196,24 @@ FAULTS = [
         "the identity term is of the source image",
         "steps.py",
         "same, _ = generate(source + target, real[target])\n"
-        "            identity = losses.reconstruction(same, real[target], axis)",
+        "            identity = error(same, real[target])",
         "same, _ = generate(source + target, real[source])\n"
-        "            identity = losses.reconstruction(same, real[source], axis)",
+        "            identity = error(same, real[source])",
         "test_steps.py::test_skipped_feature_maps_are_the_first_ones_and_identity_is_of_the_target",
+    ),
+    Fault(
+        "the discriminators see the colours of translations as they are",
+        "steps.py",
+        "(on_fake, _), _ = judge(vivid(fake[d]))",
+        "(on_fake, _), _ = judge(fake[d])",
+        "test_steps.py::test_the_losses_see_vivid_images_and_the_generators_do_not",
+    ),
+    Fault(
+        "held-out images are measured in colours as they are",
+        "steps.py",
+        "error = jnp.square(vivid(again) - vivid(x))",
+        "error = jnp.square(again - x)",
+        "test_steps.py::test_the_losses_see_vivid_images_and_the_generators_do_not",
     ),
     Fault(
         "the identity term is weighed by the rate",
@@ -211,10 +225,10 @@ FAULTS = [
     Fault(
         "running statistics of discriminators are those of translations",
         "steps.py",
-        "(on_real, _), batch_stats[d] = judge(real[d])\n"
-        "            (on_fake, _), _ = judge(fake[d])",
-        "(on_real, _), _ = judge(real[d])\n"
-        "            (on_fake, _), batch_stats[d] = judge(fake[d])",
+        "(on_real, _), batch_stats[d] = judge(vivid(real[d]))\n"
+        "            (on_fake, _), _ = judge(vivid(fake[d]))",
+        "(on_real, _), _ = judge(vivid(real[d]))\n"
+        "            (on_fake, _), batch_stats[d] = judge(vivid(fake[d]))",
         "test_steps.py::test_running_statistics_are_those_of_real_images",
     ),
     Fault(

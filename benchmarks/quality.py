@@ -43,7 +43,7 @@ from benchmarks import machine, report
 from benchmarks.comparison import CHALLENGER, Curves, draw, equal_time, table
 from discogan_jax.config.schema import Settings, flat, from_config, to_json
 from discogan_jax.configs import best, default, official
-from discogan_jax.errors import DivergedError, InputError
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.files import read_json, read_lines
 from discogan_jax.host import keep_freed_memory, use_compile_cache
 from discogan_jax.runs import layout
@@ -228,6 +228,8 @@ def main() -> None:
         took, bad = train(args, folder)
     except InputError as error:
         parser.error(str(error))
+    except InterruptedRunError as error:
+        sys.exit(str(error))
     if bad:
         sys.exit("nothing to compare:\n" + "\n".join(bad))
     # What the runs have measured.

@@ -75,7 +75,7 @@ def main() -> None:
     use_compile_cache()
     config = sample.get_config()
     config.data.data_dir = args.data_dir
-    with report.Clocked(None, {"seeds": args.seeds}) as clocked:
+    with report.Clocked(None, {"steps": config.train.steps}) as clocked:
         outcomes = sweep.run(config, [Variant("demo", {})], args.folder, seeds=args.seeds)
     if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("some runs failed:\n" + "\n".join(bad))

@@ -19,6 +19,7 @@ from benchmarks import (
     blind,
     comparison,
     data,
+    demo,
     flops,
     harness,
     layers,
@@ -692,3 +693,24 @@ def test_a_blind_look(tmp_path, monkeypatch, capsys):
             call(*again)
     assert "revealed before" in (problems := capsys.readouterr().err)
     assert "pairs already" in problems
+
+
+def test_the_demo_is_judged_by_its_worse_direction(tmp_path):
+    measures = {
+        "bags_to_shoes/true_hue_error": 5.0,
+        "shoes_to_bags/true_hue_error": 7.0,
+        "bags_to_shoes/coverage": 0.2,
+        "shoes_to_bags/coverage": 0.1,
+        "bags_to_shoes_to_bags/psnr": 21.0,
+        "shoes_to_bags_to_shoes/psnr": 20.0,
+    }
+    worse = {name: demo.worse(measures, name) for name in ("true_hue_error", "coverage", "psnr")}
+    assert worse == {"true_hue_error": 7.0, "coverage": 0.1, "psnr": 20.0}
+    # The first interval includes compilation, so that its speed does not count.
+    lines = [{"step": n, "steps_per_second": v} for n, v in ((10, 0.1), (20, 4.0), (30, 6.0))]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    assert demo.training_seconds(tmp_path, 100) == 20.0
+    found = {"seeds": [1, 2], "measures": {name: [3.0, 5.0] for name in demo.MEASURES}}
+    found["seconds"] = [60.0, 61.0]
+    *_, last = demo.table(found).splitlines()
+    assert last == "| median (range) | " + "4 (3–5) | " * 4 + "60.5 (60–61) |"

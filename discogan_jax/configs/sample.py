@@ -21,9 +21,9 @@ def get_config() -> ConfigDict:
     config.data.image_size = 32
     config.model.width = 32
     # Minutes, with pictures on the way.
-    config.train.steps = 600
-    config.train.sample_every = 200
+    config.train.steps = 450
+    config.train.sample_every = 150
     config.train.evaluate_every = 0
-    config.train.checkpoint_every = 300
+    config.train.checkpoint_every = 150
     config.train.keep_every = 0
     return config

@@ -151,7 +151,7 @@ def feature_matching(metrics):
 
 def difference(one, other):
     leaves = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in leaves)
+    return max((float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in leaves), default=0.0)
 
 
 def layer_differences():

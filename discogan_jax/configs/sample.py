@@ -3,7 +3,7 @@
     python -m experiments.bags_shoes --config=configs/sample.py
 
 To expect: translations of held-out drawings that are recognisable as the other kind of object in
-the same colour. 10 seeds end with hue errors of 5° to 12° in the worse direction, where chance is
+the same colour. 10 seeds end with hue errors of 7° to 8° in the worse direction, where chance is
 90° (docs/results.md).
 """
 

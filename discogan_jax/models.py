@@ -1,7 +1,7 @@
 """The networks: one generator and one discriminator module, and the recipes made of them.
 
 Recipes fill in the modules' fields: ``book`` (the chapter this library implements), ``official``
-(Kim et al. 2017, arXiv 1703.05192) and ``best`` (docs/results.md). Depth follows the image size:
+(Kim et al. 2017, arXiv 1703.05192) and ``best`` (docs/recipes.md). Depth follows the image size:
 64 px has four levels, each doubling of the smaller side one more. Channels double from level to
 level up to 512. Images may have any number of channels: a network has those of its input.
 """
@@ -298,7 +298,7 @@ _BOOK: dict[str, Any] = {"norm": book_norm, "use_bias": True, "kernel_init": boo
 def best_generator(
     image_size: ImageSize = 64, *, batch_norm: bool = False, **fields: Any
 ) -> Generator:
-    """Makes an `official_generator` without batch norm and checkerboards (docs/results.md).
+    """Makes an `official_generator` without batch norm and checkerboards (docs/recipes.md).
 
     With `batch_norm` it is that of runs whose config lacks this field. Size and fields are as for
     `official_generator`.
@@ -310,7 +310,7 @@ def best_generator(
 
 
 def best_discriminator(image_size: ImageSize = 64, **fields: Any) -> Discriminator:
-    """Makes an `official_discriminator` without batch norm (docs/results.md)."""
+    """Makes an `official_discriminator` without batch norm (docs/recipes.md)."""
     return official_discriminator(image_size, **({"norm": None} | fields))
 
 

@@ -29,7 +29,7 @@ GAP = 2  # spaces between columns
 MIN_NAME = 12  # characters of a run's name that are shown, however narrow the terminal
 MAX_OTHERS = 8  # folders without a run that are named
 
-# The measures that decide, see docs/results.md. Of the two directions the worse one is shown.
+# The measures that are shown, each in the worse one of its two directions.
 _WORSE: Mapping[str, tuple[str, Callable[..., float | None]]] = {
     "hue_error": ("hue_error", max),
     "sliced_wasserstein": ("SWD", max),

@@ -207,7 +207,7 @@ def test_pages_follow_the_results():
 
     for seed in found["quality-bags-shoes-32px"]["recipes"]["best"]["values"]["psnr"]:
         seed[-1] += 1.0
-    assert changed() == {"docs/search.md", "discogan_jax/configs/best.py"}
+    assert changed() == {"docs/results.md", "discogan_jax/configs/best.py"}
     cycle = found["train_step-book-64px-batch8"]["works"]["cycle"]
     cycle["sides"]["torch published"]["ratio"] += 1.0
     assert {"README.md", "docs/performance.md"} < changed()
@@ -600,13 +600,13 @@ class TestComparison:
 
     def test_the_challenge_is_shown_where_it_was_run(self):
         found = render.load()
-        with pytest.raises(KeyError, match="no results have cyclegan"):
-            pages.TABLES["challenged"](found)
-        recipes = found["quality-bags-shoes-32px"]["recipes"]
-        recipes["cyclegan"] = recipes["official"]
         head, *lines = pages.TABLES["challenged"](found).splitlines()
         assert head.count("bags ↔ shoes, 32 px:") == head.count(":") == 3
-        assert len(lines) == 1 + 5  # the sixth is younger than these results
+        assert len(lines) == 1 + 6
+        for one in found.values():
+            one.get("recipes", {}).pop("cyclegan", None)
+        with pytest.raises(KeyError, match="no results have cyclegan"):
+            pages.TABLES["challenged"](found)
 
 
 @pytest.mark.long

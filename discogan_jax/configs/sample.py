@@ -3,8 +3,8 @@
     python -m experiments.bags_shoes --config=configs/sample.py
 
 To expect: translations of held-out drawings that are recognisable as the other kind of object in
-the same colour. 10 seeds end with hue errors of 7° to 8° in the worse direction, where chance is
-90° (docs/results.md).
+the same colour. 10 seeds end with hue errors of 7° to 8° in the worse direction, where unrelated
+hues are 90 degrees apart (docs/results.md).
 """
 
 from ml_collections import ConfigDict

@@ -151,9 +151,9 @@ def test_an_installed_package_prepares_and_trains(python, tmp_path):
     """In an empty folder, with a config by its name, by a file's, and with folders of pictures."""
     discogan = python.with_name("discogan")
     said = run([discogan, "train"], tmp_path, code=2)
-    assert said.startswith("CONFIG is missing: a config file, or one of best, default, ")
-    small = [f"--config.{field}" for field in ("data.image_size=16", "data.batch_size=4")]
-    small += [f"--config.model.{field}" for field in ("width=4", "recipe=official")]
+    assert said.startswith("CONFIG is missing: a config file, or one of ablation, best, default, ")
+    fields = "data.image_size=16", "data.batch_size=4", "model.width=4"
+    small = [f"--config.{field}" for field in fields]
     for i in range(2):
         for j in range(30):
             noise = np.random.default_rng(30 * i + j).integers(256, size=(9, 9, 3), dtype=np.uint8)

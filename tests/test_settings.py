@@ -98,6 +98,7 @@ def test_edges_and_photos_alone_have_a_curriculum():
         ({"optim__l2": "0"}, ["config.optim.l2", "float", "'0'"]),
         ({"domains": "bags"}, ["config.domains", "2 names"]),
         ({"domains": ("bags", "bags")}, ["config.domains", "different", "'bags'"]),
+        ({"model__batch_norm": False}, ["config.model.batch_norm=False", "recipe='best'", "True"]),
         ({"model__recipe": "cook"}, ["config.model.recipe", "book, official", "'cook'"]),
         ({"loss__objective": "gans"}, ["config.loss.objective", "recongan", "'gans'"]),
         ({"train__precision": "float16"}, ["config.train.precision", "bfloat16", "'float16'"]),

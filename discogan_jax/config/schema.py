@@ -282,7 +282,10 @@ def _contradictions(s: Settings) -> Iterator[str]:
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
     if not s.model.batch_norm and s.model.recipe != "best":
-        yield "model.batch_norm=False needs model.recipe='best': the published recipes have it"
+        yield (
+            "model.batch_norm=False needs model.recipe='best': the published recipes have batch "
+            "norm, set it to True with them"
+        )
     if t.init_optimizers and t.init_from is None:
         yield "train.init_optimizers without train.init_from has no effect: set both or neither"
     # The schedule.

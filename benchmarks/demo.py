@@ -10,14 +10,15 @@ the steps, without the start. Runs that are already in the folder are not repeat
 import argparse
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
+from benchmarks.comparison import spread
+from benchmarks.quality import steps_per_second
 from discogan_jax.configs import sample
 from discogan_jax.evaluation.table import markdown
-from discogan_jax.files import read_lines
 from discogan_jax.host import use_compile_cache
 from discogan_jax.train import sweep
 from discogan_jax.train.variants import Variant
@@ -41,10 +42,7 @@ def worse(measures: Mapping[str, float], name: str) -> float:
 
 def training_seconds(folder: Path, steps: int) -> float:
     """Returns the duration of a run's steps: the median time of a step, times their number."""
-    lines = read_lines(folder / "metrics.jsonl")
-    # The first interval includes compilation.
-    speeds = [line["steps_per_second"] for line in lines if "steps_per_second" in line][1:]
-    return steps / statistics.median(speeds)
+    return steps / statistics.median(steps_per_second(folder))
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -58,11 +56,6 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     rows.append(["median (range)", *map(spread, values)])
     return markdown(rows)
-
-
-def spread(values: Sequence[float]) -> str:
-    """Formats median and range."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
 
 
 def main() -> None:

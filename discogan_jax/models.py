@@ -46,6 +46,14 @@ def _full(x: Array) -> Array:
     return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
+def _normalized(net: Any, x: Array, name: str, *, train: bool) -> Any:
+    """Applies the normalization of a network's hidden layers, if it has one."""
+    if net.norm is None:
+        return x
+    where = {"use_running_average": not train, "axis_name": net.axis_name}
+    return net.norm(name=name, dtype=net.dtype, **where)(x)
+
+
 class Generator(nn.Module):
     """Maps images to images: strided convolutions down, then up again to the input's size.
 
@@ -105,10 +113,7 @@ class Generator(nn.Module):
             "dtype": self.dtype,
         }
         conv, conv_t = partial(Conv, kernel_size=KERNEL, **layer), partial(ConvTranspose, **layer)
-        where = {"use_running_average": not train, "axis_name": self.axis_name}
-
-        def norm(x: Array, name: str) -> Any:
-            return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
+        norm = partial(_normalized, self, train=train)
 
         # Down to 4×4, or up to 7 pixels at other sizes; the first layer is not normalized.
         first, *others = self.features
@@ -186,11 +191,8 @@ class Discriminator(nn.Module):
         settings: dict[str, Any] = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         conv = partial(Conv, kernel_size=KERNEL, **settings)
         dense = partial(nn.Dense, **settings)
-        where = {"use_running_average": not train, "axis_name": self.axis_name}
+        norm = partial(_normalized, self, train=train)
         biased = self.norm is None
-
-        def norm(x: Array, name: str) -> Any:
-            return self.norm(name=name, dtype=self.dtype, **where)(x) if self.norm else x
 
         # Down; the first layer is not normalized, and its features are not compared.
         first, *others = self.features

@@ -713,4 +713,4 @@ def test_the_demo_is_judged_by_its_worse_direction(tmp_path):
     found = {"seeds": [1, 2], "measures": {name: [3.0, 5.0] for name in demo.MEASURES}}
     found["seconds"] = [60.0, 61.0]
     *_, last = demo.table(found).splitlines()
-    assert last == "| median (range) | " + "4 (3–5) | " * 4 + "60.5 (60–61) |"
+    assert last == "| median (range) | " + "4.00 (3.00 to 5.00) | " * 4 + "60.5 (60.0 to 61.0) |"

@@ -80,6 +80,15 @@ def test_mistakes_name_the_text(texts, message):
     assert message in str(error.value)
 
 
+def test_what_could_not_be_measured_is_not_trained(tmp_path):
+    held_out = runs_here.write_arrays(tmp_path / "data") / "shoes" / "val.npy"
+    np.save(held_out, np.load(held_out)[:1])
+    config = runs_here.config(tmp_path / "data")
+    with pytest.raises(InputError, match=r"a sweep measures its runs.* shoes: 1 held-out image"):
+        sweep.run(config, [variants.Variant("one", {})], tmp_path / "sweep", train=pytest.fail)
+    assert not (tmp_path / "sweep").exists()
+
+
 class Fake:
     """A fake training that only writes the files that mark a run as trained and measured."""
 
@@ -376,5 +385,6 @@ def test_mistakes_on_the_command_line_get_one_message(tmp_path):
     code, out, err = runs_here.run(arguments, tmp_path / "xla")
     assert (code, out) == (2, "")
     assert err == (
-        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean train.steps?\n"
+        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean train.steps? "
+        'See docs/training.md, "Training".\n'
     )

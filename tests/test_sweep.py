@@ -256,7 +256,9 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
         assert fake.trained == []
     assert not (tmp_path / "new").exists()
     fake.run(tmp_path, RATES[1:])
-    there = r"another config.*\n--change.*\n  loss.identity: 0.0 there, 1.0 now"
+    there = (
+        r"another config.*\nA sweep changes none of its runs:\n  loss.identity: 0.0 there, 1.0 now"
+    )
     with pytest.raises(InputError, match=there):
         fake.run(tmp_path, RATES, **{"loss.identity": 1.0})
     assert fake.trained == []

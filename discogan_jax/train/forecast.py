@@ -31,8 +31,10 @@ LONG = 3600.0
 
 _SMALL = 32  # pixels of the shorter run's pictures
 # Bytes, as measured: of one step's scalars in all files, of an evaluation's, of a parameter's
-# histogram, of what a checkpoint has beside the values of an array, of the page without pictures.
-_LINE, _EVALUATION, _HISTOGRAM, _ARRAY, _PAGE = 1500, 6000, 900, 1500, 100_000
+# histogram, of what a checkpoint has beside the values of an array; of the report without pictures,
+# and of what a grid of samples takes there and as a PNG, however small its pictures are.
+_LINE, _EVALUATION, _HISTOGRAM, _ARRAY = 1500, 6000, 900, 1500
+_PAGE, _SHOWN, _GRID = 100_000, 130_000, 25_000
 _BEST = flags.CONFIGS / "best.py"
 
 
@@ -128,14 +130,15 @@ def disk(s: Settings) -> dict[str, int]:
     sampled = math.ceil(t.steps / t.sample_every) + 1 if t.sample_every else 0
     evaluated = math.ceil(t.steps / t.evaluate_every) if t.evaluate_every else 0
     logged = t.steps // t.log_every if t.log_every else 1
-    # A grid of samples is in TensorBoard's files, too; as a PNG it has about a byte a value.
-    grid = ROWS * 6 * size.height * size.width * s.data.channels
+    # A grid of samples is in TensorBoard's files, too. A value of it takes about a byte as a PNG,
+    # and a tenth of that in the report.
+    values = ROWS * 6 * size.height * size.width * s.data.channels
     lines = (logged + sampled + evaluated) * _LINE
     return {
         "checkpoints": checkpoint.most_kept(t) * state,
-        "samples": 2 * sampled * grid,
+        "samples": 2 * sampled * (_GRID + values),
         "metrics": lines + evaluated * _EVALUATION + sampled * parameters * _HISTOGRAM,
-        "the report": _PAGE + min(sampled, report.MAX_SAMPLES) * grid * 4 // 3,
+        "the report": _PAGE + min(sampled, report.MAX_SAMPLES) * (_SHOWN + values // 10),
     }
 
 

@@ -117,7 +117,10 @@ def find(arguments: argparse.Namespace) -> Path:
     of_folders = _OF_FOLDERS if _name_folders(arguments) else None
     name = next(iter(named), arguments.default_config or of_folders)
     if name is None:
-        raise InputError(f"CONFIG is missing: a config file, or one of {', '.join(shipped())}")
+        raise InputError(
+            f"CONFIG is missing: a config file, or one of {', '.join(shipped())}; with two folders "
+            "of pictures, --a=FOLDER --b=FOLDER, none is needed"
+        )
     file = expanded(name)
     ours = CONFIGS / f"{file.stem}.py"
     # `configs/sample.py` works outside of a checkout, too.

@@ -135,10 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.train import dry_run, sweep, train_and_evaluate, variants
 
     # What is there goes on with its own settings, if the config leaves that open.
-    study, name = _study(arguments), flags.find(arguments).stem
-    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
-    places = variants.directories(study.variants, workdir, study.seeds) if study else [workdir]
-    own = _own_settings(places) if flags.leave_open(arguments) else None
+    study, workdir, own = _choose(arguments)
     if own is not None:
         config = flags.read(arguments, own)
         settings = from_config(config)
@@ -154,8 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
         say = frame.say if multihost.is_chief() else lambda _: None
-        if flags.leave_open(arguments) and own is None:
-            swept = {name for v in (study.variants if study else ()) for name in v.changes}
+        if own is None and flags.leave_open(arguments):
+            swept = {name for v in study.variants for name in v.changes} if study else set()
             flags.fit_machine(config, flags.names(arguments) | swept, say)
             settings = from_config(config)
         if study is None and flags.named_by_folders(arguments):
@@ -182,20 +179,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _study(arguments: argparse.Namespace) -> Study | None:
-    """Returns what is compared: the study of an experiment, or what ``--sweep`` asks for."""
+def _choose(arguments: argparse.Namespace) -> "tuple[Study | None, Path, Settings | None]":
+    """Chooses what is trained: one run, the study of an experiment, or what ``--sweep`` asks for.
+
+    Returns:
+      What is compared, the folder, and the settings that what is there goes on with, if any.
+    """
     from discogan_jax.train import variants
 
+    name = flags.find(arguments).stem
     study: Study | None = arguments.study() if arguments.study else None
     if study is None and arguments.sweep:
-        name = f"{flags.find(arguments).stem}_sweep"
-        study = Study(name, *variants.product(arguments.sweep))
+        study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
     if arguments.change and study is not None:
         raise InputError(
             "--change goes on with one run, a sweep compares runs that never changed: name another "
             "--workdir for the sweep"
         )
-    return study
+    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
+    places = variants.directories(study.variants, workdir, study.seeds) if study else [workdir]
+    return study, workdir, _own_settings(places) if flags.leave_open(arguments) else None
 
 
 def _expand(arguments: argparse.Namespace) -> None:

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
             action=_Once,
             metavar="FOLDER",
             help=f"folder of images of domain {letter}, instead of config.data.source_{letter}; "
-            "given twice, one that holds trainA and trainB is both",
+            "given for both, one that holds trainA and trainB is both",
         )
     parser.set_defaults(default_config=default)
     parser.epilog = "\n".join(["configs:", *_described(), "", parser.epilog or ""])

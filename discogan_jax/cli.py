@@ -3,6 +3,7 @@
 import sys
 
 try:
+    import argparse
     import importlib
     import inspect
     from collections.abc import Sequence
@@ -57,8 +58,9 @@ def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:
     )
     version = f"discogan_jax {discogan_jax.__version__}"
     whole.add_argument("-V", "--version", action="version", version=version)
-    whole.set_defaults(make_parser=parser)
-    subparsers = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    # Without a command, it lists them.
+    whole.set_defaults(make_parser=parser, parser=whole, work=_list, verbose=False, debug=False)
+    subparsers = whole.add_subparsers(metavar="COMMAND", dest="command")
     for name, text in COMMANDS.items():
         command = subparsers.add_parser(name, help=text)
         if name in filled:
@@ -68,6 +70,11 @@ def parser(filled: Sequence[str] = tuple(COMMANDS)) -> frame.Parser:
             # What trains or prepares data reports its progress in the log.
             command.add_work(module.run, verbose=name in ("train", "prepare"))
     return whole
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    frame.say(arguments.parser.format_help())
+    return 0
 
 
 if __name__ == "__main__":

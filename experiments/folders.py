@@ -2,6 +2,8 @@
 
     python -m experiments.folders --a=photos/cats --b=photos/dogs --workdir=runs/cats_dogs
 
+The recipe is that of `configs/best.py`, at 32 px on a CPU and 64 px on an accelerator unless
+--config.data.image_size is given. A run that is there goes on with its own settings.
 Pictures of any size and name are used, including those in subfolders and behind links to folders.
 Each is cropped to its largest centred square (--config.data.fit changes that); transparent pixels
 become white. If a folder has subfolders `train` and `val` (or `test`), these are the splits;

@@ -931,8 +931,8 @@ FAULTS = [
     Fault(
         "seeds of a sweep are ignored",
         "train/variants.py",
-        "settings = _changed(config, {**variant.changes, **named})",
-        "settings = _changed(config, variant.changes)",
+        'changes = variant.changes if seed is None else {**variant.changes, "seed": seed}',
+        "changes = variant.changes",
         "test_sweep.py::test_seeds_are_those_of_the_runs",
     ),
     Fault(

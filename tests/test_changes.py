@@ -166,17 +166,22 @@ def test_a_run_that_goes_back_changes_where_it_goes_back_to(data, tmp_path, capl
 
 def test_what_cannot_change_names_the_way_to_a_new_run(data, tmp_path):
     run.begin(tmp_path, settings(data))
-    new = settings(data, optim__learning_rate=0.5, optim__ema_decay=0.0, model__width=8)
-    fixed = (
-        f"--init_from={tmp_path} in another --workdir starts from its weights with another:\n"
-        "  model.width: 4 there, 8 now\n  optim.ema_decay: 0.9 there, 0.0 now"
-    )
+    changed = {"optim__learning_rate": 0.5, "optim__ema_decay": 0.0}
+    new, wider = settings(data, **changed), settings(data, **changed, model__width=8)
+    fixed = "starts from its weights with another:\n  optim.ema_decay: 0.9 there, 0.0 now"
     wanted = "--change goes on with another:\n  optim.learning_rate: 0.0002 there, 0.5 now\n"
     for change in (False, True):
         with pytest.raises(InputError) as raised:
             run.check_resumable(tmp_path, new, change=change)
-        assert fixed in str(raised.value)
+        assert f"--init_from={tmp_path} in another --workdir {fixed}" in str(raised.value)
         assert (wanted in str(raised.value)) == (not change)
+    # What would be refused next is no advice.
+    with pytest.raises(
+        InputError, match=r"Only a new run has another:\n  model.width: 4"
+    ) as raised:
+        run.check_resumable(tmp_path, wider, alone=False)
+    assert "--init_from" not in str(raised.value)
+    assert "--change" not in str(raised.value)
     with pytest.raises(InputError) as raised:
         run.check_resumable(tmp_path, settings(data, train__init_from="there"))
     start = (

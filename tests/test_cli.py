@@ -1,16 +1,18 @@
 """The `discogan` command as a whole: fast, few messages, one line for each error."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import discogan_jax
 from discogan_jax import cli, errors
-from discogan_jax.commands import doctor
+from discogan_jax.commands import doctor, frame
 
 COMMANDS = [*cli.COMMANDS]
 
@@ -63,6 +65,12 @@ MISTAKES = [
     ("prepare smaple", ["--config=smaple", "no such file", "sample.py"]),
     ("train", ["CONFIG is missing", "best, default"]),
     ("train --a={dir}", ["--b=FOLDER missing"]),
+    ("train folders", ["--a=FOLDER and --b=FOLDER missing", 'docs/training.md, "Training".']),
+    ("train --config=sample --config=best", ["--config is given twice: sample and best"]),
+    (
+        "prepare --a={dir} --b={file} --config.data.image_size=16",
+        ["{dir} holds no pictures, at any depth. See docs/folders.md", "on your own pictures"],
+    ),
     ("train sample --dry-run", ["did you mean --dry_run"]),
     ("train sample --wrokdir=x", ["unknown flag 'wrokdir'", "did you mean --workdir"]),
 ]
@@ -85,6 +93,25 @@ def test_options_that_do_not_exist(capsys):
     for typed in ("runs --jsno", "verify x --config.seed=3", "tranlate"):
         assert cli.main(typed.split()) == 2
         assert typed.split()[-1] in capsys.readouterr().err
+
+
+def test_pages_that_errors_name_are_there():
+    docs = Path(__file__).parents[1] / "docs"
+    for name, title in {*frame.PAGES.values()}:
+        assert (docs / f"{name}.md").read_text().partition("\n")[0] == f"# {title}"
+
+
+def test_no_command_and_no_runs_say_what_to_type(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([]) == 0
+    assert {*COMMANDS} <= {*capsys.readouterr().out.split()}
+    assert cli.main(["runs"]) == 0
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["runs", "empty"]) == 0
+    said = capsys.readouterr().out
+    assert "no runs in runs. " in said
+    assert "no runs in empty. " in said
+    assert said.count("  discogan train --a=FOLDER --b=FOLDER  ") == 2
 
 
 def raising(error):
@@ -215,8 +242,14 @@ def test_bash_completes(tmp_path, capsys):
     assert completed(["discogan", "runs", "ru"], script, tmp_path) == {"runs"}
     assert completed(["discogan", "translate", "--out", "ru"], script, tmp_path) == {"runs"}
 
+    domains = {"domains": ["cats", "dogs"], "seed": 0}
+    (tmp_path / "runs" / "config.json").write_text(json.dumps(domains, indent=2))
+    typed = ["discogan", "translate", "runs", "x.png", "--to"]
+    assert completed([*typed, ""], script, tmp_path) == {"cats", "dogs"}
+    assert completed([*typed, "d"], script, tmp_path) == {"dogs"}
 
-@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])
 def test_other_shells_take_the_script(shell, tmp_path, capsys):
     assert cli.main(["completion", shell]) == 0
     text = capsys.readouterr().out

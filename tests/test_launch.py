@@ -178,7 +178,7 @@ def test_dry_run_tells_what_a_run_would_be_and_writes_nothing(data, own, ended):
         r"state +[\d.]+ [KM]iB .*",
         r"one step +[\d.,]+ GFLOP a device",
         r"a step's work +[\d.]+ [KM]iB a device",
-        r"disk +about [\d.]+ MiB: [\d.]+ MiB of checkpoints, .* of samples, .* of metrics",
+        r"disk +about .+: .+ MiB of checkpoints, .+ of samples, .+ of metrics, .+ of the report",
         r"30,000 steps take .+ on \d+ CPU cores?(; .*)?",
     ):
         assert re.search(f"^{line}$", out, re.MULTILINE), (line, out)

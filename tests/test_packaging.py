@@ -185,7 +185,7 @@ def test_an_installed_package_prepares_and_trains(python, tmp_path):
         *((name, ["--help"], 0, "--config.FIELD") for name in EXPERIMENTS),
         ("bags_shoes", ["--config=configs/sample.py", "--config.train.stpes=3"], 2, "train.steps?"),
         ("ablation", [f"--config={ROOT}/configs/gpu.py", "--config.x=3"], 2, "config.x"),
-        ("folders", ["--a=x"], 2, "required: --b"),
+        ("folders", ["--a=x"], 2, "--b=FOLDER missing"),
     ],
 )
 def test_experiments_start_as_files_and_from_other_folders(name, typed, code, said, tmp_path):

@@ -80,6 +80,15 @@ def test_mistakes_name_the_text(texts, message):
     assert message in str(error.value)
 
 
+def test_what_could_not_be_measured_is_not_trained(tmp_path):
+    held_out = runs_here.write_arrays(tmp_path / "data") / "shoes" / "val.npy"
+    np.save(held_out, np.load(held_out)[:1])
+    config = runs_here.config(tmp_path / "data")
+    with pytest.raises(InputError, match=r"a sweep measures its runs.* shoes: 1 held-out image"):
+        sweep.run(config, [variants.Variant("one", {})], tmp_path / "sweep", train=pytest.fail)
+    assert not (tmp_path / "sweep").exists()
+
+
 class Fake:
     """A fake training that only writes the files that mark a run as trained and measured."""
 
@@ -247,7 +256,9 @@ def test_all_is_checked_before_anything_is_trained(tmp_path):
         assert fake.trained == []
     assert not (tmp_path / "new").exists()
     fake.run(tmp_path, RATES[1:])
-    there = r"another config.*\n--change.*\n  loss.identity: 0.0 there, 1.0 now"
+    there = (
+        r"another config.*\nA sweep changes none of its runs:\n  loss.identity: 0.0 there, 1.0 now"
+    )
     with pytest.raises(InputError, match=there):
         fake.run(tmp_path, RATES, **{"loss.identity": 1.0})
     assert fake.trained == []
@@ -376,5 +387,6 @@ def test_mistakes_on_the_command_line_get_one_message(tmp_path):
     code, out, err = runs_here.run(arguments, tmp_path / "xla")
     assert (code, out) == (2, "")
     assert err == (
-        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean train.steps?\n"
+        "--sweep=train.stpes=1: there is no field config.train.stpes: did you mean train.steps? "
+        'See docs/training.md, "Training".\n'
     )

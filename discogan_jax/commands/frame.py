@@ -30,6 +30,23 @@ exit codes:
 
 Run = Callable[[argparse.Namespace], int]
 
+# The page of the documentation that helps, by the part of the package that an error is from.
+PAGES = {
+    "commands/serve": ("serve", "Serving a run as a web page"),
+    "commands/translate": ("translate", "Translating your own pictures"),
+    "serve/": ("serve", "Serving a run as a web page"),
+    "export/": ("export", "Exports and model cards"),
+    "evaluation/": ("measures", "Measures"),
+    "runs/weights": ("finetuning", "Starting from trained weights"),
+    "runs/": ("training", "Training"),
+    "train/": ("training", "Training"),
+    "config/": ("training", "Training"),
+    "host": ("training", "Training"),
+    "data/download": ("training", "Training"),
+    "data/pix2pix/": ("training", "Training"),
+    "data/": ("folders", "Training on your own pictures"),
+}
+
 # Errors in the threads of these packages are raised in the training loop, too.
 _RAISED_ANYWAY = {"orbax", "clu", "asyncio"}
 _MAX_MESSAGE = 300  # characters that are shown of an unexpected error's own message
@@ -196,7 +213,7 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
     """Returns the message and the exit code of an error; None for an unexpected one."""
     match error:
         case InputError():
-            code = errors.EXIT_INPUT
+            return _with_page(str(error), _part(error)), errors.EXIT_INPUT
         case errors.DivergedError():
             code = errors.EXIT_DIVERGED
         case errors.InterruptedRunError():
@@ -214,8 +231,29 @@ def _ending(error: BaseException, came: Sequence[signal.Signals]) -> tuple[str, 
             from discogan_jax import host
 
             explained = host.explain(error)
-            return (explained, errors.EXIT_INPUT) if explained else None
+            return (_with_page(explained, "host"), errors.EXIT_INPUT) if explained else None
     return str(error), code
+
+
+def _part(error: InputError) -> str | None:
+    """Finds the part of the package that an error is from and that has a page."""
+    here = Path(__file__).parents[1]
+    # The innermost part that has a page: an error of a folder is raised by the training, too.
+    for place in reversed(traceback.extract_tb(error.__traceback__)):
+        if here in (file := Path(place.filename)).parents:
+            name = file.relative_to(here).as_posix()
+            if part := next((part for part in PAGES if name.startswith(part)), None):
+                return part
+    return None
+
+
+def _with_page(message: str, part: str | None) -> str:
+    """Adds the page that helps to a message; in a line of its own where there are several."""
+    if part is None:
+        return message
+    name, title = PAGES[part]
+    joint = "\n" if "\n" in message else " " if message[-1:] in ".?!" else ". "
+    return f'{message}{joint}See docs/{name}.md, "{title}".'
 
 
 def _lost_output(error: OSError) -> int:

@@ -34,7 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.config.schema import from_config
 
-    s = from_config(flags.read(arguments))
+    config = flags.read(arguments)
+    if flags.leave_open(arguments):
+        flags.fit_machine(config, flags.names(arguments), frame.say)
+    s = from_config(config)
     for line in chain(prepare(s), tidy(s, remove=arguments.tidy)):
         frame.say(line)
     return 0
@@ -61,7 +64,7 @@ def prepare(s: "Settings") -> Iterator[str]:
         made = "there before" if there else f"made in {time.monotonic() - began:,.1f} s"
         size = units.size(images.train.nbytes + images.val.nbytes)
         yield f"{s.domains.name(d)}: {census.describe(images.about)}. {size}, {made}: {folder}"
-    build.order(s, build.larger_images(s, {}, loaded))
+    build.larger_images(s, {}, loaded)
 
 
 def tidy(s: "Settings", *, remove: bool) -> Iterator[str]:

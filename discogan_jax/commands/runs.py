@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 GAP = 2  # spaces between columns
 MIN_NAME = 12  # characters of a run's name that are shown, however narrow the terminal
 MAX_OTHERS = 8  # folders without a run that are named
+NONE = """\
+no runs in {}. To train one:
+  discogan train sample                       drawn bags and shoes: minutes
+  discogan train --a=FOLDER --b=FOLDER        pictures of your own"""
+
+_USUAL = Path("runs")
 
 # The measures that are shown, each in the worse one of its two directions.
 _WORSE: Mapping[str, tuple[str, Callable[..., float | None]]] = {
@@ -44,7 +50,7 @@ def add_arguments(parser: frame.Parser) -> None:
         metavar="DIR",
         nargs="*",
         type=frame.path,
-        default=[Path("runs")],
+        default=[_USUAL],
         help="folders with run directories, or one of these; runs if not given",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -54,9 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.runs import overview
 
-    found = [run for folder in arguments.folders for run in overview.find_runs(folder)]
+    # The usual folder is made by the first training.
+    folders = [x for x in arguments.folders if x.exists() or x != _USUAL]
+    found = [run for folder in folders for run in overview.find_runs(folder)]
     if arguments.json:
         print(json.dumps([to_json(run) for run in found], indent=2))
+    elif not found:
+        frame.say(NONE.format(" and ".join(map(str, arguments.folders))))
     else:
         # A file or a pipe gets all columns.
         width = shutil.get_terminal_size((10**6, 24)).columns

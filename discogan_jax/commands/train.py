@@ -7,7 +7,7 @@ With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,16 +43,6 @@ class Study:
     measures: Sequence[str] | None = None
 
 
-class _HelpSettings(argparse.Action):
-    """Prints what all settings mean and ends the process, as ``--help`` does."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from discogan_jax.config import listing  # imports JAX: seconds
-
-        frame.say(listing.explained())
-        parser.exit()
-
-
 def add_arguments(
     parser: frame.Parser,
     default: str | None = None,
@@ -68,9 +58,9 @@ def add_arguments(
     flags.add_arguments(parser, default)
     parser.add_argument(
         "--help_settings",
-        action=_HelpSettings,
-        nargs=0,
-        help="explain all settings, the fields of a config, with their defaults and ranges",
+        action="store_true",
+        help="explain all settings, the fields of a config: what each is in the config that is "
+        "named, or else by default, and its range",
     )
     parser.add_argument(
         "--workdir", type=frame.path, metavar="DIR", help="run directory; runs/NAME if not given"
@@ -130,6 +120,8 @@ def experiment(doc: str | None, default: str, **changes: Any) -> frame.Parser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
+    if arguments.help_settings:
+        return _help_settings(arguments)
     _expand(arguments)
     config = flags.read(arguments)
 
@@ -140,23 +132,16 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.config.schema import from_config
 
     settings = from_config(config)
+    from discogan_jax.train import dry_run, sweep, train_and_evaluate, variants
+
+    # What is there goes on with its own settings, if the config leaves that open.
+    study, workdir, own = _choose(arguments)
+    if own is not None:
+        config = flags.read(arguments, own)
+        settings = from_config(config)
     # Before JAX is used for the first time.
     height, width = settings.data.image_size
     host.keep_freed_memory(settings.data.batch_size * height * width)
-    from discogan_jax.train import dry_run, train_and_evaluate, variants
-
-    # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
-    name = flags.find(arguments).stem
-    study = arguments.study() if arguments.study else None
-    if study is None and arguments.sweep:
-        study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
-    if arguments.change and study is not None:
-        raise InputError(
-            "--change goes on with one run, a sweep compares runs that never changed: name another "
-            "--workdir for the sweep"
-        )
-    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
-    jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
 
     # Train in this process, or in several that have the same command.
     here = multihost.process_info(
@@ -166,12 +151,18 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("several processes train one run, not one run after another: no sweep")
     with multihost.joined(here):
         say = frame.say if multihost.is_chief() else lambda _: None
+        if own is None and flags.leave_open(arguments):
+            swept = {name for v in study.variants for name in v.changes} if study else set()
+            flags.fit_machine(config, flags.names(arguments) | swept, say)
+            settings = from_config(config)
         if study is None and flags.named_by_folders(arguments):
             settings = _keep_names(settings, workdir, say)
-        title = f"{_title(arguments, settings)}; in {workdir}"
+        jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
+        title = f"{_title(arguments, settings, own)}; in {workdir}"
         # Describe it, compare several runs, or train one.
         if arguments.dry_run:
             say(f"{title}\n\n{listing.values(settings, flags.names(arguments))}\n")
+            sweep.require_measurable(jobs)
             for i, job in enumerate(jobs):
                 say(f"run {i + 1} of {len(jobs)}: {job.label}")
             planned, place = (
@@ -186,6 +177,28 @@ def run(arguments: argparse.Namespace) -> int:
             with _reporting(workdir, say):
                 train_and_evaluate(settings, workdir, change=arguments.change, title=title)
     return 0
+
+
+def _choose(arguments: argparse.Namespace) -> "tuple[Study | None, Path, Settings | None]":
+    """Chooses what is trained: one run, the study of an experiment, or what ``--sweep`` asks for.
+
+    Returns:
+      What is compared, the folder, and the settings that what is there goes on with, if any.
+    """
+    from discogan_jax.train import variants
+
+    name = flags.find(arguments).stem
+    study: Study | None = arguments.study() if arguments.study else None
+    if study is None and arguments.sweep:
+        study = Study(f"{name}_sweep", *variants.product(arguments.sweep))
+    if arguments.change and study is not None:
+        raise InputError(
+            "--change goes on with one run, a sweep compares runs that never changed: name another "
+            "--workdir for the sweep"
+        )
+    workdir = arguments.workdir or Path("runs") / (study.name if study else name)
+    places = variants.directories(study.variants, workdir, study.seeds) if study else [workdir]
+    return study, workdir, _own_settings(places) if flags.leave_open(arguments) else None
 
 
 def _expand(arguments: argparse.Namespace) -> None:
@@ -204,22 +217,43 @@ def _expand(arguments: argparse.Namespace) -> None:
 
 def _keep_names(settings: "Settings", workdir: Path, say: Say) -> "Settings":
     """Keeps the names that a run's domains have, whatever their folders are called now."""
-    from discogan_jax.runs import layout
-
-    try:
-        domains = layout.read_settings(workdir).domains
-    except InputError:  # no run, or one that is refused later
+    if (own := _own_settings([workdir])) is None:
         return settings
+    domains = own.domains
     if domains != settings.domains:
         say(f"{workdir} keeps the names of its domains: {domains.a} and {domains.b}")
     return replace(settings, domains=domains)
 
 
-def _title(arguments: argparse.Namespace, settings: "Settings") -> str:
+def _help_settings(arguments: argparse.Namespace) -> int:
+    """Explains all settings, with the values of the config that the arguments name, if any."""
+    from discogan_jax.config import listing, schema
+
+    if flags.named(arguments):
+        settings = schema.from_config(flags.load(flags.find(arguments), arguments.fields))
+        frame.say(f"with the values of {flags.label(arguments)}:\n")
+        frame.say(listing.explained(schema.flat(schema.to_json(settings))))
+    else:
+        frame.say(listing.explained())
+    return 0
+
+
+def _own_settings(places: Iterable[Path]) -> "Settings | None":
+    """Returns the settings of the first of some runs that is there; None if there is none."""
+    from discogan_jax.runs import layout
+
+    for place in places:
+        with contextlib.suppress(InputError):  # no run, or one that is refused later
+            return layout.read_settings(place)
+    return None
+
+
+def _title(arguments: argparse.Namespace, settings: "Settings", own: "Settings | None") -> str:
     """Says in a line which config is trained, for how long, and what the command changes in it."""
-    file = flags.find(arguments)
-    name = f"config {file.stem}" if file.resolve().parent == flags.CONFIGS else str(file)
-    changes = ", ".join(field.removeprefix("--config.") for field in arguments.fields)
+    name = "the run's own settings" if own else flags.label(arguments)
+    # Of a field that is given twice, the last value holds.
+    given = dict(field.removeprefix("--config.").partition("=")[::2] for field in arguments.fields)
+    changes = ", ".join(f"{field}={value}" for field, value in given.items())
     return f"{name}, {settings.train.steps:,} steps" + (f", with {changes}" if changes else "")
 
 

@@ -6,9 +6,9 @@ import os
 import runpy
 import textwrap
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from discogan_jax.config import hints
 from discogan_jax.errors import InputError
@@ -16,10 +16,24 @@ from discogan_jax.errors import InputError
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from discogan_jax.config.schema import Settings
+
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 """The configs that come with the package."""
 
 _OF_FOLDERS = "folders"  # the config for `--a` and `--b` if none is named
+_LARGER = 64  # pixels of a new run's pictures with that config on an accelerator
+
+
+class _Once(argparse.Action):
+    """Stores a value, and refuses a second one."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, value: Any, flag: str | None = None
+    ) -> None:
+        if (before := getattr(namespace, self.dest)) is not None:
+            raise InputError(f"{flag} is given twice: {before} and {value}")
+        setattr(namespace, self.dest, value)
 
 
 def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -38,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
         )
     parser.add_argument(
         "--config",
+        action=_Once,
         metavar="FILE",
         help=f"config file; {default} if not given" if default else "the same as CONFIG",
     )
@@ -53,10 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser, default: str | None = None) -
     for letter in "ab":
         parser.add_argument(
             f"--{letter}",
+            action=_Once,
             metavar="FOLDER",
-            required=default == _OF_FOLDERS,
             help=f"folder of images of domain {letter}, instead of config.data.source_{letter}; "
-            "given twice, one that holds trainA and trainB is both",
+            "given for both, one that holds trainA and trainB is both",
         )
     parser.set_defaults(default_config=default)
     parser.epilog = "\n".join(["configs:", *_described(), "", parser.epilog or ""])
@@ -75,6 +90,18 @@ def _described() -> Iterator[str]:
         yield textwrap.fill(text, 80, subsequent_indent=" " * 16)
 
 
+def named(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments, or the command itself, name a config."""
+    words = getattr(arguments, "name", None), arguments.config, arguments.default_config
+    return any(words) or _name_folders(arguments)
+
+
+def label(arguments: argparse.Namespace) -> str:
+    """Names the config file of the arguments for people."""
+    file = find(arguments)
+    return f"config {file.stem}" if file.resolve().parent == CONFIGS else str(file)
+
+
 def find(arguments: argparse.Namespace) -> Path:
     """Finds the config file that the arguments name, which may be missing.
 
@@ -87,16 +114,54 @@ def find(arguments: argparse.Namespace) -> Path:
     named = [name for name in (getattr(arguments, "name", None), arguments.config) if name]
     if len(named) == 2:
         raise InputError(f"CONFIG is given twice: {named[0]} and --config={named[1]}")
-    own = any(field.startswith("--config.data.source_") for field in arguments.fields)
-    of_folders = _OF_FOLDERS if own or arguments.a or arguments.b else None
+    of_folders = _OF_FOLDERS if _name_folders(arguments) else None
     name = next(iter(named), arguments.default_config or of_folders)
     if name is None:
-        raise InputError(f"CONFIG is missing: a config file, or one of {', '.join(shipped())}")
+        raise InputError(
+            f"CONFIG is missing: a config file, or one of {', '.join(shipped())}; with two folders "
+            "of pictures, --a=FOLDER --b=FOLDER, none is needed"
+        )
     file = expanded(name)
     ours = CONFIGS / f"{file.stem}.py"
     # `configs/sample.py` works outside of a checkout, too.
     elsewhere = file.suffix == ".py" and not file.exists() and str(file.parent) in (".", "configs")
     return ours if ours.is_file() and (name == file.stem or elsewhere) else file
+
+
+def _name_folders(arguments: argparse.Namespace) -> bool:
+    sources = (field.startswith("--config.data.source_") for field in arguments.fields)
+    return bool(arguments.a or arguments.b or any(sources))
+
+
+def leave_open(arguments: argparse.Namespace) -> bool:
+    """Whether a run that is there keeps its own settings, and the machine sets a new one's size."""
+    return find(arguments).resolve() == CONFIGS / f"{_OF_FOLDERS}.py"
+
+
+def fit_machine(config: "ConfigDict", typed: Collection[str], say: Callable[[str], None]) -> None:
+    """Sets the size of a new run's pictures to what this machine trains in reasonable time.
+
+    Args:
+      config: that of `leave_open`.
+      typed: dotted names of fields that were given; a size that was is left alone.
+      say: prints a line about the size.
+    """
+    if "data.image_size" in typed:
+        return
+    import jax
+
+    on_cpu = jax.default_backend() == "cpu"
+    if not on_cpu:
+        config.data.image_size = _LARGER
+    here, there = (
+        ("a CPU", f"{_LARGER} px on an accelerator")
+        if on_cpu
+        else ("an accelerator", "less on a CPU")
+    )
+    say(
+        f"a new run on {here}: pictures of {config.data.image_size} px ({there}); "
+        "--config.data.image_size changes that"
+    )
 
 
 def names(arguments: argparse.Namespace) -> set[str]:
@@ -105,17 +170,28 @@ def names(arguments: argparse.Namespace) -> set[str]:
     return typed | ({"data.source_a", "data.source_b", "domains"} if arguments.a else set())
 
 
-def read(arguments: argparse.Namespace) -> "ConfigDict":
+def read(arguments: argparse.Namespace, own: "Settings | None" = None) -> "ConfigDict":
     """Reads the config that the arguments describe: its file, then folders, then fields.
 
     Args:
       arguments: from a parser with `add_arguments`.
+      own: the settings of a run that is there, in place of the file.
 
     Raises:
       InputError: an argument, the config file or one of its fields is wrong.
     """
-    config = load(find(arguments), arguments.fields)
-    if arguments.a or arguments.b:
+    if own is None:
+        config = load(find(arguments), arguments.fields)
+    else:
+        from ml_collections import ConfigDict
+
+        from discogan_jax.config.schema import to_json
+
+        config = ConfigDict(to_json(own), type_safe=False)
+        for field in arguments.fields:
+            _set(config, field)
+    lacking = own is None and leave_open(arguments) and not _name_folders(arguments)
+    if arguments.a or arguments.b or lacking:
         _use_folders(config, arguments)
     return config
 

@@ -39,12 +39,16 @@ def values(settings: Settings, typed: Collection[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def explained() -> str:
-    """Returns each field with its default, the values that it takes, and what it means."""
-    return "\n".join(_explained(Settings, ""))
+def explained(values: Mapping[str, Any] | None = None) -> str:
+    """Returns each field with a value, the values that it takes, and what it means.
+
+    Args:
+      values: the value of each field by dotted name; None for the defaults.
+    """
+    return "\n".join(_explained(Settings, "", values))
 
 
-def _explained(cls: type, prefix: str) -> Iterator[str]:
+def _explained(cls: type, prefix: str, values: Mapping[str, Any] | None) -> Iterator[str]:
     # The fields of a base class are explained there.
     docs = [inspect.getdoc(c) or "" for c in (cls, *cls.__bases__)]
     meanings = dict(_ATTRIBUTE.findall("\n".join(docs)))
@@ -52,14 +56,15 @@ def _explained(cls: type, prefix: str) -> Iterator[str]:
     for field in fields:
         if not dataclasses.is_dataclass(field.type):
             plain = getattr(field.default, "plain", field.default)  # that of a size
-            default = json.dumps(plain).strip('"').replace("null", "none")
-            yield f"--config.{field.name}={default}{_accepted(field)}"
+            value = plain if values is None else values[field.name]
+            text = json.dumps(value, ensure_ascii=False).strip('"').replace("null", "none")
+            yield f"--config.{field.name}={text}{_accepted(field)}"
             yield _paragraph(meanings[field.name.removeprefix(prefix)], indent=" " * 6)
     for field in fields:
         if dataclasses.is_dataclass(field.type):
             yield ""
             yield _paragraph((inspect.getdoc(field.type) or "").partition("\n\n")[0])
-            yield from _explained(typing.cast(type, field.type), f"{field.name}.")
+            yield from _explained(typing.cast(type, field.type), f"{field.name}.", values)
 
 
 def _accepted(field: validate.Field) -> str:

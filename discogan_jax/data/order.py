@@ -93,8 +93,8 @@ class Order:
     def __post_init__(self) -> None:
         if self.batch_size > (least := min(self.sizes)):
             raise InputError(
-                f"data.batch_size is {self.batch_size}, but the smaller domain has only {least} "
-                "training images: use a batch of at most that many"
+                f"config.data.batch_size is {self.batch_size}, but the smaller domain has only "
+                f"{least} training images: --config.data.batch_size={least} is the largest batch"
             )
 
     def _batches(self, step: Any) -> Any:

@@ -17,6 +17,7 @@ from discogan_jax.state import Domains
 MAX_IMAGES = 500
 MIN_IMAGES = 2
 FEW_IMAGES = 50
+HOLD_OUT = "hold more of them out (for folders: put them into a folder 'val' beside 'train')"
 
 
 def choose(s: Settings, loaded: Mapping[str, Splits]) -> dict[str, Int[np.ndarray, "rows"]]:
@@ -38,7 +39,7 @@ def choose(s: Settings, loaded: Mapping[str, Splits]) -> dict[str, Int[np.ndarra
         if count < MIN_IMAGES:
             raise InputError(
                 f"{s.domains.name(d)}: {count} held-out image; measuring needs {MIN_IMAGES}, "
-                "and reliable numbers need about a hundred"
+                f"and reliable numbers need about a hundred: add pictures, or {HOLD_OUT}"
             )
     if max(counts.values()) > MAX_IMAGES and are_pairs(s):
         counts = dict.fromkeys(counts, min(counts.values()))
@@ -86,8 +87,7 @@ def few(domains: Domains, counts: Mapping[str, int]) -> list[str]:
         return []
     return [
         f"few held-out pictures ({', '.join(small)}): below {FEW_IMAGES}, most differences between "
-        "steps or runs are chance; add pictures, or hold more of them out (for folders: put them "
-        "into a folder 'val' beside 'train')"
+        f"steps or runs are chance; add pictures, or {HOLD_OUT}"
     ]
 
 

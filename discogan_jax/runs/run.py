@@ -89,6 +89,7 @@ def check_resumable(
     loaded: Mapping[str, Splits] | None = None,
     *,
     change: bool = False,
+    alone: bool = True,
 ) -> schema.Differences:
     """Checks that a directory has no run, or one that the settings may resume.
 
@@ -97,6 +98,7 @@ def check_resumable(
       settings: the settings.
       loaded: the pictures; None to check the settings alone.
       change: whether a run of other settings or pictures may go on with these.
+      alone: whether the run is none of a sweep, whose runs do not change.
 
     Returns:
       The settings that change on request.
@@ -119,8 +121,12 @@ def check_resumable(
     start = {name: x for name, x in fixed.items() if name.startswith("train.init_")}
     others = {name: x for name, x in fixed.items() if name not in start}
     anew = f"--init_from={directory} in another --workdir starts from its weights with another"
+    # No layer of other networks would fit.
+    if any(name in ("model.recipe", "model.width", "data.channels") for name in others):
+        anew = "Only a new run has another"
+    on_request = "--change goes on with another" if alone else "A sweep changes none of its runs"
     ways = {
-        "--change goes on with another": {} if change else requested,
+        on_request: {} if change else requested,
         anew: others,
         "It goes on only with the start that it had": start,
     }

@@ -1,5 +1,6 @@
 """Forecasts what a run takes: time on this machine, and disk."""
 
+import math
 import shlex
 import shutil
 from dataclasses import replace
@@ -19,7 +20,7 @@ from discogan_jax.data.folder import Folder
 from discogan_jax.data.source import CachedSource
 from discogan_jax.images import Size
 from discogan_jax.models import nearest_sizes
-from discogan_jax.runs import checkpoint, layout
+from discogan_jax.runs import checkpoint, layout, report
 from discogan_jax.state import DOMAINS
 from discogan_jax.train.samples import ROWS
 from discogan_jax.train.setup import Setup
@@ -29,7 +30,11 @@ LONG = 3600.0
 """Seconds of a run on CPUs from which on a shorter one is suggested."""
 
 _SMALL = 32  # pixels of the shorter run's pictures
-_LINE = 1500  # bytes of one step's scalars in all files, as measured
+# Bytes, as measured: of one step's scalars in all files, of an evaluation's, of a parameter's
+# histogram, of what a checkpoint has beside the values of an array; of the report without pictures,
+# and of what a grid of samples takes there and as a PNG, however small its pictures are.
+_LINE, _EVALUATION, _HISTOGRAM, _ARRAY = 1500, 6000, 900, 1500
+_PAGE, _SHOWN, _GRID = 100_000, 130_000, 25_000
 _BEST = flags.CONFIGS / "best.py"
 
 
@@ -119,15 +124,21 @@ def disk(s: Settings) -> dict[str, int]:
     """Returns about how many bytes the files of a run take at the most, by kind."""
     t, size = s.train, s.data.image_size
     shapes = build.state_shapes(s, build.gan(s))
-    state = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
-    sampled = t.steps // t.sample_every + 1 if t.sample_every else 0
+    state = sum(_ARRAY + x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    parameters = len(jax.tree.leaves((shapes.gen.params, shapes.dis.params)))
+    # The last step has what is not switched off, and a new run samples before its first one.
+    sampled = math.ceil(t.steps / t.sample_every) + 1 if t.sample_every else 0
+    evaluated = math.ceil(t.steps / t.evaluate_every) if t.evaluate_every else 0
     logged = t.steps // t.log_every if t.log_every else 1
-    # A grid of samples is in TensorBoard's files, too; as a PNG it has about a byte a value.
-    grid = ROWS * 6 * size.height * size.width * s.data.channels
+    # A grid of samples is in TensorBoard's files, too. A value of it takes about a byte as a PNG,
+    # and a tenth of that in the report.
+    values = ROWS * 6 * size.height * size.width * s.data.channels
+    lines = (logged + sampled + evaluated) * _LINE
     return {
         "checkpoints": checkpoint.most_kept(t) * state,
-        "samples": 2 * sampled * grid,
-        "metrics": (logged + sampled) * _LINE,
+        "samples": 2 * sampled * (_GRID + values),
+        "metrics": lines + evaluated * _EVALUATION + sampled * parameters * _HISTOGRAM,
+        "the report": _PAGE + min(sampled, report.MAX_SAMPLES) * (_SHOWN + values // 10),
     }
 
 

@@ -31,6 +31,9 @@ from discogan_jax.train.setup import Setup
 MAX_UNCHECKED_STEPS = 100
 """Losses are checked to be finite after so many steps where nothing else is due."""
 
+PRINTED = 20.0
+"""Seconds after which losses are printed although `train.print_every` steps are not done yet."""
+
 MEASURED = 1.0
 """Seconds of steps after which the time that the run takes is printed."""
 
@@ -79,7 +82,7 @@ class Recorder:
 
     def __post_init__(self) -> None:
         t = self.setup.settings.train
-        self._start = self.step
+        self._start, self._printed = self.step, math.inf  # until the first step is printed
         self._periods = {
             "check": MAX_UNCHECKED_STEPS,
             "print": t.print_every,
@@ -149,8 +152,13 @@ class Recorder:
         self.progress.advance(self._pace.left(step))
         if due := self.due(step):
             self._record(state, due)
+        # The clock chooses the step of these, so nothing there may wait for other processes.
         if multihost.is_chief() and not self._time_said and self._pace.seconds >= MEASURED:
             self._say_time(step, metrics)
+        late = self._periods["print"] > 0 and self.clock() - self._printed >= PRINTED
+        if multihost.is_chief() and late and len(self._recent) > 1:
+            finished, metrics = self._recent[-2]
+            self._print(finished, {k: float(x) for k, x in jax.device_get(metrics).items()})
 
     def finish(self, state: TrainState, signal: int) -> TrainState:
         """Ends the run, at its last step or before, or saves what a signal interrupted.
@@ -188,7 +196,6 @@ class Recorder:
 
     def _say_time(self, step: int, metrics: Metrics) -> None:
         """Prints the time that the run takes."""
-        # The clock chose the step, so nothing here may wait for other processes.
         self._time_said = True
         self._wait_for(step, metrics)
         left = self._pace.left(self._start)
@@ -201,7 +208,7 @@ class Recorder:
         step, numbers = self.step, self._fetch()
         self._pace.reached(step)
         if "print" in due:
-            self.progress.report(step, self._pace.speed, numbers)
+            self._print(step, numbers)
 
         # What looks at translations of held-out images.
         named = self._named(numbers) | self._pace.lap(step)
@@ -231,6 +238,10 @@ class Recorder:
         if "save" in due:
             with self._pace.interrupted("save"):
                 self._save(state)
+
+    def _print(self, step: int, numbers: Mapping[str, float]) -> None:
+        self._printed = self.clock()
+        self.progress.report(step, self._pace.speed, numbers)
 
     def _sample(self, state: TrainState) -> None:
         """Writes the sample grid and histograms of all parameters."""

@@ -15,14 +15,15 @@ from typing import Any
 
 import jax
 
+from discogan_jax.config import build
 from discogan_jax.config.measures import better
 from discogan_jax.config.schema import Data, Settings
-from discogan_jax.errors import DivergedError, InterruptedRunError
-from discogan_jax.evaluation import evaluate
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+from discogan_jax.evaluation import evaluate, held_out
 from discogan_jax.evaluation.table import DASH, aligned, notes, value_text
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, read_json, replacing, require_ours, write_json
-from discogan_jax.runs import layout, manifest
+from discogan_jax.runs import layout, manifest, pictures
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
 from discogan_jax.train.loop import train_and_evaluate
@@ -84,13 +85,33 @@ def measuring() -> Measure:
         run = runs_run.open(directory)
         if _is_measured(directory, run.settings, run.step):
             return
-        # What is fitted to real images does not depend on how they are fed.
-        images = replace(run.settings.data, batch_size=1, flip=False, jitter=0.0, feed="auto")
+        images = _images_of(run.settings)
         if images not in references:
             references[images] = evaluate.fit_references(run.settings, run.images())
         evaluate.write(run, evaluate.measure(run, references[images]), references[images])
 
     return measure
+
+
+def _images_of(s: Settings) -> Data:
+    """Returns equal values for runs on the same images, however these are fed."""
+    return replace(s.data, batch_size=1, flip=False, jitter=0.0, feed="auto")
+
+
+def require_measurable(jobs: Iterable[Job]) -> None:
+    """Refuses runs that could not be measured once they are trained.
+
+    Raises:
+      InputError: their images cannot be used, or too few are held out.
+    """
+    for job in {_images_of(job.settings): job for job in jobs}.values():
+        loaded = build.images(job.settings, pictures.known(job.directory))
+        try:
+            held_out.choose(job.settings, loaded)
+        except InputError as error:
+            raise InputError(
+                f"a sweep measures its runs, and that is not possible: {error}"
+            ) from error
 
 
 def run(
@@ -126,13 +147,16 @@ def run(
       OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
-    folder, measure = Path(folder), measure or measuring()
+    folder = Path(folder)
     jobs = plan(config, variants, folder, seeds)
     require_ours_in(folder, TABLE_FILE, RESULTS_FILE, runs=[job.directory for job in jobs])
-    folder.mkdir(parents=True, exist_ok=True)
     before = find_json(folder / RESULTS_FILE, _RESULTS) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
+    if measure is None:
+        require_measurable(outcome.job for outcome in outcomes if outcome.error)
+        measure = measuring()
+    folder.mkdir(parents=True, exist_ok=True)
     _write(folder, outcomes)
     try:
         for i, job in enumerate(jobs):

@@ -4,7 +4,7 @@ import functools
 import itertools
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,26 @@ def _values(name: str, texts: str) -> list[Any]:
     return values
 
 
+def directories(
+    variants: Iterable[Variant], folder: str | Path, seeds: Sequence[int] | None = None
+) -> list[Path]:
+    """Returns the run directories of a sweep in their order; see `plan` for the arguments."""
+    return [Path(folder) / _place(label) for label, _, _ in _labelled(variants, seeds)]
+
+
+def _labelled(
+    variants: Iterable[Variant], seeds: Sequence[int] | None
+) -> Iterator[tuple[str, Variant, int | None]]:
+    # All variants with one seed, then with the next: an interrupted sweep has compared all of them.
+    for seed, variant in itertools.product([None] if seeds is None else seeds, variants):
+        named = {} if seed is None else {"seed": seed}
+        yield ", ".join(filter(None, [variant.name, name_of(named)])), variant, seed
+
+
+def _place(label: str) -> str:
+    return label.replace(", ", ",").replace("/", "_")
+
+
 def plan(
     config: Mapping[str, Any],
     variants: Iterable[Variant],
@@ -113,18 +133,16 @@ def plan(
         of another config.
     """
     jobs: dict[Path, Job] = {}
-    # All variants with one seed, then with the next: an interrupted sweep has compared all of them.
-    for seed, variant in itertools.product([None] if seeds is None else seeds, variants):
-        named = {} if seed is None else {"seed": seed}
-        label = ", ".join(filter(None, [variant.name, name_of(named)]))
-        directory = Path(folder) / label.replace(", ", ",").replace("/", "_")
+    for label, variant, seed in _labelled(variants, seeds):
+        directory = Path(folder) / _place(label)
         if directory in jobs:
             raise InputError(f"two runs of the sweep would lie in {directory}: name them apart")
         try:
-            settings = _changed(config, {**variant.changes, **named})
+            changes = variant.changes if seed is None else {**variant.changes, "seed": seed}
+            settings = _changed(config, changes)
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
-        run.check_resumable(directory, settings)
+        run.check_resumable(directory, settings, alone=False)
         # A source that is not there ends the sweep before its first run.
         if not manifest.steps(directory / layout.CHECKPOINTS):
             weights.of_settings(settings)

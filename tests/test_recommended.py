@@ -1,0 +1,84 @@
+"""What two folders are trained with by default, and what a run that is there goes on with."""
+
+from dataclasses import replace
+
+import jax
+import pytest
+import runs_here
+
+from discogan_jax import cli
+from discogan_jax.commands import train
+from discogan_jax.config.schema import flat, from_config, to_json
+from discogan_jax.configs import best, folders
+from discogan_jax.images import Size
+from discogan_jax.runs import run
+
+FOLDERS = ["train", "--a=cats", "--b=dogs"]
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Collects what would be trained: settings and title of each run."""
+    found = []
+    monkeypatch.setattr(
+        "discogan_jax.train.train_and_evaluate",
+        lambda s, workdir, change, title: found.append((s, title)),
+    )
+    return found
+
+
+def test_folders_have_the_recommended_recipe():
+    ours, recommended = (flat(to_json(from_config(x.get_config()))) for x in (folders, best))
+    assert {name for name, x in ours.items() if x != recommended[name]} == {
+        "domains", "data.source_a", "data.source_b", "data.image_size", "train.keep_every",
+    }  # fmt: skip
+    assert (ours["data.image_size"], ours["data.flip"], ours["data.batch_size"]) == (32, False, 16)
+
+
+@pytest.mark.parametrize(
+    ("backend", "typed", "size", "said"),
+    [
+        (
+            "cpu",
+            [],
+            32,
+            "a new run on a CPU: pictures of 32 px (64 px on an accelerator); --config",
+        ),
+        ("gpu", [], 64, "a new run on an accelerator: pictures of 64 px (less on a CPU); --config"),
+        ("gpu", ["--config.data.image_size=96"], 96, ""),
+    ],
+)
+def test_a_new_run_has_a_size_that_the_machine_can_do(
+    backend, typed, size, said, trained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert cli.main([*FOLDERS, *typed, f"--workdir={tmp_path / 'run'}"]) == 0
+    [(settings, _)] = trained
+    assert settings.data.image_size == Size(size, size)
+    assert settings.domains == ("cats", "dogs")
+    out = capsys.readouterr().out
+    assert out.startswith(said)
+    assert bool(said) == ("a new run" in out)
+
+
+def test_a_run_goes_on_with_its_own_settings(data, trained, tmp_path, monkeypatch, capsys):
+    """That of an earlier config, or of another machine."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    old = from_config(runs_here.config(data, domains=("cats", "dogs")))
+    run.begin(tmp_path, old)
+    steps = [f"--config.train.steps={n}" for n in (7, 9)]
+    assert cli.main([*FOLDERS, f"--workdir={tmp_path}", *steps]) == 0
+    [(settings, title)] = trained
+    sources = replace(old.data, source_a="folder:cats", source_b="folder:dogs")
+    assert settings == replace(old, data=sources, train=replace(old.train, steps=9))
+    assert title == f"the run's own settings, 9 steps, with train.steps=9; in {tmp_path}"
+    assert "a new run" not in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_with_the_settings_of_its_runs(data, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(train, "_compare", lambda config, *_: found.append(from_config(config)))
+    old = runs_here.config(data, seed=1, domains=("cats", "dogs"))
+    run.begin(tmp_path / "seed=1", from_config(old))
+    assert cli.main([*FOLDERS, f"--workdir={tmp_path}", "--sweep=seed=0,1"]) == 0
+    assert [s.data.image_size for s in found] == [Size(runs_here.SIZE, runs_here.SIZE)]

@@ -99,7 +99,7 @@ class Catalogue:
                 translations = images.to_uint8(translations)
             except ValueError as error:
                 raise InputError(f"{error} Use another checkpoint.") from error
-        return [self._nearest(x, count) for x in _described(translations)]
+        return [self._nearest(x, count) for x in describe(translations)]
 
     def _nearest(self, wanted: Float32[np.ndarray, " F"], count: int) -> list[Match]:
         distances = np.sqrt(np.square(self.described - wanted).sum(1))
@@ -140,7 +140,7 @@ def open_catalogue(
     preparation = translator.preparations[direction(translator, to)[1]]
     check_takes_files(preparation)
     if data_dir is None:
-        data_dir = translator.settings.data.data_dir if isinstance(translator, Run) else "data"
+        data_dir = translator.settings.data_dir if isinstance(translator, Run) else "data"
     root = listing.existing(str(folder))
     pictures, others = listing.pictures_below(root)
     if not pictures:
@@ -184,7 +184,7 @@ def _make(
         readable = [(name, x) for name, x in batch if not isinstance(x, PictureError)]
         if readable:
             usable += [name for name, _ in readable]
-            described.append(_described(np.stack([x for _, x in readable])))
+            described.append(describe(np.stack([x for _, x in readable])))
     if not usable:
         raise InputError(
             f"{root}: none of {len(names)} pictures can be read. The first: {problems[0]}"
@@ -197,8 +197,15 @@ def _make(
     return about, np.concatenate(described)
 
 
-def _described(pictures: UInt8[np.ndarray, "N h w C"]) -> Float32[np.ndarray, "N F"]:
-    """Returns numbers whose squared differences add up to the squared distance of two pictures."""
+def describe(pictures: UInt8[np.ndarray, "N h w C"]) -> Float32[np.ndarray, "N F"]:
+    """Describes prepared pictures: of two, the distance is that of their numbers.
+
+    Args:
+      pictures: grey or RGB.
+
+    Returns:
+      For each picture its colour, three numbers, and its look.
+    """
     grids = np.stack([images.fit(x, GRID, "stretch", "area") for x in pictures])
     look = images.to_unit(grids).reshape(len(pictures), -1)
     rgb = pictures if pictures.shape[-1] == RGB else pictures.repeat(RGB, axis=-1)

@@ -4,6 +4,7 @@ import json
 import os
 
 import numpy as np
+import pages
 import pytest
 import runs_here
 from PIL import Image
@@ -174,6 +175,8 @@ def test_other_files_are_not_replaced(shop, run, tmp_path, capsys):
         assert (out / name).read_bytes() != content
     assert cli.main([*words[:-2], f"--out={bag}"]) == 2
     assert "bag.png is a file; name a folder" in capsys.readouterr().err
+    assert cli.main([*words[:-2], f"--out={shop / 'new'}"]) == 2
+    assert "new is in the catalogue" in capsys.readouterr().err
     inside = [*words[:2], str(out / "sheet-001.png"), *words[3:], "--overwrite"]
     assert cli.main(inside) == 2
     assert "sheet-001.png is an input" in capsys.readouterr().err
@@ -188,3 +191,15 @@ def test_grey_runs_and_few_pictures(tmp_path):
     found = opened(tmp_path / "shop", run, tmp_path).nearest(np.full((2, SIZE, SIZE, 1), 90, "u1"))
     assert [[match.name for match in matches] for matches in found] == [["grey.png"]] * 2
     assert found[0][0].distance == 0
+
+
+def test_the_example_of_the_page(shop, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "my_bag.jpg", 0, "bags")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "sample").symlink_to(run.path)
+    shop.rename(tmp_path / "shoes")
+    shop.mkdir()
+    (tmp_path / "shoes").rename(shop / "shoes")
+    pages.run("docs/match.md")
+    assert len(capsys.readouterr().out.splitlines()) == matching.COUNT

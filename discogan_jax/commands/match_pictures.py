@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -82,7 +83,7 @@ def match(
     source = translator.preparations[way[0]]
     translating.check_takes_files(source)
     outcome, matched = Outcome(replace(source, fit=fit or source.fit)), 0
-    sheets = iter(() if out is None else _places(inputs, out, overwrite=overwrite))
+    sheets = iter(() if out is None else _places(inputs, folder, out, overwrite=overwrite))
     catalogue = open_catalogue(folder, translator, to, data_dir)
     say(str(catalogue))
 
@@ -114,13 +115,18 @@ def match(
     return outcome, matched
 
 
-def _places(inputs: Sequence[Item], out: Path, *, overwrite: bool) -> list[Path]:
+def _places(inputs: Sequence[Item], folder: Path, out: Path, *, overwrite: bool) -> list[Path]:
     """Names the contact sheets; checks that all results can be written."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out={out} is a file; name a folder.")
+    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+        raise InputError(
+            f"--out={out} is in the catalogue, where contact sheets would be found as pictures; "
+            "name another folder."
+        )
     sheets = [out / f"sheet-{n + 1:03d}.png" for n in range(-(-len(inputs) // BATCH))]
-    is_sheet = partial(images.is_saved, role=SHEET)
-    places = {out / LINES_FILE: _is_ours, **dict.fromkeys(sheets, is_sheet)}
+    places: dict[Path, Callable[[Path], bool]] = {out / LINES_FILE: _is_ours}
+    places |= dict.fromkeys(sheets, partial(images.is_saved, role=SHEET))
     check_places(places, inputs, overwrite=overwrite)
     return sheets
 

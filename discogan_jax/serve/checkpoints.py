@@ -111,7 +111,9 @@ class CheckpointCache:
             self.newest.apply(np.zeros(shape, np.uint8), direction, 1)
         self.to = direction_to(self.newest, to)[1] if to else self.newest.directions[0][1]
         name = self.newest.domains.name(self.to)
-        self.catalogue = catalogue and open_catalogue(catalogue, self.newest, name, data_dir)
+        self.catalogue = (
+            open_catalogue(catalogue, self.newest, name, data_dir) if catalogue else None
+        )
 
     def steps(self) -> list[int]:
         """Finds the steps of the checkpoints that are there now; none if there is no choice."""

@@ -163,7 +163,8 @@ class Page:
     ) -> Response:
         picture = self._prepared.get(content, content)
         shown = self._cache.show(picture, direction, step, at_input_size)
-        answer = {"step": shown.step, "pictures": [_data_url(x) for x in shown.pictures]}
+        pictures = [_data_url(x) for x in shown.pictures]
+        answer: dict[str, Any] = {"step": shown.step, "pictures": pictures}
         if shown.found is not None:
             answer["matches"] = [
                 {**found.match._asdict(), "picture": _data_url(found.picture)}

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks import collectives, comparison, demo, flops, scaling, tables
+from benchmarks import collectives, comparison, demo, flops, matching, scaling, tables
 
 Reports = Mapping[str, Any]
 Numbers = Callable[[Reports], Sequence[float]]
@@ -69,6 +69,9 @@ TABLES: dict[str, Callable[[Reports], str]] = {
     ),
     "challenged": _challenged,
     "demo": lambda found: demo.table(found["demo"]),
+    "matching": lambda found: matching.table(found["matching"]),
+    "matching, choice": lambda found: matching.choice(found["matching"]),
+    "matching, times": lambda found: matching.times(found["matching"]),
     "collectives": lambda found: tables.counts(_chosen(found, COLLECTIVES)),
     "projections": lambda found: tables.projections(_chosen(found, COLLECTIVES)),
     **{name: _compared(name) for name in (SHOWN, *EARLIER, *CUTS, LARGE)},
@@ -315,6 +318,7 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
         "The sharded state communicates {:.1f} times as long": _sharding,
     },
     "docs/comparison.md": {},
+    "docs/match.md": {},
     "docs/results.md": {AHEAD: _recommended},
     "docs/search.md": {
         "`best` is ahead of `official` in {} of {} measures, and `official` in {}": _wins(*EARLIER),

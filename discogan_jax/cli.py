@@ -16,6 +16,7 @@ except KeyboardInterrupt:  # the frame is not there yet to end without a traceba
 COMMANDS = {
     "train": "train a run, or several to compare",
     "translate": "translate pictures of your own",
+    "match": "find the pictures of a folder that go with your own",
     "serve": "translate pictures on a web page",
     "report": "write a page about a run, or several side by side",
     "evaluate": "measure a run on its held-out images",

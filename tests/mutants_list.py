@@ -1340,6 +1340,13 @@ FAULTS = [
         "np.asarray(found[d].train[:EXAMPLES])",
         "test_serve.py::test_the_page_names_nobody_else",
     ),
+    Fault(
+        "an index is used although its catalogue has changed",
+        "matching.py",
+        'return (about, described) if about["digest"] == digest else None',
+        "return about, described",
+        "test_matching.py::test_the_index_is_used_again_until_the_catalogue_changes",
+    ),
     # What is not the program's own, and what is damaged.
     Fault(
         "files of others are replaced",

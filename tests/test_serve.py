@@ -96,6 +96,32 @@ def test_what_is_done_to_a_picture_is_done_and_said(tmp_path):
             np.testing.assert_array_equal(shown[1], made)
 
 
+def test_what_goes_with_a_translation(run, tmp_path):
+    """The catalogue is one of shoes, so that nothing of it goes with bags."""
+    for i in range(3):
+        (tmp_path / "shop").mkdir(exist_ok=True)
+        (tmp_path / "shop" / f"{i}.png").write_bytes(png(i, (SIZE, SIZE)))
+    shop = checkpoints.CheckpointCache(run.path, tmp_path / "shop", "shoes", tmp_path / "data")
+    (matches,) = shop.catalogue.nearest(run.translate([png()], "shoes"))
+    with served(shop) as url:
+        visitor = Visitor(url)
+        assert visitor.get("about").json()["catalogue"] == {"domain": "shoes", "pictures": 3}
+        found = visitor.send(png()).json()["matches"]
+        assert [(x["name"], x["distance"]) for x in found] == [
+            (name, pytest.approx(distance, abs=1e-3)) for name, distance in matches
+        ]
+        # In more detail than the run sees them.
+        assert {decoded(x["picture"]).shape for x in found} == {(192, 192, 3)}
+        assert "matches" not in visitor.send(png(), "ba").json()
+        # A message names no folder of this machine.
+        (tmp_path / "shop" / "1.png").unlink()
+        answer = visitor.send(png())
+        assert answer.status_code == 422
+        assert answer.text.startswith("1.png: there is no such file")
+    with pytest.raises(InputError, match="translates to bags and shoes, not 'hats'"):
+        checkpoints.CheckpointCache(run.path, tmp_path / "shop", "hats")
+
+
 def test_a_run_of_one_direction_has_no_way_back(tmp_path):
     run = made(tmp_path, loss__objective="gan")
     with served(run.path) as url:

@@ -13,6 +13,7 @@ import runs_here
 
 from discogan_jax import images, runs
 from discogan_jax.config import build
+from discogan_jax.serve import checkpoints
 
 pytest.importorskip("starlette", reason="the page needs the extra 'serve'")
 pytest.importorskip("uvicorn", reason="the page needs the extra 'serve'")
@@ -117,6 +118,29 @@ def expected(run, picture, direction="ab"):
             made.append(images.to_uint8(run.apply(made[-1][None], way, 1))[0])
     size = images.Size(*picture.shape[:2])
     return [run.preparations["a"].restore(x, size) for x in made]
+
+
+def test_the_tab_of_the_catalogue(browser, run, tmp_path):
+    (tmp_path / "shop").mkdir()
+    for i in range(8):
+        (tmp_path / "shop" / f"shoe {i}.png").write_bytes(png(i))
+    shop = checkpoints.CheckpointCache(run.path, tmp_path / "shop", "shoes", tmp_path / "data")
+    (matches,) = shop.catalogue.nearest(run.translate([png(9)], "shoes"))
+    with served(shop) as url:
+        page = Page(browser, url)
+        page.choose(png(9))
+        page.expect_step(2)
+        found = page.cards.locator(".matches figcaption")
+        playwright.expect(found).to_have_text([match.name for match in matches])
+        playwright.expect(found.first).to_be_hidden()
+        assert page.cards.get_by_role("figure").count() == 3
+        page.tab.get_by_role("tab", name="Matching shoes of 8 in the catalogue").click()
+        playwright.expect(found.first).to_be_visible()
+        assert page.cards.get_by_role("figure").count() == 2 + 6  # the way back makes room
+        # The other direction leads to bags.
+        page.tab.get_by_label("shoes → bags", exact=True).check()
+        playwright.expect(page.cards).to_contain_text("The catalogue has shoes")
+        assert page.errors == []
 
 
 def test_what_a_person_does(browser, site, run):

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 MAX_SIDE = 1 << 14
 """Longest side that --size takes."""
 
-NAMED = 5
-"""Number of files that are named of those that are no pictures."""
-
 
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
@@ -84,9 +81,7 @@ def add_arguments(parser: frame.Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax.commands import translate_pictures
-    from discogan_jax.data.folder import MOSTLY
     from discogan_jax.export import open_translator
-    from discogan_jax.images import range_text
 
     size = _size(arguments.size)
     translator = open_translator(arguments.run, arguments.step)
@@ -108,24 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
     frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
     for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
-    # What is not as it might be expected.
-    for remark in translator.remarks:
+    for remark in translate_pictures.describe(translator, made, written, others, bad):
         frame.say(remark)
-    if clipped := made.remarks["clipped"]:
-        frame.say(f"{clipped} with values beyond the run's range, which became its ends")
-    if made.preparation.range and (faint := made.remarks["faint"]):
-        part = f"a small part of the run's range, {range_text(made.preparation.range)}"
-        frame.say(f"{faint} with values in {part}; were they scaled differently?")
-    if clear := made.remarks["clear"]:
-        frame.say(f"{clear} with transparent parts, which became white")
-    if written and (paired := made.remarks["paired"]) and paired >= MOSTLY * written:
-        which = f"{paired} of {written} twice as wide as high, as pairs side by side are"
-        frame.say(f"{which}: for pairs, use --pairs left or --pairs right")
-    if others:
-        names = ", ".join([file.name for file in others[:NAMED]] + ["..."] * (len(others) > NAMED))
-        frame.say(f"{len(others)} left out, not a picture ({names})")
-    if bad:
-        frame.say(f"{bad} skipped, see above")
     return EXIT_SKIPPED if bad else 0
 
 

@@ -4,7 +4,7 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, count, islice
@@ -19,6 +19,7 @@ from discogan_jax import images
 from discogan_jax.commands import frame
 from discogan_jax.data.census import LITTLE_USED
 from discogan_jax.data.decode import Item, map_ahead
+from discogan_jax.data.folder import MOSTLY
 from discogan_jax.data.listing import pictures_below
 from discogan_jax.data.progress import progress_bar
 from discogan_jax.errors import InputError
@@ -38,6 +39,9 @@ TRANSLATION, SHEET = "translation", "contact sheet"
 BATCH = 16
 """Pictures that are translated at a time, and shown in a contact sheet."""
 
+NAMED = 5
+"""Number of files that are named of those that are no pictures."""
+
 
 class Fitted(NamedTuple):
     """A picture that is prepared for a run.
@@ -45,12 +49,12 @@ class Fitted(NamedTuple):
     Attributes:
       prepared: what the networks see.
       size: size of the picture before.
-      place: file of the result.
+      item: the picture.
     """
 
     prepared: UInt8[np.ndarray, "h w C"]
     size: Size
-    place: Path
+    item: Item
 
 
 @dataclass
@@ -165,26 +169,27 @@ def translate(
     places = destinations(inputs, out, _suffix(values), sheets, overwrite=overwrite)
     later = iter(places[number:])
 
-    fitted = _read_all(inputs, places[:number], side, outcome)
+    fitted = read_all(inputs, side, outcome)
+    place_of = dict(zip(inputs, places, strict=False))
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
     while batch := list(islice(fitted, BATCH)):
         prepared = np.stack([x.prepared for x in batch])
-        shown, made = _there_and_back(translator, ways, prepared)
+        shown, made = there_and_back(translator, ways, prepared)
         results = made.astype(np.float32) if values else shown[1]
         for x, result in zip(batch, results, strict=True):
             restored = outcome.preparation.restore(result, x.size, size)
             pixels = images.from_unit(restored, values) if values else restored
-            if _saved(x.place, pixels, TRANSLATION):
-                outcome.written.append(x.place)
+            if saved(place := place_of[x.item], pixels, TRANSLATION):
+                outcome.written.append(place)
         if sheet:
             labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
             grid = images.grid(list(zip(labels, shown, strict=False)))
-            if _saved(place := next(later), grid, SHEET):
+            if saved(place := next(later), grid, SHEET):
                 outcome.sheets.append(place)
     return outcome
 
 
-def _saved(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> bool:
+def saved(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> bool:
     """Saves a picture; reports a place that takes none, such as a name that is too long."""
     try:
         images.save(place, pixels, role)
@@ -196,23 +201,20 @@ def _saved(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> bool:
     return True
 
 
-def _read_all(
-    inputs: Sequence[Item], places: Iterable[Path], side: str | None, outcome: Outcome
-) -> Iterator[Fitted]:
+def read_all(inputs: Sequence[Item], side: str | None, outcome: Outcome) -> Iterator[Fitted]:
     """Yields the prepared pictures; reports those that cannot be read."""
     preparation = outcome.preparation
 
-    def load(job: tuple[Item, Path]) -> tuple[Fitted, list[str]] | InputError:
-        item, place = job
+    def load(item: Item) -> tuple[Fitted, list[str]] | InputError:
         try:
             picture = item._replace(side=side).load(preparation)
-            prepared = Fitted(preparation.apply(picture), picture.size, place)
+            prepared = Fitted(preparation.apply(picture), picture.size, item)
             return prepared, _remarks(preparation, picture, side)
         except InputError as error:
             return error
 
     with progress_bar("translated", len(inputs), " pictures") as bar:
-        for _, found in map_ahead(load, zip(inputs, places, strict=True)):
+        for _, found in map_ahead(load, inputs):
             bar.update()
             if isinstance(found, InputError):
                 frame.say(f"skipped: {found}", sys.stderr)
@@ -234,7 +236,37 @@ def _remarks(preparation: Preparation, picture: Picture, side: str | None) -> li
     return [remark for remark, holds in found.items() if holds]
 
 
-def _there_and_back(
+def describe(
+    translator: Translator, outcome: Outcome, read: int, others: Sequence[Path], skipped: int
+) -> Iterator[str]:
+    """Says what is not as it might be expected, a line each.
+
+    Args:
+      translator: run or export.
+      outcome: what was found.
+      read: number of pictures that were translated.
+      others: files in folders that are no pictures, from `find`.
+      skipped: number of pictures without a result.
+    """
+    yield from translator.remarks
+    if clipped := outcome.remarks["clipped"]:
+        yield f"{clipped} with values beyond the run's range, which became its ends"
+    if outcome.preparation.range and (faint := outcome.remarks["faint"]):
+        part = f"a small part of the run's range, {images.range_text(outcome.preparation.range)}"
+        yield f"{faint} with values in {part}; were they scaled differently?"
+    if clear := outcome.remarks["clear"]:
+        yield f"{clear} with transparent parts, which became white"
+    if read and (paired := outcome.remarks["paired"]) and paired >= MOSTLY * read:
+        which = f"{paired} of {read} twice as wide as high, as pairs side by side are"
+        yield f"{which}: for pairs, use --pairs left or --pairs right"
+    if others:
+        names = ", ".join([file.name for file in others[:NAMED]] + ["..."] * (len(others) > NAMED))
+        yield f"{len(others)} left out, not a picture ({names})"
+    if skipped:
+        yield f"{skipped} skipped, see above"
+
+
+def there_and_back(
     translator: Translator, ways: Sequence[str], prepared: UInt8[np.ndarray, "N h w C"]
 ) -> tuple[list[UInt8[np.ndarray, "N h w C"]], Float[np.ndarray, "N h w C"]]:
     """Returns pictures with what each direction makes of them, as bytes; and the first in full."""
@@ -278,13 +310,30 @@ def destinations(
         raise InputError(f"--out={out}: the results are floating-point numbers: name a .tif")
     else:
         places = [out, out.with_name(f"{out.stem}-sheet-001.png")][: 1 + sheets]
-    sources = {os.path.realpath(x.source) for x in inputs if isinstance(x.source, Path)}
     roles = [TRANSLATION] * len(inputs) + [SHEET] * sheets
-    for place, role in zip(places, roles, strict=True):
+    ours = (partial(images.is_saved, role=role) for role in roles)
+    check_places(dict(zip(places, ours, strict=True)), inputs, overwrite=overwrite)
+    return places
+
+
+def check_places(
+    places: Mapping[Path, Callable[[Path], bool]], inputs: Sequence[Item], *, overwrite: bool
+) -> None:
+    """Checks that results can be written where they are to be.
+
+    Args:
+      places: files of the results, and whether this program wrote what is there, see `files.ours`.
+      inputs: the pictures.
+      overwrite: whether files that this program did not write may be there.
+
+    Raises:
+      InputError: a file would be written over an input or another file.
+    """
+    sources = {os.path.realpath(x.source) for x in inputs if isinstance(x.source, Path)}
+    for place, is_ours in places.items():
         if os.path.realpath(place) in sources:
             raise InputError(f"{place} is an input: name another folder, or file, for the results.")
-        require_ours(place, partial(images.is_saved, role=role), overwrite=overwrite)
-    return places
+        require_ours(place, is_ours, overwrite=overwrite)
 
 
 def _below(

@@ -46,15 +46,8 @@ class Folder(CachedSource):
     def facts(self, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Returns the path, and a hash of the files' names, sizes and modification times."""
         found = self._list(wanted)
-        digest = hashlib.sha256()
-        for file in found.files:
-            try:
-                status = file.stat()
-                state = (status.st_size, status.st_mtime_ns)
-            except OSError:  # a broken link; left out and counted when it is to be read
-                state = (-1, -1)
-            digest.update(repr((found.name(file), *state)).encode())
-        return {"folder": str(found.root), "listing": digest.hexdigest()}
+        digest = listing.digest((found.name(file), file) for file in found.files)
+        return {"folder": str(found.root), "listing": digest}
 
     def write(self, folder: Path, wanted: Wanted, places: Places) -> dict[str, Any]:
         """Decodes all pictures; about 5% of the files are held out if it has no split."""

@@ -1,8 +1,10 @@
 """Finds the files of a folder of pictures, and which of them are for training."""
 
+import hashlib
 import mimetypes
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +92,19 @@ def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
     files, _ = _walk(folder)
     others = [file for file in files if not _may_be_picture(file)]
     return sorted(set(files).difference(others)), others
+
+
+def digest(files: Iterable[tuple[str, Path]]) -> str:
+    """Hashes the names of files that are given, their sizes and modification times."""
+    found = hashlib.sha256()
+    for name, file in files:
+        try:
+            status = file.stat()
+            state = (status.st_size, status.st_mtime_ns)
+        except OSError:  # a broken link; left out and counted when it is to be read
+            state = (-1, -1)
+        found.update(repr((name, *state)).encode())
+    return found.hexdigest()
 
 
 def two_domains(root: Path) -> tuple[Path, Path] | None:

@@ -15,7 +15,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-_STYLE, _SCRIPT = _read("page.css"), _read("page.js")
+_STYLE, _SCRIPT = _read("page.css"), _read("page.js") + _read("matches.js")
 
 PAGE = Template(_read("page.html")).substitute(style=_STYLE, script=_SCRIPT)
 """The page. It is the same for every run: its script asks the server about the run."""

@@ -16,10 +16,12 @@ from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import exported
 from discogan_jax.images.preparation import Restored
+from discogan_jax.matching import Match, open_catalogue
 from discogan_jax.runs import manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.runs.run import Run
 from discogan_jax.runs.translating import Translator, check_takes_files
+from discogan_jax.runs.translating import direction as direction_to
 from discogan_jax.serve.decoder import Decoders
 from discogan_jax.state import generators_only
 
@@ -29,10 +31,25 @@ KEPT = 4
 EXAMPLES = 8
 """Number of held-out pictures of each domain that are shown."""
 
+MATCH_SIDE = 192
+"""Longest side, at least, of the pictures of a catalogue that are shown."""
+
 MAX_SIDE = 2048
 """Longest side of results that are scaled to the size of their picture."""
 
 Picture = UInt8[np.ndarray, "H W C"]
+
+
+class Found(NamedTuple):
+    """A picture of the catalogue that goes with a translation.
+
+    Attributes:
+      match: its name and distance.
+      picture: the picture.
+    """
+
+    match: Match
+    picture: Picture
 
 
 class Shown(NamedTuple):
@@ -42,10 +59,13 @@ class Shown(NamedTuple):
       pictures: the picture as the run sees it, its translation and, where the run has a way back,
         that of the translation; all of one size.
       step: that of the checkpoint; None for an exported file.
+      found: what goes with the translation, the nearest first; None where there is no catalogue of
+        its domain.
     """
 
     pictures: list[Picture]
     step: int | None
+    found: list[Found] | None
 
 
 class CheckpointCache:
@@ -55,13 +75,27 @@ class CheckpointCache:
 
     Attributes:
       newest: the checkpoint that was the newest at first. All have its domains and its size.
+      catalogue: pictures that may go with translations; None if there are none.
+      to: the domain of the catalogue, a or b.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        catalogue: Path | None = None,
+        to: str | None = None,
+        data_dir: Path | None = None,
+    ) -> None:
         """Opens the newest checkpoint and translates a picture, for the compiled program.
 
+        Args:
+          path: run directory, one of its checkpoints, or an exported file.
+          catalogue: folder of pictures that may go with translations.
+          to: name of their domain; that which the run's first direction leads to if None.
+          data_dir: where the catalogue's index is kept, see `open_catalogue`.
+
         Raises:
-          InputError: nothing that translates is there.
+          InputError: nothing that translates is there, or the catalogue cannot be used.
         """
         self._path = Path(path).absolute()
         self._has_steps = (self._path / CONFIG_FILE).is_file()
@@ -75,6 +109,11 @@ class CheckpointCache:
             check_takes_files(prepared)
             shape = (1, *prepared.size, prepared.channels)
             self.newest.apply(np.zeros(shape, np.uint8), direction, 1)
+        self.to = direction_to(self.newest, to)[1] if to else self.newest.directions[0][1]
+        name = self.newest.domains.name(self.to)
+        self.catalogue = (
+            open_catalogue(catalogue, self.newest, name, data_dir) if catalogue else None
+        )
 
     def steps(self) -> list[int]:
         """Finds the steps of the checkpoints that are there now; none if there is no choice."""
@@ -138,10 +177,24 @@ class CheckpointCache:
         shown = [taken, _translated(translator, taken, direction)]
         if direction[::-1] in translator.directions:
             shown.append(_translated(translator, shown[-1], direction[::-1]))
+        found = self._matches(shown[1]) if direction[1] == self.to else None
         if at_input_size:
             wanted: Restored = MAX_SIDE if max(size) > MAX_SIDE else "input"
             shown = [prepared.restore(x, size, wanted) for x in shown]
-        return Shown(shown, _step(translator))
+        return Shown(shown, _step(translator), found)
+
+    def _matches(self, translation: Picture) -> list[Found] | None:
+        """Finds what goes with a translation; None without a catalogue."""
+        if self.catalogue is None:
+            return None
+        height, width = self.catalogue.preparation.size
+        scale = -(-MATCH_SIDE // max(height, width))
+        size = images.Size(scale * height, scale * width)
+        (matches,) = self.catalogue.nearest(translation[None])
+        try:
+            return [Found(match, self.catalogue.load(match.name, size)) for match in matches]
+        except InputError as error:
+            raise InputError(str(error).replace(f"{self.catalogue.folder}{os.sep}", "")) from error
 
     def examples(self) -> Mapping[str, UInt8[np.ndarray, "N H W C"]]:
         """Finds held-out pictures of the domains that can be translated; none if not here."""

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import io
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from PIL import Image
@@ -83,6 +83,7 @@ class Page:
                 "size": newest.preparations[newest.directions[0][0]].size,
                 "prepared": describe(newest),
                 "examples": list(self._examples),
+                "catalogue": self._catalogue(),
                 "kinds": FORMATS,
                 "max_bytes": MAX_UPLOAD,
                 "max_pixels": MAX_PIXELS,
@@ -90,6 +91,16 @@ class Page:
                 "has_login": self._has_login,
             }
         )
+
+    def _catalogue(self) -> dict[str, Any] | None:
+        """Describes the catalogue: its domain and number of pictures; None if there is none."""
+        cache = self._cache
+        if cache.catalogue is None:
+            return None
+        return {
+            "domain": cache.newest.domains.name(cache.to),
+            "pictures": len(cache.catalogue.names),
+        }
 
     def _labels(self, direction: str) -> list[str]:
         """Names the pictures that a translation shows: taken, made and, if there is one, back."""
@@ -152,9 +163,14 @@ class Page:
     ) -> Response:
         picture = self._prepared.get(content, content)
         shown = self._cache.show(picture, direction, step, at_input_size)
-        encoded = [base64.b64encode(_png(x)).decode() for x in shown.pictures]
-        pictures = [f"data:image/png;base64,{x}" for x in encoded]
-        return JSONResponse({"step": shown.step, "pictures": pictures})
+        pictures = [_data_url(x) for x in shown.pictures]
+        answer: dict[str, Any] = {"step": shown.step, "pictures": pictures}
+        if shown.found is not None:
+            answer["matches"] = [
+                {**found.match._asdict(), "picture": _data_url(found.picture)}
+                for found in shown.found
+            ]
+        return JSONResponse(answer)
 
 
 def _whole_number(text: str) -> int | None:
@@ -163,6 +179,10 @@ def _whole_number(text: str) -> int | None:
         return int(text) if text else None
     except ValueError:
         raise HTTPException(400, "The step is no whole number.") from None
+
+
+def _data_url(picture: "Picture") -> str:
+    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
 
 
 def _png(picture: "Picture") -> bytes:

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -35,7 +35,9 @@ PASSWORD = "DISCOGAN_PASSWORD"
 LEAST_PASSWORD = 8
 
 
-def serve(path: str, host: str, port: int | None, say: Callable[[str], None]) -> None:
+def serve(
+    path: str, host: str, port: int | None, say: Callable[[str], None], **catalogue: Any
+) -> None:
     """Serves a page about a run until a KeyboardInterrupt.
 
     Args:
@@ -43,10 +45,11 @@ def serve(path: str, host: str, port: int | None, say: Callable[[str], None]) ->
       host: name or address to listen on. Anything but loopback needs a password.
       port: port to listen on; the first free one from `PORT` on if None.
       say: function that prints a line.
+      **catalogue: pictures that may go with translations, as `CheckpointCache` takes them.
 
     Raises:
-      InputError: nothing that translates is there, the address cannot be had, or a password is
-        needed and there is none.
+      InputError: nothing that translates is there, the catalogue cannot be used, the address cannot
+        be had, or a password is needed and there is none.
     """
     with contextlib.suppress(KeyboardInterrupt), listen(host, port) as place:
         address, found = place.getsockname()[:2]
@@ -56,7 +59,10 @@ def serve(path: str, host: str, port: int | None, say: Callable[[str], None]) ->
         from discogan_jax.serve.checkpoints import CheckpointCache
 
         # Open the run, say where the page is, and serve it.
-        serving = server(CheckpointCache(path), address, password)
+        cache = CheckpointCache(path, **catalogue)
+        serving = server(cache, address, password)
+        if cache.catalogue:
+            say(str(cache.catalogue))
         if port is None and found != PORT:
             say(f"port {PORT} is taken; the next free one is {found}")
         if password:

@@ -49,7 +49,8 @@ class Card {
     this.element.ariaBusy = "true";
   }
 
-  show(labels, { step, pictures }) {
+  show(labels, made) {
+    const { step, pictures } = made;
     this.element.ariaBusy = "false";
     this.pictures.replaceChildren();
     labels.forEach((label, i) => {
@@ -62,6 +63,7 @@ class Card {
       const link = make("a", figure, "Download", { href: pictures[i], download, className: "button" });
       link.ariaLabel = `Download ${download}`;
     });
+    this.element.dispatchEvent(new CustomEvent("shown", { detail: made, bubbles: true }));
   }
 
   fail(why, mayHelpAgain = false) {
@@ -218,6 +220,7 @@ async function start() {
   new Card();
   say("Choose a picture or an example: its translation appears here.");
   takesFiles();
+  dispatchEvent(new Event("started"));
 }
 
 start().catch(() => say("The server gives no answer: load the page again."));

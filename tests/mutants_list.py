@@ -518,7 +518,7 @@ FAULTS = [
     Fault(
         "altered pictures of a cache are used",
         "data/cache.py",
-        'if identity is None and "digest" in known and not unchanged:',
+        "if identity is None and was not in (None, found):",
         "if False:",
         "test_sources.py::test_caches_of_earlier_versions_get_a_digest_and_altered_ones_are_said",
     ),

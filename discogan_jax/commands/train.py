@@ -143,6 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Before JAX is used for the first time.
     height, width = settings.data.image_size
     host.keep_freed_memory(settings.data.batch_size * height * width)
+    from discogan_jax.runs import weights
     from discogan_jax.train import dry_run, train_and_evaluate, variants
 
     # Choose what is trained: one run, the study of an experiment, or what --sweep asks for.
@@ -168,6 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
         say = frame.say if multihost.is_chief() else lambda _: None
         if study is None and flags.named_by_folders(arguments):
             settings = _keep_names(settings, workdir, say)
+        settings = weights.named_as_before(settings, workdir)
         title = f"{_title(arguments, settings)}; in {workdir}"
         # Describe it, compare several runs, or train one.
         if arguments.dry_run:

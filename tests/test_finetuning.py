@@ -225,6 +225,7 @@ def test_mistakes_are_found_before_pictures_are_decoded(source, tmp_path, place,
 
 def test_a_start_may_be_renamed(source, tmp_path):
     there, directory = str(source), tmp_path / "tuned"
+    directory.mkdir()
     settings = schema.from_config(runs_here.config(tmp_path, train__init_from=there))
     record = weights.of_settings(settings).record
     changes.record(directory, 0, init=record)

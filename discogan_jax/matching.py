@@ -142,7 +142,9 @@ def open_catalogue(
     if data_dir is None:
         data_dir = translator.settings.data_dir if isinstance(translator, Run) else "data"
     root = listing.existing(str(folder))
-    pictures, others = listing.pictures_below(root)
+    pictures, others, unlisted = listing.pictures_below(root)
+    for problem in unlisted:
+        logging.warning(problem)
     if not pictures:
         raise InputError(f"{root} holds no pictures, at any depth; name the catalogue's folder.")
 

@@ -342,7 +342,7 @@ def test_locate_never_downloads_where_a_place_is_given(path, tmp_path):
     assert locate("edges2shoes", other, tmp_path) == other
     with pytest.raises(InputError) as error:
         locate("edges2shoes", path.parent, tmp_path)
-    for part in (str(path), "mine.tgz", SHOES.url, "put it at", "make demo"):
+    for part in (str(path), "mine.tgz", SHOES.url, "put it at", "discogan train sample"):
         assert part in str(error.value)
     with pytest.raises(InputError, match="no such folder"):
         locate("edges2shoes", tmp_path / "nowhere", tmp_path)
@@ -460,7 +460,7 @@ def test_a_damaged_archive_prepares_nothing(path, tmp_path):
     with pytest.raises(InputError, match="^" + str(path)):
         prepare("edges2shoes", archives=path, data_dir=tmp_path)
     path.unlink()
-    with pytest.raises(InputError, match="make demo"):
+    with pytest.raises(InputError, match="discogan train sample"):
         prepare("edges2shoes", archives=path.parent, data_dir=tmp_path)
     assert not list(tmp_path.glob("archives/*/pix2pix/edges2shoes/*"))
 

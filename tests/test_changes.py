@@ -202,6 +202,15 @@ def test_damaged_lines_are_left_out(tmp_path, caplog, damaged):
     assert "changes.jsonl: 1 lines are damaged: ignored" in caplog.text
 
 
+def test_no_run_is_started_among_runs(data, tmp_path):
+    run.begin(tmp_path / "runs" / "sweep" / "one", settings(data))
+    (tmp_path / "runs" / "sweep" / "one" / "checkpoints").mkdir()
+    for folder in (tmp_path / "runs", tmp_path / "runs" / "sweep"):
+        with pytest.raises(InputError, match=r"folder of runs \(.*one is one\), no run itself"):
+            run.check_resumable(folder, settings(data))
+    run.check_resumable(tmp_path / "runs" / "sweep" / "two", settings(data))
+
+
 def test_a_sweep_compares_what_never_changed(tmp_path, capsys):
     arguments = ["train", "sample", "--change", "--sweep=seed=0,1", f"--workdir={tmp_path}"]
     assert cli.main(arguments) == 2

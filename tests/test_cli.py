@@ -53,7 +53,6 @@ MISTAKES = [
     ("export {dir}", ["{dir} is no run directory"]),
     ("export {file}", ["{file} is no run directory"]),
     ("verify {dir}/nowhere", ["{dir}/nowhere has no checkpoints"]),
-    ("verify {file}", ["{file} has no checkpoints"]),
     ("runs {dir}/nowhere", ["{dir}/nowhere is not there"]),
     ("runs {file}", ["{file} is no folder"]),
     ("prepare --config={dir}/nowhere.py", ["--config={dir}/nowhere.py", "there is no such file"]),

@@ -128,7 +128,8 @@ def test_a_grey_run_that_is_no_square_with_blank_pictures(quick, config, tmp_pat
     assert cli.main(["card", str(run), "--out", str(tmp_path / "card")]) == 0
     card = (tmp_path / "card" / "README.md").read_text()
     assert "24×16 px, grey" in card
-    assert "has every setting.\n* from step 1 on: other pictures (rings: 2 came, 0 went)\n" in card
+    change = "from step 1 on: other pictures (rings: 2 came, 0 went); samples show these"
+    assert f"has every setting.\n* {change}\n" in card
     assert "* undefined (–): pages_to_rings/diversity (all inputs are equal)" in card
     assert runs.open(tmp_path / "card").preparations == runs.open(run).preparations
     for path in (tmp_path / "card").rglob("*.json"):

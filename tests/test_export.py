@@ -213,11 +213,15 @@ def without_digests(about):
     return {name: x for name, x in about.items() if name not in ("files", "sha256")} | {"format": 1}
 
 
-def test_damage_is_refused(run, tmp_path, pictures):
+def test_damage_is_refused(run, tmp_path, pictures, capsys):
     folder, _ = export.write(run, tmp_path / "x", kind="onnx", batch_size=1)
     about = without_digests(json.loads((folder / "about.json").read_text()))
     whole = (folder / "ab.onnx").read_bytes()
+    assert cli.main(["verify", str(folder)]) == 0
+    assert capsys.readouterr().out == "x: whole\n"
     (folder / "ab.onnx").write_bytes(whole[: len(whole) // 2])
+    assert cli.main(["verify", str(folder)]) == 1
+    assert "ab.onnx has changed since it was written" in capsys.readouterr().out
     for damaged in (folder, folder / "ab.onnx"):
         with pytest.raises(InputError, match="no exported run, or damaged"):
             export.Exported.open(damaged)

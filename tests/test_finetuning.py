@@ -19,6 +19,7 @@ import tiny
 
 from discogan_jax import cli, interop, models
 from discogan_jax.commands import card
+from discogan_jax.config import schema
 from discogan_jax.errors import InputError
 from discogan_jax.runs import changes, report, weights
 from discogan_jax.runs import run as runs_run
@@ -222,6 +223,18 @@ def test_mistakes_are_found_before_pictures_are_decoded(source, tmp_path, place,
     assert not (tmp_path / "new").exists()
 
 
+def test_a_start_may_be_renamed(source, tmp_path):
+    there, directory = str(source), tmp_path / "tuned"
+    directory.mkdir()
+    settings = schema.from_config(runs_here.config(tmp_path, train__init_from=there))
+    record = weights.of_settings(settings).record
+    changes.record(directory, 0, init=record)
+    moved = shutil.copytree(source, tmp_path / "moved")
+    for name, found in ((str(moved), there), (f"{moved}:1", f"{moved}:1"), ("gone", "gone")):
+        other = replace(settings, train=replace(settings.train, init_from=name))
+        assert weights.named_as_before(other, directory).train.init_from == found
+
+
 def test_domains_in_the_other_order_are_refused(source, tmp_path):
     swapped = {"domains": ("shoes", "bags"), "train__init_from": str(source)}
     made = runs_here.config(tmp_path / "no pictures", **swapped)
@@ -377,7 +390,7 @@ def test_the_lines_of_the_page_turn_a_run_of_theirs_into_such_a_folder(tmp_path,
     (tmp_path / "weights").mkdir()
     for file, network in {"gen_A": "ba", "gen_B": "ab", "dis_A": "a", "dis_B": "b"}.items():
         torch.save(nets[network], tmp_path / "models" / f"model_{file}-1.0")
-    with pytest.raises(InputError, match=r"docs/finetuning\.md"):
+    with pytest.raises(InputError, match="documentation of fine-tuning"):
         weights.read(tmp_path / "models")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # as their version of PyTorch
@@ -414,7 +427,7 @@ def test_nothing_is_unpickled(tmp_path):
         torch.save(content, file)
         with fuzz.watched(tmp_path) as found, pytest.raises(InputError) as raised:
             weights.read(folder)
-        assert "docs/finetuning.md has three lines" in str(raised.value)
+        assert "the documentation of fine-tuning has three lines" in str(raised.value)
         assert not [event for event in found if "mkdir" in event]
     for content in (pickle.dumps(Payload(mark)), b"", b"abc", bytes(1000)):
         file.write_bytes(content)

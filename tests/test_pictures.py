@@ -26,9 +26,9 @@ def settings(data, **changes):
     return from_config(runs_here.config(data, **changes))
 
 
-def begin(directory, s, *, change=False):
+def begin(directory, s, *, change=False, step=0):
     loaded = build.images(s, pictures.known(directory))
-    run.begin(directory, s, loaded, change=change)
+    run.begin(directory, s, loaded, change=change, step=step)
     return loaded
 
 
@@ -107,6 +107,22 @@ def test_a_run_goes_on_with_other_pictures_when_asked_to(data, tmp_path):
     assert [path.name for path in directory.glob("*.npz")] == [change["digests"]]
     begin(directory, s)  # from now on these are its pictures
     assert (directory / "changes.jsonl").read_text() == f"{line}\n"
+
+
+def test_what_was_trained_on_before_a_change_stays_known(data, tmp_path):
+    s, directory = settings(data), tmp_path / "run"
+    begin(directory, s)
+    first = np.load(data / "bags" / "train.npy")[:3]
+    replace(data / "bags" / "train.npy", lambda x: x[3:])
+    replace(data / "bags" / "val.npy", lambda x: np.concatenate([first, x[3:]]))
+    begin(directory, s, change=True, step=7)
+    said = "bags: of 8 held-out ones, 3 trained on before the run went on with other pictures"
+    assert pictures.remarks(directory, s, build.images(s)) == [said]
+    # Whatever changes later.
+    replace(data / "shoes" / "train.npy", lambda x: x[1:])
+    begin(directory, s, change=True, step=8)
+    begin(directory, s, step=8)
+    assert pictures.remarks(directory, s, build.images(s)) == [said]
 
 
 @pytest.mark.parametrize("killed_at", ["digests-", "data.json"])

@@ -1,7 +1,9 @@
 """`discogan prepare`: training uses what it prepared."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from discogan_jax.commands import prepare
 from discogan_jax.config import build, flags, schema
 from discogan_jax.data import decode, download
 from discogan_jax.errors import InputError
+from discogan_jax.runs.run import begin
 
 SIZE = runs_here.SIZE
 
@@ -68,6 +71,27 @@ def test_training_finds_what_was_prepared(folders, tmp_path, monkeypatch):
     assert [line.partition(" KiB, ")[0] for line in (first, second)] == [
         line.partition(" KiB, ")[0] for line in again
     ]
+
+
+def test_every_picture_is_checked(folders, tmp_path, capsys):
+    """Of an array whose file has kept its time, training looks at some pictures only."""
+    words, run = typed(folders, tmp_path / "data"), tmp_path / "run"
+    config = flags.load("configs/folders.py", words[1:])
+    s = schema.from_config(config)
+    begin(run, s, images := build.images(s))
+    runs_here.untrained(config, run)
+    file = images["a"].train.filename
+    assert cli.main(["verify", str(run)]) == 0
+    assert capsys.readouterr().out == "1: whole\npictures of a: whole\npictures of b: whole\n"
+    sound, before = np.load(file), Path(file).stat()
+    altered = np.lib.format.open_memmap(file, mode="r+")
+    altered[5] = 255 - altered[5]
+    altered.flush()
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert cli.main(["verify", str(run)]) == 1
+    assert "pictures of a: " in capsys.readouterr().out
+    assert "made in" in next(prepare.prepare(s))
+    np.testing.assert_array_equal(np.load(file), sound)
 
 
 @pytest.mark.parametrize(

@@ -419,7 +419,11 @@ def test_a_password_is_asked_for(run, monkeypatch):
         assert visitor.translate(png())[0] == 2
         assert visitor.send(png(), headers=evil).status_code == 403
 
+        (cookie,) = visitor.http.cookies
         visitor.post("logout")
+        assert visitor.get("about").status_code == 401
+        # Whoever has the cookie is out as well.
+        visitor.http.cookies.set(cookie.name, cookie.value)
         assert visitor.get("about").status_code == 401
         visitor.http.cookies.set(f"discogan-{url.rpartition(':')[2]}", "guessed")
         assert visitor.get("about").status_code == 401

@@ -426,6 +426,12 @@ def test_caches_of_earlier_versions_get_a_digest_and_altered_ones_are_said(tmp_p
     with caplog.at_level("WARNING", "absl"):
         np.testing.assert_array_equal(load().train, sound)
     assert f"{folder} is damaged or was altered since it was made; it is made anew" in caplog.text
+    # Either of the two files tells.
+    caplog.clear()
+    np.save(folder / "train.npy", sound[::-1])
+    (folder / "identity.json").unlink()
+    np.testing.assert_array_equal(load().train, sound)
+    assert "it is made anew" in caplog.text
     # The user's own arrays are what they are now.
     own = shutil.copytree(folder, tmp_path / "own")
     arrays = partial(sources.load, f"arrays:{own}", image_size=8, data_dir=tmp_path)

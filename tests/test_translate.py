@@ -1,6 +1,7 @@
 """`discogan translate`: translates users' pictures with a trained run."""
 
 import io
+import os
 import sys
 import tarfile
 
@@ -208,7 +209,7 @@ def test_more_pictures_than_a_batch_and_than_a_sheet(run, tmp_path):
     names = [*(f"{i:02d}.png" for i in range(18)), "sheet-001.png"]
     for i, name in enumerate(names):
         picture(tmp_path / "in" / name, seed=i)
-    inputs, _ = find([str(tmp_path / "in")])
+    inputs, *_ = find([str(tmp_path / "in")])
     found = translate(run, inputs, "shoes", tmp_path / "out", sheet=True)
     assert [p.name for p in found.sheets] == ["sheet-001-png.png", "sheet-002.png"]
     made = images.to_uint8(run.translate([item.source for item in inputs], "shoes"))
@@ -224,6 +225,42 @@ def test_globs_and_standard_input(run, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", given)
     made = translate(run, find(["-"])[0], "shoes", tmp_path / "out")
     assert [p.name for p in made.written] == ["stdin.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_left_out(run, folder, tmp_path, monkeypatch, capsys):
+    def refuse(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return list_folder(path)
+
+    list_folder = os.scandir
+    monkeypatch.setattr(os, "scandir", refuse)
+    (folder / "broken.jpg").unlink()
+    out = tmp_path / "out"
+    words = ["translate", str(run.path), str(folder), "--to=shoes", f"--out={out}"]
+    assert cli.main(words) == 1
+    captured = capsys.readouterr()
+    assert f"skipped: {folder / 'deep'} cannot be listed (Permission denied)." in captured.err
+    assert "1 skipped, see above" in captured.out
+    assert sorted(path.name for path in out.iterdir()) == ["a-jpg.png", "a.png"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_a_translation_that_was_retouched_is_kept(run, folder, tmp_path, capsys, name):
+    out = tmp_path / name
+    words = ["translate", str(run.path), str(folder / "a.png"), "--to=shoes", f"--out={out}"]
+    for _ in range(2):
+        assert cli.main(words) == 0
+    # As an editor saves it: the EXIF description stays.
+    with Image.open(out) as made:
+        retouched, exif = made.copy(), made.getexif()
+    retouched.paste("red", (0, 0, 4, 4))
+    retouched.save(out, exif=exif)
+    kept = out.read_bytes()
+    assert b"Written by discogan_jax" in kept
+    assert cli.main(words) == 2
+    assert f"{out} is there and was not written by this command, or" in capsys.readouterr().err
+    assert out.read_bytes() == kept
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,9 @@ def examine(data_dir: Path) -> Iterator[Finding]:
     for name, use in (dict.fromkeys(_REQUIRED, "") | _OPTIONAL).items():
         if version := _version(name):
             yield Finding("ok", f"{name} {version}")
-        elif use:
-            yield Finding("note", f"{name} is not installed; it {use}", host.install(name))
         else:
-            advice = "pip install -c constraints.txt -e ."
-            yield Finding("problem", f"{name} is not installed", advice)
+            what = f"{name} is not installed" + (f"; it {use}" if use else "")
+            yield Finding("note" if use else "problem", what, host.install(name))
     yield from _devices()
     yield from _data(data_dir)
 
@@ -109,7 +107,7 @@ def _devices() -> Iterator[Finding]:
     # A CPU is enough for the sample; that a GPU is not used is most likely a mistake.
     nvidia = Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi")
     if devices[0].platform == "cpu" and nvidia:
-        advice = "pip install -c constraints.txt -e '.[cuda12]', and a driver of 2023 or later"
+        advice = "pip install 'discogan_jax[cuda12]', and a driver of 2023 or later"
         yield Finding("problem", "there is an NVIDIA GPU, but JAX does not see it", advice)
     elif devices[0].platform == "cpu":
         slow = "train the sample in minutes, 64 px in hours to days"

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     # What is printed for programs is not mixed with messages for people.
     say = partial(frame.say, file=sys.stderr if arguments.out is None else None)
     translator = open_translator(arguments.run, arguments.step)
-    inputs, others = translate_pictures.find(arguments.inputs)
+    inputs, others, unlisted = translate_pictures.find(arguments.inputs)
     outcome, matched = match_pictures.match(
         translator,
         inputs,
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         say=say,
     )
-    bad = len(inputs) - matched
+    bad = len(inputs) - matched + unlisted
     for remark in translate_pictures.describe(translator, outcome, matched, others, bad):
         say(remark)
     return EXIT_SKIPPED if bad else 0

@@ -2,8 +2,9 @@
 
 Downloads archives that are not there, draws those of the sample, and decodes all images to arrays
 below config.data.data_dir. Training with the same settings starts from these at once. Takes CONFIG,
---a, --b and --config.FIELD=VALUE as 'discogan train' does. Names the arrays of pictures that have
-changed since, or removes them.
+--a, --b and --config.FIELD=VALUE as 'discogan train' does. Checks every picture of the arrays that
+are there, and makes damaged ones anew. Names the arrays of pictures that have changed since, or
+removes them.
 """
 
 import argparse
@@ -53,13 +54,16 @@ def prepare(s: "Settings") -> Iterator[str]:
       InputError: as the run itself would.
     """
     from discogan_jax.config import build
-    from discogan_jax.data import census, sources
+    from discogan_jax.data import cache, census, sources
 
     sources.check_apart(s.data.source_a, s.data.source_b)
     loaded = {}
     for d, source in build.sources_of(s).items():
         began, folder = time.monotonic(), sources.identify(**source)
         there = folder.is_dir()
+        if cache.is_altered(folder):  # `load` looks at some of many pictures
+            cache.doubt(folder)
+            there = False
         images = loaded[d] = sources.load(**source)
         made = "there before" if there else f"made in {time.monotonic() - began:,.1f} s"
         size = units.size(images.train.nbytes + images.val.nbytes)

@@ -132,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.config.schema import from_config
 
     settings = from_config(config)
+    from discogan_jax.runs import weights
     from discogan_jax.train import dry_run, sweep, train_and_evaluate, variants
 
     # What is there goes on with its own settings, if the config leaves that open.
@@ -157,6 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings = from_config(config)
         if study is None and flags.named_by_folders(arguments):
             settings = _keep_names(settings, workdir, say)
+        settings = weights.named_as_before(settings, workdir)
         jobs = variants.plan(config, study.variants, workdir, study.seeds) if study else []
         title = f"{_title(arguments, settings, own)}; in {workdir}"
         # Describe it, compare several runs, or train one.

@@ -2,7 +2,7 @@
 
 A picture is prepared as those that the run was trained on, and the result has the size of the
 run's networks; --fit and --size change that. Files that cannot be read, or whose result cannot
-be written, are reported and skipped; the exit code is 1 then.
+be written, and folders that cannot be listed are reported and skipped; the exit code is 1 then.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     size = _size(arguments.size)
     translator = open_translator(arguments.run, arguments.step)
-    inputs, others = translate_pictures.find(arguments.inputs)
+    inputs, others, unlisted = translate_pictures.find(arguments.inputs)
     made = translate_pictures.translate(
         translator,
         inputs,
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         sheet=arguments.grid,
         overwrite=arguments.overwrite,
     )
-    written, bad = len(made.written), len(inputs) - len(made.written)
+    written, bad = len(made.written), len(inputs) - len(made.written) + unlisted
     results = _results(arguments.size, made.preparation.fit)
     frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
     for sheet in made.sheets:

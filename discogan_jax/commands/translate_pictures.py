@@ -76,7 +76,7 @@ class Outcome:
     remarks: Counter[str] = field(default_factory=Counter)
 
 
-def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
+def find(given: Sequence[str]) -> tuple[list[Item], list[Path], int]:
     """Finds pictures: files, those in folders at any depth, those that match glob patterns.
 
     Args:
@@ -84,7 +84,8 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
 
     Returns:
       The pictures, each once, named as the results are, but for the suffix: those of a folder keep
-      their place below it. And the files in folders that are no pictures.
+      their place below it. The files in folders that are no pictures. And the number of folders
+      below those that cannot be listed, which are reported.
 
     Raises:
       InputError: there is no such file, or a folder or pattern has no pictures.
@@ -93,6 +94,7 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
     # links in a circle, which `load` reports.)
     found: dict[str, Item] = {}
     left_out: dict[Path, None] = {}
+    unlisted: dict[str, None] = {}
     for word in given:
         path = expanded(word)
         # Standard input, a folder, a file, a pattern.
@@ -101,8 +103,9 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
                 found[STDIN] = Item(_standard_input(), "stdin")
             continue
         if path.is_dir():
-            files, others = pictures_below(path)
+            files, others, problems = pictures_below(path)
             left_out |= dict.fromkeys(others)
+            unlisted |= dict.fromkeys(problems)
         elif path.exists():
             files = [path]
         elif not glob.has_magic(word):
@@ -115,7 +118,9 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path]]:
         for file in files:
             name = str(file.relative_to(path)) if path.is_dir() else file.name
             found.setdefault(os.path.realpath(file), Item(file, name))
-    return list(found.values()), list(left_out)
+    for problem in unlisted:
+        frame.say(f"skipped: {problem}", sys.stderr)
+    return list(found.values()), list(left_out), len(unlisted)
 
 
 def _standard_input() -> bytes:

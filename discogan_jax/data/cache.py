@@ -117,25 +117,47 @@ def _identified(
     states = {split: [x.st_size, x.st_mtime_ns, x.st_ino] for split, x in status.items()}
     kept = identity or folder
     known = files.find_json(kept / _IDENTITY, _SHAPES[_IDENTITY]) or {}
+    was = known.get("digest")
     with contextlib.suppress(OSError, ValueError):
         digests = read_digests(kept / _DIGESTS, SPLITS)
         found = _digest_of_all(folder, digests)
-        # Earlier versions kept no digest of all.
-        same = known.get("files") == states and known.get("digest", found) == found
-        if same and _samples_agree(arrays, digests):
+        was = was or found  # earlier versions kept no digest of all; or that file is gone
+        if known.get("files") == states and was == found and _samples_agree(arrays, digests):
             if "digest" not in known:
                 _keep(kept, known | {"digest": found}, digests)
             return known["counts"], digests
-    digests = {
-        split: np.fromiter(map(_digest, x), np.uint64, len(x)) for split, x in arrays.items()
-    }
+    digests = _digests(arrays)
     found = _digest_of_all(folder, digests)
     unchanged = known.get("digest") == found
-    if identity is None and "digest" in known and not unchanged:
+    if identity is None and was not in (None, found):
         raise DamagedError(f"{folder} is damaged or was altered since it was made")
     counts = known["counts"] if unchanged else _counts(arrays, digests)
     _keep(kept, {"files": states, "counts": counts, "digest": found}, digests)
     return counts, digests
+
+
+def doubt(folder: Path) -> None:
+    """Has all pictures of a cache folder compared with their digests when it is opened next."""
+    with contextlib.suppress(OSError, ValueError):  # as where nothing can be written
+        known = files.find_json(folder / _IDENTITY, _SHAPES[_IDENTITY])
+        if known and (folder / _ABOUT).is_file():
+            files.write_json(folder / _IDENTITY, known | {"files": {}})
+
+
+def is_altered(folder: Path) -> bool | None:
+    """Compares all pictures of a cache folder with what was written; changes nothing.
+
+    Returns:
+      Whether they differ; None where nothing is, or nothing tells what was written.
+    """
+    known = files.find_json(folder / _IDENTITY, _SHAPES[_IDENTITY]) or {}
+    if "digest" not in known or not (folder / _ABOUT).is_file():
+        return None
+    try:
+        arrays = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
+    except (OSError, ValueError, EOFError):
+        return True
+    return _digest_of_all(folder, _digests(arrays)) != known["digest"]
 
 
 def _samples_agree(
@@ -180,6 +202,10 @@ def _keep(folder: Path, identity: dict[str, Any], digests: Mapping[str, np.ndarr
         files.write_json(folder / _IDENTITY, identity)
 
 
+def _digests(arrays: Mapping[str, np.ndarray]) -> dict[str, UInt64[np.ndarray, "_"]]:
+    return {s: np.fromiter(map(_digest, x), np.uint64, len(x)) for s, x in arrays.items()}
+
+
 def _digest(picture: np.ndarray) -> int:
     return int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest())
 
@@ -190,8 +216,15 @@ def write_digests(path: Path, digests: Mapping[str, UInt64[np.ndarray, "_"]]) ->
         np.savez(file, **digests)  # type: ignore[arg-type]
 
 
-def read_digests(path: Path, names: Iterable[str]) -> dict[str, UInt64[np.ndarray, "_"]]:
+def read_digests(
+    path: Path, names: Iterable[str], *, others: Iterable[str] = ()
+) -> dict[str, UInt64[np.ndarray, "_"]]:
     """Reads what `write_digests` wrote.
+
+    Args:
+      path: the file.
+      names: the names that it has.
+      others: names that it may have; none are read there if it has not.
 
     Raises:
       OSError: the file cannot be read.
@@ -201,6 +234,8 @@ def read_digests(path: Path, names: Iterable[str]) -> dict[str, UInt64[np.ndarra
         files.require_regular(path)
         with path.open("rb") as file, np.load(file) as saved:
             found = {name: saved[name] for name in names}
+            none = np.zeros(0, np.uint64)
+            found |= {name: saved.get(name, none) for name in others}
     except (EOFError, KeyError, BadZipFile) as error:
         raise ValueError(str(error)) from error
     if any(x.dtype != np.uint64 or x.ndim != 1 for x in found.values()):

@@ -4,7 +4,7 @@ import hashlib
 import mimetypes
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,19 +79,33 @@ def list_folder(text: str, *, former: bool = False) -> Listing:
     return Listing(root, base, train, more[0][0] if more else None, searched, layout)
 
 
-def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Lists the files at any depth, sorted; hidden ones and those of the system are skipped.
+class Below(NamedTuple):
+    """What lies below a folder at any depth; hidden files and those of the system are left out.
 
-    Returns:
-      Those that begin as pictures of any kind do, are named like one, or cannot be opened; and the
-      other ones.
+    Attributes:
+      pictures: files that begin as pictures of any kind do, are named like one, or cannot be
+        opened; sorted.
+      others: other files.
+      unlisted: why folders could not be listed, in a sentence each.
+    """
+
+    pictures: list[Path]
+    others: list[Path]
+    unlisted: list[str]
+
+
+def pictures_below(folder: Path) -> Below:
+    """Lists the files below a folder.
 
     Raises:
-      InputError: a folder cannot be listed.
+      InputError: the folder itself cannot be listed.
     """
-    files, _ = _walk(folder)
+    errors: list[OSError] = []
+    files, seen = _walk(folder, errors.append)
+    if errors and not seen:
+        _refuse(errors[0])
     others = [file for file in files if not _may_be_picture(file)]
-    return sorted(set(files).difference(others)), others
+    return Below(sorted(set(files).difference(others)), others, [*map(_unlisted, errors)])
 
 
 def digest(files: Iterable[tuple[str, Path]]) -> str:
@@ -180,7 +194,9 @@ def _former_splits(root: Path) -> tuple[Path, list[Path], str]:
     return root, [root / _TRAIN, held_out] if held_out and own else [root], ""
 
 
-def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
+def _walk(
+    root: Path, onerror: Callable[[OSError], None] | None = None, *, former: bool = False
+) -> tuple[list[Path], set[Path]]:
     """Returns the files at any depth, sorted, and all folders, without links."""
 
     def ours(name: str) -> bool:
@@ -191,7 +207,7 @@ def _walk(root: Path, *, former: bool = False) -> tuple[list[Path], set[Path]]:
     # Links come last, so that a picture's name does not depend on links to its folder.
     starts = [root]
     for start in starts:
-        for where, folders, names in os.walk(start, onerror=_refuse):
+        for where, folders, names in os.walk(start, onerror=onerror or _refuse):
             folder = Path(where).resolve()
             # A link to a folder around it is a circle.
             circle = start != root and start.parent.resolve().is_relative_to(folder)
@@ -217,7 +233,11 @@ def _contents(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename} cannot be listed ({error.strerror}).") from error
+    raise InputError(_unlisted(error)) from error
+
+
+def _unlisted(error: OSError) -> str:
+    return f"{error.filename} cannot be listed ({error.strerror})."
 
 
 def _ours(name: str) -> bool:

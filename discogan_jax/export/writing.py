@@ -70,7 +70,7 @@ def write(
         cannot be written; or something else is there.
     """
     form = registry.load(kind)
-    if form.FLOAT32_ONLY:
+    if form.FLOAT32_ONLY and run.settings.train.precision != "float32":
         # The same parameters, in networks that compute in float32.
         gan = replace(run.gan, generator=run.gan.generator.clone(dtype=jnp.float32))  # type: ignore[call-arg]
         train = replace(run.settings.train, precision="float32")

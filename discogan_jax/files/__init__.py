@@ -16,6 +16,7 @@ from discogan_jax.files.opening import require_regular, require_regular_below
 from discogan_jax.files.ours import (
     MARK,
     has_mark,
+    read_mark,
     require_our_folder,
     require_ours,
     require_replaceable,
@@ -44,6 +45,7 @@ __all__ = [
     "read_json",
     "read_lines",
     "read_lines_counting_damage",
+    "read_mark",
     "remove_folder",
     "remove_leftovers",
     "replacing",

@@ -25,8 +25,13 @@ _HEAD = 4096  # bytes that a mark is looked for in
 
 def has_mark(path: Path, mark: str) -> bool:
     """Whether a mark is in the first bytes of a file."""
+    return mark in read_mark(path)
+
+
+def read_mark(path: Path) -> str:
+    """Reads the first bytes of a file, where a mark would be, as text."""
     with path.open("rb") as file:
-        return mark.encode() in file.read(_HEAD)
+        return file.read(_HEAD).decode(errors="replace")
 
 
 def require_ours(

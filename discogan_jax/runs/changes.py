@@ -95,7 +95,8 @@ def describe(change: Mapping[str, Any]) -> Iterator[str]:
         yield f"started from {init_as_text(change['init'])}"
     when = f"from step {change['step']:,} on:"
     if "pictures" in change:
-        yield f"{when} other pictures ({pictures_as_text(change['pictures'])})"
+        said = pictures_as_text(change["pictures"])
+        yield f"{when} other pictures ({said}); samples show these"
     for name, (old, new) in change.get("settings", {}).items():
         yield f"{when} {name} {json.dumps(new)} instead of {json.dumps(old)}"
 

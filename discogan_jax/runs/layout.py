@@ -29,16 +29,28 @@ _VERSIONS = {"packages": {"discogan_jax": str}}
 
 
 def require_free(directory: Path) -> None:
-    """Refuses a folder that has no run, and files of others that a run there would replace.
+    """Refuses a folder of runs, and one with files of others that a run there would replace.
+
+    Args:
+      directory: a folder that has no run; it need not exist.
 
     Raises:
-      InputError: the message names one of them.
+      InputError: the message names a run or the files in it.
     """
     names = [name for name in WRITTEN if os.path.lexists(directory / name)]
     # Folders that are empty are left behind by runs that did not begin.
     found = [name for name in names if not _is_empty_folder(directory / name)]
     # A run without a config is about to begin, or its config was removed to use another.
-    if found and find_json(directory / VERSIONS_FILE, _VERSIONS) is None:
+    if find_json(directory / VERSIONS_FILE, _VERSIONS) is not None:
+        return
+    # The sweeps in a folder of runs have theirs one level below.
+    runs = [path.parent for at in ("*", "*/*") for path in directory.glob(f"{at}/{CONFIG_FILE}")]
+    if any(os.path.lexists(run / CHECKPOINTS) for run in runs):
+        raise InputError(
+            f"{directory} is a folder of runs ({min(runs)} is one), no run itself: name a new "
+            f"folder, such as --workdir={directory / 'another'}"
+        )
+    if found:
         raise InputError(
             f"{directory} has no run, and {', '.join(found)} of something else that a run would "
             "replace: name another --workdir"

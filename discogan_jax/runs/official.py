@@ -25,7 +25,7 @@ _NETWORKS = {"gen_A": "ba", "gen_B": "ab", "dis_A": "a", "dis_B": "b"}
 _PICKLED = re.compile(r"model_(gen|dis)_[AB]-.*")
 _ADVICE = (
     "the authors' script pickles whole modules, which may run any code when they are read. "
-    "docs/finetuning.md has three lines that write their tensors instead"
+    "the documentation of fine-tuning has three lines that write their tensors instead"
 )
 
 

@@ -171,7 +171,12 @@ def claim(
     """
     found = check(directory, s, loaded, change=change)
     digests = {f"{d}_{split}": x.digests[split] for d, x in loaded.items() for split in SPLITS}
-    name = digests_file(directory)
+    name, saved = digests_file(directory), _saved_digests(directory)
+    if saved is not None:
+        # What the run has seen stays known, also where it is held out from now on.
+        for d in DOMAINS:
+            seen = [saved[f"{d}_before"]] + ([saved[f"{d}_train"]] if found and step else [])
+            digests[f"{d}_before"] = np.unique(np.concatenate(seen))
     if found:
         # The record names the file, so that it is of the digests before or of those after.
         sums = hashlib.sha256(b"".join(x.tobytes() for x in digests.values()))
@@ -222,6 +227,12 @@ def remarks(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> list[
         train, held_out, now = saved[f"{d}_train"], saved[f"{d}_val"], x.digests["val"]
         is_new = np.isin(now, held_out, invert=True)
         changes = _came_and_went(x, train, held_out)
+        before = np.isin(now, saved[f"{d}_before"]).sum()
+        if before:
+            lines.append(
+                f"{s.domains.name(d)}: of {len(now):,} held-out ones, {before:,} trained on before "
+                "the run went on with other pictures"
+            )
         if not (is_new.any() or any(changes.values())):
             continue
         which = "other pictures than in training ({came:,} came, {went:,} went)".format(**changes)
@@ -270,6 +281,8 @@ def _came_and_went(now: Splits, *before: UInt64[np.ndarray, "_"]) -> dict[str, i
 def _saved_digests(directory: Path) -> dict[str, UInt64[np.ndarray, "_"]] | None:
     """Reads the digests of a run's pictures, by domain and split: ``a_train``.
 
+    Those in ``a_before`` were trained on before the run went on with other pictures.
+
     Returns:
       None if they were not recorded, or not as they are decoded now.
 
@@ -281,7 +294,11 @@ def _saved_digests(directory: Path) -> dict[str, UInt64[np.ndarray, "_"]] | None
         return None
     try:
         files.require_regular(file)
-        return cache.read_digests(file, [f"{d}_{split}" for d in DOMAINS for split in SPLITS])
+        return cache.read_digests(
+            file,
+            [f"{d}_{split}" for d in DOMAINS for split in SPLITS],
+            others=[f"{d}_before" for d in DOMAINS],
+        )
     except (OSError, ValueError) as error:
         raise InputError(
             f"{file} is damaged ({error}); remove it and {layout.DATA_FILE} to record the run's "

@@ -6,10 +6,11 @@ way up are matched by their distance from the output, since `models.Generator` c
 bottleneck, and larger images have more. A fully connected layer belongs to one size of images.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
-from discogan_jax.runs import layout, official, run
+from discogan_jax.runs import changes, layout, official, run
 from discogan_jax.runs.best import Step
 from discogan_jax.state import Domains, TrainState
 
@@ -121,6 +122,22 @@ class Fit:
 
 def _copied(state: TrainState) -> TrainState:
     return jax.tree.map(jnp.copy, state)
+
+
+def named_as_before(s: Settings, directory: Path) -> Settings:
+    """Returns settings with the name that the start of a run had, if it only has another one now.
+
+    Args:
+      s: settings that the run may go on with.
+      directory: the run directory; it need not exist.
+    """
+    named = s.train.init_from
+    start = next((x["init"] for x in changes.read(directory) if "init" in x), None)
+    if named and start and named != start["from"]:
+        with contextlib.suppress(InputError):  # which then is another start
+            if read(named).digest == start["digest"]:
+                return replace(s, train=replace(s.train, init_from=start["from"]))
+    return s
 
 
 def of_settings(s: Settings) -> Fit | None:

@@ -70,7 +70,7 @@ class Access:
         self._app = app
         self._hosts = hosts
         self._password = password
-        self._token = secrets.token_urlsafe()
+        self._sessions: set[bytes] = set()  # digests of the cookies of those who are logged in
         self._requests = Quota(REQUESTS, REQUESTS_EACH)
         self._bytes = Quota(BYTES, BYTES_EACH)
         self._guesses = Quota(GUESSES, GUESSES_EACH)
@@ -115,15 +115,17 @@ class Access:
         # Browsers give a server's cookies to every port of its host.
         cookie = f"discogan-{request.scope['server'][1]}"
         path = request.scope["path"]
+        session = _digest(request.cookies.get(cookie, ""))
         # What the forms send.
         if (request.method, path) == ("POST", "/login"):
             return await self._log_in(request, cookie)
         if (request.method, path) == ("POST", "/logout"):
+            self._sessions.discard(session)
             left = RedirectResponse("./", 303)
             left.delete_cookie(cookie)
             return left
         # Those who have logged in, and those who have not.
-        if _same(request.cookies.get(cookie, ""), self._token):
+        if session in self._sessions:
             return None
         if path == "/":
             return HTMLResponse(assets.login(), 401)
@@ -149,7 +151,9 @@ class Access:
             return HTMLResponse(assets.login("That is not the password. Try again."), 401)
         self._guesses.give_back(who)
         entered = RedirectResponse("./", 303)
-        entered.set_cookie(cookie, self._token, httponly=True, samesite="strict")
+        token = secrets.token_urlsafe()
+        self._sessions.add(_digest(token))
+        entered.set_cookie(cookie, token, httponly=True, samesite="strict")
         return entered
 
 
@@ -170,10 +174,11 @@ def _dressed(send: Send) -> Send:
 
 def _same(typed: str, expected: str) -> bool:
     """Compares secrets in a time that tells nothing of them, their length included."""
-    digests = [
-        hashlib.sha256(x.encode(errors="surrogateescape")).digest() for x in (typed, expected)
-    ]
-    return hmac.compare_digest(*digests)
+    return hmac.compare_digest(_digest(typed), _digest(expected))
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
 
 
 def _check_origin(request: Request, host: str) -> None:

@@ -119,7 +119,8 @@ class Page:
         # Refuse what this run cannot do, and what would have to wait too long.
         direction = request.query_params.get("direction", "")
         if direction not in self._cache.newest.directions:
-            raise HTTPException(400, "The direction is none of this run's.")
+            known = " or ".join(self._cache.newest.directions)
+            raise HTTPException(400, f"The direction {direction!r} is none of this run's: {known}.")
         step = _whole_number(request.query_params.get("step", ""))
         size = request.query_params.get("size", "model")
         if size not in ("model", "input"):

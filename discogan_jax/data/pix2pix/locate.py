@@ -70,5 +70,5 @@ def _contents(folder: Path) -> str:
 def _advice(archive: archives.PublishedArchive, path: Path) -> str:
     return (
         f"Fetch {archive.url} by hand and put it at {path}, or name the folder that holds it: "
-        "--config.data.archives=DIR. `make demo` needs neither an archive nor the network."
+        "--config.data.archives=DIR. `discogan train sample` needs neither archive nor network."
     )

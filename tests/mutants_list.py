@@ -943,6 +943,13 @@ FAULTS = [
         "test_sweep.py::test_finished_runs_are_skipped_and_the_others_go_on",
     ),
     Fault(
+        "a run that is there gets the settings of a new one",
+        "commands/train.py",
+        "_own_settings(places) if flags.leave_open(arguments) else None",
+        "None",
+        "test_recommended.py::test_a_run_goes_on_with_its_own_settings",
+    ),
+    Fault(
         "seeds of a sweep are ignored",
         "train/variants.py",
         'changes = variant.changes if seed is None else {**variant.changes, "seed": seed}',

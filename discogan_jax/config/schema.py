@@ -154,7 +154,7 @@ class Train:
       precision: type that the networks compute in.
       shard_state: cut the state into parts, one a device, instead of keeping it whole on each.
       log_every: period of the scalars.
-      print_every: period of the printed lines.
+      print_every: period of the printed lines; more come by the clock where steps take long.
       sample_every: period of sample images, histograms and held-out reconstruction.
       evaluate_every: period of evaluations on held-out images, as of `discogan evaluate`.
       checkpoint_every: period of checkpoints.

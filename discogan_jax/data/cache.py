@@ -362,5 +362,8 @@ def _open(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N H W C"]:
         raise DamagedError(f"{path} is no NumPy array that can be mapped: {error}.") from error
     if array.dtype != np.uint8 or array.shape[1:] != shape or not len(array):
         needed = f"uint8 [N, {', '.join(map(str, shape))}] with N at least 1"
-        raise DamagedError(f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}.")
+        raise DamagedError(
+            f"{path} holds {array.dtype} {list(array.shape)}; needed is {needed}, by "
+            "config.data.image_size and config.data.channels."
+        )
     return array

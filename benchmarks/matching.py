@@ -251,8 +251,8 @@ def times(found: Mapping[str, Any]) -> str:
         rows.append([name])
         for seconds in clocks.values():
             low, median, high = np.quantile(seconds, (0.25, 0.5, 0.75))
-            scale, unit = (1, "s") if median >= 1 else (1e3, "ms")
-            low, median, high = (f"{scale * x:.3g}" for x in (low, median, high))
+            scale, unit = (1, "s") if high >= 1 else (1e3, "ms")
+            low, median, high = (f"{scale * x:#.3g}".rstrip(".") for x in (low, median, high))
             rows[-1].append(f"{median} {unit}, {low}–{high} {unit}")
         rows[-1].append(str(len(seconds)))
     return markdown(rows)

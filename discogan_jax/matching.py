@@ -175,7 +175,8 @@ def _make(
         except PictureError as error:
             return error
 
-    results = progress_bar(root.name, len(names), " pictures", iterable=map_ahead(load, names))
+    loaded = map_ahead(load, names)
+    results = iter(progress_bar(root.name, len(names), " pictures", iterable=loaded))
     while batch := list(islice(results, _BATCH)):
         for name, found in batch:
             if isinstance(found, PictureError):

@@ -25,6 +25,7 @@ from benchmarks import (
     layers,
     loop,
     machine,
+    matching,
     pages,
     processes,
     quality,
@@ -693,6 +694,19 @@ def test_a_blind_look(tmp_path, monkeypatch, capsys):
             call(*again)
     assert "revealed before" in (problems := capsys.readouterr().err)
     assert "pairs already" in problems
+
+
+def test_matches_are_judged_by_the_first_six():
+    wanted = matching.Shown(np.array([350.0]), np.array([0.5]), np.array([1]))
+    hues = np.array([10.0, 330.0, np.nan, 350.0, 350.0, 350.0, 170.0])
+    shown = matching.Shown(hues, np.linspace(0.4, 1.0, 7), np.array([1, 1, 1, 0, 0, 0, 1]))
+    cut = matching.Cut(np.zeros(1), np.zeros(7), wanted, shown)
+    found = matching.agreement(np.arange(7)[None], cut)
+    assert found["hue"] == pytest.approx((20 + 20) / 5)  # the short way round, where there is one
+    assert found["lightness"] == pytest.approx((0.1 + 0 + 0.1 + 0.2 + 0.3 + 0.4) / 6)
+    assert found["pattern"] == 0.5
+    unknown = cut._replace(shows=wanted._replace(pattern=np.array([-1])))
+    assert "pattern" not in matching.agreement(np.arange(7)[None], unknown)
 
 
 def test_the_demo_is_judged_by_its_worse_direction(tmp_path):

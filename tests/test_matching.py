@@ -50,7 +50,8 @@ def seen(path):
     return images.fit(images.read(path), SIZE)
 
 
-def test_the_twin_of_a_translation_comes_first(shop, run, tmp_path):
+def test_the_twin_of_a_translation_comes_first(shop, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(matching, "_BATCH", 4)  # two are left for a second one
     catalogue = opened(shop, run, tmp_path)
     assert [*catalogue.names] == ["0.png", "2.png", "4.png", "new/1.png", "new/3.png", "new/5.png"]
     twins = np.stack([seen(shop / name) for name in catalogue.names])

@@ -7,6 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
+	$(BIN)/discogan evaluate runs/sample
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

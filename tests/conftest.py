@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -76,6 +77,24 @@ def data(tmp_path_factory):
 def cache(tmp_path_factory):
     """Creates a cache of compiled programs, so that a module's processes compile nothing twice."""
     return tmp_path_factory.mktemp("xla")
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Opens a browser, where there is one."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright steers the browser")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        assert not os.environ.get("CI"), "no Chromium here; .ci/run installs it"
+        pytest.skip("no Chromium here (apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        # Without a sandbox: containers have none to give, and the page is ours.
+        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(autouse=True)

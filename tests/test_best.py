@@ -80,6 +80,25 @@ def test_the_best_step_is_found_in_the_files(tmp_path, measure, options, expecte
     assert (found and (found.step, found.value, found.ago)) == expected
 
 
+def test_lines_that_cannot_be_read_are_counted(tmp_path, caplog):
+    run = write_run(tmp_path, VALUES, saved=(1, 2, 3, 4, 5))
+    assert best.find(run, "kernel_distance").damaged == 0
+    for damage in ('{"step": 7, "eval/', "\0\0\0", '{"step": 8, "gen_l'):
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(damage + "\n")
+    found = best.known(run, "kernel_distance")
+    assert (found.step, found.damaged) == (2, 3)
+    assert (
+        "best step by kernel_distance: 2 (0.3), as far as metrics.jsonl can be read" in caplog.text
+    )
+
+
+def test_labels_of_measures_are_unique():
+    labels = [*measures.HEADLINE.values(), *(what for what, _ in measures.MEASURES.values())]
+    assert len({*labels}) == len(labels)
+    assert measures.HEADLINE.keys() <= measures.MEASURES.keys()
+
+
 def test_what_is_estimated_below_0_is_no_better_than_0(tmp_path):
     values = {
         step: {f"{AB}/kernel_distance": value, f"{AB}/lightness_correlation": value}
@@ -125,7 +144,8 @@ def scripted(monkeypatch):
         other = scores.row(ROUTES[0], "coverage", 0.5)
         return [other, *(scores.row(route, "kernel_distance", value) for route in ROUTES)]
 
-    nothing = mock.Mock(spec=evaluate.References, real={}, left_out={}, remarks=[])
+    empty = {"real": {}, "left_out": {}, "remarks": [], "other_pictures": []}
+    nothing = mock.Mock(spec=evaluate.References, **empty)
     monkeypatch.setattr(evaluate, "fit_references", lambda *_: nothing)
     monkeypatch.setattr(evaluate, "measure", measure)
     return values

@@ -44,10 +44,10 @@ def row(name, value, **more):
     } | more  # fmt: skip
 
 
-def evaluated(run, step):
+def evaluated(run, step, name="evaluation.json"):
     rows = [row("bags_to_shoes/hue_error", 0.25), row("bags_to_shoes/psnr", None, interval=None)]
     found = {"step": step, "parameters": "averaged", "rows": rows}
-    (run.path / "evaluation.json").write_text(json.dumps(found))
+    (run.path / name).write_text(json.dumps(found))
 
 
 def test_a_card_opens_elsewhere_and_translates_the_same(run, tmp_path, capsys):
@@ -87,6 +87,14 @@ def test_what_a_card_says(run, tmp_path):
         in text
     )
     assert "| not finite |" in text
+    # The main measures come first, under their names for people.
+    first, all_of_it = text.split("<details>")
+    main = (
+        "**bags → shoes**",
+        "| colour kept | 0.25 | 0.1 to 0.3 | 2 | chance | lower | `hue_error` |",
+    )
+    assert all(line in first.splitlines() for line in main)
+    assert "psnr" in all_of_it
     assert "trained with discogan_jax for 2 of 2 steps" in text
     assert "without an identity term" in text
     assert "`arrays:bags`, pictures of whoever trained this" in text
@@ -101,17 +109,38 @@ def test_what_a_card_says(run, tmp_path):
         (folder / name).write_bytes(b"x")
     card.write(run)
     assert not (folder / ".DS_Store").exists()
-    (folder / "samples").mkdir()
-    (folder / "samples" / "mine.png").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"\(samples/mine\.png was added\): name another"):
-        card.write(run)
-    card.write(run, overwrite=True)
     (folder / "versions.json").unlink()
     with pytest.raises(InputError, match=r"\(versions\.json is missing\)"):
         card.write(run)
-    (folder / "notes.txt").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"also holds notes\.txt, which would be lost"):
-        card.write(run, overwrite=True)
+
+
+def test_what_was_added_to_a_card_stays_in_it(run, tmp_path):
+    folder = card.write(run)
+    added = [folder / "my run-2.discogan", folder / "samples" / "00000002.png"]
+    for path in added:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    evaluated(run, 2)
+    assert parts(card.write(run))[0]["model-index"]
+    assert [path.read_bytes() for path in added] == [b"x", b"x"]
+    card.write(run)
+    with pytest.raises(InputError, match=r"00000002\.png was added, and the card has a file of"):
+        card.write(run, samples=True)
+    assert [path.read_bytes() for path in added] == [b"x", b"x"]
+
+
+def test_a_card_claims_no_more_than_is_known(run, tmp_path):
+    claim = "Held-out ones were used for measuring alone."
+    evaluated(run, 2)
+    assert claim in parts(card.write(run, tmp_path / "known"))[1]
+    path = run.path / "evaluation.json"
+    other = "bags: other pictures than in training (1 came, 0 went)"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"other_pictures": [other]}))
+    (run.path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n')
+    text = parts(card.write(run, tmp_path / "unknown"))[1]
+    assert claim not in text
+    assert f"may have been trained on, so that the numbers may flatter:\n\n* {other}\n" in text
+    assert "* metrics.jsonl: 1 line is damaged" in text
 
 
 def test_a_card_claims_nothing_of_another_step(run, tmp_path):
@@ -121,7 +150,10 @@ def test_a_card_claims_nothing_of_another_step(run, tmp_path):
     assert "model-index" not in front
     assert "nothing is claimed of how well it translates" in text.replace("\n", " ")
     assert not (folder / "evaluation.json").exists()
+    evaluated(run, 2)
+    evaluated(run, 1, "evaluation-step-1.json")  # of `discogan evaluate --step 1`
     of_one = card.write(runs.open(run.path, 1), tmp_path / "one", samples=True)
+    assert json.loads((of_one / "evaluation.json").read_text())["step"] == 1
     assert parts(of_one)[0]["model-index"]
     assert [p.name for p in (of_one / "samples").iterdir()] == ["00000001.png"]
     assert "](samples/00000001.png" in parts(of_one)[1]

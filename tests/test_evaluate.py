@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from unittest import mock
 
 import faults
 import jax
@@ -169,20 +170,50 @@ def test_edges_and_photos_of_one_archive_are_measured_against_their_pairs():
         assert (row.value > row.reference) == (row.better == "higher")
 
 
-def test_the_command_prints_a_table_and_writes_json(workdir, capsys):
-    assert cli.main(["evaluate", str(workdir), "--step", "2"]) == 0
-    out = capsys.readouterr().out
-    assert "bags → shoes: diversity of outputs / inputs" in out
-    assert f"step 2; written to {workdir / 'evaluation.json'}" in out
-    found = json.loads((workdir / "evaluation.json").read_text())
-    assert (found["step"], found["parameters"]) == (2, "averaged")
+def test_the_command_prints_the_main_measures_and_writes_all(workdir, tmp_path, capsys):
+    run = shutil.copytree(workdir, tmp_path / "run")
+    assert cli.main(["evaluate", str(run)]) == 0
+    out, err = capsys.readouterr()
     # Noise has no hue: the rows of colours are left out.
+    lines = [line.split("  ") for line in out.splitlines()[1:9]]
+    labels = ["textures look real", "comes back", "varies"]
+    assert [next(filter(None, cells)) for cells in lines] == [
+        "bags → shoes", *labels, "shoes → bags", *labels
+    ]  # fmt: skip
+    names = [cells[-1].strip() for cells in lines[1:4]]
+    assert names == ["sliced_wasserstein", "psnr", "diversity"]
+    assert all("  ".join(cells).count("other inputs") == 1 for cells in (lines[2], lines[6]))
+    assert err.splitlines() == [
+        "opening the pictures of the run",
+        "training a network to tell bags and shoes apart",
+        "translating and measuring bags → shoes, 8 held-out pictures",
+        "translating and measuring shoes → bags, 8 held-out pictures",
+    ]
+    path, page = run / "evaluation.json", run / "report.html"
+    assert out.endswith(f"step 4: all 25 measures are in {path}, {page} shows them\n")
+    found = json.loads(path.read_text())
+    assert (found["step"], found["parameters"]) == (4, "averaged")
     assert len(found["rows"]) == len({row["name"] for row in found["rows"]}) == 25
     assert out.count("few held-out pictures (8 of bags, 8 of shoes): below 50") == 1
     assert "left out: kernel_distance (its error is too large below 20 images; there are 8)" in out
     assert all(r["value"] is None or math.isfinite(r["value"]) for r in found["rows"])
-    assert cli.main(["evaluate", str(workdir), "--raw"]) == 0
-    assert json.loads((workdir / "evaluation.json").read_text())["parameters"] == "raw"
+
+
+def test_another_step_and_raw_parameters_have_files_of_their_own(workdir, tmp_path, capsys):
+    run = shutil.copytree(workdir, tmp_path / "run")
+    (run / "evaluation.json").write_text("{}")
+    for flags, name, step, parameters in (
+        (["--step=2"], "evaluation-step-2.json", 2, "averaged"),
+        (["--raw", "--all"], "evaluation-raw.json", 4, "raw"),
+    ):
+        assert cli.main(["evaluate", str(run), *flags]) == 0
+        found = json.loads((run / name).read_text())
+        assert (found["step"], found["parameters"]) == (step, parameters)
+    assert "bags → shoes: diversity of outputs / inputs" in capsys.readouterr().out
+    assert (run / "evaluation.json").read_text() == "{}"
+    page = (run / "report.html").read_text()
+    assert '"title":"step 2"' in page
+    assert '"title":"step 4, raw parameters"' in page
 
 
 def test_other_pictures_than_in_training_are_reported(tmp_path, capsys):
@@ -198,30 +229,38 @@ def test_other_pictures_than_in_training_are_reported(tmp_path, capsys):
         "out then, 1 trained on"
     )
     assert capsys.readouterr().out.count(line) == 1
-    assert line in json.loads((tmp_path / "run" / layout.EVALUATION_FILE).read_text())["remarks"]
+    written = json.loads((tmp_path / "run" / layout.EVALUATION_FILE).read_text())
+    assert line in written["remarks"]
+    assert written["other_pictures"] == [line]
 
 
-def test_a_run_that_cannot_be_written_is_measured_all_the_same(workdir, tmp_path, capsys):
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    workdir, tmp_path, capsys, monkeypatch
+):
     run = shutil.copytree(workdir, tmp_path / "run")
     path = run / layout.EVALUATION_FILE
     path.unlink(missing_ok=True)
+    measure = mock.Mock(side_effect=AssertionError)
 
-    def evaluate():
-        assert cli.main(["evaluate", str(run)]) == 2
-        out, err = capsys.readouterr()
-        assert "bags → shoes: diversity of outputs / inputs" in out
-        assert "written" not in out
-        assert err.count("\n") == 1
-        return err
+    def refused(*flags):
+        with monkeypatch.context() as patch:
+            patch.setattr(evaluate, "references_of", measure)
+            assert cli.main(["evaluate", str(run), *flags]) == 2
+        return capsys.readouterr().err
 
     path.mkdir()
-    assert evaluate().startswith(f"{path} cannot be written (Is a directory), so the table is")
+    assert refused().startswith(f"{path} cannot be written (it is a folder): name another file")
     path.rmdir()
+    notes = tmp_path / "notes.json"
+    notes.write_text("{}")
+    assert refused("--out", str(notes)).startswith(f"{notes} is there and was not written by this")
     if not faults.mounted("mount", "--bind", run, run):
         pytest.skip("nothing can be mounted here")
     try:
         assert faults.mounted("mount", "-o", "remount,ro,bind", run)
-        assert evaluate().startswith(f"{path} cannot be written (Read-only file system), so ")
+        assert refused().startswith(f"{path} cannot be written (Read-only file system): name ")
+        assert cli.main(["evaluate", str(run), "--out", str(tmp_path / "new.json")]) == 0
+        assert json.loads((tmp_path / "new.json").read_text())["step"] == 4
     finally:
         subprocess.run(["umount", run], check=True)
 

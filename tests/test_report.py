@@ -59,7 +59,7 @@ def test_a_page_tells_of_a_run(tmp_path, capsys):
     assert found["series"]["gen_loss"][0] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, 1e-4)
     rare = [x for x in found["series"]["val_const_bags_loss"] if x is not None]
     assert rare == [500, 1000, 1500, 2000, 2500]
-    assert found["evaluation"]["rows"][0]["value"] is None
+    assert found["evaluations"][0]["rows"][0]["value"] is None
     assert [s["step"] for s in found["samples"]][:: report.MAX_SAMPLES - 1] == [0, 2900]
     assert "step 2,500 of" in found["facts"]
     text = 'from step 900 on: optim.schedule "linear" instead of "constant"'
@@ -79,7 +79,7 @@ def test_what_cannot_be_shown_is_named(tmp_path, content):
         (run / "evaluation.json").write_text(text)
         (found,) = data_of(report.write([run]).read_text())
         assert [s["step"] for s in found["samples"]] == [0]
-        assert found["evaluation"] is None
+        assert found["evaluations"] == []
         assert "Samples that cannot be read: 00000100.png." in found["warnings"]
         assert any("evaluation.json cannot be used (" in text for text in found["warnings"])
 
@@ -107,7 +107,60 @@ def test_what_is_no_number_is_no_point_of_a_curve(tmp_path):
     assert found["series"]["gen_loss"] == [1.0, 0.5, None]
 
 
-def test_damaged_lines_are_counted(tmp_path):
+def write_evaluation(run, name, step, measures):
+    rows = [
+        {"name": name, "what": f"{name} of images", "value": value, "reference": 1.0,
+         "beside": "chance", "better": "lower", "interval": None}
+        for name, value in measures.items()
+    ]  # fmt: skip
+    (run / name).write_text(json.dumps({"step": step, "rows": rows}))
+
+
+MEASURED = {
+    "shoes_to_bags/diversity": 0.5,
+    "bags_to_shoes_to_bags/psnr": 20.0,
+    "bags_to_shoes/ssim": 0.25,
+    "bags_to_shoes/hue_error": 7.0,
+}
+
+
+def test_all_evaluations_of_a_run_are_shown_the_main_measures_first(tmp_path):
+    run = write_run(tmp_path / "run", 3, samples=0)
+    names = ("evaluation.json", "evaluation-step-50.json", "evaluation-step-700-raw.json")
+    for name, step in zip(names, (900, 50, 700), strict=True):
+        write_evaluation(run, name, step, MEASURED)
+    (run / "evaluation-of-mine.json").write_text("{}")
+    (found,) = data_of(report.write([run]).read_text())
+    titles = [evaluation["title"] for evaluation in found["evaluations"]]
+    assert titles == ["step 900", "step 50", "step 700, raw parameters"]
+    first = {title: [*names.values()] for title, names in found["headlines"].items()}
+    assert first == {"bags → shoes": ["colour kept", "comes back"], "shoes → bags": ["varies"]}
+
+
+@pytest.mark.long
+def test_a_phone_shows_examples_first_and_nothing_sideways(tmp_path, browser):
+    from playwright.sync_api import expect
+
+    run = write_run(tmp_path / "run", 30, samples=2)
+    write_evaluation(run, "evaluation.json", 30, MEASURED)
+    size = {"width": 390, "height": 844}
+    tab = browser.new_context(viewport=size).new_page()
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(report.write([run]).as_uri())
+    expect(tab.get_by_role("img")).to_be_in_viewport(ratio=1)
+    row = tab.get_by_role("row").filter(has_text="colour kept")
+    expect(row).to_contain_text("hue_error")
+    expect(tab.get_by_text("bags_to_shoes/ssim of images")).to_be_hidden()
+    for summary in tab.locator("summary").all():
+        summary.click()
+    expect(tab.get_by_text("bags_to_shoes/ssim of images")).to_be_visible()
+    wide = "Math.max(...[...document.querySelectorAll('*')].map((x) => x.scrollWidth))"
+    assert tab.evaluate(wide) <= size["width"]
+    assert errors == []
+
+
+def test_damaged_lines_are_counted(tmp_path, caplog):
     run = write_run(tmp_path / "run", 5, samples=0)
     path = run / "metrics.jsonl"
     whole = path.read_text().splitlines()[:5]
@@ -121,6 +174,8 @@ def test_damaged_lines_are_counted(tmp_path):
         assert found["steps"] == [1, 2, 3, 4, 5]
         said = [text for text in found["warnings"] if "metrics.jsonl" in text]
         assert said == [f"metrics.jsonl: {x} damaged, and not in the curves." for x in warnings]
+    assert cli.main(["report", str(run)]) == 0
+    assert "metrics.jsonl: 2 lines are damaged" in caplog.text
 
 
 def test_a_run_that_just_began_and_what_is_no_run(tmp_path):

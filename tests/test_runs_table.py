@@ -123,6 +123,21 @@ def test_the_table_fits(folder, width):
         assert (done["hue_error"], done["diversity"]) == ("7.5", "0.9")  # the worse direction
 
 
+def test_the_best_step_is_marked_where_it_is_evaluated(tmp_path, capsys):
+    run = write_run(tmp_path / "run", 1000, STEPS, evaluation={"bags_to_shoes/hue_error": 5.0})
+    config = json.loads((run / "config.json").read_text())
+    config["train"] |= {"keep_best": "hue_error", "evaluate_every": 500}
+    (run / "config.json").write_text(json.dumps(config))
+    values = {1000: 7.0, STEPS: 4.0}
+    lines = [{"step": step, "eval/bags_to_shoes/hue_error": x} for step, x in values.items()]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for name, marked in ((None, False), (f"evaluation-step-{STEPS}.json", True)):
+        if name:
+            (run / name).write_text("{}")
+        assert cli.main(["runs", str(run)]) == 0
+        assert ("2,000 (4), evaluated" in capsys.readouterr().out) == marked
+
+
 def test_for_programs_and_exit_codes(folder, capsys):
     assert cli.main(["runs", str(folder), "--json"]) == 1  # for a damaged run
     found = {run["name"]: run for run in json.loads(capsys.readouterr().out)}

@@ -1,8 +1,7 @@
 """The page of `discogan serve` in a real browser, and the command in a separate process."""
 
-import os
+import io
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import runs_here
+from PIL import Image
 
 from discogan_jax import images, runs
 from discogan_jax.config import build
@@ -25,8 +25,6 @@ from served_here import Visitor, made, png, served
 
 pytestmark = pytest.mark.long
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -37,19 +35,6 @@ def run(tmp_path_factory):
 def site(run):
     with served(run.path) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        assert not os.environ.get("CI"), "no Chromium here; .ci/run installs it"
-        pytest.skip("no Chromium here (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        # Without a sandbox: containers have none to give, and the page is ours.
-        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Page:
@@ -211,6 +196,15 @@ def test_several_files(browser, site, run, way):
     assert page.errors == []
 
 
+def test_a_kind_that_browsers_lack_is_shown(browser, site, run):
+    page = Page(browser, site)
+    file = io.BytesIO()
+    Image.fromarray(images.read(png())).save(file, "TIFF")
+    page.choose(file.getvalue(), name="mine.tiff")
+    page.expect_step(2)
+    page.assert_shows(run, images.read(png()))
+
+
 def test_what_is_no_file_is_told(browser, site):
     page = Page(browser, site)
     for event, said in (("drop", "That was no file"), ("paste", "no picture in the clipboard")):
@@ -280,6 +274,9 @@ def test_the_result_is_seen_at_once(browser, site, scheme, width):
     page.expect_step(2)
     for i in range(3):
         playwright.expect(page.cards.get_by_role("img").nth(i)).to_be_in_viewport(ratio=1)
+    # On a phone right below the input, before the examples.
+    below = [page.tab.locator(x).bounding_box()["y"] for x in ("#input", "#results", "#examples")]
+    assert below == sorted(below) if width == 390 else below[0] == below[1]
     paper, wide = page.tab.evaluate(
         "[getComputedStyle(document.body).backgroundColor, document.documentElement.scrollWidth]"
     )

@@ -133,7 +133,9 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
         fake.run(tmp_path, RATES, [0, 1])
     assert fake.trained == NAMES[:3]
     assert fake.said[1] == f"run 2 of 4: {RATE}=0.002, seed=0"
-    assert (tmp_path / "sweep.md").read_text().count("seed 1: not finished yet") == 2
+    first, all_of_it = (tmp_path / "sweep.md").read_text().split("<details>")
+    assert "| colour kept (hue_error) | comes back (psnr) | remark |" in first
+    assert all_of_it.count("seed 1: not finished yet") == 2
 
     fake.ends = {}
     first = fake.run(tmp_path, RATES, [0, 1])
@@ -158,8 +160,21 @@ def test_finished_runs_are_skipped_and_the_others_go_on(tmp_path):
     write_json(tmp_path / NAMES[1] / "evaluation.json", report | {"step": 2})
     fake.run(tmp_path, RATES, [0, 1])
     assert fake.measured == NAMES[:2]
-    fake.run(tmp_path, RATES[:1], [0], **{"train.steps": STEPS + 1})
-    assert fake.trained == NAMES[:1]
+    fake.run(tmp_path, RATES, [0, 1], **{"train.steps": STEPS + 1})
+    assert fake.trained == NAMES
+
+
+def test_no_sweep_takes_rows_from_the_table_of_another(tmp_path):
+    fake = Fake()
+    fake.run(tmp_path, RATES, [0])
+    table = (tmp_path / "sweep.json").read_text()
+    for variants_, seeds in ((RATES, [1]), (RATES[:1], [0])):
+        with pytest.raises(InputError, match=r"sweep\.json has runs of another sweep \(optim"):
+            fake.run(tmp_path, variants_, seeds)
+    assert fake.trained == []
+    assert (tmp_path / "sweep.json").read_text() == table
+    assert len(fake.run(tmp_path, RATES, [0, 1])) == 4  # more of the same go on there
+    assert (tmp_path / NAMES[0] / "report.html").exists()
 
 
 def test_a_run_that_patience_ended_is_finished(tmp_path):
@@ -286,7 +301,6 @@ def test_seeds_become_one_line():
         "",
         "±: standard deviation over seeds",
     ]
-    assert sweep.short(outcomes) == ["x/psnr"]
     known = [replace(outcomes[1], reasons={"x/mse": "no pixel", "y": "not shown"}), *outcomes[2:]]
     note = "undefined (–): x/mse (no pixel)"
     assert sweep.table(known).splitlines()[-1] == sweep.markdown(known).splitlines()[-1] == note
@@ -357,7 +371,7 @@ def test_the_command_trains_measures_and_compares(tmp_path):
 
     code, out, err = runs_here.run(arguments, cache)
     assert code == 0, err
-    assert re.search(r"^train.steps +n +(psnr|hue_error)", out, re.MULTILINE), out
+    assert re.search(r"^train.steps +n +sliced_wasserstein +psnr +diversity$", out, re.MULTILINE)
     names = ["train.steps=1,seed=7", "train.steps=2,seed=7"]
     records = json.loads((folder / "sweep.json").read_text())["runs"]
     assert [r["directory"] for r in records] == names
@@ -379,7 +393,7 @@ def test_the_command_trains_measures_and_compares(tmp_path):
     code, again, err = runs_here.run(arguments, cache)
     assert code == 0, err
     assert again.count(": finished before, skipped") == 2
-    assert again.endswith(out[out.index("psnr") :])
+    assert again.endswith(out[out.index("\nbags → shoes\n") :])
 
 
 def test_mistakes_on_the_command_line_get_one_message(tmp_path):

@@ -2,7 +2,8 @@
 
 The card is README.md, with the head that a model hub reads. The folder is a run directory itself:
 'discogan translate FOLDER' works wherever it is copied. The card has what was measured ('discogan
-evaluate RUN' first) and nothing else. Paths of this machine stay out of it.
+evaluate RUN' first) and nothing else. Paths of this machine stay out of it. What was added to the
+folder since it was made, such as an export, stays in it when the card is made anew.
 """
 
 import argparse
@@ -21,11 +22,6 @@ CARD_FILE = "README.md"
 
 LIST_FILE = "card.json"
 """What a card was made of, and the digests of its files."""
-
-_PARTS = (
-    *(CARD_FILE, LIST_FILE, "config.json", "data.json", "versions.json", "evaluation.json"),
-    *("checkpoints/*", "samples/*.png"),
-)
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -64,7 +60,7 @@ def write(
     Args:
       run: run, opened at the checkpoint in question.
       out: folder; `NAME-STEP-card` in the run directory if None. An existing card is replaced,
-        unless it was changed.
+        unless it was changed; what was added to it stays.
       samples: whether to add the grid of held-out images and their translations even if the images
         are not drawn by this library. Whoever may publish the images may publish the grid.
       overwrite: replace a card that was changed, too.
@@ -73,7 +69,8 @@ def write(
       The folder.
 
     Raises:
-      InputError: another folder is there or it cannot be written, or the run's files are damaged.
+      InputError: another folder is there or it cannot be written, a file that was added to the
+        card has the name of one of its own, or the run's files are damaged.
     """
     from discogan_jax import files
     from discogan_jax.commands import card_text
@@ -81,8 +78,8 @@ def write(
     from discogan_jax.runs import layout, pictures
 
     out = out or run.path / f"{run.path.name}-{run.step}-card"
-    check = partial(files.check_folder, listing=LIST_FILE)
-    files.require_our_folder(out, LIST_FILE, _PARTS, check, overwrite=overwrite)
+    check = partial(files.check_folder, listing=LIST_FILE, more=True)
+    files.require_our_folder(out, LIST_FILE, ("*",), check, overwrite=overwrite)
     try:
         evaluation = _evaluation(run)
         picture = _grid(run) if samples or card_text.is_drawn(run.settings) else None
@@ -110,11 +107,30 @@ def write(
             (folder / CARD_FILE).write_text(text, encoding="utf-8")
             listed = files.sealed({"run": run.path.name, "step": run.step}, files.digests(folder))
             write_json(folder / LIST_FILE, listed)
+            _keep_added(out, folder)
     except OSError as error:
         several = error.args[0] if isinstance(error, shutil.Error) else ()
         why = several[0][-1] if several else error.strerror or error
         raise InputError(f"{out} cannot be made ({error.filename or 'copying'}: {why}).") from error
     return out
+
+
+def _keep_added(old: Path, new: Path) -> None:
+    """Copies what was added to an existing card since it was written."""
+    from discogan_jax.files import OF_FILE_MANAGERS, read_json
+
+    listing = old / LIST_FILE
+    own = {LIST_FILE, *read_json(listing, {"files": dict})["files"]} if listing.exists() else set()
+    for path in sorted(old.rglob("*")):
+        name = path.relative_to(old).as_posix()
+        is_added = path.is_symlink() or not path.is_dir()
+        if not is_added or name in own or path.name in OF_FILE_MANAGERS:
+            continue
+        place = new / name
+        if place.exists():
+            raise InputError(f"{path} was added, and the card has a file of that name: move it.")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, place, follow_symlinks=False)
 
 
 def _check(folder: str, names: list[str]) -> list[str]:
@@ -145,29 +161,35 @@ def _remove_paths(checkpoint: Path) -> None:
 
 
 def _evaluation(run: "Run") -> dict[str, Any] | None:
-    """Reads the evaluation of the run, if it is of the state that is handed on."""
+    """Reads the evaluation of the run, if there is one of the state that is handed on."""
     from discogan_jax.runs import layout
 
-    found, problems = layout.find(run.path, layout.EVALUATION_FILE)
-    if problems:
-        raise InputError(f"{run.path}: {problems[0]}: run 'discogan evaluate' again")
-    if found is None:
-        return None
-    try:
-        # The parameters that translate must be those that were measured.
-        used = "raw" if run.state.ema is None else "averaged"
-        if found["step"] != run.step or found["parameters"] != used:
-            return None
-        keys = ("name", "what", "value", "reference", "beside", "better", "interval")
-        found["rows"] = [
-            {key: row[key] for key in keys} | {"reason": row.get("reason")} for row in found["rows"]
-        ]
-    except KeyError as error:
-        raise InputError(
-            f"{run.path / layout.EVALUATION_FILE} is of an earlier version (it lacks {error}): run "
-            "'discogan evaluate' again"
-        ) from error
-    return found
+    # The parameters that translate must be those that were measured.
+    used = "raw" if run.state.ema is None else "averaged"
+    for name in (layout.evaluation_file(run.step), layout.EVALUATION_FILE):
+        found, problems = layout.find(run.path, name)
+        if problems:
+            raise InputError(f"{run.path}: {problems[0]}: run 'discogan evaluate' again")
+        if found is None:
+            continue
+        try:
+            if found["step"] == run.step and found["parameters"] == used:
+                return _named(found)
+        except KeyError as error:
+            raise InputError(
+                f"{run.path / name} is of an earlier version (it lacks {error}): run 'discogan "
+                "evaluate' again"
+            ) from error
+    return None
+
+
+def _named(found: dict[str, Any]) -> dict[str, Any]:
+    """Returns an evaluation whose rows have all that a card shows."""
+    keys = ("name", "what", "value", "reference", "beside", "better", "interval")
+    rows = [
+        {key: row[key] for key in keys} | {"reason": row.get("reason")} for row in found["rows"]
+    ]
+    return found | {"rows": rows}
 
 
 def _grid(run: "Run") -> Path | None:

@@ -15,13 +15,14 @@ from typing import Any
 import yaml
 
 from discogan_jax import models
+from discogan_jax.config import measures
 from discogan_jax.config.schema import Settings
 from discogan_jax.data.source import Source
 from discogan_jax.data.sources import parse
 from discogan_jax.errors import printable
 from discogan_jax.evaluation import table
-from discogan_jax.files import read_lines
-from discogan_jax.runs import Run, best, changes, layout, weights
+from discogan_jax.files import damage, read_lines_counting_damage
+from discogan_jax.runs import Run, best, changes, layout, pictures, weights
 from discogan_jax.runs.layout import METRICS_FILE, SAMPLES, VERSIONS_FILE
 from discogan_jax.state import DOMAINS
 
@@ -29,6 +30,7 @@ _NO_NUMBERS = (
     "None: this checkpoint was not evaluated, and nothing is claimed of how well it translates. "
     "`discogan evaluate` measures a run where its images are."
 )
+_COLUMNS = ("value", "95% interval", "beside", "", "better")
 _PUBLISHING = """
 
 The weights were learned from these images. Before publishing them, settle what
@@ -86,6 +88,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         shell_domain=_shell_word(run.domains.b),
         python_domain=json.dumps(run.domains.b, ensure_ascii=False),
         changed=_changed(s),
+        held_out=_held_out(run, evaluation),
         # Optional settings are mentioned only where they are used.
         bottleneck=f", bottleneck of {s.model.bottleneck}" if s.model.bottleneck else "",
         literal=", literally as the book has it, with its defects" if s.model.literal else "",
@@ -95,7 +98,7 @@ def text(run: Run, evaluation: Mapping[str, Any] | None, picture: Path | None) -
         l2=f", L2 {s.optim.l2:g}" if s.optim.l2 else "",
         start=start,
         on_the_way=on_the_way,
-        numbers=_numbers(evaluation) if evaluation else _NO_NUMBERS,
+        numbers=_numbers(run, evaluation) if evaluation else _NO_NUMBERS,
         limits="".join(f"\n{line}" for line in _limits(run, measure)),
         publishing="" if is_drawn(s) else _PUBLISHING,
         versions=_versions(run),
@@ -122,6 +125,21 @@ def _changed(s: Settings) -> str:
     if s.data.jitter:
         changes.append(f"cut at random places from copies {100 * s.data.jitter:g}% larger")
     return " and ".join(changes) or "as they are"
+
+
+def _held_out(run: Run, evaluation: Mapping[str, Any] | None) -> str:
+    """Says what held-out images were used for, and why they may have been trained on if so."""
+    doubts = [*(evaluation or {}).get("other_pictures", ())]
+    doubts += [
+        f"{run.domains.name(d)}: {about['leaked']:,} held-out pictures equal training pictures"
+        for d, about in pictures.about(run.path).items()
+        if about.get("leaked")
+    ]
+    doubts += changes.of_pictures(run.path)
+    if not doubts:
+        return "Held-out ones were used for measuring alone."
+    listed = "".join(f"\n* {plain(text)}" for text in dict.fromkeys(doubts))
+    return f"Held-out ones may have been trained on, so that the numbers may flatter:\n{listed}"
 
 
 def _results(s: Settings, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -161,19 +179,30 @@ def _samples(picture: Path) -> str:
     return f'\n\n![Held-out images and their translations]({SAMPLES}/{picture.name} "{title}")'
 
 
-def _numbers(evaluation: Mapping[str, Any]) -> str:
-    cells = [["on held-out images", "value", "95% interval", "beside", "", "better"]]
+def _numbers(run: Run, evaluation: Mapping[str, Any]) -> str:
+    rows = {row["name"]: row for row in evaluation["rows"]}
+    parts = [f"Measured on held-out images with {evaluation['parameters']} parameters:"]
+    for title, names in measures.headlines(*run.domains, rows).items():
+        cells = [["", *_COLUMNS, "measure"]]
+        for name, text in names.items():
+            cells.append([text, *_cells(rows[name]), _code(name.rpartition("/")[2])])
+        parts += [f"**{plain(title)}**", table.markdown(cells)]
+    cells = [["", *_COLUMNS], *([plain(row["what"]), *_cells(row)] for row in rows.values())]
+    folded = f"<details><summary>All {len(rows)} measures</summary>"
+    parts += [folded, table.markdown(cells), "</details>"]
+    remarks = "\n".join(f"* {plain(remark)}" for remark in evaluation.get("remarks", ()))
+    return "\n\n".join(filter(None, [*parts, remarks]))
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Returns the cells of `_COLUMNS`."""
     # An undefined value is null in JSON; earlier versions gave no reason.
-    for row in evaluation["rows"]:
-        undefined = table.DASH if row["reason"] else "not finite"
-        better, interval = row["better"], row["interval"]
-        value = table.value_text(row["value"], better, interval) or undefined
-        reference = table.value_text(row["reference"], better)
-        cells.append([plain(row["what"]), value, table.interval_text(interval), reference])
-        cells[-1] += [plain(row["beside"] or ""), better or ""]
-    title = f"Measured on held-out images with {evaluation['parameters']} parameters:"
-    remarks = "".join(f"\n* {plain(remark)}" for remark in evaluation.get("remarks", ()))
-    return "\n".join([title, "", table.markdown(cells), remarks]).rstrip()
+    undefined = table.DASH if row["reason"] else "not finite"
+    better, interval = row["better"], row["interval"]
+    value = table.value_text(row["value"], better, interval) or undefined
+    reference = table.value_text(row["reference"], better)
+    interval_text = table.interval_text(interval)
+    return [value, interval_text, reference, plain(row["beside"] or ""), better or ""]
 
 
 def _limits(run: Run, measure: str) -> list[str]:
@@ -186,12 +215,17 @@ def _limits(run: Run, measure: str) -> list[str]:
     if loss.objective != "discogan":
         limits.append(f"* Its objective is `{loss.objective}`, a baseline that tends to collapse.")
     # What happened in training, up to this checkpoint.
-    lines = [line for line in read_lines(run.path / METRICS_FILE) if line.get("collapse_alarm")]
-    if alarms := [line["step"] for line in lines if line["step"] <= run.step]:
+    path = run.path / METRICS_FILE
+    lines, damaged = read_lines_counting_damage(path)
+    alarmed = [line["step"] for line in lines if line.get("collapse_alarm")]
+    if alarms := [step for step in alarmed if step <= run.step]:
         limits += [
             f"* During training, translations hardly differed from each other at {len(alarms)}",
             f"  samples, last at step {int(alarms[-1]):,}: it may have collapsed.",
         ]
+    if damaged:
+        lost = "what happened there, or a better step, is not known"
+        limits.append(f"* {damage(path, damaged)}: {lost}.")
     if measure:
         limits += [
             f"* Its step was chosen by {plain(measure)} on the held-out images: on others, its",

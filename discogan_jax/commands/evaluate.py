@@ -1,13 +1,24 @@
-"""Measures a run on its held-out images, prints a table, and writes evaluation.json into the run.
+"""Measures a run on its held-out images, prints the main numbers, and writes all into the run.
 
-The run may still be training. Where its folder cannot be written, the table is printed all the
-same, and the exit code is 2.
+They go to evaluation.json, and with --step or --raw to a file of their own; the run's report.html
+shows them. The run may still be training.
 """
 
 import argparse
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from discogan_jax.commands import frame
+from discogan_jax.commands import frame, outputs
 from discogan_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from discogan_jax.runs import Run
+
+
+_ROOM = 1 << 16  # bytes; an evaluation has less
 
 
 def add_arguments(parser: frame.Parser) -> None:
@@ -16,6 +27,7 @@ def add_arguments(parser: frame.Parser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="measure the parameters themselves, not their averages"
     )
+    parser.add_argument("--all", action="store_true", help="print all measures")
     parser.add_argument(
         "--inception",
         type=frame.path,
@@ -23,27 +35,60 @@ def add_arguments(parser: frame.Parser) -> None:
         help="add FID and KID, in features of this file "
         "(discogan_jax/evaluation/metrics/inception.py says which); needs the extra 'fid'",
     )
+    parser.add_argument(
+        "--out",
+        type=frame.path,
+        metavar="FILE",
+        help="JSON file for the result, of a run that cannot be written",
+    )
+    outputs.add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command and returns its exit code."""
     from discogan_jax import runs
+    from discogan_jax.config import measures
     from discogan_jax.evaluation import evaluate
     from discogan_jax.evaluation.metrics import inception
     from discogan_jax.evaluation.table import as_text
+    from discogan_jax.runs import report
 
+    say = partial(frame.say, file=sys.stderr)
     opened = runs.open(arguments.run, arguments.step)
+    path = _place(arguments, opened)
     opened = opened.raw if arguments.raw else opened
     extractor = inception.load(arguments.inception) if arguments.inception else None
-    references = evaluate.references_of(opened)
-    rows = evaluate.measure(opened, references, extractor=extractor)
-    frame.say("\n".join([as_text(rows), *evaluate.remarks(rows, references)]))
+    references = evaluate.references_of(opened, say=say)
+    rows = evaluate.measure(opened, references, extractor=extractor, say=say)
+    headlines = measures.headlines(*opened.domains, {row.name for row in rows})
+    text = as_text(rows, None if arguments.all else headlines)
+    frame.say("\n".join([text, *evaluate.remarks(rows, references)]))
+    evaluate.write(opened, rows, references, path)
+    page = None if arguments.out else report.refresh(opened.path)
+    shown = f", {page} shows them" if page else ""
+    frame.say(f"step {opened.step}: all {len(rows)} measures are in {path}{shown}")
+    return 0
+
+
+def _place(arguments: argparse.Namespace, opened: "Run") -> Path:
+    """Returns the file for the result, which can be written: measuring takes minutes."""
+    from discogan_jax import files
+    from discogan_jax.runs import layout
+
+    chosen = arguments.step is not None or arguments.run.absolute() != opened.path
+    name = layout.evaluation_file(opened.step if chosen else None, raw=arguments.raw)
+    path: Path = arguments.out or opened.path / name
+    if arguments.out:
+        is_ours = lambda p: layout.find(p.parent, p.name)[0] is not None  # noqa: E731
+        files.require_ours(path, is_ours, overwrite=arguments.overwrite)
     try:
-        path = evaluate.write(opened, rows, references)
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(_ROOM))
+        return path
     except OSError as error:
         raise InputError(
-            f"{error.filename} cannot be written ({error.strerror}), so the table is kept nowhere: "
-            "to keep it, evaluate a copy of the run in a folder that can be written"
+            f"{path} cannot be written ({error.strerror}): name another file with --out, or "
+            "evaluate a copy of the run"
         ) from error
-    frame.say(f"step {opened.step}; written to {path}")
-    return 0

@@ -1,9 +1,9 @@
 """Lists the runs in folders, those of sweeps included.
 
 Shown are state, step, steps a second, losses, evaluation (hue error, sliced Wasserstein distance,
-diversity; the worse of both directions), the best step by train.keep_best and its value, the time
-since something was written, and disk. A narrow terminal shows less. The exit code is 1 if any run
-is damaged.
+diversity; the worse of both directions), the best step by train.keep_best, its value and whether
+'discogan evaluate' has measured it, the time since something was written, and disk. A narrow
+terminal shows less. The exit code is 1 if any run is damaged.
 """
 
 import argparse
@@ -143,7 +143,10 @@ def _worst(name: str, worse: Callable[..., float | None], run: "RunStatus") -> s
 
 
 def _best(run: "RunStatus") -> str:
-    return f"{run.best.step:,} ({_number(run.best.value)})" if run.best else DASH
+    if run.best is None:
+        return DASH
+    evaluated = ", evaluated" if run.best_evaluated else ""
+    return f"{run.best.step:,} ({_number(run.best.value)}){evaluated}"
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column]:

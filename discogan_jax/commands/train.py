@@ -7,7 +7,7 @@ With two folders of images, --a=FOLDER --b=FOLDER, the config may be left out.
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.config.schema import from_config
 
     settings = from_config(config)
-    from discogan_jax.runs import weights
+    from discogan_jax.runs import layout, report, weights
     from discogan_jax.train import dry_run, sweep, train_and_evaluate, variants
 
     # What is there goes on with its own settings, if the config leaves that open.
@@ -176,8 +176,15 @@ def run(arguments: argparse.Namespace) -> int:
             say(title)
             _compare(config, study, workdir)
         else:
-            with _reporting(workdir, say):
+            try:
                 train_and_evaluate(settings, workdir, change=arguments.change, title=title)
+            except (DivergedError, InterruptedRunError) as error:
+                if not multihost.is_chief():
+                    error.args = ("",)  # every process raises it, one prints it
+                raise
+            page = workdir / layout.REPORT_FILE
+            shown = f"its page is {page}" if report.is_report(page) else "without a page"
+            say(f"Done. The run is in {workdir}, {shown}")
     return 0
 
 
@@ -259,42 +266,13 @@ def _title(arguments: argparse.Namespace, settings: "Settings", own: "Settings |
     return f"{name}, {settings.train.steps:,} steps" + (f", with {changes}" if changes else "")
 
 
-@contextlib.contextmanager
-def _reporting(workdir: Path, say: Say) -> Iterator[None]:
-    """Writes the page of a run when the run ends, also if it has diverged or was interrupted."""
-    from discogan_jax.multihost import is_chief
-
-    try:
-        yield
-    except (DivergedError, InterruptedRunError) as error:
-        if is_chief():
-            _report(workdir)
-        else:
-            error.args = ("",)  # every process raises it, one prints it
-        raise
-    if is_chief():
-        say(f"Done. The run is in {workdir}, {_report(workdir)}")
-
-
-def _report(workdir: Path) -> str:
-    """Writes the page of a run and says where it is; a warning says why there is none."""
-    from absl import logging
-
-    from discogan_jax.runs import report
-
-    try:
-        return f"its page is {report.write([workdir])}"
-    except InputError as error:  # no reason to fail
-        logging.warning("The page of the run is not written: %s", error)
-        return "without a page"
-
-
 def _compare(config: "ConfigDict", study: Study, workdir: Path) -> None:
     """Trains and measures the runs of a study, and prints the table."""
     from discogan_jax.train import sweep
 
     outcomes = sweep.run(config, study.variants, workdir, seeds=study.seeds, say=frame.say)
-    frame.say(sweep.table(outcomes, study.measures or sweep.short(outcomes)))
+    wanted = study.measures
+    frame.say(sweep.table(outcomes, wanted) if wanted else sweep.overview(outcomes))
     frame.say(f"Done. {sweep.TABLE_FILE} and {sweep.RESULTS_FILE} in {workdir} have all measures")
     if bad := sum(bool(outcome.error) for outcome in outcomes):
         raise DivergedError(f"{bad} of {len(outcomes)} runs diverged")

@@ -3,7 +3,7 @@
 `evaluation` measures them, and a config names one in `train.keep_best`. Imports no JAX.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 Better = Literal["higher", "lower", "nearer"]
@@ -46,6 +46,20 @@ MEASURES: dict[str, tuple[str, Better]] = {
 }
 """Per measure, its description, a part of `evaluation.json`, and which values are better."""
 
+HEADLINE: Mapping[str, str] = {
+    "kernel_distance": "looks real",
+    "sliced_wasserstein": "textures look real",
+    "pair_ssim": "like its true pair",
+    "hue_error": "colour kept",
+    "lightness_correlation": "lightness kept",
+    "psnr": "comes back",
+    "diversity": "varies",
+}
+"""The measures to look at first, in this order, by their names for people.
+
+Which of them a run has depends on its images, see `evaluation.held_out`: five or six in general.
+"""
+
 _RECONSTRUCTION = ("mse", "psnr", "ssim")
 _OF_THE_JUDGES = ("judge", "read_")  # of the networks that measure, not of translations
 
@@ -66,5 +80,29 @@ def of_translations(a: str, b: str) -> Iterator[str]:
         if values != "nearer" and not measure.startswith(_OF_THE_JUDGES):
             yield measure
             for route in ((a, b), (b, a)):
-                back = route[:1] if measure in _RECONSTRUCTION else ()
-                yield f"{'_to_'.join(route + back)}/{measure}"
+                yield _of_route(route, measure)
+
+
+def headlines(a: str, b: str, there: Collection[str]) -> dict[str, dict[str, str]]:
+    """Returns what is shown first of an evaluation, wherever it is shown.
+
+    Args:
+      a: name of domain a.
+      b: name of domain b.
+      there: names of the rows that the evaluation has.
+
+    Returns:
+      By direction (``bags → shoes``), the names for people by the names of the rows.
+    """
+    found = {}
+    for route in ((a, b), (b, a)):
+        names = {_of_route(route, measure): text for measure, text in HEADLINE.items()}
+        if rows := {name: text for name, text in names.items() if name in there}:
+            found[" → ".join(route)] = rows
+    return found
+
+
+def _of_route(route: tuple[str, str], measure: str) -> str:
+    """Returns the name of a row: that of a reconstruction has the way back in it."""
+    back = route[:1] if measure in _RECONSTRUCTION else ()
+    return f"{'_to_'.join(route + back)}/{measure}"

@@ -26,6 +26,13 @@ from discogan_jax.state import Domains, generators_only
 # Images and one of the directions, "ab" or "ba": their translations.
 Translate = Callable[[FloatImages, str], FloatImages]
 
+# Takes a line about what is done next.
+Say = Callable[[str], None]
+
+
+def _nobody(_: str) -> None:
+    """Says nothing."""
+
 
 @dataclass(frozen=True)
 class References:
@@ -38,6 +45,7 @@ class References:
       probes: predictors of such attributes, for the same domains.
       left_out: measures that these images do not allow, with the reason for each.
       remarks: what else is to be known of the images, in lines.
+      other_pictures: how they differ from those of the training, in lines; see `of_run`.
     """
 
     real: dict[str, FloatImages]
@@ -46,14 +54,25 @@ class References:
     probes: dict[str, attributes.AttributeProbe]
     left_out: Mapping[str, str]
     remarks: Sequence[str]
+    other_pictures: Sequence[str] = ()
+
+    def of_run(self, run: Run, loaded: Mapping[str, Splits]) -> "References":
+        """Returns the same for a run, with what differs from the images that it was trained on.
+
+        Args:
+          run: the run.
+          loaded: the images as they are now.
+        """
+        return replace(self, other_pictures=pictures.remarks(run.path, run.settings, loaded))
 
 
-def fit_references(s: Settings, loaded: Mapping[str, Splits]) -> References:
+def fit_references(s: Settings, loaded: Mapping[str, Splits], *, say: Say = _nobody) -> References:
     """Trains classifier and probes: seconds, on one device.
 
     Args:
       s: the run's settings.
       loaded: its images, from `build.images`.
+      say: takes a line before each step.
 
     Raises:
       InputError: too few images are held out.
@@ -61,12 +80,14 @@ def fit_references(s: Settings, loaded: Mapping[str, Splits]) -> References:
     rows = held_out.choose(s, loaded)
     # For photographs, all there is are the images themselves and what tells the domains apart.
     real = {d: to_unit(x.val[rows[d]]) for d, x in loaded.items()}
+    say(f"training a network to tell {' and '.join(s.domains)} apart")
     classifier = DomainClassifier.fit({d: x.train for d, x in loaded.items()})
     # Drawn images have known attributes, which a probe per domain learns to predict.
     known, probes = {}, {}
     for d, items in build.described(s).items():
         known[d] = attributes.Attributes.of([items["val"][row] for row in rows[d]])
         shown = attributes.Attributes.of(items["train"])
+        say(f"training a network to read the attributes of {s.domains.name(d)}")
         probes[d] = attributes.AttributeProbe.fit(loaded[d].train, shown)
     trained = min(map(len, classifier.training_features.values()))
     left_out = held_out.left_out(s.domains, real, drawn=bool(known), trained=trained)
@@ -74,20 +95,23 @@ def fit_references(s: Settings, loaded: Mapping[str, Splits]) -> References:
     return References(real, classifier, known, probes, left_out, remarks)
 
 
-def references_of(run: Run) -> References:
+def references_of(run: Run, *, say: Say = _nobody) -> References:
     """Loads the images of a run and fits the references to them, see `fit_references`.
 
     Raises:
       InputError: the run's images cannot be loaded, or too few are held out.
     """
+    say("opening the pictures of the run")
     loaded = run.images()
-    found = fit_references(run.settings, loaded)
-    others = pictures.remarks(run.path, run.settings, loaded)
-    return replace(found, remarks=[*found.remarks, *others])
+    return fit_references(run.settings, loaded, say=say).of_run(run, loaded)
 
 
 def measure(
-    run: Run, references: References | None = None, *, extractor: Extractor | None = None
+    run: Run,
+    references: References | None = None,
+    *,
+    extractor: Extractor | None = None,
+    say: Say = _nobody,
 ) -> list[Row]:
     """Measures a run on its held-out images.
 
@@ -98,6 +122,7 @@ def measure(
       run: a run, with its state on any devices.
       references: fitted to the run's images; None loads these and fits them.
       extractor: from `inception.load`, for FID and KID.
+      say: takes a line before each step.
 
     Raises:
       InputError: the run's images cannot be loaded, or too few are held out, or the extractor does
@@ -110,7 +135,7 @@ def measure(
             f"{extractor.name} takes images of 1 or 3 channels, and these have {channels}: "
             "evaluate without --inception"
         )
-    references = references or references_of(run)
+    references = references or references_of(run, say=say)
     fewest = min(map(len, references.real.values()))
     if extractor is not None and fewest < scores.LEAST_IN_FEATURES:
         raise InputError(
@@ -121,7 +146,7 @@ def measure(
     translate = replace(run, state=generators_only(run.state)).apply
     routes = (*run.gan.directions, *run.gan.cycles)
     return measure_translations(
-        run.settings, references, translate, routes, step=run.step, extractor=extractor
+        run.settings, references, translate, routes, step=run.step, extractor=extractor, say=say
     )
 
 
@@ -133,6 +158,7 @@ def measure_translations(
     *,
     step: int,
     extractor: Extractor | None = None,
+    say: Say = _nobody,
 ) -> list[Row]:
     """Measures whatever translates the held-out images, be it a run or another program.
 
@@ -143,6 +169,7 @@ def measure_translations(
       routes: what is measured: directions, and round trips such as ``aba``.
       step: number of finished steps, for messages.
       extractor: see `measure`.
+      say: see `measure`.
 
     Raises:
       DivergedError: translations are not finite.
@@ -152,6 +179,7 @@ def measure_translations(
         source, target = direction
         # Translate the held-out images of the source domain, and back.
         real, route = references.real[source], (s.domains.name(source), s.domains.name(target))
+        say(f"translating and measuring {' → '.join(route)}, {len(real)} held-out pictures")
         made = translate(real, direction)
         require_finite(made, step, route)
         t = scores.Translations(route, real, made, references.real[target])
@@ -181,13 +209,25 @@ def remarks(rows: Sequence[Row], references: References) -> list[str]:
     undefined = {row.name: row.reason for row in rows if row.reason}
     return [
         *references.remarks,
+        *references.other_pictures,
         *table.notes(references.left_out, "left out"),
         *table.notes(undefined, f"undefined ({table.DASH})"),
     ]
 
 
-def write(run: Run, rows: Sequence[Row], references: References) -> Path:
-    """Writes what `measure` found into the run directory, as `evaluation.json`."""
+def write(run: Run, rows: Sequence[Row], references: References, path: Path | None = None) -> Path:
+    """Writes what `measure` found.
+
+    Args:
+      run: the run that was measured.
+      rows: what `measure` returned.
+      references: what it was compared with.
+      path: the file; `evaluation.json` of the run if None.
+
+    Returns:
+      The file.
+    """
+    path = path or run.path / layout.EVALUATION_FILE
     report = {
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",
@@ -195,9 +235,9 @@ def write(run: Run, rows: Sequence[Row], references: References) -> Path:
         "rows": table.as_json(rows),
         "left_out": dict(references.left_out),
         "remarks": remarks(rows, references),
+        "other_pictures": list(references.other_pictures),
         "versions": host.versions(),
     }
-    path = run.path / layout.EVALUATION_FILE
     files.write_json(path, report)
     return path
 

@@ -41,6 +41,7 @@ Route = tuple[str, ...]
 HALVES = "halves of real ones"
 HELD_OUT = "held-out real ones"
 GREY = "grey real ones"
+OTHER_INPUTS = "other inputs"
 
 # Its standard error is then up to a fifth of what photos of bags and shoes are apart; of 8, a half.
 LEAST_IN_KERNEL = 20
@@ -61,7 +62,7 @@ COLOURS = (
 
 # Per measure, why it may be undefined.
 _REASONS = {
-    "psnr": "infinite, since an image equals its reconstruction",
+    "psnr": "infinite, since an image equals its reconstruction or another one",
     "pair_psnr": "infinite, since an image equals its true or its wrong partner",
     "grid_energy": "real images have nothing that repeats every two or four pixels",
     "diversity": "all inputs are equal",
@@ -182,10 +183,14 @@ def halves_row(
 
 
 def measure_reconstruction(t: Translations, again: FloatImages) -> list[Row]:
-    """Compares images with their translations there and back, `again`."""
-    found = reconstruction.paired(t.source, again)
+    """Compares images with their translations there and back, `again`, and with those of others."""
+    others = again[baselines.derangement(len(again))]
+    found, wrong = (reconstruction.paired(t.source, made) for made in (again, others))
     route = (*t.route, t.route[0])
-    return [mean_row(route, name, found[name]) for name in ("mse", "psnr", "ssim")]
+    return [
+        mean_row(route, name, found[name], float(wrong[name].mean()), OTHER_INPUTS)
+        for name in ("mse", "psnr", "ssim")
+    ]
 
 
 def measure_realism(t: Translations) -> list[Row]:

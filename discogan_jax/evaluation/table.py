@@ -8,6 +8,9 @@ from typing import Any
 
 from discogan_jax.config.measures import Better
 
+Headlines = Mapping[str, Mapping[str, str]]
+"""By heading, the names of rows and their names for people, see `measures.headlines`."""
+
 DASH = "–"
 """Stands in tables for a number that is undefined."""
 
@@ -75,18 +78,34 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join([f"| {head} |", dashes, *(f"| {line} |" for line in lines)])
 
 
-def as_text(rows: Iterable[Row]) -> str:
-    """Writes rows as an aligned table."""
-    rows = list(rows)
+def as_text(rows: Iterable[Row], headlines: Headlines | None = None) -> str:
+    """Writes rows as an aligned table.
+
+    Args:
+      rows: the rows.
+      headlines: the rows to show and their names for people, from `measures.headlines`; None shows
+        all rows by their descriptions.
+    """
+    if headlines is None:
+        groups = {"": [(row.what, row) for row in rows]}
+    else:
+        found = {row.name: row for row in rows}
+        groups = {x: [(text, found[n]) for n, text in of.items()] for x, of in headlines.items()}
     # Values are aligned to the right by hand, because intervals follow them in the same column.
-    values = [value_text(row.value, row.better, row.interval) for row in rows]
-    width = max(map(len, ["value", *values]))
+    shown = [row for group in groups.values() for _, row in group]
+    width = max(map(len, ["value", *(value_text(x.value, x.better, x.interval) for x in shown)]))
+    measure = [] if headlines is None else ["measure"]
     head = f"{'value':>{width}} (95% interval)"
-    cells = [["measured on held-out images", head, "beside", "", "better"]]
-    for row, value in zip(rows, values, strict=True):
-        interval = f" ({interval_text(row.interval)})" if row.interval else ""
-        number, reference = f"{value:>{width}}{interval}", value_text(row.reference, row.better)
-        cells.append([row.what, number, reference, row.beside, row.better])
+    cells = [["measured on held-out images", head, "beside", "", "better", *measure]]
+    for heading, group in groups.items():
+        cells += [[heading]] if heading else []
+        for text, row in group:
+            interval = f" ({interval_text(row.interval)})" if row.interval else ""
+            number = f"{value_text(row.value, row.better, row.interval):>{width}}{interval}"
+            reference = value_text(row.reference, row.better)
+            indented = f"  {text}" if heading else text
+            cells.append([indented, number, reference, row.beside, row.better])
+            cells[-1] += [row.name.rpartition("/")[2]] if measure else []
     return aligned(cells, right={2})
 
 

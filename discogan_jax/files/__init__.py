@@ -3,6 +3,7 @@
 from discogan_jax.files.atomic import remove_folder, remove_leftovers, replacing, replacing_folder
 from discogan_jax.files.disks import disk_full, folder_size, no_room, require_room, reserve
 from discogan_jax.files.json_files import (
+    damage,
     find_json,
     finite,
     numbers,
@@ -15,6 +16,7 @@ from discogan_jax.files.locks import is_in_use, locked, mark_in_use
 from discogan_jax.files.opening import require_regular, require_regular_below
 from discogan_jax.files.ours import (
     MARK,
+    OF_FILE_MANAGERS,
     has_mark,
     read_mark,
     require_our_folder,
@@ -26,8 +28,10 @@ from discogan_jax.files.seals import check_folder, check_seal, digests, json_sha
 
 __all__ = [
     "MARK",
+    "OF_FILE_MANAGERS",
     "check_folder",
     "check_seal",
+    "damage",
     "digests",
     "disk_full",
     "expanded",

@@ -82,15 +82,30 @@ def read_lines(path: Path, tail: int | None = None, containing: str = "") -> lis
     return [line for line in found if line is not None]
 
 
-def read_lines_counting_damage(path: Path) -> tuple[list[dict[str, Any]], int]:
+def read_lines_counting_damage(
+    path: Path, containing: str = ""
+) -> tuple[list[dict[str, Any]], int]:
     """Reads the whole lines of a file of JSON lines, and counts those that are damaged.
 
     What follows the last newline does not count: it is being written, or a killed process left it.
+
+    Args:
+      path: the file.
+      containing: text of the lines that are read; of the others, those that lack their first or
+        last character are damaged.
     """
-    parts = _parts(path)
-    found = [_line(part) for part in parts]
-    damaged = sum(line is None for line in found[:-1])
+    *whole, last = _parts(path) or [""]
+    wanted = [part for part in whole if containing in part or part[:1] + part[-1:] != "{}"]
+    found = [_line(part) for part in wanted]
+    damaged = found.count(None)
+    found += [_line(last)] if containing in last else []
     return [line for line in found if line is not None], damaged
+
+
+def damage(path: Path, lines: int) -> str:
+    """Says how many lines of a file are damaged; "" if none is."""
+    which = "1 line is" if lines == 1 else f"{lines:,} lines are"
+    return f"{path.name}: {which} damaged" if lines else ""
 
 
 def _parts(path: Path, tail: int | None = None) -> list[str]:

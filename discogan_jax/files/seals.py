@@ -64,12 +64,13 @@ def check_seal(value: Mapping[str, Any], digest_of: Callable[[str], str]) -> Non
             raise ValueError(f"{name} has changed since it was written")
 
 
-def check_folder(folder: Path, listing: str) -> None:
+def check_folder(folder: Path, listing: str, *, more: bool = False) -> None:
     """Checks that a folder holds what the object in a JSON file of it lists, and no more.
 
     Args:
       folder: the folder.
       listing: name of the file, whose content `sealed` made.
+      more: whether the folder may hold more.
 
     Raises:
       ValueError: a file, which the message names, has changed, is missing or was added, or the
@@ -81,6 +82,8 @@ def check_folder(folder: Path, listing: str) -> None:
     if lost := listed - found.keys():
         raise ValueError(f"{min(lost)} is missing")
     check_seal(value, found.__getitem__)
+    if more:
+        return
     added = [name for name in found.keys() - listed if Path(name).name not in OF_FILE_MANAGERS]
     if added:
         raise ValueError(f"{min(added)} was added")

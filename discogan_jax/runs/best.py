@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from absl import logging
+
 from discogan_jax.config import measures
 from discogan_jax.errors import InputError
-from discogan_jax.files import numbers, read_lines
+from discogan_jax.files import numbers, read_lines_counting_damage
 from discogan_jax.runs import manifest
 from discogan_jax.runs.layout import CHECKPOINTS, METRICS_FILE
 
@@ -30,15 +32,19 @@ class Best:
       value: its value; of several directions the worse one. A distance that was estimated below 0
         counts as 0.
       ago: the number of evaluations after it.
+      damaged: the number of lines of `metrics.jsonl` that cannot be read, and may have had better
+        ones.
     """
 
     measure: str
     step: int
     value: float
     ago: int
+    damaged: int = 0
 
     def __str__(self) -> str:
-        return f"best step by {self.measure}: {self.step:,} ({self.value:.4g})"
+        text = f"best step by {self.measure}: {self.step:,} ({self.value:.4g})"
+        return f"{text}, as far as {METRICS_FILE} can be read" if self.damaged else text
 
     def ending(self, patience: int, step: int, steps: int) -> str:
         """Says why a run ends before its last step; returns "" if it does not.
@@ -74,9 +80,10 @@ def find(
     if measure is None or (better := measures.better(measure)) not in ("higher", "lower"):
         return None
     best, worse = (max, min) if better == "higher" else (min, max)
+    lines, damaged = read_lines_counting_damage(run / METRICS_FILE, containing='"eval/')
     evaluations = {
         line["step"]: {name: x for name, x in numbers(line).items() if is_of(measure, name)}
-        for line in read_lines(run / METRICS_FILE, containing='"eval/')
+        for line in lines
         if upto is None or line["step"] <= upto
     }
     # A step has a value if all directions have one that any step has.
@@ -92,7 +99,7 @@ def find(
     if not values:
         return None
     step = best(values, key=lambda s: values[s])
-    return Best(measure, step, values[step], sum(later > step for later in evaluations))
+    return Best(measure, step, values[step], sum(later > step for later in evaluations), damaged)
 
 
 def known(run: Path, measure: str | None) -> Best:
@@ -102,6 +109,8 @@ def known(run: Path, measure: str | None) -> Best:
       InputError: the run has none.
     """
     if found := find(run, measure):
+        if found.damaged:
+            logging.error("%s: %s", run, found)
         return found
     why = f"no step with a checkpoint has a value of {measure} in {METRICS_FILE}"
     if measure is None:

@@ -101,6 +101,16 @@ def describe(change: Mapping[str, Any]) -> Iterator[str]:
         yield f"{when} {name} {json.dumps(new)} instead of {json.dumps(old)}"
 
 
+def of_pictures(directory: Path) -> list[str]:
+    """Says from which steps on a run was trained on other pictures, in lines."""
+    found = [change for change in read(directory) if "pictures" in change]
+    return [
+        text
+        for change in found
+        for text in describe({"step": change["step"], "pictures": change["pictures"]})
+    ]
+
+
 def pictures_as_text(found: Mapping[str, Mapping[str, int]]) -> str:
     """Says how many pictures of each domain came and went."""
     return "; ".join(

@@ -1,6 +1,7 @@
 """File names of a run directory, and its small files read and written; imports no JAX by itself."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ FILES = (CONFIG_FILE, VERSIONS_FILE, METRICS_FILE, DATA_FILE, DIGESTS_FILE, CHAN
 """What every run has or may have from its beginning on."""
 WRITTEN = (*FILES, EVALUATION_FILE, REPORT_FILE, CHECKPOINTS, SAMPLES)
 """Files and folders that a run writes."""
+_EVALUATION = re.compile(r"evaluation(-step-(\d+))?(-raw)?\.json")
 _VERSIONS = {"packages": {"discogan_jax": str}}
 
 
@@ -57,6 +59,26 @@ def require_free(directory: Path) -> None:
         )
 
 
+def evaluation_file(step: int | None = None, *, raw: bool = False) -> str:
+    """Returns the name of an evaluation's file.
+
+    Args:
+      step: the step that somebody chose; None for the newest one.
+      raw: whether the parameters themselves are measured, where a run has averages of them.
+    """
+    return f"evaluation{'' if step is None else f'-step-{step}'}{'-raw' if raw else ''}.json"
+
+
+def evaluation_files(run: Path) -> list[str]:
+    """Lists the evaluations of a run: that of the newest step first, then by step."""
+    found = [
+        match
+        for path in run.glob("evaluation*.json")
+        if (match := _EVALUATION.fullmatch(path.name))
+    ]
+    return [match[0] for match in sorted(found, key=lambda m: (bool(m[3]), int(m[2] or -1)))]
+
+
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
@@ -82,24 +104,25 @@ _SHAPES: Mapping[str, Any] = {
             }
         ],
         "remarks?": [str],
+        "other_pictures?": [str],
     },
 }
 """What readers need to find in the files that a run has written for people and programs."""
 
 
 def find(run: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
-    """Reads the evaluation or the versions of a run.
+    """Reads an evaluation or the versions of a run.
 
     Args:
       run: the run directory.
-      name: the name of the file.
+      name: the name of the file, see `evaluation_file`.
 
     Returns:
       The content, or None if there is no such file or it cannot be used; and why not, in a
       sentence, if it cannot.
     """
     try:
-        return read_json(run / name, _SHAPES[name]), []
+        return read_json(run / name, _SHAPES.get(name, _SHAPES[EVALUATION_FILE])), []
     except FileNotFoundError:
         return None, []
     except (OSError, ValueError) as error:

@@ -39,6 +39,7 @@ class RunStatus:
       steps_per_second: speed at the last step.
       losses: losses at the last step, by name.
       best: the best step by ``train.keep_best``, if there is one.
+      best_evaluated: whether an evaluation of the best step is in a file.
       evaluated: step of the evaluation.
       evaluation: values of the evaluation, by name.
       written: time of the last write, in seconds since 1970.
@@ -55,6 +56,7 @@ class RunStatus:
     steps_per_second: float | None = None
     losses: Mapping[str, float] = field(default_factory=dict)
     best: Best | None = None
+    best_evaluated: bool = False
     evaluated: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
     written: float | None = None
@@ -111,6 +113,11 @@ def _read_status(path: Path, name: str) -> RunStatus:
     found = best.find(path, measure, upto=checkpoint or 0)
     ending = found.ending(patience, checkpoint or 0, steps or 0) if found else ""
 
+    measured = found is not None and (
+        (evaluation or {}).get("step") == found.step
+        or layout.evaluation_file(found.step) in layout.evaluation_files(path)
+    )
+
     # Training comes first: the run may be repairing its damage at this moment.
     state: State = "stopped"
     if holder:
@@ -128,6 +135,8 @@ def _read_status(path: Path, name: str) -> RunStatus:
     if lines and not manifest.steps(path / CHECKPOINTS):
         remarks.append("it has no checkpoint")
     remarks += [ending] if ending and state == "finished" else []
+    if found is not None and found.damaged:
+        remarks.append(str(found))
     if state == "diverged":
         remarks.append(f"a loss was not finite at step {last['step']:,}")
     if _last_with("collapse_alarm", lines).get("collapse_alarm"):
@@ -143,6 +152,7 @@ def _read_status(path: Path, name: str) -> RunStatus:
         steps_per_second=trained.get("steps_per_second"),
         losses={k: v for k, v in trained.items() if k.endswith("_loss")},
         best=found,
+        best_evaluated=measured,
         evaluated=evaluation["step"] if evaluation else None,
         evaluation=_values(evaluation or {}),
         written=_written(path),

@@ -94,12 +94,21 @@ def describe(directory: Path, s: Settings) -> list[str]:
     Raises:
       InputError: the record is damaged.
     """
-    lines, record = [], _read(directory) or {}
+    lines, recorded = [], about(directory)
     for d, prepared in preparations(directory, s).items():
-        about = record.get(d, {}).get("pictures")
-        found = [census.describe(about)] if about else []
+        found = [census.describe(recorded[d])] if recorded[d] else []
         lines.append(f"{s.domains.name(d)}: {'; '.join([*found, str(prepared)])}")
     return lines
+
+
+def about(directory: Path) -> dict[str, dict[str, Any]]:
+    """Returns, by domain, what is known of the pictures that a run is trained on, see `census`.
+
+    Raises:
+      InputError: the record is damaged.
+    """
+    record = _read(directory) or {}
+    return {d: record.get(d, {}).get("pictures", {}) for d in DOMAINS}
 
 
 def public(directory: Path) -> dict[str, Any] | None:
@@ -205,7 +214,7 @@ def digests_file(directory: Path) -> str:
 
 
 def remarks(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> list[str]:
-    """Says whether held-out pictures are others than in training, and how many were trained on.
+    """Says which held-out pictures may be others than in training, or may have been trained on.
 
     Args:
       directory: the run directory.
@@ -213,30 +222,31 @@ def remarks(directory: Path, s: Settings, loaded: Mapping[str, Splits]) -> list[
       loaded: the pictures as they are now.
 
     Returns:
-      A line for each domain whose pictures differ; none if the pictures were not recorded.
+      A line for each change of pictures in training, after which held-out ones may be some that
+      were trained on before, and one for each domain whose pictures differ now; none of these if
+      the pictures were not recorded.
 
     Raises:
       InputError: the record is damaged.
     """
-    saved = _saved_digests(directory)
+    saved, lines = _saved_digests(directory), changes.of_pictures(directory)
     if saved is None:
-        return []
-    lines = []
+        return lines
     for d, x in loaded.items():
         # Of the files, names and places may have changed: what counts is what they show.
         train, held_out, now = saved[f"{d}_train"], saved[f"{d}_val"], x.digests["val"]
         is_new = np.isin(now, held_out, invert=True)
-        changes = _came_and_went(x, train, held_out)
+        moved = _came_and_went(x, train, held_out)
         before = np.isin(now, saved[f"{d}_before"]).sum()
         if before:
             lines.append(
                 f"{s.domains.name(d)}: of {len(now):,} held-out ones, {before:,} trained on before "
                 "the run went on with other pictures"
             )
-        if not (is_new.any() or any(changes.values())):
+        if not (is_new.any() or any(moved.values())):
             continue
-        which = "other pictures than in training ({came:,} came, {went:,} went)".format(**changes)
-        if not any(changes.values()):
+        which = "other pictures than in training ({came:,} came, {went:,} went)".format(**moved)
+        if not any(moved.values()):
             which = "the pictures of the training, divided otherwise"
         lines.append(
             f"{s.domains.name(d)}: {which}; of {len(now):,} held-out ones: {is_new.sum():,} not "
@@ -350,9 +360,9 @@ def _read(directory: Path) -> dict[str, Any] | None:
             raise ValueError("digests names no file of digests")
         _prepared(record)
         for d in DOMAINS:
-            if about := record[d].get("pictures"):
-                shapes.check(about, _PICTURES, f"{d}.pictures")
-                census.describe(about)
+            if found := record[d].get("pictures"):
+                shapes.check(found, _PICTURES, f"{d}.pictures")
+                census.describe(found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove it to record the run's pictures anew"

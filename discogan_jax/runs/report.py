@@ -13,13 +13,16 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from absl import logging
 from PIL import Image
 
 from discogan_jax import images
+from discogan_jax.config import measures
 from discogan_jax.config.schema import Settings, flat, to_json
 from discogan_jax.errors import InputError, printable
 from discogan_jax.files import (
     MARK,
+    damage,
     finite,
     has_mark,
     numbers,
@@ -75,7 +78,11 @@ def write(
     """
     paths = [*dict.fromkeys(map(Path, directories))]
     out = out or paths[0] / layout.REPORT_FILE
-    text = page([read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)])
+    found = [read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    for path, run in zip(paths, found, strict=True):
+        for problem in run.pop("problems"):
+            logging.error("%s: %s", path, problem)
+    text = page(found)
     require_ours(out, is_report, overwrite=overwrite)
     try:
         with replacing(out) as temporary:
@@ -85,9 +92,26 @@ def write(
     return out
 
 
+def refresh(directory: Path) -> Path | None:
+    """Writes the report of a run whose files have changed; where it cannot, a warning says why.
+
+    Args:
+      directory: the run directory.
+
+    Returns:
+      The file, or None without one.
+    """
+    try:
+        return write([directory])
+    except InputError as error:  # no reason to fail
+        logging.warning("The page of the run is not written: %s", error)
+        return None
+
+
 def is_report(path: Path) -> bool:
-    """Whether a file is a page that `write` wrote."""
-    return has_mark(path, _MARK) or has_mark(path, _MARK_OF_EARLIER_VERSIONS)
+    """Whether there is a file that is a page that `write` wrote."""
+    marks = (_MARK, _MARK_OF_EARLIER_VERSIONS)
+    return path.is_file() and any(has_mark(path, mark) for mark in marks)
 
 
 def page(runs: Sequence[Mapping[str, Any]]) -> str:
@@ -119,11 +143,12 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
     # Training may be going on: the files are read as far as they go.
     lines, cut = _metrics(directory / layout.METRICS_FILE)
     steps, series = curves(lines)
-    evaluation, damaged = layout.find(directory, layout.EVALUATION_FILE)
+    evaluations, damaged = _evaluations(directory)
     found_versions, more = layout.find(directory, layout.VERSIONS_FILE)
     samples, unshown = _samples(directory / layout.SAMPLES)
     versions = found_versions or {}
     packages = versions.pop("packages", {})
+    problems = [*cut, *damaged, *more, *unshown]
     facts = [_facts(settings, lines, versions), *pictures.describe(directory, settings)]
     found = best.find(directory, settings.train.keep_best)
     if found is not None:
@@ -136,22 +161,39 @@ def read_run(directory: Path, name: str) -> dict[str, Any]:
             for change in changes.read(directory)
             for text in changes.describe(change)
         ],
-        "warnings": [*_warnings(directory, lines), *cut, *damaged, *more, *unshown],
+        "warnings": [*_warnings(directory, lines), *problems],
+        "problems": problems,
         "config": flat(to_json(settings)),
         "versions": {key: str(value) for key, value in {**versions, **packages}.items()},
         "steps": steps,
         "series": series,
         "families": families(series, settings.domains, found),
         "samples": samples,
-        "evaluation": evaluation,
+        "evaluations": evaluations,
+        "headlines": measures.headlines(*settings.domains, _names_of_rows(evaluations)),
     }
+
+
+def _evaluations(directory: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the evaluations of a run, each with a title, and why others cannot be used."""
+    found, problems = [], []
+    for name in layout.evaluation_files(directory):
+        evaluation, why = layout.find(directory, name)
+        problems += why
+        if evaluation is not None:
+            raw = ", raw parameters" if name.endswith("-raw.json") else ""
+            found.append(evaluation | {"title": f"step {evaluation['step']:,}{raw}"})
+    return found, problems
+
+
+def _names_of_rows(evaluations: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {row["name"] for found in evaluations for row in found["rows"] if "name" in row}
 
 
 def _metrics(path: Path) -> tuple[Lines, list[str]]:
     """Returns the lines of `metrics.jsonl`, and how many of them are damaged."""
     lines, damaged = read_lines_counting_damage(path)
-    which = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
-    warnings = [f"{path.name}: {which} damaged, and not in the curves."] if damaged else []
+    warnings = [f"{damage(path, damaged)}, and not in the curves."] if damaged else []
     return [*map(numbers, lines)], warnings
 
 

@@ -14,8 +14,18 @@ from absl import logging
 from discogan_jax import files, multihost, sharding
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
-from discogan_jax.errors import InputError
-from discogan_jax.runs import changes, checkpoint, layout, lock, manifest, pictures, run, weights
+from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+from discogan_jax.runs import (
+    changes,
+    checkpoint,
+    layout,
+    lock,
+    manifest,
+    pictures,
+    report,
+    run,
+    weights,
+)
 from discogan_jax.state import TrainState
 from discogan_jax.train import forecast, writers
 from discogan_jax.train.interrupts import Interrupts
@@ -37,7 +47,8 @@ def train_and_evaluate(
 ) -> TrainState:
     """Trains a run from its beginning or its last checkpoint to ``config.train.steps``.
 
-    It ends before if the best step is ``config.train.patience`` evaluations ago.
+    It ends before if the best step is ``config.train.patience`` evaluations ago. At its end, also
+    by a signal or divergence, it writes its report.
 
     Args:
       config: the config of the run, or the settings made of it.
@@ -66,7 +77,7 @@ def train_and_evaluate(
     setup = Setup(s, pictures.known(workdir))
     memory = StepMemory(setup)
     memory.check()
-    with ExitStack() as stack:
+    with _reporting(workdir), ExitStack() as stack:
         checkpoints, state = stack.enter_context(_run_directory(workdir, setup, memory, change))
         if state is not None and _has_ended(workdir, s, int(state.step)):
             return state
@@ -103,6 +114,19 @@ def train_and_evaluate(
             state, metrics = setup.train_step(setup.gan, state, batch)
             recorder.after_step(step, state, metrics)
         return recorder.finish(state, signal)
+
+
+@contextmanager
+def _reporting(workdir: Path) -> Iterator[None]:
+    """Writes the report of a run when the run ends, also if it has diverged or was interrupted."""
+    try:
+        yield
+    except (DivergedError, InterruptedRunError):
+        if multihost.is_chief():
+            report.refresh(workdir)
+        raise
+    if multihost.is_chief():
+        report.refresh(workdir)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Trains and measures variants of a config, and compares them in one table.
 
-The folder of a sweep holds a run directory per variant and seed, `sweep.md` with every measure and
-`sweep.json` with everything. Finished runs there are skipped, unfinished ones are resumed.
+The folder of a sweep holds a run directory per variant and seed, `sweep.md` with every measure, the
+main ones first, and `sweep.json` with everything. Finished runs there are skipped, unfinished ones
+are resumed.
 """
 
 import math
@@ -16,14 +17,14 @@ from typing import Any
 import jax
 
 from discogan_jax.config import build
-from discogan_jax.config.measures import better
+from discogan_jax.config.measures import better, headlines
 from discogan_jax.config.schema import Data, Settings
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.evaluation import evaluate, held_out
 from discogan_jax.evaluation.table import DASH, aligned, notes, value_text
 from discogan_jax.evaluation.table import markdown as markdown_table
 from discogan_jax.files import find_json, read_json, replacing, require_ours, write_json
-from discogan_jax.runs import layout, manifest, pictures
+from discogan_jax.runs import layout, manifest, pictures, report
 from discogan_jax.runs import run as runs_run
 from discogan_jax.train import writers
 from discogan_jax.train.loop import train_and_evaluate
@@ -43,9 +44,6 @@ _RESULTS = {
         }
     ]
 }
-
-# The measures of each translation that a terminal has room for; the files have all of them.
-SHORT = ("psnr", "sliced_wasserstein", "hue_error")
 
 Train = Callable[[Settings, Path], Any]
 Measure = Callable[[Path], None]
@@ -85,10 +83,11 @@ def measuring() -> Measure:
         run = runs_run.open(directory)
         if _is_measured(directory, run.settings, run.step):
             return
-        images = _images_of(run.settings)
+        images, loaded = _images_of(run.settings), run.images()
         if images not in references:
-            references[images] = evaluate.fit_references(run.settings, run.images())
-        evaluate.write(run, evaluate.measure(run, references[images]), references[images])
+            references[images] = evaluate.fit_references(run.settings, loaded)
+        found = references[images].of_run(run, loaded)
+        evaluate.write(run, evaluate.measure(run, found), found)
 
     return measure
 
@@ -142,8 +141,8 @@ def run(
       An outcome of each run, variant by variant.
 
     Raises:
-      InputError: `plan` raises it, the data cannot be used, or the folder has files of other
-        programs with the names of the table or the results.
+      InputError: `plan` raises it, the data cannot be used, the results in the folder have other
+        runs, or it has files of other programs with the names of the table or the results.
       OSError: the folder cannot be made.
       InterruptedRunError: a signal arrived; the same call goes on.
     """
@@ -152,6 +151,7 @@ def run(
     require_ours_in(folder, TABLE_FILE, RESULTS_FILE, runs=[job.directory for job in jobs])
     before = find_json(folder / RESULTS_FILE, _RESULTS) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}
+    _require_all_of(earlier, jobs, folder)
     outcomes = [_so_far(job, earlier.get(job.directory.name, {})) for job in jobs]
     if measure is None:
         require_measurable(outcome.job for outcome in outcomes if outcome.error)
@@ -196,6 +196,60 @@ def require_ours_in(folder: Path, *names: str, runs: Sequence[Path] = ()) -> Non
         require_ours(folder / name, is_sweep, overwrite=None)
 
 
+def _require_all_of(
+    earlier: Mapping[str, Mapping[str, Any]], jobs: Sequence[Job], folder: Path
+) -> None:
+    """Refuses a sweep whose table would lack runs that the table in its folder has.
+
+    Args:
+      earlier: the results in the folder, by run directory.
+      jobs: the runs of the sweep.
+      folder: the folder.
+    """
+    planned = {job.directory.name for job in jobs}
+    lost = [
+        name
+        for name, record in earlier.items()
+        if name not in planned and (record["measures"] or (folder / name).exists())
+    ]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise InputError(
+            f"{folder / RESULTS_FILE} has runs of another sweep ({lost[0]}{more}), which would be "
+            "lost: name another --workdir, or their values, too"
+        )
+
+
+def overview(outcomes: Sequence[Outcome]) -> str:
+    """Returns the measures to look at first as text, in a table for each direction, see `table`."""
+    parts = []
+    for title, names in _headlines(outcomes).items():
+        head, *rest = _cells(outcomes, [*names])
+        lines = [[names.get(x, "") for x in head], [x.rpartition("/")[2] for x in head], *rest]
+        parts += [title, aligned(lines)]
+    cells = _cells(outcomes)
+    return "\n".join([*parts, *_notes(outcomes, cells)] if parts else [table(outcomes)])
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """Returns the outcomes as Markdown: the measures to look at first, all measures folded."""
+    parts = []
+    for title, names in _headlines(outcomes).items():
+        head, *rest = _cells(outcomes, [*names])
+        named = [f"{names[x]} ({x.rpartition('/')[2]})" if x in names else x for x in head]
+        parts += [f"## {title}", markdown_table([named, *rest])]
+    if not parts:
+        return markdown(outcomes)
+    folded = "<details><summary>All measures</summary>", markdown(outcomes), "</details>"
+    return "\n\n".join([*parts, *folded])
+
+
+def _headlines(outcomes: Sequence[Outcome]) -> dict[str, dict[str, str]]:
+    """Returns the measures to look at first, see `measures.headlines`."""
+    there = {name for o in outcomes for name in o.measures}
+    return headlines(*outcomes[0].job.settings.domains, there) if there else {}
+
+
 def table(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> str:
     """Returns the outcomes as text: a line per variant, a column per measure.
 
@@ -217,12 +271,6 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     """Returns the outcomes as a Markdown table of all measures, see `table`."""
     cells = _cells(outcomes)
     return "\n\n".join([markdown_table(cells), *_notes(outcomes, cells)])
-
-
-def short(outcomes: Iterable[Outcome]) -> list[str]:
-    """Returns the names of the measures to look at first."""
-    names = dict.fromkeys(name for o in outcomes for name in o.measures)
-    return [name for name in names if name.rpartition("/")[2] in SHORT]
 
 
 def _cells(outcomes: Sequence[Outcome], measures: Sequence[str] | None = None) -> list[list[str]]:
@@ -334,6 +382,7 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
     except DivergedError as error:
         say(str(error))
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
+    report.refresh(job.directory)  # with what was measured
     # TensorBoard compares the runs by what they differ in.
     hparams = {**job.variant.changes, "seed": job.settings.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}
@@ -358,4 +407,4 @@ def _write(folder: Path, outcomes: Sequence[Outcome]) -> None:
     ]
     write_json(folder / RESULTS_FILE, {"runs": records})
     with replacing(folder / TABLE_FILE) as temporary:
-        temporary.write_text(markdown(outcomes) + "\n")
+        temporary.write_text(page(outcomes) + "\n")

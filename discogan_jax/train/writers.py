@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Shaped, UInt8
 
-from discogan_jax.files import finite, read_lines, replacing
+from discogan_jax.files import damage, finite, read_lines_counting_damage, replacing
 from discogan_jax.host import tensorflow
 from discogan_jax.runs.layout import METRICS_FILE
 
@@ -55,7 +55,10 @@ class JsonLines(Writer):
           path: the file; it need not exist.
           start_step: number of finished steps. Lines after it belong to the interrupted run.
         """
-        kept = [line for line in read_lines(path) if line["step"] <= start_step]
+        lines, damaged = read_lines_counting_damage(path)
+        if damaged:
+            logging.warning("%s, and left out from now on", damage(path, damaged))
+        kept = [line for line in lines if line["step"] <= start_step]
         with replacing(path) as temporary:
             temporary.write_text("".join(json.dumps(finite(line)) + "\n" for line in kept))
         self._file = path.open("a")

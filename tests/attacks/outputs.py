@@ -16,7 +16,7 @@ from PIL import Image
 
 from attacks import attack, discogan, refused, run
 from discogan_jax import cli, export, images, runs
-from discogan_jax.commands import card, train
+from discogan_jax.commands import card
 from discogan_jax.config import schema
 from discogan_jax.data.catalogue.archive import write_archives
 from discogan_jax.errors import InputError
@@ -126,7 +126,7 @@ def a_run_as_a_result(folder, rng):
             kept(WRITE[kind], folder, folder / "run", said="run", **flags)
     # A page that is none of ours ends no training.
     (folder / "run" / layout.REPORT_FILE).write_bytes(DEAR)
-    assert train._report(folder / "run") == "without a page"
+    assert report.refresh(folder / "run") is None
     assert (folder / "run" / layout.REPORT_FILE).read_bytes() == DEAR
 
 

@@ -19,8 +19,9 @@ const label = (run, text) => (runs.length > 1 ? `${run.name}: ${text}` : text);
 
 function head() {
   document.querySelector("h1").textContent = runs.map((r) => r.name).join(" · ");
-  const facts = (run) => [run.facts, ...run.changes.map((change) => change.text)].join("\n");
-  byId("facts").textContent = runs.map((run) => label(run, facts(run))).join("\n");
+  const facts = (run) => [...run.facts.split("\n"), ...run.changes.map((change) => change.text)];
+  byId("summary").textContent = runs.map((run) => label(run, facts(run)[0])).join("\n");
+  byId("facts").textContent = runs.map((run) => label(run, facts(run).slice(1).join("\n"))).join("\n");
   const list = byId("warnings").querySelector("ul");
   for (const run of runs) for (const text of run.warnings) make("li", list, label(run, text));
   byId("warnings").hidden = !list.children.length;
@@ -155,11 +156,21 @@ function curves() {
   }
 }
 
-function table(parent, head) {
-  const scroll = make("div", parent, undefined, { className: "scroll" });
-  const made = make("table", scroll), row = make("tr", make("thead", made));
-  for (const text of head) make("th", row, text);
-  return make("tbody", made);
+// A function that adds rows: the cells after the first one are texts, or have a smaller text behind.
+function table(parent, head, className = "") {
+  const made = make("table", make("div", parent, undefined, { className: `scroll ${className}` }));
+  const top = make("tr", make("thead", made)), body = make("tbody", made);
+  for (const text of head) make("th", top, text, { scope: "col" });
+  return (first, ...cells) => {
+    const row = make("tr", body);
+    make("th", row, first, { scope: "row" });
+    cells.forEach((cell, i) => {
+      const [text, small] = [cell].flat(), td = make("td", row, text);
+      td.dataset.label = head[i + 1];
+      if (small) make("small", td, ` ${small}`);
+    });
+    return row;
+  };
 }
 
 // No distance is below 0: an estimate that is cannot be told from 0 (as in evaluation/table.py).
@@ -168,53 +179,61 @@ function measure(value, better, interval) {
   return interval ? `< ${number(interval[1])}` : "about 0";
 }
 
+// What to look at first has names for people and comes before all measures, which are folded.
 function evaluation() {
-  const measured = runs.filter((run) => run.evaluation);
+  const measured = runs.flatMap((run) => run.evaluations.map((found) => ({ run, ...found })));
   const place = byId("evaluation");
   if (!measured.length) return;
   place.hidden = false;
-  make("p", place, measured.map((r) => label(r, `step ${r.evaluation.step.toLocaleString("en")}`)).join(", ") +
-    ", on held-out images; in brackets where 95% of other held-out sets would put the value.");
-  for (const run of measured)
-    for (const text of run.evaluation.remarks ?? []) make("p", place, label(run, text));
-  const body = table(place, ["", ...measured.map((r) => (runs.length > 1 ? r.name : "value")), "beside", "better"]);
-  const names = [...new Set(measured.flatMap((r) => r.evaluation.rows.map((row) => row.name)))];
-  for (const name of names) {
-    const found = measured.map((r) => r.evaluation.rows.find((row) => row.name === name));
-    const any = found.find(Boolean), row = make("tr", body);
-    make("td", row, any.what);
-    for (const cell of found) {
-      const td = make("td", row, cell ? measure(cell.value, cell.better, cell.interval) : "–", { className: "number" });
-      if (cell?.interval) make("small", td, ` (${number(cell.interval[0])} to ${number(cell.interval[1])})`);
-    }
-    make("td", row, !any.beside ? "" : `${measure(any.reference, any.better)} ${any.beside}`);
-    make("td", row, any.better);
+  const titled = measured.map(({ run, title }) => label(run, title));
+  make("p", place, `${titled.join("; ")}, on held-out images; in brackets where 95% of other held-out sets would put the value.`);
+  const rows = measured.map(({ rows }) => new Map(rows.map((row) => [row.name, row])));
+  const columns = measured.length > 1 ? titled : ["value"];
+  const cells = (name) => {
+    const found = rows.map((of) => of.get(name)), any = found.find(Boolean);
+    const values = found.map((row) => [
+      row ? measure(row.value, row.better, row.interval) : "–",
+      row?.interval && `(${number(row.interval[0])} to ${number(row.interval[1])})`,
+    ]);
+    return [...values, any.beside ? [measure(any.reference, any.better), any.beside] : "", any.better ?? ""];
+  };
+  const first = {};
+  for (const run of runs)
+    for (const [title, names] of Object.entries(run.headlines)) first[title] = { ...first[title], ...names };
+  for (const [title, names] of Object.entries(first)) {
+    make("h3", place, title);
+    const add = table(place, ["", ...columns, "beside", "better", "measure"], "first");
+    for (const [name, text] of Object.entries(names)) add(text, ...cells(name), name.split("/").at(-1));
   }
+  const all = new Map(measured.flatMap((found) => found.rows.map((row) => [row.name, row.what])));
+  const details = make("details", place);
+  make("summary", details, `All ${all.size} measures`);
+  const add = table(details, ["", ...columns, "beside", "better"]);
+  for (const [name, what] of all) add(what ?? name, ...cells(name));
+  const list = make("ul", place);
+  for (const { run, title, remarks } of measured)
+    for (const text of remarks ?? []) make("li", list, measured.length > 1 ? label(run, `${title}: ${text}`) : text);
 }
 
 function settings() {
   const names = [...new Set(runs.flatMap((r) => Object.keys(r.config)))].sort();
   const details = make("details", byId("settings"), undefined, { open: runs.length > 1 });
   make("summary", details, runs.length > 1 ? "What differs is marked" : "All settings");
-  const body = table(details, ["", ...runs.map((r) => r.name)]);
+  const columns = runs.length > 1 ? runs.map((r) => r.name) : [""];
+  const add = table(details, ["", ...columns]);
   for (const name of names) {
     const values = runs.map((r) => (name in r.config ? JSON.stringify(r.config[name]) : "–"));
-    const row = make("tr", body, undefined, { className: new Set(values).size > 1 ? "differs" : "" });
-    make("td", row, name);
-    for (const value of values) make("td", row, value);
+    add(name, ...values).className = new Set(values).size > 1 ? "differs" : "";
   }
   const versions = make("details", byId("settings"));
   make("summary", versions, "Versions and machine");
-  const list = table(versions, ["", ...runs.map((r) => r.name)]);
-  for (const name of [...new Set(runs.flatMap((r) => Object.keys(r.versions)))]) {
-    const row = make("tr", list);
-    make("td", row, name);
-    for (const run of runs) make("td", row, run.versions[name] ?? "–");
-  }
+  const list = table(versions, ["", ...columns]);
+  for (const name of [...new Set(runs.flatMap((r) => Object.keys(r.versions)))])
+    list(name, ...runs.map((run) => run.versions[name] ?? "–"));
 }
 
 head();
 samples();
-curves();
 evaluation();
+curves();
 settings();

@@ -52,6 +52,8 @@ def _explained(cls: type, prefix: str) -> Iterator[str]:
     for field in fields:
         if not dataclasses.is_dataclass(field.type):
             plain = getattr(field.default, "plain", field.default)  # that of a size
+            if typing.get_origin(field.type) is tuple:
+                plain = ",".join(plain)
             default = json.dumps(plain).strip('"').replace("null", "none")
             yield f"--config.{field.name}={default}{_accepted(field)}"
             yield _paragraph(meanings[field.name.removeprefix(prefix)], indent=" " * 6)
@@ -64,6 +66,9 @@ def _explained(cls: type, prefix: str) -> Iterator[str]:
 
 def _accepted(field: validate.Field) -> str:
     """Says what values a field takes, as far as its type does not."""
+    if typing.get_origin(field.type) is tuple:
+        (choices, _) = typing.get_args(field.type)
+        return f"  (any of {', '.join(typing.get_args(choices))})"
     if typing.get_origin(field.type) is Literal:
         return f"  ({', '.join(typing.get_args(field.type))})"
     return f"  (must {field.range})" if field.range else ""

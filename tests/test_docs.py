@@ -14,7 +14,8 @@ from discogan_jax import cli, runs, steps
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", ["README.md", "docs/pieces.md"])
-def test_the_pieces_make_a_loop(page):
+def test_the_pieces_make_a_loop(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = pages.run(page)
     assert all(math.isfinite(value) for value in names["metrics"].values())
     assert int(names["train_state"].updates) > 1
@@ -37,8 +38,9 @@ def test_the_extensions_train(tmp_path, monkeypatch):
     assert colours > 0
 
 
-def test_the_notebook_is_kept_without_outputs():
-    cells = json.loads((pages.ROOT / "docs" / "tour.ipynb").read_text())["cells"]
+@pytest.mark.parametrize("name", ["tour", "colab"])
+def test_the_notebooks_are_kept_without_outputs(name):
+    cells = json.loads((pages.ROOT / "docs" / f"{name}.ipynb").read_text())["cells"]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 

@@ -24,6 +24,7 @@ test-long: .venv/installed-test
 docs: .venv/installed-docs
 	XLA_FLAGS=--xla_backend_optimization_level=0 JAX_PLATFORMS=cpu \
 	  $(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "The pages begin at $(CURDIR)/docs/_build/html/index.html"
 
 # Injects every kind of fault many times; prints one table of attempts and losses.
 soak: .venv/installed-test

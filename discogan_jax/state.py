@@ -1,5 +1,6 @@
 """The two halves of a training run: the arrays, which change, and everything else."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
@@ -54,6 +55,9 @@ class Player:
     batch_stats: dict[str, Any]
     opt_state: optax.OptState
 
+    def __repr__(self) -> str:
+        return f"<Player: {_described(self)}>"
+
 
 @struct.dataclass
 class TrainState:
@@ -74,6 +78,17 @@ class TrainState:
     dis: Player
     ema: dict[str, Any] | None = None
     ema_stats: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        averages = "" if self.ema is None else ", averages of the generators"
+        return f"<TrainState: {_described(self.gen, self.dis)}{averages}>"
+
+
+def _described(*players: Player) -> str:
+    """Describes players by their shapes alone: their arrays may be deleted, or be none."""
+    params = [player.params for player in players]
+    parameters = sum(math.prod(getattr(x, "shape", ())) for x in jax.tree.leaves(params))
+    return f"{sum(map(len, params))} networks, {parameters:,} parameters"
 
 
 @dataclass(frozen=True)
@@ -166,6 +181,11 @@ class DiscoGAN:
     ema_decay: float | None = None
     schedule: Schedule | None = None
     axis_name: str | None = None
+
+    def __repr__(self) -> str:
+        networks = f"{type(self.generator).__name__} and {type(self.discriminator).__name__}"
+        updates = f"{self.d_updates} + {self.g_updates} updates"
+        return f"<DiscoGAN: {networks}, {self.objective}, {updates} in a cycle>"
 
     @property
     def directions(self) -> tuple[str, ...]:

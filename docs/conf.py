@@ -50,6 +50,7 @@ napoleon_use_ivar = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "auto"
+nb_execution_excludepatterns = ["colab.ipynb"]  # it installs, and needs pictures; a test runs it
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_output_stderr = "remove"

@@ -22,7 +22,8 @@ from discogan_jax.images import save
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", ["README.md", "docs/pieces.md"])
-def test_the_pieces_make_a_loop(page):
+def test_the_pieces_make_a_loop(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = pages.run(page)
     assert all(math.isfinite(value) for value in names["metrics"].values())
     assert int(names["train_state"].updates) > 1
@@ -108,8 +109,9 @@ def test_the_library_is_extended_by_the_patches(tmp_path):
         assert made.size == (16, 16)
 
 
-def test_the_notebook_is_kept_without_outputs():
-    cells = json.loads((pages.ROOT / "docs" / "tour.ipynb").read_text())["cells"]
+@pytest.mark.parametrize("name", ["tour", "colab"])
+def test_the_notebooks_are_kept_without_outputs(name):
+    cells = json.loads((pages.ROOT / "docs" / f"{name}.ipynb").read_text())["cells"]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 

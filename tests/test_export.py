@@ -169,19 +169,42 @@ def test_a_zip_of_any_name_and_an_export_of_before(run, tmp_path, pictures):
     assert preparations["b"] == images.Preparation(images.Size(SIZE, SIZE))
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*tf.lite.Interpreter is deprecated")
 def test_the_examples_of_the_documentation(run, tmp_path, monkeypatch):
+    """They bring a picture of any size to the model's, as the library does; one is for phones."""
     for kind in FORMATS:
         export.write(run, tmp_path / f"sample-1000{registry.load(kind).ENDING}", kind=kind)
     monkeypatch.chdir(tmp_path)
-    pixels = np.random.default_rng(0).integers(256, size=(1, SIZE, SIZE, 3), dtype=np.uint8)
-    Image.fromarray(pixels[0]).save("bag.png")
+    pixels = np.random.default_rng(0).integers(256, size=(40, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("bag.png")
+    expected = run.translate("bag.png", to="shoes")
     text = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
     examples = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(examples) == 3
+    assert len(examples) == 4
+    found = {}
     for example in examples:
-        found = {}
         exec(example, found)
-        np.testing.assert_allclose(found["translated"], run.apply(pixels, "ab"), atol=1e-5)
+        made = found.pop("translated")
+        np.testing.assert_allclose(made, run.apply(found["images"], "ab"), atol=1e-5)
+        np.testing.assert_allclose(made, expected, atol=0.01)  # Pillow's own cut and scaling
+    lite = found["interpreter"].get_signature_runner("ab")
+    several = np.repeat(found["images"], 3, axis=0)
+    np.testing.assert_allclose(lite(images=several)["translated"], made.repeat(3, 0), atol=1e-5)
+
+
+def test_an_exports_translate_takes_what_a_runs_takes(run, tmp_path, pictures):
+    file, _ = export.write(run, tmp_path / "x.discogan")
+    opened = export.open_translator(file)
+    assert repr(opened) == f"<Exported {file}: bags → shoes, shoes → bags>"
+    made = opened.translate(pictures, to="shoes")
+    again = opened.translate(made, to="bags")  # numbers in [0, 1], rounded to bytes
+    expected = run.translate(images.to_uint8(made), to="bags")
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+    for wrong, said in ((pictures * 1.0, r"float64 must be numbers in \[0, 1\]"),
+                        (pictures[0], r"picture\[None\]")):  # fmt: skip
+        for translator in (run, opened):
+            with pytest.raises(InputError, match=said):
+                translator.translate(wrong, to="shoes")
 
 
 def test_one_onnx_file_translates_one_way_and_tells_all(run, tmp_path, pictures):

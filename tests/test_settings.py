@@ -323,6 +323,7 @@ MAY_CHANGE = {
     "data.feed": "tf",
     "train.steps": 20_000,
     "train.shard_state": True,
+    "train.trackers": ("tensorboard", "wandb"),
     "train.log_every": 7,
     "train.print_every": 7,
     "train.sample_every": 7,

@@ -125,7 +125,8 @@ def test_run_directory(data, undisturbed):
 def test_numbers_carry_the_domains_names(undisturbed):
     written = lines(undisturbed[0] / "metrics.jsonl")
     assert [line["step"] for line in written] == list(range(10, 721, 10))
-    about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
+    about = {"step", "time", "learning_rate", "d_learning_rate", "steps_per_second"}
+    about |= {"data_wait_fraction"}
     for line in written:
         assert line.keys() == LOSSES | about | (HELD_OUT if line["step"] % 240 == 0 else set())
         assert all(math.isfinite(value) for value in line.values())
@@ -537,7 +538,8 @@ def test_other_objectives_and_recipes_train(
     }
     [line] = lines(tmp_path / "metrics.jsonl")
     judged = {f"disc_{d}_loss" for d in ("bags", "shoes") if f"gen_{d}_loss" in losses}
-    about = {"step", "learning_rate", "d_learning_rate", "steps_per_second", "data_wait_fraction"}
+    about = {"step", "time", "learning_rate", "d_learning_rate", "steps_per_second"}
+    about |= {"data_wait_fraction"}
     about |= {"gen_loss", "disc_loss"}
     assert line.keys() == losses | judged | about | held_out
     # That of the second of two steps, at whose end it would be 0.

@@ -283,9 +283,14 @@ def test_mistakes(run, folder, tmp_path, monkeypatch, capsys, inputs, to, said):
 
 
 def test_arrays_that_are_neither_prepared_nor_pictures_are_refused(run):
-    for shape, kind in (((1, 9, 9, 3), "float32"), ((9, 9, 3), "uint8"), ((1, 9, 9, 5), "uint8")):
+    for shape, kind in (((1, 9, 9, 3), "float32"), ((1, 9, 9, 5), "uint8")):
         with pytest.raises(InputError, match=rf"arrays of {kind} .* cannot be prepared: give"):
             run.translate(np.zeros(shape, kind), "shoes")
+    with pytest.raises(InputError, match=r"\[9, 9, 3\] is one picture: .* picture\[None\]"):
+        run.translate(np.zeros((9, 9, 3), np.uint8), "shoes")
+    for scale, kind in ((255, "float32"), (255, "int64"), (np.nan, "float32")):
+        with pytest.raises(InputError, match=rf"{kind} must be numbers in \[0, 1\]"):
+            run.translate((np.ones((1, SIZE, SIZE, 3)) * scale).astype(kind), "shoes")
 
 
 def test_a_model_without_numbers_is_a_mistake_not_a_failure(run, folder, tmp_path, monkeypatch):

@@ -2,13 +2,17 @@
 
 import importlib.util
 import json
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 from absl import logging
 
-from discogan_jax.errors import causes
+from discogan_jax.config import schema
+from discogan_jax.configs import sample
+from discogan_jax.errors import InputError, causes
 from discogan_jax.train import writers
 
 
@@ -22,7 +26,9 @@ def test_lines_can_be_read_at_once(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
     lines = writers.JsonLines(path, 0)
     lines.write_scalars(2, {"gen_loss": np.float32(0.5), "count": 3})
-    assert read(path) == [{"step": 2, "gen_loss": 0.5, "count": 3.0}]
+    [line] = read(path)
+    assert abs(line.pop("time") - time.time()) < 60
+    assert line == {"step": 2, "gen_loss": 0.5, "count": 3.0}
     lines.write_images(2, {})
     lines.write_histograms(2, {})
     assert forced == []
@@ -39,7 +45,7 @@ def test_resuming_drops_the_lost_future_and_a_torn_line(tmp_path):
     lines = writers.JsonLines(path, 4)
     lines.write_scalars(6, {"x": 2.0})
     lines.close()
-    assert read(path) == [
+    assert [{"step": x["step"], "x": x["x"]} for x in read(path)] == [
         {"step": 2, "x": 1.0},
         {"step": 4, "x": 1.0},
         {"step": 6, "x": 2.0},
@@ -63,7 +69,8 @@ def test_tensorboard_reads_what_was_written(tmp_path):
     picture = np.full((1, 6, 5, 3), 7, np.uint8)
     values = np.arange(8, dtype=np.float32).reshape(2, 4)
     for step in (2, 4):
-        writer.write_scalars(step, {"gen_bags_loss": step / 8})
+        named = {"gen_bags_loss": step / 8, "val_const_bags_loss": 1, "eval/bags/mse": 2}
+        writer.write_scalars(step, named)
     writer.write_images(4, {"samples": picture})
     writer.write_histograms(4, {"gen/ab/kernel": values})
     writer.close()
@@ -74,7 +81,8 @@ def test_tensorboard_reads_what_was_written(tmp_path):
     def tensors(name):
         return [(e.step, tensorflow.make_ndarray(e.tensor_proto)) for e in events.Tensors(name)]
 
-    assert tensors("gen_bags_loss") == [(2, 0.25), (4, 0.5)]
+    assert tensors("train/gen_bags_loss") == [(2, 0.25), (4, 0.5)]
+    assert {"val/const_bags_loss", "eval/bags/mse"} < {*events.Tags()["tensors"]}
     [(step, (_, _, png))] = tensors("samples")
     assert step == 4
     np.testing.assert_array_equal(tensorflow.image.decode_png(png).numpy(), picture[0])
@@ -151,3 +159,78 @@ def test_what_fails_on_the_thread_is_raised_by_a_later_call(tmp_path, monkeypatc
     else:
         writer.close()
     assert not any(t.name.startswith("writer") for t in threading.enumerate())
+
+
+# As much of W&B as is used; it writes down what it is told.
+FAKE = """
+import json, pathlib
+
+class Error(Exception): ...
+class Run:
+    def __init__(self, dir, id, name, resume, settings):
+        folder = f"offline-run-20260101_0000{len(said):02}-{id or 'abc12345'}"
+        pathlib.Path(dir, "wandb", folder).mkdir(parents=True)
+        said.append(["init", id, name, resume])
+    def log(self, numbers): said.append(["log", numbers])
+    def define_metric(self, *names, **step): said.append(["define", *names, step])
+    def finish(self): said.append(["finish"])
+    config = type("Config", (), {"update": lambda self, x, **_: said.append(["config", x])})()
+said = []
+def init(**fields):
+    if fields["name"] == "refused":
+        raise Error("no API key")
+    return Run(**fields)
+Image = Histogram = lambda x: list(x.shape)
+Settings = lambda **_: None
+"""
+
+
+def test_weights_and_biases_gets_one_run_a_directory(tmp_path, monkeypatch):
+    pytest.importorskip("clu")
+    (tmp_path / "wandb.py").write_text(FAKE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    directory, chosen = tmp_path / "run", ("wandb",)
+    directory.mkdir()
+    for start in (0, 2):
+        writer = writers.open_writer(directory, start, chosen)
+        writer.write_scalars(start + 1, {"gen_loss": 0.5})
+        writer.write_images(start + 1, {"samples": np.zeros((1, 6, 5, 3), np.uint8)})
+        writer.close()
+    writers.write_hparams(directory, {"seed": 7}, 3, {"eval/x": 1.0}, chosen)
+    again = [["init", "abc12345", "run", "allow"], ["define", "*", {"step_metric": "step"}]]
+    begin = [["init", None, "run", "allow"], again[1]]
+
+    def logged(step):
+        numbers = {"step": step, "train/gen_loss": 0.5}
+        return [["log", numbers], ["log", {"step": step, "samples": [[6, 5, 3]]}], ["finish"]]
+
+    assert sys.modules["wandb"].said == [
+        *begin, *logged(1), *again, *logged(3),
+        *again, ["config", {"seed": 7}], ["log", {"step": 3, "eval/x": 1.0}], ["finish"],
+    ]  # fmt: skip
+    assert [line["step"] for line in read(directory / "metrics.jsonl")] == [1, 3]
+    assert not [*directory.glob("events*")]
+    with pytest.raises(InputError, match=r"\(no API key\): log in .* WANDB_MODE=offline"):
+        writers.open_writer(tmp_path / "refused", 0, chosen)
+
+
+def test_trackers_are_chosen_by_the_config(monkeypatch):
+    config = sample.get_config()
+    assert schema.from_config(config).train.trackers == ("tensorboard",)
+    before = schema.to_json(schema.from_config(config))
+    del before["train"]["trackers"]
+    assert schema.from_config(before).train.trackers == ("tensorboard",)
+    for chosen in ("tensorboard,wandb", ["tensorboard", "wandb"], ("tensorboard", "wandb")):
+        before["train"]["trackers"] = chosen
+        settings = schema.from_config(before)
+        assert settings.train.trackers == ("tensorboard", "wandb")
+        assert schema.from_config(schema.to_json(settings)) == settings
+    for wrong in ("mlflow", ["tensorboard", 3], 3, None):
+        before["train"]["trackers"] = wrong
+        with pytest.raises(InputError, match=r"config\.train\.trackers must be"):
+            schema.from_config(before)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None)
+    writers.check(("tensorboard",))
+    with pytest.raises(InputError, match="wandb, which is not installed: pip install wandb"):
+        writers.check(("tensorboard", "wandb"))

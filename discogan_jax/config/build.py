@@ -1,7 +1,7 @@
 """Builds what the settings describe: networks, images, their order, the shapes of the state."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ import optax
 from discogan_jax import models
 from discogan_jax.config.schema import Settings
 from discogan_jax.data import sources
+from discogan_jax.data.arrays import InMemory
 from discogan_jax.data.catalogue.items import Item
 from discogan_jax.data.order import Order
 from discogan_jax.errors import InputError
@@ -115,6 +116,27 @@ def sources_of(s: Settings, known: Known = MappingProxyType({})) -> dict[str, di
         fixed = {k: v for k, v in known.get(d, {}).items() if k not in _FOUND}
         found[d] = {"source": source, **common, "thicken": thicken, **fixed}
     return found
+
+
+def with_arrays(s: Settings, arrays: Sequence[InMemory]) -> Settings:
+    """Returns settings whose sources are pictures in memory, see `sources.keep`.
+
+    Args:
+      s: the settings.
+      arrays: the pictures of both domains.
+
+    Raises:
+      InputError: the pictures do not suit the settings, or cannot be written.
+    """
+    if len(arrays) != len(DOMAINS):
+        raise InputError(f"arrays of 2 domains are needed, not of {len(arrays)}")
+    kept, shape = [], {"image_size": s.data.image_size, "channels": s.data.channels}
+    for name, x in zip(s.domains, arrays, strict=True):
+        try:
+            kept.append(sources.keep(x, data_dir=s.data_dir, **shape))
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+    return replace(s, data=replace(s.data, source_a=kept[0], source_b=kept[1]))
 
 
 def images(s: Settings, known: Known = MappingProxyType({})) -> dict[str, sources.Splits]:

@@ -57,6 +57,8 @@ def _explained(cls: type, prefix: str, values: Mapping[str, Any] | None) -> Iter
         if not dataclasses.is_dataclass(field.type):
             plain = getattr(field.default, "plain", field.default)  # that of a size
             value = plain if values is None else values[field.name]
+            if typing.get_origin(field.type) is tuple:
+                value = ",".join(value)
             text = json.dumps(value, ensure_ascii=False).strip('"').replace("null", "none")
             yield f"--config.{field.name}={text}{_accepted(field)}"
             yield _paragraph(meanings[field.name.removeprefix(prefix)], indent=" " * 6)
@@ -69,6 +71,9 @@ def _explained(cls: type, prefix: str, values: Mapping[str, Any] | None) -> Iter
 
 def _accepted(field: validate.Field) -> str:
     """Says what values a field takes, as far as its type does not."""
+    if typing.get_origin(field.type) is tuple:
+        (choices, _) = typing.get_args(field.type)
+        return f"  (any of {', '.join(typing.get_args(choices))})"
     if typing.get_origin(field.type) is Literal:
         return f"  ({', '.join(typing.get_args(field.type))})"
     return f"  (must {field.range})" if field.range else ""

@@ -34,6 +34,7 @@ Period = Annotated[int, Range(0), MayChangeOnResume]
 Decay = Annotated[float, Range(0, below=1), MayChangeOnRequest]
 Weight = Annotated[float, Range(0), MayChangeOnRequest]
 Rate = Annotated[float | None, Range(0, 1), MayChangeOnRequest]
+Tracker = Literal["tensorboard", "wandb"]
 Updates = Annotated[int, Range(above=0, high=MAX_UPDATES), MayChangeOnRequest]
 
 
@@ -167,6 +168,8 @@ class Train:
       init_from: trained weights that a new run starts from, see `runs.weights.read`; None to draw
         all of them.
       init_optimizers: take the states of the optimizers over, too.
+      trackers: what gets the metrics beside `metrics.jsonl`: ``tensorboard``, ``wandb`` (Weights &
+        Biases), both or, in a config file, ``()``.
     """
 
     steps: Annotated[int, Range(above=0, high=MAX_COUNT), MayChangeOnResume] = 100_000
@@ -185,6 +188,7 @@ class Train:
     patience: Period = 0
     init_from: str | None = None
     init_optimizers: bool = False
+    trackers: Annotated[tuple[Tracker, ...], MayChangeOnResume] = ("tensorboard",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +212,12 @@ class Settings:
     loss: Loss
     optim: Optim
     train: Train
+
+    def __repr__(self) -> str:
+        networks, size = f"{self.model.recipe}, width {self.model.width}", self.data.image_size
+        batch = f"batch {self.data.batch_size}, {self.train.steps:,} steps"
+        pair = " and ".join(self.domains)
+        return f"<Settings: {pair}, {size.height}x{size.width} px, {networks}, {batch}>"
 
     @property
     def data_dir(self) -> Path:

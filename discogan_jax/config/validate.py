@@ -94,7 +94,8 @@ def fields_of(cls: type, prefix: str = "") -> dict[str, Field]:
     """Returns the fields of a dataclass by their own names.
 
     Args:
-      cls: the dataclass; its fields are numbers, strings, choices, pairs of names, dataclasses.
+      cls: the dataclass; its fields are numbers, strings, choices, tuples of choices, pairs of
+        names, dataclasses.
       prefix: the section that it is, with a dot at the end.
     """
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
@@ -270,13 +271,8 @@ def _value(field: Field, value: Any, whole: type | None = None) -> Any:
     # Sections, choices, and the names of the domains.
     if dataclasses.is_dataclass(kind):
         return fill(typing.cast(type, kind), value, f"{name}.", whole)
-    if typing.get_origin(kind) is Literal:
-        choices = typing.get_args(kind)
-        if not isinstance(value, str) or value not in choices:
-            raise InputError(
-                f"config.{name} must be one of {', '.join(choices)}, not {_shown(value)}"
-            )
-        return value
+    if typing.get_origin(kind) in (Literal, tuple):
+        return _chosen(name, kind, value)
     if kind is Domains:
         names = tuple(value) if isinstance(value, list | tuple) else ()
         good = [n for n in names if isinstance(n, str) and n and n.isprintable()]
@@ -301,6 +297,19 @@ def _value(field: Field, value: Any, whole: type | None = None) -> Any:
     if isinstance(value, str) and "\0" in value:
         raise InputError(f"config.{name} must not contain a zero character, it is {_shown(value)}")
     return float(value) if kind is float else value
+
+
+def _chosen(name: str, kind: Any, value: Any) -> Any:
+    """Checks one of several choices, or a tuple of them, which may be text with commas."""
+    choices = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        several = value.split(",") if isinstance(value, str) else value
+        if not isinstance(several, list | tuple):
+            raise InputError(f"config.{name} must be words, not {_shown(value)}")
+        return tuple(_chosen(name, choices[0], x) for x in several)
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"config.{name} must be one of {', '.join(choices)}, not {_shown(value)}")
+    return value
 
 
 def _shown(value: Any) -> str:

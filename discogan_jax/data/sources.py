@@ -13,7 +13,7 @@ source                                      pictures
 `tfds:NAME[/CONFIG][:VERSION]:TRAIN[:VAL]`  splits of a data set of TensorFlow Datasets
 `catalogue:bags`, `catalogue:shoes`         drawn by this library
 `arrays:DIR`                                `train.npy` and `val.npy`, such as the cache folder of
-                                            another machine
+                                            another machine; `keep` makes one of arrays in memory
 ==========================================  ========================================================
 
 An edge and its photo never meet in training when one domain uses `edges/first` and the other
@@ -24,8 +24,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from discogan_jax.data import cache, copies
-from discogan_jax.data.arrays import Arrays
+from discogan_jax.data import arrays, cache, copies
+from discogan_jax.data.arrays import Arrays, InMemory
 from discogan_jax.data.cache import Splits
 from discogan_jax.data.catalogue.items import Items
 from discogan_jax.data.catalogue.source import Catalogue
@@ -60,6 +60,24 @@ def load(source: str, *, data_dir: Path, archives: Path | None = None, **wanted:
       InputError: the source cannot be understood, found, read or cached.
     """
     return parse(source).load(Wanted(**wanted), _places(data_dir, archives))
+
+
+def keep(pictures: InMemory, *, data_dir: Path, **wanted: Any) -> str:
+    """Writes pictures that are in memory below `data_dir`, once, and returns their source.
+
+    Args:
+      pictures: uint8 ``[N, H, W, C]``, of which about 5% are held out, chosen by their content, or
+        a pair of such arrays: those to train on and those to hold out.
+      data_dir: folder of downloads, prepared data and arrays.
+      **wanted: fields of `source.Wanted`, which the pictures must have already.
+
+    Returns:
+      The source ``arrays:DIR``; the same one for equal pictures.
+
+    Raises:
+      InputError: they are not such pictures, or cannot be written.
+    """
+    return arrays.keep(pictures, Wanted(**wanted), _places(data_dir, None))
 
 
 def prepared(

@@ -23,6 +23,9 @@ from discogan_jax.runs import layout, pictures
 from discogan_jax.runs.run import Run
 from discogan_jax.state import Domains, generators_only
 
+# Numbers beyond it are bytes; no network makes them of images in [0, 1].
+_BYTES = 25.0
+
 # Images and one of the directions, "ab" or "ba": their translations.
 Translate = Callable[[FloatImages, str], FloatImages]
 
@@ -173,6 +176,7 @@ def measure_translations(
 
     Raises:
       DivergedError: translations are not finite.
+      InputError: they are numbers up to 255.
     """
     rows = _measure_references(references, s.domains)
     for direction in (route for route in routes if len(route) == 2):
@@ -182,6 +186,9 @@ def measure_translations(
         say(f"translating and measuring {' → '.join(route)}, {len(real)} held-out pictures")
         made = translate(real, direction)
         require_finite(made, step, route)
+        if np.max(made) > _BYTES:
+            reach = f"translations {' → '.join(route)} reach {np.max(made):g}"
+            raise InputError(f"{reach}: images in [0, 1] are measured, divide by 255")
         t = scores.Translations(route, real, made, references.real[target])
         again = translate(made, target + source) if direction + source in routes else None
         rows += _measure_direction(s, references, direction, t, again, extractor)

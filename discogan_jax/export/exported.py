@@ -15,16 +15,16 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import registry
 from discogan_jax.export.format import METADATA_FILE, Format, Metadata, Programs, has_digests
 from discogan_jax.files import read_json
-from discogan_jax.images import Preparation, Size, in_batches
+from discogan_jax.images import Preparation, Size, in_batches, to_uint8
 from discogan_jax.runs import run
 from discogan_jax.runs.best import Step
-from discogan_jax.runs.translating import Images, Translations, Translator
+from discogan_jax.runs.translating import Images, Translations, Translator, batch
 from discogan_jax.state import DIRECTIONS, DOMAINS, Domains
 
 _MAX_SIDE, _MAX_BATCH = 1 << 14, 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exported(Translator):
     """An opened export; translates as `runs.Run` does.
 
@@ -96,7 +96,9 @@ class Exported(Translator):
             return self.load()
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates prepared images of uint8; see `runs.Run.apply`."""
+        """Translates prepared images, rounded to bytes, which is what the programs take."""
+        images = batch(images)
+        images = images if images.dtype == np.uint8 else to_uint8(images.astype(np.float32))
         # Programs with a fixed batch size take no other.
         fixed, program = self.metadata["batch_size"], self._programs[direction]
         with _explained(f"{self.path} does not translate such images: "):

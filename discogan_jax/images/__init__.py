@@ -1,6 +1,7 @@
 """Pictures as arrays: read, prepared for a network, translated in batches, tiled, saved."""
 
 from discogan_jax.images.arrays import in_batches as in_batches
+from discogan_jax.images.arrays import in_unit as in_unit
 from discogan_jax.images.arrays import to_uint8 as to_uint8
 from discogan_jax.images.arrays import to_unit as to_unit
 from discogan_jax.images.fitting import fit as fit

@@ -32,6 +32,15 @@ def to_unit(x: UInt8[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     return np.asarray(x).astype(np.float32) / 255
 
 
+def in_unit(x: Shaped[np.ndarray, "..."]) -> bool:
+    """Whether numbers are in [0, 1], or beyond by what a network or a filter may add.
+
+    It is false for bytes as numbers, for [-1, 1] and for what is not finite.
+    """
+    array = np.asarray(x, np.float32)
+    return bool(array.min(initial=0.5) >= -0.5 and array.max(initial=0.5) <= 1.5)
+
+
 def in_batches(
     f: Callable[[Any], Any], images: Shaped[np.ndarray, "N ..."], batch_size: int
 ) -> Shaped[np.ndarray, "N ..."]:

@@ -206,7 +206,7 @@ def curves(lines: Lines) -> tuple[list[int], dict[str, list[float | None]]]:
     # Neighbouring lines become one point.
     width = max(1, math.ceil(len(lines) / MAX_POINTS))
     chunks = [lines[i : i + width] for i in range(0, len(lines), width)]
-    names = sorted({name for line in lines for name in line} - {"step"})
+    names = sorted({name for line in lines for name in line} - {"step", "time"})
 
     def mean(chunk: Sequence[Mapping[str, float]], name: str) -> float | None:
         values = [x for line in chunk if (x := line.get(name)) is not None and math.isfinite(x)]

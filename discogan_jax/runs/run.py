@@ -144,7 +144,7 @@ def _listed(found: schema.Differences) -> str:
     return "".join(f"\n  {name}: {old!r} there, {new!r} now" for name, (old, new) in found.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run(Translator):
     """A run at one of its checkpoints; its training may have ended or not.
 
@@ -161,6 +161,9 @@ class Run(Translator):
     gan: DiscoGAN
     step: int
     state: TrainState
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, step {self.step}>"
 
     @property
     def domains(self) -> Domains:
@@ -191,13 +194,7 @@ class Run(Translator):
         return replace(self, state=replace(self.state, ema=None, ema_stats=None))
 
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates images with running batch-norm statistics and averaged parameters.
-
-        Args:
-          images: prepared images.
-          direction: one of the `directions`.
-          batch_size: images at a time; changes nothing but the memory in use.
-        """
+        """Translates images with running batch-norm statistics and averaged parameters."""
 
         def translate(batch: Images) -> jax.Array:
             return steps.translate_jit(self.gan, self.state, batch, direction)

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from discogan_jax.errors import InputError
-from discogan_jax.images import Picture, Preparation, Size
+from discogan_jax.images import Picture, Preparation, Size, in_unit
 from discogan_jax.state import Domains
 
 Images = UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]
@@ -33,6 +34,10 @@ class Translator(ABC):
     """
 
     path: Path
+
+    def __repr__(self) -> str:
+        ways = ", ".join(map(self.domains.route, self.directions))
+        return f"<{type(self).__name__} {self.path}: {ways}>"
 
     @property
     @abstractmethod
@@ -61,15 +66,21 @@ class Translator(ABC):
 
     @abstractmethod
     def apply(self, images: Images, direction: str, batch_size: int = 64) -> Translations:
-        """Translates prepared images in one of the `directions`."""
+        """Translates prepared images in one of the `directions`.
+
+        Args:
+          images: prepared images.
+          direction: one of the `directions`.
+          batch_size: images at a time; changes nothing but the memory in use.
+        """
 
     def translate(self, pictures: Pictures, to: str, batch_size: int = 64) -> Translations:
         """Translates pictures to a domain, prepared as the pictures that were trained on.
 
         Args:
           pictures: a file, or a sequence of files and of uint8 arrays ``[H, W, 1]`` or
-            ``[H, W, 3]``, of any sizes. One array ``[N, H, W, C]`` of the model's size is taken as
-            prepared already.
+            ``[H, W, 3]``, of any sizes. One array ``[N, H, W, C]`` of the model's size, of uint8 or
+            of numbers in [0, 1], is taken as prepared already.
           to: name of the domain.
           batch_size: images at a time; changes nothing but the memory in use.
 
@@ -85,7 +96,7 @@ class Translator(ABC):
 
 def _prepared(preparation: Preparation, pictures: Pictures) -> Images:
     if isinstance(pictures, np.ndarray | jax.Array):
-        pictures = np.asarray(pictures)
+        pictures = batch(pictures)
         if pictures.shape[1:] == (*preparation.size, preparation.channels):
             return pictures
         if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.uint8:
@@ -98,6 +109,24 @@ def _prepared(preparation: Preparation, pictures: Pictures) -> Images:
     several = [pictures] if isinstance(pictures, str | Path | bytes | Picture) else pictures
     loaded = (preparation.load(x) if isinstance(x, str | Path | bytes) else x for x in several)
     return np.stack([preparation.apply(x) for x in loaded])
+
+
+def batch(images: Shaped[Any, "..."]) -> Images:
+    """Returns images as a NumPy array; refuses what would be translated into nonsense.
+
+    Raises:
+      InputError: they have no batch axis, or are neither bytes nor numbers in [0, 1].
+    """
+    array = np.asarray(images)
+    if array.ndim == 3:
+        shape = [*array.shape]
+        raise InputError(f"{shape} is one picture: add a batch axis, picture[None]")
+    if array.dtype != np.uint8 and not in_unit(array):
+        raise InputError(
+            f"images of {array.dtype} must be numbers in [0, 1], and these reach from "
+            f"{array.min():g} to {array.max():g}: divide those of 0 to 255 by 255, or give uint8"
+        )
+    return array
 
 
 def check_takes_files(preparation: Preparation) -> None:

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import jax
 from absl import logging
 
 from discogan_jax import files, multihost, sharding
+from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
+from discogan_jax.data.arrays import InMemory
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
 from discogan_jax.runs import (
     changes,
@@ -40,9 +43,10 @@ def train_and_evaluate(
     config: Mapping[str, Any] | Settings,
     workdir: str | Path,
     *,
+    arrays: Sequence[InMemory] | None = None,
     change: bool = False,
     title: str = "",
-    open_writer: Callable[[Path, int], writers.Writer] = writers.open_writer,
+    open_writer: Callable[[Path, int], writers.Writer] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainState:
     """Trains a run from its beginning or its last checkpoint to ``config.train.steps``.
@@ -54,9 +58,12 @@ def train_and_evaluate(
       config: the config of the run, or the settings made of it.
       workdir: the run directory. A run of this config that is there is resumed, with exactly the
         batches that it would have seen.
+      arrays: pictures of both domains that are in memory, in place of the config's sources: for
+        each domain what `sources.keep` takes, which writes them below `data.data_dir`.
       change: whether a run of other settings or pictures goes on with these.
       title: line about the run for the log, where those on its pictures follow.
-      open_writer: opens the writer of metrics, from the directory and the number of finished steps.
+      open_writer: opens the writer of metrics, from the directory and the number of finished steps;
+        None for `writers.open_writer` with the config's trackers.
       clock: returns seconds; used for what is reported of speed and time only.
 
     Returns:
@@ -70,6 +77,9 @@ def train_and_evaluate(
         has its default effect: the process stops immediately.
     """
     s, workdir = from_config(config), Path(workdir).absolute()
+    writers.check(s.train.trackers)
+    if arrays is not None:
+        s = build.with_arrays(s, arrays)
     # Before pictures are decoded for nothing.
     multihost.on_process_0_first(lambda: run.check_resumable(workdir, s, change=change))
     begun = manifest.steps(workdir / layout.CHECKPOINTS)
@@ -94,6 +104,7 @@ def train_and_evaluate(
         del trained  # a copy that would stay in memory
         start, chief = int(state.step), multihost.is_chief()  # the others write and show nothing
         batches = setup.batches(start)
+        open_writer = open_writer or partial(writers.open_writer, trackers=s.train.trackers)
         writer = open_writer(workdir, start) if chief else writers.Writer()
         stack.enter_context(closing(writer))
         stream = sys.stderr if chief else None

@@ -383,10 +383,11 @@ def _do(job: Job, train: Train, measure: Measure, say: Callable[[str], None]) ->
         say(str(error))
         outcome = Outcome(job, {}, f"diverged at {str(error).partition(':')[0]}")
     report.refresh(job.directory)  # with what was measured
-    # TensorBoard compares the runs by what they differ in.
+    # Trackers compare the runs by what they differ in.
     hparams = {**job.variant.changes, "seed": job.settings.seed}
     measured = {f"eval/{name}": value for name, value in outcome.measures.items()}
-    writers.write_hparams(job.directory, hparams, _last_step(job), measured)
+    trackers = job.settings.train.trackers
+    writers.write_hparams(job.directory, hparams, _last_step(job), measured, trackers)
     return outcome
 
 

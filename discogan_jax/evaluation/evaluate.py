@@ -88,9 +88,9 @@ def fit_references(s: Settings, loaded: Mapping[str, Splits], *, say: Say = _nob
     # Drawn images have known attributes, which a probe per domain learns to predict.
     known, probes = {}, {}
     for d, items in build.described(s).items():
+        say(f"training a network to read the attributes of {s.domains.name(d)}")
         known[d] = attributes.Attributes.of([items["val"][row] for row in rows[d]])
         shown = attributes.Attributes.of(items["train"])
-        say(f"training a network to read the attributes of {s.domains.name(d)}")
         probes[d] = attributes.AttributeProbe.fit(loaded[d].train, shown)
     trained = min(map(len, classifier.training_features.values()))
     left_out = held_out.left_out(s.domains, real, drawn=bool(known), trained=trained)

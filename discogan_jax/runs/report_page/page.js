@@ -195,7 +195,9 @@ function evaluation() {
       row ? measure(row.value, row.better, row.interval) : "–",
       row?.interval && `(${number(row.interval[0])} to ${number(row.interval[1])})`,
     ]);
-    return [...values, any.beside ? [measure(any.reference, any.better), any.beside] : "", any.better ?? ""];
+    // Runs on other images have other references.
+    const beside = new Set(found.filter(Boolean).map((row) => measure(row.reference, row.better)));
+    return [...values, any.beside ? [[...beside].join(" / "), any.beside] : "", any.better ?? ""];
   };
   const first = {};
   for (const run of runs)

@@ -38,8 +38,8 @@ def site(run):
         yield url
 
 
-@pytest.fixture(scope="module")
-def browser():
+def launched():
+    """Starts a browser, and ends it afterwards."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         assert not os.environ.get("CI"), "no Chromium here; .ci/run installs it"
@@ -51,6 +51,9 @@ def browser():
         opened.close()
 
 
+browser = pytest.fixture(scope="module")(launched)
+
+
 class Page:
     """What a person sees and does."""
 
@@ -60,7 +63,7 @@ class Page:
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.goto(url)
-        self.tab.get_by_text("Choose a picture or an example").wait_for()
+        self.tab.get_by_text("its translation appears here").wait_for()
         self.said = self.tab.get_by_role("status")
         self.cards = self.tab.get_by_role("article")
 

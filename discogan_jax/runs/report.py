@@ -27,7 +27,7 @@ from discogan_jax.files import (
     replacing,
     require_ours,
 )
-from discogan_jax.runs import best, changes, layout, pictures
+from discogan_jax.runs import best, changes, demo, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -73,8 +73,8 @@ def write(
     Raises:
       InputError: a directory has no run, or the file cannot be written.
     """
-    paths = [*dict.fromkeys(map(Path, directories))]
-    out = out or paths[0] / layout.REPORT_FILE
+    paths = [*dict.fromkeys(map(demo.located, directories))]
+    out = out or demo.results(paths[0]) / layout.REPORT_FILE
     text = page([read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)])
     require_ours(out, is_report, overwrite=overwrite)
     try:

@@ -16,7 +16,7 @@ from discogan_jax.config import build
 from discogan_jax.errors import InputError
 from discogan_jax.export import exported
 from discogan_jax.images.preparation import Restored
-from discogan_jax.runs import manifest, pictures
+from discogan_jax.runs import demo, manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.runs.run import Run
 from discogan_jax.runs.translating import Translator, check_takes_files
@@ -63,7 +63,7 @@ class CheckpointCache:
         Raises:
           InputError: nothing that translates is there.
         """
-        self._path = Path(path).absolute()
+        self._path = demo.located(path).absolute()
         self._has_steps = (self._path / CONFIG_FILE).is_file()
         self._lock = threading.Lock()
         self._decoders = Decoders()

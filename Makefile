@@ -3,11 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-long docs soak mutants format bench bench-long bench-gpu clean
+.PHONY: demo demo-model test test-long docs soak mutants format bench bench-long bench-gpu clean
 
 demo: .venv/installed
 	$(BIN)/python -m experiments.bags_shoes --config=configs/sample.py
 	$(BIN)/discogan evaluate runs/sample
+
+# Trains the model that the package carries, and writes it into discogan_jax/demo.
+demo-model: .venv/installed
+	$(BIN)/python -m experiments.demo_model
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ class Page:
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.goto(url)
-        self.tab.get_by_text("Choose a picture or an example").wait_for()
+        self.tab.get_by_text("its translation appears here").wait_for()
         self.said = self.tab.get_by_role("status")
         self.cards = self.tab.get_by_role("article")
 

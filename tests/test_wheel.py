@@ -127,6 +127,9 @@ def test_what_is_packed(built):
         "discogan_jax/data/pix2pix/archives.toml",
         "discogan_jax/runs/report_page/page.html",
         "discogan_jax/configs/default.py",
+        "discogan_jax/export/web_page/page.js",
+        "discogan_jax/demo/weights.npz",
+        "discogan_jax/demo/samples/00000900.png",
     } <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"discogan_jax"}
     assert f"\nVersion: {discogan_jax.__version__}\n" in about

@@ -75,9 +75,9 @@ def write(
     from discogan_jax import files
     from discogan_jax.commands import card_text
     from discogan_jax.files import read_json, write_json
-    from discogan_jax.runs import layout, pictures
+    from discogan_jax.runs import demo, layout, pictures
 
-    out = out or run.path / f"{run.path.name}-{run.step}-card"
+    out = out or demo.results(run.path) / f"{run.path.name}-{run.step}-card"
     check = partial(files.check_folder, listing=LIST_FILE, more=True)
     files.require_our_folder(out, LIST_FILE, ("*",), check, overwrite=overwrite)
     try:
@@ -86,9 +86,14 @@ def write(
         out.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing_folder(out) as folder:
             # What `runs.open` needs, without this machine's paths.
-            checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
-            shutil.copytree(run.path / checkpoint, folder / checkpoint, ignore=_check)
-            _remove_paths(folder / checkpoint)
+            if demo.is_there(run.path):
+                folder.mkdir()
+                _check(str(run.path), [layout.WEIGHTS_FILE])
+                shutil.copy(run.path / layout.WEIGHTS_FILE, folder)
+            else:
+                checkpoint = Path(layout.CHECKPOINTS) / str(run.step)
+                shutil.copytree(run.path / checkpoint, folder / checkpoint, ignore=_check)
+                _remove_paths(folder / checkpoint)
             config = read_json(run.path / layout.CONFIG_FILE)
             write_json(folder / layout.CONFIG_FILE, card_text.public(config))
             if record := pictures.public(run.path):

@@ -73,11 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _place(arguments: argparse.Namespace, opened: "Run") -> Path:
     """Returns the file for the result, which can be written: measuring takes minutes."""
     from discogan_jax import files
-    from discogan_jax.runs import layout
+    from discogan_jax.runs import demo, layout
 
     chosen = arguments.step is not None or arguments.run.absolute() != opened.path
     name = layout.evaluation_file(opened.step if chosen else None, raw=arguments.raw)
-    path: Path = arguments.out or opened.path / name
+    path: Path = arguments.out or demo.results(opened.path) / name
     if arguments.out:
         is_ours = lambda p: layout.find(p.parent, p.name)[0] is not None  # noqa: E731
         files.require_ours(path, is_ours, overwrite=arguments.overwrite)

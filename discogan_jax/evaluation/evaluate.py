@@ -19,7 +19,7 @@ from discogan_jax.evaluation.probe import DomainClassifier
 from discogan_jax.evaluation.scores import FloatImages
 from discogan_jax.evaluation.table import Row
 from discogan_jax.images import to_unit
-from discogan_jax.runs import layout, pictures
+from discogan_jax.runs import demo, layout, pictures
 from discogan_jax.runs.run import Run
 from discogan_jax.state import Domains, generators_only
 
@@ -234,7 +234,7 @@ def write(run: Run, rows: Sequence[Row], references: References, path: Path | No
     Returns:
       The file.
     """
-    path = path or run.path / layout.EVALUATION_FILE
+    path = path or demo.results(run.path) / layout.EVALUATION_FILE
     report = {
         "step": run.step,
         "parameters": "raw" if run.state.ema is None else "averaged",

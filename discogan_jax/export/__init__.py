@@ -6,6 +6,7 @@ format      what is written                             its runtime
 stablehlo   one file, `.discogan`                       `jax.export`, on CPU, CUDA, ROCm and TPU
 onnx        a folder, one `.onnx` file per direction    onnxruntime and other readers of ONNX
 savedmodel  a folder, one signature per direction       TensorFlow
+web         a folder: a page that translates by itself  browsers
 ==========  ==========================================  ===========================================
 
 The metadata, `about.json`, describe inputs and outputs. `write` makes an export, which appears only

@@ -42,12 +42,14 @@ class Format(Protocol):
       ENDING: end of the file's name, after the run's name and the step.
       IS_FOLDER: whether an export is a folder.
       FLOAT32_ONLY: whether runs of other precisions are exported, and checked, in float32.
+      HALF_WEIGHTS: whether weights are rounded to float16, and the check allows for it.
       READABLE: description of who can read an export, and for how long.
     """
 
     ENDING: str
     IS_FOLDER: bool
     FLOAT32_ONLY: bool
+    HALF_WEIGHTS: bool
     READABLE: str
 
     def write(

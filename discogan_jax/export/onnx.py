@@ -7,6 +7,7 @@ metadata, the digest of all bytes before.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,29 @@ from discogan_jax.state import DIRECTIONS, Domains
 
 ENDING = "-onnx"
 FLOAT32_ONLY = True
+HALF_WEIGHTS = False
 IS_FOLDER = True
 READABLE = f"by any reader of ONNX of operator set {onnx_graph.OPSET}"
 SUFFIX = ".onnx"
 _MAX_BYTES = 2 << 30  # what the format allows
 
 
-def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, path: Path) -> None:
-    """Writes the folder; see `format.Format`."""
+def write(
+    programs: Programs,
+    images: jax.ShapeDtypeStruct,
+    metadata: Metadata,
+    path: Path,
+    finish: Callable[[onnx.ModelProto], None] = lambda model: None,
+) -> None:
+    """Writes the folder; see `format.Format`.
+
+    Args:
+      programs: see there.
+      images: see there.
+      metadata: see there.
+      path: see there.
+      finish: changes a model before it is written.
+    """
     path.mkdir()
     for direction, program in programs.items():
         model = onnx_graph.model(program, images, INPUT, OUTPUT)
@@ -42,6 +58,7 @@ def write(programs: Programs, images: jax.ShapeDtypeStruct, metadata: Metadata, 
         before = Preparation.from_json(metadata["preparation"][direction[0]])
         properties |= {"preprocessing": str(before), METADATA_FILE: json.dumps(metadata)}
         onnx.helper.set_model_props(model, properties)
+        finish(model)
         onnx.checker.check_model(model, full_check=True)
         content = model.SerializeToString()
         (path / f"{direction}{SUFFIX}").write_bytes(content + _seal(content))
@@ -68,7 +85,7 @@ def read(path: Path) -> Opened:
             raise ValueError("it has changed since it was written")
 
     def load() -> Programs:
-        return {direction: _program(model) for direction, model in models.items()}
+        return {direction: program(model) for direction, model in models.items()}
 
     return metadata, load
 
@@ -84,7 +101,8 @@ def _seal(content: bytes) -> bytes:
     return bytes(onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
-def _program(model: bytes) -> Any:
+def program(model: bytes) -> Any:
+    """Loads a model; returns the function that it computes."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

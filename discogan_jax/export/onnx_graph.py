@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
-from onnx import GraphProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from discogan_jax.errors import InputError
 
@@ -77,6 +77,20 @@ def model(
         end.append(helper.make_tensor_value_info(name, _type(x.dtype), sizes))
     versions = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
     return helper.make_model(graph, producer_name="discogan_jax", **versions)
+
+
+def halved(model: ModelProto) -> None:
+    """Rounds the weights of a model to float16; they become float32 again when it is loaded."""
+    graph = model.graph
+    casts = []
+    for x in graph.initializer:
+        if x.data_type == TensorProto.FLOAT:
+            rounded = numpy_helper.to_array(x).astype(np.float16)
+            casts.append(helper.make_node("Cast", [f"{x.name}.half"], [x.name], to=x.data_type))
+            x.CopyFrom(numpy_helper.from_array(rounded, f"{x.name}.half"))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _node(graph: GraphProto, kind: str, inputs: Sequence[Input], **attributes: Any) -> str:

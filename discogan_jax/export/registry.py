@@ -9,13 +9,14 @@ from typing import Any
 from discogan_jax.errors import InputError
 
 # The first one is the default of `discogan export`, which lists them without importing JAX.
-FORMATS = ("stablehlo", "onnx", "savedmodel")
+FORMATS = ("stablehlo", "onnx", "savedmodel", "web")
 
 # The formats of single files by their suffix; zips and all other files are of the first format.
 SUFFIXES = {".onnx": "onnx"}
 
 # What to install for those that import more than this library does.
-_PACKAGES = {"onnx": "'discogan_jax[onnx]'", "savedmodel": "tensorflow"}
+_ONNX = "'discogan_jax[onnx]'"
+_PACKAGES = {"onnx": _ONNX, "savedmodel": "tensorflow", "web": _ONNX}
 
 
 def load(kind: str) -> Any:

@@ -20,6 +20,7 @@ from discogan_jax.files import read_json, sha256
 
 ENDING = "-savedmodel"
 FLOAT32_ONLY = False
+HALF_WEIGHTS = False
 IS_FOLDER = True
 READABLE = "by TensorFlow of the version that checked it and later ones"
 

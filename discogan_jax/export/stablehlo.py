@@ -19,6 +19,7 @@ from discogan_jax.state import DIRECTIONS
 
 ENDING = ".discogan"
 FLOAT32_ONLY = False
+HALF_WEIGHTS = False
 IS_FOLDER = False
 READABLE = "by JAX for six months after the release that wrote it, at least"
 

@@ -4,6 +4,7 @@ import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +29,21 @@ from discogan_jax.files import (
     sealed,
     write_json,
 )
+from discogan_jax.runs import demo
 from discogan_jax.runs.run import Run
 
 # Number of held-out images that are translated by both and compared.
 CHECKED = 8
 
-# Largest difference allowed between the two, of images in [0, 1], by the run's precision.
-TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+# Largest difference allowed between the two, of images in [0, 1], by the run's precision,
+# or that of weights that a format rounds.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 3e-2}
 
 
 # Of the files of folders that are exports.
 _PARTS = (
     *(METADATA_FILE, "ab.onnx", "ba.onnx", "saved_model.pb", "fingerprint.pb"),
+    *("index.html", "ort.wasm.bundle.min.js", "ort-wasm-simd-threaded.wasm"),
     *("variables/*", "assets/*"),
 )
 
@@ -51,6 +55,7 @@ def write(
     kind: str = "stablehlo",
     batch_size: int | None = None,
     overwrite: bool = False,
+    **options: Any,
 ) -> tuple[Path, str]:
     """Exports a run and checks that the result translates as the run does.
 
@@ -61,6 +66,7 @@ def write(
       kind: one of `registry.FORMATS`.
       batch_size: of the programs; None for any.
       overwrite: replace a file whatever it is, or an export that was changed.
+      **options: further arguments of the format's `write`.
 
     Returns:
       The file or folder, and the result of the check.
@@ -75,7 +81,7 @@ def write(
         gan = replace(run.gan, generator=run.gan.generator.clone(dtype=jnp.float32))  # type: ignore[call-arg]
         train = replace(run.settings.train, precision="float32")
         run = replace(run, gan=gan, settings=replace(run.settings, train=train))
-    path = path or run.path / f"{run.path.name}-{run.step}{form.ENDING}"
+    path = path or demo.results(run.path) / f"{run.path.name}-{run.step}{form.ENDING}"
     if form.IS_FOLDER:
         require_our_folder(path, METADATA_FILE, _PARTS, _check_folder, overwrite=overwrite)
     else:
@@ -90,10 +96,10 @@ def write(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (replacing_folder if form.IS_FOLDER else replacing)(path) as temporary:
-            form.write(programs, images, about, temporary)
+            form.write(programs, images, about, temporary, **options)
             if form.IS_FOLDER:
                 write_json(temporary / METADATA_FILE, sealed(about, digests(temporary)))
-            return path, _check(run, Exported(path, *form.read(temporary)))
+            return path, _check(run, Exported(path, *form.read(temporary)), half=form.HALF_WEIGHTS)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
@@ -111,7 +117,7 @@ def _check_folder(path: Path) -> None:
         raise ValueError(f"{METADATA_FILE} is not that of an export")
 
 
-def _check(run: Run, exported: Exported) -> str:
+def _check(run: Run, exported: Exported, *, half: bool) -> str:
     """Compares the translations of both, and describes the largest difference.
 
     Raises:
@@ -126,7 +132,7 @@ def _check(run: Run, exported: Exported) -> str:
         scale = np.maximum(1.0, expected.max())
         differences.append(np.abs(exported.apply(x, direction) - expected).max() / scale)
     worst = float(np.max(differences))  # NaN if any is, which Python's `max` would ignore
-    allowed = TOLERANCE[run.settings.train.precision]
+    allowed = TOLERANCE["float16" if half else run.settings.train.precision]
     if not worst <= allowed:
         raise InputError(
             f"{exported.path} is not written: its translations differ from the run's by up to "

@@ -30,7 +30,7 @@ from discogan_jax.files import (
     replacing,
     require_ours,
 )
-from discogan_jax.runs import best, changes, layout, pictures
+from discogan_jax.runs import best, changes, demo, layout, pictures
 from discogan_jax.state import Domains
 
 MAX_POINTS = 800
@@ -76,8 +76,8 @@ def write(
     Raises:
       InputError: a directory has no run, or the file cannot be written.
     """
-    paths = [*dict.fromkeys(map(Path, directories))]
-    out = out or paths[0] / layout.REPORT_FILE
+    paths = [*dict.fromkeys(map(demo.located, directories))]
+    out = out or demo.results(paths[0]) / layout.REPORT_FILE
     found = [read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
     for path, run in zip(paths, found, strict=True):
         for problem in run.pop("problems"):

@@ -13,7 +13,7 @@ from discogan_jax.config.schema import Settings
 from discogan_jax.data.cache import Splits
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
-from discogan_jax.runs import best, changes, layout, manifest, pictures, reading
+from discogan_jax.runs import best, changes, demo, layout, manifest, pictures, reading
 from discogan_jax.runs.best import Step
 from discogan_jax.runs.translating import Images, Translations, Translator
 from discogan_jax.state import DiscoGAN, Domains, TrainState
@@ -206,19 +206,29 @@ def open(path: str | Path, step: Step = None) -> Run:
     """Opens a run directory; another process may be training in it.
 
     Args:
-      path: the directory, or one of its checkpoints.
+      path: the directory, or one of its checkpoints; ``demo``, where the current directory has no
+        such folder, is the model that the package carries.
       step: step of the checkpoint; the newest intact one if None, and ``best`` for the best one by
         the run's `keep_best`.
 
     Raises:
       InputError: no run is there, or no such checkpoint, or it is damaged.
     """
-    path = Path(path).absolute()
+    path = demo.located(path).absolute()
     if path.parent.name == layout.CHECKPOINTS and path.name.isdecimal():
         if step not in (None, int(path.name)):
             raise InputError(f"{path} is one checkpoint, and {step} another: name one of them")
         path, step = path.parent.parent, int(path.name)
     settings = layout.read_settings(path)
+    # One device is enough to translate; the state is read onto it.
+    where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
+    gan = build.gan(settings)
+    shapes = build.state_shapes(settings, gan)
+    if demo.is_there(path):
+        state = jax.device_put(demo.read(path, shapes), where)
+        if step not in (None, int(state.step)):
+            raise InputError(f"{path} has the weights of step {state.step} alone: leave out {step}")
+        return Run(path, settings, gan, int(state.step), state)
     if step == "best":
         step = best.known(path, settings.train.keep_best).step
 
@@ -229,8 +239,5 @@ def open(path: str | Path, step: Step = None) -> Run:
         wanted = "no checkpoint" if step is None else f"no checkpoint {step}"
         raise InputError(f"{path} has {wanted}; {there}")
 
-    # One device is enough to translate; the state is read onto it.
-    where = sharding.replicated(sharding.data_mesh(jax.local_devices()[:1]))
-    gan = build.gan(settings)
-    step, state = reading.read(checkpoints, build.state_shapes(settings, gan), where, step)
+    step, state = reading.read(checkpoints, shapes, where, step)
     return Run(path, settings, gan, step, state)

@@ -22,7 +22,7 @@ from discogan_jax.config import build
 from discogan_jax.config.schema import Settings
 from discogan_jax.errors import InputError
 from discogan_jax.files import expanded
-from discogan_jax.runs import changes, layout, official, run
+from discogan_jax.runs import changes, demo, layout, official, run
 from discogan_jax.runs.best import Step
 from discogan_jax.state import Domains, TrainState
 
@@ -65,13 +65,14 @@ def read(place: str | Path) -> Weights:
     """Reads trained weights.
 
     Args:
-      place: a run directory or one of its checkpoints, which ``:STEP`` or ``:best`` may follow, or
-        a folder of weights of the official PyTorch code, see `official`.
+      place: a run directory or one of its checkpoints, which ``:STEP`` or ``:best`` may follow,
+        ``demo``, or a folder of weights of the official PyTorch code, see `official`.
 
     Raises:
       InputError: there are no such weights, or they are damaged.
     """
     path, step = _split(str(place))
+    path = demo.located(path)
     if not path.exists():
         raise InputError(f"there is no folder {path}")
     if not (path / layout.CONFIG_FILE).exists() and official.is_there(path):

@@ -1,27 +1,23 @@
 """The texts that the server sends: one page and one login form, each with its style and script."""
 
-import base64
-import hashlib
 import html
 from importlib.resources import files
 from string import Template
+
+from discogan_jax.export.page import STYLE, digest, page, script
 
 
 def _read(name: str) -> str:
     return (files("discogan_jax.serve") / "static" / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+_SCRIPT = script(_read("server.js") + _read("matches.js"))
 
-
-_STYLE, _SCRIPT = _read("page.css"), _read("page.js") + _read("matches.js")
-
-PAGE = Template(_read("page.html")).substitute(style=_STYLE, script=_SCRIPT)
+PAGE = page(_SCRIPT)
 """The page. It is the same for every run: its script asks the server about the run."""
 
 POLICY = (
-    f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; "
+    f"default-src 'none'; script-src {digest(_SCRIPT)}; style-src {digest(STYLE)}; "
     "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
@@ -34,4 +30,4 @@ def login(message: str = "") -> str:
     Args:
       message: the reason why the form is shown again; nothing at first.
     """
-    return Template(_read("login.html")).substitute(style=_STYLE, message=html.escape(message))
+    return Template(_read("login.html")).substitute(style=STYLE, message=html.escape(message))

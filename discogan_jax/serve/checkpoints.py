@@ -17,7 +17,7 @@ from discogan_jax.errors import InputError
 from discogan_jax.export import exported
 from discogan_jax.images.preparation import Restored
 from discogan_jax.matching import Match, open_catalogue
-from discogan_jax.runs import manifest, pictures
+from discogan_jax.runs import demo, manifest, pictures
 from discogan_jax.runs.layout import CHECKPOINTS, CONFIG_FILE
 from discogan_jax.runs.run import Run
 from discogan_jax.runs.translating import Translator, check_takes_files
@@ -97,7 +97,7 @@ class CheckpointCache:
         Raises:
           InputError: nothing that translates is there, or the catalogue cannot be used.
         """
-        self._path = Path(path).absolute()
+        self._path = demo.located(path).absolute()
         self._has_steps = (self._path / CONFIG_FILE).is_file()
         self._lock = threading.Lock()
         self._decoders = Decoders()

@@ -1,4 +1,3 @@
-"use strict";
 const byId = (id) => document.getElementById(id);
 const number = (x) => x.toLocaleString("en");
 
@@ -9,7 +8,9 @@ function make(tag, parent, text, properties = {}) {
   return element;
 }
 
-let about;                               // what the server tells of the run
+// What translates is `model`, of a script before this one: `about()` describes it, `translate` makes
+// the pictures of a card or fails with an error for people, and `example` has a picture of training.
+let about;
 let cards = [];                          // one for each picture that is shown
 let current = new AbortController();     // ends the translations that are no longer wanted
 
@@ -83,16 +84,12 @@ class Card {
     if (this.file.size > about.max_bytes)
       return this.fail(`The file is too large: the limit is ${about.max_bytes >> 20} MB.`);
     try {
-      const query = new URLSearchParams({ direction: way, step: step(), size: "input" });
-      const answer = await fetch(`translate?${query}`, { method: "POST", body: this.file, signal });
-      if (answer.status === 401) location.reload();
-      if (!answer.ok) return this.fail(await answer.text(), answer.status >= 500);
-      const made = await answer.json();
+      const made = await model.translate(this.file, way, step(), signal);
+      if (signal.aborted) return;
       this.show(about.directions[way], made);
       return made.step;
-    } catch {
-      if (signal.aborted) return;
-      this.fail("It could not be sent: it is a folder, the file is gone, or the server has stopped.", true);
+    } catch (error) {
+      if (!signal.aborted) this.fail(error.message, error.mayHelpAgain);
     }
   }
 }
@@ -184,7 +181,7 @@ function steps() {
 
 function examples() {
   const place = byId("examples");
-  if (!about.examples.length) make("h2", place, "The pictures that training held out are not on this machine.");
+  if (about.no_examples) make("h2", place, about.no_examples);
   for (const [i, domain] of about.domains.entries()) {
     const names = about.examples.filter((name) => name.startsWith("ab"[i]));
     if (!names.length) continue;
@@ -194,11 +191,11 @@ function examples() {
     names.forEach((name, n) => {
       const title = `${domain} ${n + 1}`;
       const button = make("button", row, undefined, { title, ariaPressed: "false" });
-      make("img", button, undefined, { src: `example/${name}`, alt: `Example: ${title}` });
+      make("img", button, undefined, { src: model.example(name), alt: `Example: ${title}` });
       button.addEventListener("click", async () => {
         const way = Object.keys(about.directions).find((d) => d[0] === name[0]);
         document.querySelector(`#directions [value=${way}]`).checked = true;
-        const picture = await (await fetch(`example/${name}`)).blob();
+        const picture = await (await fetch(model.example(name))).blob();
         take([new File([picture], `${title}.png`)], button);
       });
     });
@@ -206,21 +203,21 @@ function examples() {
 }
 
 async function start() {
-  about = await (await fetch("about")).json();
+  about = await model.about();
   const title = about.domains.join(Object.keys(about.directions).length > 1 ? " ↔ " : " → ");
   document.title = document.querySelector("h1").textContent = title;
   byId("logout").hidden = !about.has_login;
   document.querySelector("footer").textContent =
     `${about.kinds.join(", ")}; at most ${about.max_bytes >> 20} MB and ${about.max_pixels / 1e6} megapixels. ` +
     `As in training, pictures are prepared: ${about.prepared}. Results are scaled to the picture's size. ` +
-    "A picture stays in the server's memory while it is translated and is kept nowhere.";
+    model.privacy;
   directions();
   steps();
   examples();
   new Card();
-  say("Choose a picture or an example: its translation appears here.");
+  say(`Choose a picture${about.examples.length ? " or an example" : ""}: its translation appears here.`);
   takesFiles();
   dispatchEvent(new Event("started"));
 }
 
-start().catch(() => say("The server gives no answer: load the page again."));
+start().catch((error) => say(error.message));

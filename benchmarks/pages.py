@@ -8,6 +8,7 @@ observed once.
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import collectives, comparison, demo, flops, scaling, tables
@@ -194,8 +195,24 @@ def _more_images(found: Reports) -> Sequence[float]:
     """The official recipe's best efficiency on many hosts; the same with four times the images."""
     report = found[COLLECTIVES["official"]]
     reports = report, {**report, "flops": 4 * report["flops"]}
-    ways = {"hosts_first": True, "overlapped": True}
-    return [scaling.projected(r, collectives.MANY_HOSTS, **ways).efficiency for r in reports]
+    found = [scaling.projected(r, collectives.MANY_HOSTS, hosts_first=True) for r in reports]
+    return [p.efficiency for p in found]
+
+
+def _meanwhile(found: Reports) -> Sequence[float]:
+    """The efficiency of `best` on many hosts where it also sums and computes at the same time."""
+    many = {"network": collectives.MANY_HOSTS, "hosts_first": True, "overlapped": True}
+    return [scaling.projected(found[COLLECTIVES["best"]], **many).efficiency]
+
+
+def _one_card(found: Reports) -> Sequence[float]:
+    """The efficiency of `best` where a host's GPUs share a network card, and with everything."""
+    network = collectives.MANY_HOSTS
+    shared = {"network": replace(network, between=network.between / network.devices)}
+    ways = {}, {"overlapped": True, "bfloat16": True}
+    report = found[COLLECTIVES["best"]]
+    found_ = [scaling.projected(report, **shared, hosts_first=True, **way) for way in ways]
+    return [p.efficiency for p in found_]
 
 
 def _sharding(found: Reports) -> Sequence[float]:
@@ -314,6 +331,8 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
             _on_one_host
         ),
         "its {:.0%} there become {:.0%}": _more_images,
+        "with that it reaches {:.0%}": _meanwhile,
+        "`best` reaches {:.0%}, and with all that is named here {:.0%}": _one_card,
         "The sharded state communicates {:.1f} times as long": _sharding,
     },
     "docs/comparison.md": {},

@@ -118,12 +118,56 @@ def projections(reports: Mapping[str, Report]) -> str:
         "8 GPUs in one host": {"network": collectives.ONE_HOST},
         "512 GPUs, one ring": many,
         "each host sums first": (first := many | {"hosts_first": True}),
-        "and meanwhile computes": (meanwhile := first | {"overlapped": True}),
-        "and gradients in bfloat16": meanwhile | {"bfloat16": True},
+        "and gradients in bfloat16": first | {"bfloat16": True},
     }
     rows = [["recipe", "computing", *ways]]
     for recipe, report in reports.items():
         found = [scaling.projected(report, **way) for way in ways.values()]
         rows.append([recipe, f"{1e3 * found[0].computing:.1f} ms"])
         rows[-1] += [f"{1e3 * p.communicating:.1f} ms: {p.efficiency:.0%}" for p in found]
+    return markdown(rows)
+
+
+def summary(reports: Mapping[str, Report]) -> str:
+    """Writes what a user of one machine wants to know: a row per recipe, shape and precision.
+
+    Args:
+      reports: the results of that machine, by benchmark.
+    """
+    head = (
+        "this library",
+        "fastest of torch.compile",
+        "of the matrix rate",
+        "100,000 cycles",
+        "memory",
+    )
+    rows: list[Sequence[str]] = [["recipe, pixels, batch", *head]]
+    for name, report in reports.items():
+        if not name.startswith("train_step-"):
+            continue
+        matrix, *_, cycle = report["works"].values()
+        full = max(row["gflops_per_second"] for row in matrix["sides"].values())
+        sides, settings = cycle["sides"], report["settings"]
+        shape = f"batch {settings['batch']} at {settings['size']}px"
+        memory = reports.get(f"memory-{settings['recipe']}", {"sides": {}})["sides"].get(shape, {})
+        for side in ("jax", "jax, bfloat16"):
+            if side not in sides:
+                continue
+            row, half = sides[side], "bfloat16" in side
+            others = [
+                s["median"] / row["median"]
+                for name, s in sides.items()
+                if name.startswith("torch compiled") and ("bfloat16" in name) == half
+            ]
+            taken = memory.get("device_peak_mib")
+            rows.append(
+                [
+                    f"{settings['recipe']}, {settings['size']}, {settings['batch']}{side[3:]}",
+                    seconds(row["median"]),
+                    f"{min(others):.2f} times as long" if others else "–",
+                    f"{row['gflops_per_second'] / full:.0%}",
+                    f"{1e5 * row['median'] / 3600:.1f} h",
+                    f"{taken['median']:,.0f} MiB" if taken and not half else "–",
+                ]
+            )
     return markdown(rows)

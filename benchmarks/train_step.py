@@ -190,9 +190,8 @@ def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
     if device == "cuda":
         for mode in ("reduce-overhead", "max-autotune"):
             kinds[f"torch compiled, {mode}"] = ("Tuned", {"mode": mode})
+            kinds[f"torch compiled, {mode}, bfloat16"] = ("Tuned", {"mode": mode, "bf16": True})
         kinds["torch tuned, bfloat16"] = ("Tuned", {"bf16": True})
-        graphs = {"mode": "reduce-overhead", "bf16": True}
-        kinds["torch compiled, reduce-overhead, bfloat16"] = ("Tuned", graphs)
     return kinds
 
 
@@ -275,12 +274,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=Size.of, default=Size(64, 64), help="such as 64 or 96x64")
     parser.add_argument("--channels", type=int, default=3, help="of the images")
+    parser.add_argument("--width", type=int, help="channels of the first level; the recipe's")
     parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
     args = parser.parse_args()
     # As training does; this applies to PyTorch as well.
     keep_freed_memory(args.batch * args.size.height * args.size.width)
     name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
-    made = partial(works, args.recipe, args.batch, args.size, channels=args.channels)
+    more = {"width": args.width, "channels": args.channels}
+    made = partial(works, args.recipe, args.batch, args.size, **more)
     report.run(name, made, args.budget, vars(args) | {"size": args.size.plain})
 
 

@@ -61,7 +61,8 @@ def _flat(closed: core.ClosedJaxpr, args: Sequence[Any], results: list[Any]) -> 
         return v.val if isinstance(v, core.Literal) else known[v]
 
     for eqn in jaxpr.eqns:
-        given, made = [read(v) for v in eqn.invars], []
+        given = [read(v) for v in eqn.invars]
+        made: list[Any] = []
         if _is_compiled(eqn) and _sums(eqn.params["jaxpr"].jaxpr):
             yield from _flat(eqn.params["jaxpr"], given, made)
         else:

@@ -198,16 +198,19 @@ def train_step_for(shardings: TrainState) -> Any:
 def mapped_train_step(mesh: Mesh) -> jax.stages.Wrapped:
     """Makes the jitted train step for a state that is whole on several devices.
 
-    Each computes with its part of the batches; what they sum is combined. The networks need a field
-    ``axis_name``, as those of `models` have.
+    Each computes with its part of the batches; what they sum is combined. Networks that have no
+    field ``axis_name``, which those of `models` have, leave the sums to XLA.
 
     Args:
       mesh: the devices.
     """
 
     def train_step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
-        networks = {k: getattr(gan, k).clone(axis_name=DATA_AXIS) for k in NETWORKS}
-        mapped = replace(gan, axis_name=DATA_AXIS, **networks)
+        networks = {name: getattr(gan, name) for name in NETWORKS}
+        if not all(hasattr(network, "axis_name") for network in networks.values()):
+            return steps.train_step(gan, state, batches)
+        along = {name: x.clone(axis_name=DATA_AXIS) for name, x in networks.items()}
+        mapped = replace(gan, axis_name=DATA_AXIS, **along)
         step = reductions.combined(partial(steps.train_step, mapped), DATA_AXIS)
         specs = PartitionSpec(), PartitionSpec(None, DATA_AXIS)
         spread = jax.shard_map(

@@ -58,15 +58,19 @@ bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.loop
 	$(BIN)/python -m benchmarks.render
 
-# The same on a GPU, planned for 9 minutes and not yet run; uses the packages that $(PYTHON) has installed.
+# The same on a GPU, planned for 15 minutes and not yet run; uses the packages that $(PYTHON) has
+# installed, needs no TensorFlow, saves after each command, and ends with a table.
 bench-gpu:
-	$(PYTHON) -m benchmarks.train_step --recipe official --batch 256 --budget 150
+	$(PYTHON) -m benchmarks.train_step --recipe best --batch 256 --budget 240
+	$(PYTHON) -m benchmarks.train_step --recipe official --batch 256 --budget 240
 	$(PYTHON) -m benchmarks.train_step --recipe book --batch 256 --budget 120
+	$(PYTHON) -m benchmarks.memory --recipe best
+	$(PYTHON) -m benchmarks.memory --recipe official
+	$(PYTHON) -m benchmarks.memory --recipe book
+	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 400 --feeds device --budget 60
 	$(PYTHON) -m benchmarks.batch_sizes --budget 90
 	$(PYTHON) -m benchmarks.layers --budget 40
-	$(PYTHON) -m benchmarks.memory
-	$(PYTHON) -m benchmarks.loop --config configs/gpu.py --steps 400 --feeds device --budget 60
-	$(PYTHON) -m benchmarks.render
+	$(PYTHON) -m benchmarks.summary
 
 # Removes what `make demo` made: the virtual environment, drawings and prepared data, the sample run.
 clean:

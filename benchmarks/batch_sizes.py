@@ -7,7 +7,9 @@ the fastest bfloat16 forms of both libraries.
 """
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import jax
 
@@ -28,12 +30,14 @@ SIDES = {
 }
 
 
-def works(recipe: str, backend: str) -> tuple[list[Case], dict[str, str]]:
+def works(
+    recipe: str, backend: str, shapes: Iterable[tuple[int, int]], width: int | None = None
+) -> tuple[list[Case], dict[str, str]]:
     """Compiles a cycle for every shape and implementation."""
     made, skipped = [], {}
-    for batch, size in SHAPES[backend]:
+    for batch, size in shapes:
         found, reasons = train_step.works(
-            recipe, batch, size, sides=SIDES[backend], only=("cycle",)
+            recipe, batch, size, width, sides=SIDES[backend], only=("cycle",)
         )
         made += [replace(w, name=f"cycle, batch {batch} at {size}px") for w in found]
         skipped |= reasons
@@ -43,13 +47,19 @@ def works(recipe: str, backend: str) -> tuple[list[Case], dict[str, str]]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--recipe", choices=tuple(train_step.CONFIGS), default="official")
     parser.add_argument("--budget", type=float, default=150, help="seconds, compilation included")
+    parser.add_argument(
+        "--shape", nargs=2, type=int, action="append", metavar=("BATCH", "SIZE"), help="instead"
+    )
+    parser.add_argument("--width", type=int, help="channels of the first level; the recipe's")
     args = parser.parse_args()
     backend = "cpu" if jax.default_backend() == "cpu" else "gpu"
-    keep_freed_memory(max(batch * size**2 for batch, size in SHAPES[backend]))
+    shapes = args.shape or SHAPES[backend]
+    keep_freed_memory(max(batch * size**2 for batch, size in shapes))
     name = f"batch_sizes-{args.recipe}"
-    report.run(name, lambda: works(args.recipe, backend), args.budget, vars(args))
+    made = partial(works, args.recipe, backend, shapes, args.width)
+    report.run(name, made, args.budget, vars(args))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ from them by a formula with assumed bandwidths, and are not measured.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from jax.extend import core
 
 _KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 _CALL = re.compile(rf"= (.*?) ({'|'.join(_KINDS)})(-start)?\(")
@@ -28,23 +31,27 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Network:
-    """The network between the devices; all numbers are assumptions.
+    """What connects the devices; all numbers are assumptions.
 
     Attributes:
-      devices: number of devices.
-      bandwidth: bytes per second that each device can send.
+      devices: devices of a host.
+      hosts: number of hosts.
+      inside: bytes per second that a device can send within its host.
+      between: bytes per second that a device can send to another host.
       latency: seconds that a collective takes, regardless of its size.
     """
 
     devices: int
-    bandwidth: float
+    hosts: int
+    inside: float
+    between: float
     latency: float
 
 
-# NVLink within a host; 400 Gb/s per GPU between hosts, where a ring is as fast as its slowest
-# link. Latencies are those of a small all-reduce with NCCL.
-ONE_HOST = Network(devices=8, bandwidth=450e9, latency=15e-6)
-MANY_HOSTS = Network(devices=512, bandwidth=50e9, latency=60e-6)
+# NVLink within a host; 400 Gb/s per GPU between hosts. Latencies are those of a small all-reduce
+# with NCCL.
+ONE_HOST = Network(devices=8, hosts=1, inside=450e9, between=50e9, latency=15e-6)
+MANY_HOSTS = Network(devices=8, hosts=64, inside=450e9, between=50e9, latency=60e-6)
 
 PEAK_FLOPS = 790e12
 """Of an H100 in bfloat16, as large matrix products reach it."""
@@ -93,19 +100,51 @@ def sent(found: Mapping[str, Traffic], devices: int) -> float:
     return sum(share[kind] * t.size for kind, t in found.items())
 
 
-def seconds(found: Mapping[str, Traffic], network: Network) -> float:
-    """Returns the time of all collectives, one after the other."""
-    calls = sum(t.calls for t in found.values())
-    return sent(found, network.devices) / network.bandwidth + calls * network.latency
-
-
-def efficiency(found: Mapping[str, Traffic], network: Network, flops: float) -> float:
-    """Returns the fraction of a device's time that is left for computing, if nothing overlaps.
+def seconds(found: Mapping[str, Traffic], network: Network, hosts_first: bool = False) -> float:
+    """Returns the time of all collectives, one after the other.
 
     Args:
       found: the result of `traffic`.
-      network: the network between the devices.
-      flops: floating-point operations of one device in the same program.
+      network: what connects the devices.
+      hosts_first: whether each host sums its devices' arrays first, so that each device exchanges
+        its part alone with the other hosts; otherwise all devices are one ring.
     """
-    computing = flops / (SHARE_OF_PEAK * PEAK_FLOPS)
-    return computing / (computing + seconds(found, network))
+    waiting = sum(t.calls for t in found.values()) * network.latency
+    inside = sent(found, network.devices) / network.inside
+    if network.hosts == 1:
+        return waiting + inside
+    if hosts_first:
+        part = sent(found, network.hosts) / network.devices
+        return waiting + inside + part / network.between
+    # A ring is as fast as its slowest link.
+    return waiting + sent(found, network.devices * network.hosts) / network.between
+
+
+def computing(flops: float) -> float:
+    """Returns the time that a device computes."""
+    return flops / (SHARE_OF_PEAK * PEAK_FLOPS)
+
+
+def chain(jaxpr: Any, given: Sequence[int] = ()) -> tuple[list[int], int]:
+    """Counts the longest chain of sums over devices of which each needs the one before.
+
+    Args:
+      jaxpr: a program, as ``jax.make_jaxpr`` returns it, with ``psum`` for each sum.
+      given: the length of the chains that its arguments end; none if empty.
+
+    Returns:
+      The length of the chains that its results end, and of the longest of all.
+    """
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    ends = dict(zip(jaxpr.invars, given, strict=bool(given)))
+    longest = 0
+    for eqn in jaxpr.eqns:
+        before = [0 if isinstance(v, core.Literal) else ends.get(v, 0) for v in eqn.invars]
+        if eqn.primitive.name in ("jit", "pjit", "shard_map"):
+            made, inner = chain(eqn.params["jaxpr"], before)
+        else:
+            inner = max(before, default=0) + (eqn.primitive.name == "psum")
+            made = [inner] * len(eqn.outvars)
+        ends |= zip(eqn.outvars, made, strict=True)
+        longest = max(longest, inner)
+    return [0 if isinstance(v, core.Literal) else ends.get(v, 0) for v in jaxpr.outvars], longest

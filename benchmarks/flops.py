@@ -14,7 +14,10 @@ one image of each domain costs:
 * for an update of the generators ``12·G − 2·G₁ + 4·D``, with feature matching ``2·D`` more: four
   translations and both their gradients, except those with respect to real images, two passes of a
   discriminator over fakes and the gradients with respect to the fakes, and two over real images;
+  with the identity term ``6·G − 2·G₁`` more: two translations of real images;
 * for a cycle one of the former and two of the latter.
+
+The networks of ``best`` cost what the official ones do, as the library computes them.
 """
 
 from collections.abc import Iterator
@@ -77,16 +80,18 @@ def updates(
     """Returns the operations of each update and of a cycle.
 
     Args:
-      recipe: ``"official"`` or ``"book"``.
+      recipe: ``"official"``, ``"book"`` or ``"best"``.
       size: the side of a square image, or height and width, in pixels.
       batch: images of each domain.
       width: channels of the first level; the recipe's if None.
       channels: of the images.
     """
-    count, feature = (official, True) if recipe == "official" else (book, False)
+    count = book if recipe == "book" else official
     fields = {"channels": channels} if width is None else {"channels": channels, "width": width}
     generator, discriminator = count(size, **fields)
     G, D = sum(generator), sum(discriminator)
     d = batch * (2 * G + 12 * D - 4 * discriminator[0])
-    g = batch * (12 * G - 2 * generator[0] + (6 if feature else 4) * D)
+    g = batch * (12 * G - 2 * generator[0] + (4 if recipe == "book" else 6) * D)
+    if recipe == "best":
+        g += batch * (6 * G - 2 * generator[0])
     return {"D update": d, "G update": g, "cycle": d + 2 * g}

@@ -183,9 +183,11 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=150, help="seconds, compilation included")
+    parser.add_argument("--batch", type=int, default=BATCH, help="images")
     args = parser.parse_args()
-    keep_freed_memory(BATCH * OFFICIAL[0].size ** 2)  # as training does
-    report.run("layers", lambda: (list(works()), {}), args.budget, {"batch": BATCH})
+    keep_freed_memory(args.batch * OFFICIAL[0].size ** 2)  # as training does
+    made = partial(works, batch=args.batch)
+    report.run("layers", lambda: (list(made()), {}), args.budget, {"batch": args.batch})
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from benchmarks import processes
 from discogan_jax import steps, train
 from discogan_jax.config import build
 from discogan_jax.config.schema import Settings, from_config
-from discogan_jax.data import catalogue
 from discogan_jax.host import keep_freed_memory, use_compile_cache
 from discogan_jax.images import Size
 from discogan_jax.state import create_state
@@ -122,14 +121,25 @@ def measure(config: Any, number: int) -> processes.Numbers:
     return found | ({"data_wait_fraction": float(np.mean(waits))} if waits else {})
 
 
+def write_noise(folder: Path, shape: tuple[int, ...], pictures: int = 4096) -> None:
+    """Writes the arrays of a source, if they are not there yet; that needs no TensorFlow."""
+    if folder.is_dir():
+        return
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for split, number in (("train", pictures), ("val", 64)):
+        np.save(folder / f"{split}.npy", rng.integers(256, size=(number, *shape), dtype=np.uint8))
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="configs/sample.py")
-    parser.add_argument("--archives", help="folder of the pix2pix archives; drawn ones if missing")
+    parser.add_argument("--archives", help="folder of the pix2pix archives; noise if missing")
     parser.add_argument("--steps", type=int, default=400, help="steps to time, in four blocks")
     parser.add_argument("--feeds", nargs="+", default=["tf", "device"], choices=("tf", "device"))
     parser.add_argument("--budget", type=float, default=800, help="seconds")
+    parser.add_argument("--changes", default="{}", help="other fields of the config, as JSON")
     parser.add_argument("--data_dir", help=argparse.SUPPRESS)
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -137,12 +147,9 @@ def main() -> None:
         print("\n" + json.dumps(one_turn(args)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        archives = args.archives
-        if archives is None:
-            archives = Path(folder) / "archives"
-            catalogue.write_archives(archives)
-        arguments = [f"--config={args.config}", f"--steps={args.steps}"]
-        arguments += [f"--archives={archives}", f"--data_dir={folder}"]
+        arguments = [f"--config={args.config}", f"--steps={args.steps}", f"--data_dir={folder}"]
+        arguments += [f"--changes={args.changes}"]
+        arguments += [] if args.archives is None else [f"--archives={args.archives}"]
         sides = [f"{feed} feed" for feed in args.feeds]
         turn = partial(processes.take, "benchmarks.loop", arguments=arguments)
         processes.run("loop", sides, turn, budget=args.budget, settings=vars(args), least_rounds=1)
@@ -155,8 +162,13 @@ def one_turn(args: argparse.Namespace) -> processes.Numbers:
     config.train.evaluate_every = 0
     config.data.data_dir, config.data.archives = args.data_dir, args.archives
     config.data.feed = args.turn.split()[0]
+    config.update_from_flattened_dict(json.loads(args.changes))
     use_compile_cache()
     height, width = Size.of(config.data.image_size)
+    if args.archives is None:
+        for d in "ab":
+            write_noise(Path(args.data_dir) / d, (height, width, config.data.channels))
+            config.data[f"source_{d}"] = f"arrays:{Path(args.data_dir) / d}"
     keep_freed_memory(config.data.batch_size * height * width)
     return measure(config, args.steps)
 

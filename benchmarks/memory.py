@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from benchmarks import processes
-from benchmarks.train_step import library
+from benchmarks.train_step import CONFIGS, library
 from discogan_jax import steps
 from discogan_jax.images import Size
 from discogan_jax.state import create_state
@@ -29,9 +29,11 @@ SHAPES = {
 }
 
 
-def one_turn(recipe: str, batch: int, size: Size, channels: int) -> processes.Numbers:
+def one_turn(
+    recipe: str, batch: int, size: Size, channels: int, width: int | None = None
+) -> processes.Numbers:
     """Compiles and performs an update, and returns the memory that it took in MiB."""
-    gan = library(recipe, size)
+    gan = library(recipe, size, width)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     shape = (*size, channels)
     state = jax.jit(create_state, static_argnums=(1, 2))(jax.random.key(0), gan, shape)
@@ -53,20 +55,23 @@ def one_turn(recipe: str, batch: int, size: Size, channels: int) -> processes.Nu
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--recipe", choices=tuple(CONFIGS), default="official")
     parser.add_argument("--channels", type=int, default=3, help="of the images")
     parser.add_argument(
         "--shape", nargs=2, action="append", metavar=("BATCH", "SIZE"), help="measured instead"
     )
+    parser.add_argument("--width", type=int, help="channels of the first level; the recipe's")
     parser.add_argument("--turn", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.turn:
         batch, size = args.turn.removesuffix("px").split()[1::2]
-        print(json.dumps(one_turn(args.recipe, int(batch), Size.of(size), args.channels)))
+        given = args.recipe, int(batch), Size.of(size), args.channels, args.width
+        print(json.dumps(one_turn(*given)))
         return
     shapes = args.shape or SHAPES["cpu" if jax.default_backend() == "cpu" else "gpu"]
     sides = [f"batch {batch} at {size}px" for batch, size in shapes]
     given = ["--recipe", args.recipe, "--channels", str(args.channels)]
+    given += [] if args.width is None else ["--width", str(args.width)]
     turn = partial(processes.take, "benchmarks.memory", arguments=given)
     processes.run(
         f"memory-{args.recipe}",

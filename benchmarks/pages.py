@@ -8,6 +8,7 @@ observed once.
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import collectives, comparison, demo, flops, matching, scaling, tables
@@ -36,7 +37,7 @@ CHALLENGED = {
     "bags ↔ shoes, 32 px": SHOWN,
     "bags ↔ shoes, 64 px": "quality-bags-shoes-64px",
 }
-COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("official", "book")}
+COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("best", "official", "book")}
 
 
 def _chosen(found: Reports, names: Mapping[str, str]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def _demo_hues(found: Reports) -> Sequence[float]:
 
 def _on_gpus(_: Reports) -> Sequence[float]:
     """TFLOP, share and peak in TFLOP/s, milliseconds of a cycle, minutes of 100,000 of them."""
-    works = [flops.updates(recipe, 64, 256)["cycle"] for recipe in COLLECTIVES]
+    works = [flops.updates(recipe, 64, 256)["cycle"] for recipe in ("official", "book")]
     seconds = [work / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS) for work in works]
     return [
         *(work / 1e12 for work in works),
@@ -168,8 +169,8 @@ def _peak(_: Reports) -> Sequence[float]:
 
 
 def _networks(_: Reports) -> Sequence[float]:
-    networks = collectives.ONE_HOST, collectives.MANY_HOSTS
-    return [x for n in networks for x in (n.bandwidth / 1e9, 1e6 * n.latency)]
+    one, many = collectives.ONE_HOST, collectives.MANY_HOSTS
+    return [one.inside / 1e9, 1e6 * one.latency, many.between / 1e9, 1e6 * many.latency]
 
 
 def _feed() -> Sequence[float]:
@@ -179,34 +180,50 @@ def _feed() -> Sequence[float]:
     return [image, cycle / 1e6, 8 * 30 * cycle / 1e9, image / 1024]
 
 
-def _one_image(found: Reports) -> Sequence[float]:
-    """Calls and MiB of the collectives on a CPU with one image per device."""
-    programs = found["collectives-official-batch1"]["programs"]
-    traffic = programs["cpu"]["replicated"]["all-reduce"]
-    return [traffic["calls"], traffic["size"] / 2**20]
+def _combined(found: Reports) -> Sequence[float]:
+    """All-reduces of the official recipe without and with combining."""
+    programs = found[COLLECTIVES["official"]]["programs"]
+    return [programs[state]["all-reduce"]["calls"] for state in ("replicated, jit", "replicated")]
 
 
-def _latency(found: Reports) -> Sequence[float]:
-    """The share of latency in the communication within a host."""
+def _on_one_host(found: Reports) -> Sequence[float]:
+    """Efficiency of the official recipe within a host, and latency's share of the rest."""
     report = found[COLLECTIVES["official"]]
-    calls = sum(t["calls"] for t in report["programs"]["gpu"]["replicated"].values())
-    one = scaling.projected(report, "replicated", collectives.ONE_HOST)
-    return [calls * collectives.ONE_HOST.latency / one.communicating]
+    one = scaling.projected(report, collectives.ONE_HOST)
+    calls = sum(t["calls"] for t in report["programs"]["replicated"].values())
+    return [one.efficiency, calls * collectives.ONE_HOST.latency / one.communicating]
 
 
 def _more_images(found: Reports) -> Sequence[float]:
-    """The efficiency on many hosts, and the same with four times the images per device."""
+    """The official recipe's best efficiency on many hosts; the same with four times the images."""
     report = found[COLLECTIVES["official"]]
     reports = report, {**report, "flops": 4 * report["flops"]}
-    where = "replicated", collectives.MANY_HOSTS
-    return [scaling.projected(r, *where).efficiency for r in reports]
+    found = [scaling.projected(r, collectives.MANY_HOSTS, hosts_first=True) for r in reports]
+    return [p.efficiency for p in found]
+
+
+def _meanwhile(found: Reports) -> Sequence[float]:
+    """The efficiency of `best` on many hosts where it also sums and computes at the same time."""
+    many = {"network": collectives.MANY_HOSTS, "hosts_first": True, "overlapped": True}
+    return [scaling.projected(found[COLLECTIVES["best"]], **many).efficiency]
+
+
+def _one_card(found: Reports) -> Sequence[float]:
+    """The efficiency of `best` where a host's GPUs share a network card, and with everything."""
+    network = collectives.MANY_HOSTS
+    shared = {"network": replace(network, between=network.between / network.devices)}
+    ways = {}, {"overlapped": True, "bfloat16": True}
+    report = found[COLLECTIVES["best"]]
+    found_ = [scaling.projected(report, **shared, hosts_first=True, **way) for way in ways]
+    return [p.efficiency for p in found_]
 
 
 def _sharding(found: Reports) -> Sequence[float]:
     """Communication of the sharded state by that of the replicated one, within a host."""
     report = found[COLLECTIVES["official"]]
     whole, split = (
-        scaling.projected(report, state, collectives.ONE_HOST) for state in scaling.STATES
+        scaling.projected(report, collectives.ONE_HOST, state)
+        for state in ("replicated", "sharded")
     )
     return [split.communicating / whole.communicating]
 
@@ -308,13 +325,17 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
         "at 30 cycles per second reads {:.1f} GB/s in random accesses of {:.0f} KB": (
             lambda _: _feed()[2:]
         ),
-        "it is {} collectives with {:.0f} MiB": _one_image,
         "operations / ({:.0%} of {:.0f} TFLOP/s)": _peak,
         "an H100 reaches {:.0%} of the {:.0f} TFLOP/s": _peak,
         "NVLink has {:.0f} GB/s and a latency of {:.0f} µs per collective within a host; the "
         "network has {:.0f} GB/s per GPU and {:.0f} µs": _networks,
-        "latency accounts for {:.0%} of the communication": _latency,
-        "the official recipe's {:.0%} become {:.0%}": _more_images,
+        "the official recipe, {} of them become {}": _combined,
+        "It ends at {:.0%} within a host, where latency accounts for {:.0%} of the communication": (
+            _on_one_host
+        ),
+        "its {:.0%} there become {:.0%}": _more_images,
+        "with that it reaches {:.0%}": _meanwhile,
+        "`best` reaches {:.0%}, and with all that is named here {:.0%}": _one_card,
         "The sharded state communicates {:.1f} times as long": _sharding,
     },
     "docs/comparison.md": {},

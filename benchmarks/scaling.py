@@ -2,12 +2,16 @@
 
     python -m benchmarks.scaling --recipe official
 
-First it compiles a cycle for eight devices, with the convolutions of a CPU and with those of a GPU,
-and counts the collectives in the programs (`results/collectives-RECIPE-BATCH-MACHINE.json`). With
-assumed bandwidths (`collectives`), those with the convolutions of a GPU give an expected
-efficiency. The compiler is in any case the one for CPUs. Then, if this machine has more than one
-accelerator, cycles on 1, 2, 4, ... of them run alternately, with the same batch size per device;
-the time on one device divided by the time on n is the efficiency of weak scaling.
+First it compiles a cycle for eight devices, with the convolutions of a GPU, and counts the
+collectives in the programs (`results/collectives-RECIPE-BATCH-MACHINE.json`): as training does with
+a state that is whole on each device, the same without combining sums (``jit``), and with a split
+state. With assumed bandwidths (`collectives`) they give an expected efficiency. The compiler is the
+one for CPUs, or with ``--target``, and ``jax[cuda12]``, the one for the GPU that a file of XLA
+describes, such as its ``h100_sxm.txtpb``; no GPU is needed for that.
+
+Then, if this machine has more than one accelerator, cycles on 1, 2, 4, ... of them run alternately,
+with the same batch size per device; the time on one device divided by the time on n is the
+efficiency of weak scaling.
 """
 
 import argparse
@@ -15,120 +19,178 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 import jax
 import numpy as np
+from jax.experimental import topologies
 
 from benchmarks import collectives, flops, report, train_step
 from benchmarks.harness import Case, Implementation
-from discogan_jax import sharding
+from discogan_jax import sharding, steps
 from discogan_jax.evaluation.table import aligned
-from discogan_jax.ops import convolution
-from discogan_jax.state import create_state
+from discogan_jax.ops import convolution, reductions
+from discogan_jax.state import DiscoGAN, create_state
 
 DEVICES = 8
-CONVOLUTIONS = "cpu", "gpu"
-STATES = {"replicated": False, "sharded": True}
-NETWORKS = {"8 GPUs in one host": collectives.ONE_HOST, "64 hosts": collectives.MANY_HOSTS}
+STATES = ("replicated", "replicated, jit", "sharded")
 
 
 class Projection(NamedTuple):
-    """Seconds of a cycle, and the fraction of them that is computation."""
+    """Seconds of a cycle that are computation, and that are communication beside it."""
 
     computing: float
     communicating: float
-    efficiency: float
+
+    @property
+    def efficiency(self) -> float:
+        """The fraction that is computation."""
+        return self.computing / (self.computing + self.communicating)
 
 
-def placed(recipe: str, size: int, batch: int, devices: Any, split: bool, width: int | None) -> Any:
-    """Returns networks, shapes of state and batches on some devices, and the matching step."""
-    gan = train_step.library(recipe, size, width)
+def placed(
+    gan: DiscoGAN, size: int, batch: int, devices: Sequence[Any], state: str = STATES[0]
+) -> Any:
+    """Returns shapes of state and batches on some devices, and the matching step.
+
+    Args:
+      gan: the networks.
+      size: pixels.
+      batch: images of each domain in the global batch.
+      devices: the devices.
+      state: one of `STATES`.
+    """
     mesh = sharding.data_mesh(devices)
     create = partial(create_state, gan=gan, image_shape=(size, size, 3))
     shapes = jax.eval_shape(create, jax.random.key(0))
-    where = sharding.of_state(mesh, shapes, split)
+    where = sharding.of_state(mesh, shapes, state == "sharded")
     batches = sharding.batch_shapes(mesh, gan, batch, (size, size, 3))
-    return gan, sharding.shapes_with(shapes, where), batches, sharding.train_step_for(where)
+    step = steps.train_step_jit if "jit" in state else sharding.train_step_for(where)
+    return sharding.shapes_with(shapes, where), batches, step
 
 
-def compiled_text(
-    recipe: str, size: int, batch: int, convolutions: str, split: bool, width: int | None = None
-) -> str:
-    """Compiles a cycle for all devices.
+def target_devices(path: str | None) -> Sequence[Any]:
+    """Returns the devices to compile for: those there are, or eight that a file describes."""
+    if path is None:
+        return jax.devices()
+    jax.devices()  # loads the plugins
+    described = Path(path).read_text()
+    return topologies.get_topology_desc(
+        platform="cuda", target_config=described, topology=f"1x1x{DEVICES}"
+    ).devices
+
+
+def count(
+    gan: DiscoGAN, size: int, batch: int, devices: Sequence[Any], states: Sequence[str]
+) -> dict[str, Any]:
+    """Counts the collectives of a cycle in compiled programs, and what they are compared with.
 
     Args:
-      recipe: ``"official"`` or ``"book"``.
+      gan: the networks.
       size: pixels.
-      batch: images of each domain and device; on a CPU the choice of convolutions depends on it.
-      convolutions: those of a ``"cpu"`` or of a ``"gpu"``.
-      split: whether the state is split over the devices.
-      width: channels of the first level; the recipe's if None.
+      batch: images of each domain and device.
+      devices: the devices.
+      states: those of `STATES` to compile.
+
+    Returns:
+      ``programs``: the traffic by state and kind; ``chain``: the longest chain of sums of which
+      each needs the one before; ``gradients``: bytes of an update's gradients, by player.
     """
-    devices = jax.devices()
-    gan, state, batches, step = placed(recipe, size, len(devices) * batch, devices, split, width)
-    on_gpu = mock.patch.object(convolution, "_on_cpu", lambda form, xla, a, b, w: xla(a, b, w))
-    with on_gpu if convolutions == "gpu" else nullcontext():
-        return step.lower(gan, state, batches).compile().as_text()
-
-
-def counted(recipe: str, size: int, batch: int) -> dict[str, Any]:
-    """Counts the collectives of a cycle on eight devices: by convolutions, state and kind."""
-    forced = f"--xla_force_host_platform_device_count={DEVICES} --xla_backend_optimization_level=0"
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": forced}
-    arguments = ["--recipe", recipe, "--size", str(size), "--batch", str(batch)]
-    found: dict[str, Any] = {}
-    for convolutions in CONVOLUTIONS:
-        # A process for each, since JAX would reuse what it has traced.
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.scaling", *arguments, "--count", convolutions],
-            env=environment,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        found[convolutions] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = {"programs": {}}
+    for state in states:
+        shapes, batches, step = placed(gan, size, len(devices) * batch, devices, state)
+        # Whatever the platform, the convolutions are those of a GPU.
+        with mock.patch.object(convolution, "_on_cpu", lambda form, xla, a, b, w: xla(a, b, w)):
+            text = step.lower(gan, shapes, batches).compile().as_text()
+        traffic = collectives.traffic(text)
+        found["programs"][state] = {kind: asdict(t) for kind, t in traffic.items()}
+    with mock.patch.object(reductions, "combined", lambda f, _: f):
+        shapes, batches, step = placed(gan, size, len(devices) * batch, devices)
+        found["chain"] = collectives.chain(step.trace(gan, shapes, batches).jaxpr)[1]
+    players = {"gen": shapes.gen, "dis": shapes.dis}
+    found["gradients"] = {
+        name: sum(4 * x.size for x in jax.tree.leaves(player.params))
+        for name, player in players.items()
+    }
     return found
 
 
-def projected(report: Mapping[str, Any], state: str, network: collectives.Network) -> Projection:
-    """Computes what the counts of a report let expect on GPUs; nothing of it is measured."""
-    found = {k: collectives.Traffic(**t) for k, t in report["programs"]["gpu"][state].items()}
+def counted(arguments: Sequence[str]) -> dict[str, Any]:
+    """Counts in a process that has eight devices."""
+    forced = f"--xla_force_host_platform_device_count={DEVICES} --xla_backend_optimization_level=0"
+    forced += " --xla_gpu_autotune_level=0"  # nothing can be timed on a GPU that is not there
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scaling", *arguments, "--count"],
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": forced},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def projected(
+    report: Mapping[str, Any],
+    network: collectives.Network,
+    state: str = STATES[0],
+    *,
+    hosts_first: bool = False,
+    overlapped: bool = False,
+    bfloat16: bool = False,
+) -> Projection:
+    """Computes what the counts of a report let expect on GPUs; nothing of it is measured.
+
+    Args:
+      report: what `count` found, and ``flops``.
+      network: what connects the devices.
+      state: one of `STATES`.
+      hosts_first: as in `collectives.seconds`.
+      overlapped: whether the discriminators' gradients are summed while the generators, which do
+        not need them, compute their translations.
+      bfloat16: whether gradients are summed in bfloat16.
+    """
+    found = {k: collectives.Traffic(**t) for k, t in report["programs"][state].items()}
+    gradients = report["gradients"]
+    less = gradients["dis"] if overlapped else 0
+    if bfloat16:
+        less += (2 * gradients["gen"] + gradients["dis"] - less) / 2
+    calls, size = astuple(found["all-reduce"])
+    found["all-reduce"] = collectives.Traffic(calls - overlapped, size - less)
     return Projection(
-        computing=report["flops"] / (collectives.SHARE_OF_PEAK * collectives.PEAK_FLOPS),
-        communicating=collectives.seconds(found, network),
-        efficiency=collectives.efficiency(found, network, report["flops"]),
+        computing=collectives.computing(report["flops"]),
+        communicating=collectives.seconds(found, network, hosts_first),
     )
 
 
 def table(found: Mapping[str, Any]) -> str:
     """Formats counts and expected efficiencies as text."""
-    cells: list[list[str]] = []
-    for convolutions, states in found["programs"].items():
-        for state, kinds in states.items():
-            cells.append([f"convolutions of a {convolutions}, {state} state"])
-            for kind, t in kinds.items():
-                cells.append([f"  {kind}", f"{t['calls']} calls", f"{t['size'] / 2**20:.1f} MiB"])
-    for state in found["programs"]["gpu"]:
-        cells.append([f"expected, not measured, {state} state"])
-        for name, network in NETWORKS.items():
-            p = projected(found, state, network)
+    cells: list[list[str]] = [["longest chain of sums", str(found["chain"])]]
+    for state, kinds in found["programs"].items():
+        cells.append([f"{state} state"])
+        for kind, t in kinds.items():
+            cells.append([f"  {kind}", f"{t['calls']} calls", f"{t['size'] / 2**20:.1f} MiB"])
+        for name, network in (
+            ("8 GPUs in one host", collectives.ONE_HOST),
+            ("64 hosts", collectives.MANY_HOSTS),
+        ):
+            p = projected(found, network, state)
             times = f"{1e3 * p.communicating:.1f} ms", f"besides {1e3 * p.computing:.1f} ms"
-            cells.append([f"  {name}", *times, f"{p.efficiency:.0%}"])
+            cells.append([f"  expected of {name}", *times, f"{p.efficiency:.0%}"])
     return aligned(cells, right={1, 2, 3})
 
 
 def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str]]:
     """Compiles a cycle for 1, 2, 4, ... devices."""
     sides = []
+    gan = train_step.library(recipe, size)
     n = 1
     while n <= jax.device_count():
-        gan, state, batches, step = placed(recipe, size, n * batch, jax.devices()[:n], False, None)
+        state, batches, step = placed(gan, size, n * batch, jax.devices()[:n])
         at = jax.tree.map(lambda x: x.sharding, (state, batches))
         draw = jax.jit(create_state, static_argnums=(1, 2), out_shardings=at[0])
         rng = np.random.default_rng(0)
@@ -136,7 +198,7 @@ def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str
         images = jax.device_put({"a": pixels, "b": pixels}, at[1])
         held = {"state": draw(jax.random.key(0), gan, (size, size, 3))}
 
-        def call(step: Any = step, gan: Any = gan, held: Any = held, images: Any = images) -> Any:
+        def call(step: Any = step, held: Any = held, images: Any = images) -> Any:
             held["state"], metrics = step(gan, held["state"], images)
             return metrics
 
@@ -150,32 +212,31 @@ def works(recipe: str, size: int, batch: int) -> tuple[list[Case], dict[str, str
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--recipe", choices=tuple(train_step.CONFIGS), default="official")
     parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--batch", type=int, default=256, help="images per domain and device")
     parser.add_argument("--budget", type=float, default=120, help="seconds")
-    parser.add_argument("--count", choices=CONVOLUTIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--target", help="XLA's description of a GPU to compile for")
+    parser.add_argument("--states", nargs="+", choices=STATES, default=STATES)
+    parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.count:
-        texts = {
-            state: compiled_text(args.recipe, args.size, args.batch, args.count, split)
-            for state, split in STATES.items()
-        }
-        counts = {state: collectives.traffic(text) for state, text in texts.items()}
-        print(json.dumps({s: {k: asdict(t) for k, t in c.items()} for s, c in counts.items()}))
+        gan = train_step.library(args.recipe, args.size)
+        devices = target_devices(args.target)
+        print("\n" + json.dumps(count(gan, args.size, args.batch, devices, args.states)))
         return
     settings = {"recipe": args.recipe, "size": args.size, "batch": args.batch, "devices": DEVICES}
+    settings |= {"target": args.target and Path(args.target).stem}
     with report.Clocked(None, settings) as clocked:
-        found = {
-            "flops": flops.updates(args.recipe, args.size, args.batch)["cycle"],
-            "programs": counted(args.recipe, args.size, args.batch),
-        }
+        needed = flops.updates(args.recipe, args.size, args.batch)["cycle"]
+        found = {"flops": needed} | counted(sys.argv[1:])
     name = f"collectives-{args.recipe}-batch{args.batch}"
+    name += f"-{settings['target']}" if args.target else ""
     report.keep(name, clocked.facts, found, table(found))
     if jax.device_count() == 1 or jax.default_backend() == "cpu":
         print("There is one device here: what several bring is measured where there are several.")
         return
-    settings = {k: v for k, v in vars(args).items() if k != "count"}
+    settings = {k: v for k, v in vars(args).items() if k in ("recipe", "size", "batch")}
     work = partial(works, args.recipe, args.size, args.batch)
     report.run(f"scaling-{args.recipe}", work, args.budget, settings)
 

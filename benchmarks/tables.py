@@ -94,29 +94,80 @@ def counts(reports: Mapping[str, Report]) -> str:
     Args:
       reports: what `scaling` counted, by the name of the recipe.
     """
-    rows: list[Sequence[str]] = [["recipe, state", "convolutions", "collectives", "their results"]]
+    rows: list[Sequence[str]] = [["recipe, state", "collectives", "their results", "longest chain"]]
     for recipe, report in reports.items():
-        for convolutions, states in report["programs"].items():
-            for state, kinds in states.items():
-                calls = ", ".join(f"{t['calls']} {kind}" for kind, t in kinds.items())
-                sizes = ", ".join(f"{t['size'] / 2**20:.0f}" for t in kinds.values())
-                of = f"of a {convolutions.upper()}"
-                rows.append([f"{recipe}, {state}", of, calls, f"{sizes} MiB"])
+        gradients = 2 * report["gradients"]["gen"] + report["gradients"]["dis"]
+        for state, kinds in report["programs"].items():
+            calls = ", ".join(f"{t['calls']} {kind}" for kind, t in kinds.items())
+            sizes = ", ".join(f"{t['size'] / 2**20:.0f}" for t in kinds.values())
+            whole = state != "sharded"
+            of = (
+                f" ({kinds['all-reduce']['size'] / gradients:.2f} of the gradients)"
+                if whole
+                else ""
+            )
+            chain = str(report["chain"]) if whole else ""
+            rows.append([f"{recipe}, {state}", calls, f"{sizes} MiB{of}", chain])
     return markdown(rows)
 
 
 def projections(reports: Mapping[str, Report]) -> str:
-    """Writes the efficiencies that the same counts let expect."""
-    networks = {
-        "8 GPUs in one host": collectives.ONE_HOST,
-        "64 hosts, 512 GPUs": collectives.MANY_HOSTS,
+    """Writes the efficiencies that the same counts let expect of one host and of many."""
+    many = {"network": collectives.MANY_HOSTS}
+    ways: dict[str, dict[str, Any]] = {
+        "8 GPUs in one host": {"network": collectives.ONE_HOST},
+        "512 GPUs, one ring": many,
+        "each host sums first": (first := many | {"hosts_first": True}),
+        "and gradients in bfloat16": first | {"bfloat16": True},
     }
-    rows = [["recipe, state", "computing", *networks]]
+    rows = [["recipe", "computing", *ways]]
     for recipe, report in reports.items():
-        for state in report["programs"]["gpu"]:
-            found = [scaling.projected(report, state, network) for network in networks.values()]
-            rows.append([f"{recipe}, {state}", f"{1e3 * found[0].computing:.1f} ms"])
-            for p in found:
-                text = f"{1e3 * p.communicating:.1f} ms of communication: {p.efficiency:.0%}"
-                rows[-1].append(text)
+        found = [scaling.projected(report, **way) for way in ways.values()]
+        rows.append([recipe, f"{1e3 * found[0].computing:.1f} ms"])
+        rows[-1] += [f"{1e3 * p.communicating:.1f} ms: {p.efficiency:.0%}" for p in found]
+    return markdown(rows)
+
+
+def summary(reports: Mapping[str, Report]) -> str:
+    """Writes what a user of one machine wants to know: a row per recipe, shape and precision.
+
+    Args:
+      reports: the results of that machine, by benchmark.
+    """
+    head = (
+        "this library",
+        "fastest of torch.compile",
+        "of the matrix rate",
+        "100,000 cycles",
+        "memory",
+    )
+    rows: list[Sequence[str]] = [["recipe, pixels, batch", *head]]
+    for name, report in reports.items():
+        if not name.startswith("train_step-"):
+            continue
+        matrix, *_, cycle = report["works"].values()
+        full = max(row["gflops_per_second"] for row in matrix["sides"].values())
+        sides, settings = cycle["sides"], report["settings"]
+        shape = f"batch {settings['batch']} at {settings['size']}px"
+        memory = reports.get(f"memory-{settings['recipe']}", {"sides": {}})["sides"].get(shape, {})
+        for side in ("jax", "jax, bfloat16"):
+            if side not in sides:
+                continue
+            row, half = sides[side], "bfloat16" in side
+            others = [
+                s["median"] / row["median"]
+                for name, s in sides.items()
+                if name.startswith("torch compiled") and ("bfloat16" in name) == half
+            ]
+            taken = memory.get("device_peak_mib")
+            rows.append(
+                [
+                    f"{settings['recipe']}, {settings['size']}, {settings['batch']}{side[3:]}",
+                    seconds(row["median"]),
+                    f"{min(others):.2f} times as long" if others else "–",
+                    f"{row['gflops_per_second'] / full:.0%}",
+                    f"{1e5 * row['median'] / 3600:.1f} h",
+                    f"{taken['median']:,.0f} MiB" if taken and not half else "–",
+                ]
+            )
     return markdown(rows)

@@ -83,6 +83,42 @@ class OfficialDiscriminator(nn.Module):
         return self.get_submodule(f"conv{self.levels + 1}")(x).mean((1, 2, 3)), activations
 
 
+class BestGenerator(nn.Module):
+    """The generator of `best`: biases for norms; pixels are copied and convolved from 32 px on."""
+
+    def __init__(self, size: Sides, channels: int, width: int = 64):
+        super().__init__()
+        down = [channels, *widths(size, width)]
+        layers: list[nn.Module] = []
+        for n_in, n in pairwise(down):
+            layers += [nn.Conv2d(n_in, n, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for i, (n_in, n) in enumerate(pairwise(down[:0:-1])):
+            up = nn.ConvTranspose2d(n_in, n, 4, 2, 1) if i < 2 else _resized(n_in, n)
+            layers += [up, nn.ReLU()]
+        self.main = nn.Sequential(*layers, _resized(down[1], channels), nn.Sigmoid())
+        for name, p in self.named_parameters():
+            nn.init.zeros_(p) if name.endswith("bias") else nn.init.kaiming_normal_(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translates images."""
+        return self.main(x)
+
+
+def _resized(n_in: int, n: int) -> nn.Module:
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(n_in, n, 3, padding=1))
+
+
+class BestDiscriminator(OfficialDiscriminator):
+    """The discriminator of `best`: biases instead of batch norm."""
+
+    def __init__(self, size: Sides, channels: int, width: int = 64):
+        super().__init__(size, channels, width)
+        for i in range(2, self.levels + 1):
+            conv = self.get_submodule(f"conv{i}")
+            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+            setattr(self, f"bn{i}", nn.Identity())
+
+
 def _offset_norm(norm: type[nn.Module], n: int) -> nn.Module:
     """Returns the book's batch norm: an offset and no scale."""
     layer = norm(n, eps=1e-3)
@@ -161,6 +197,7 @@ def networks(
     of = {
         "official": (OfficialGenerator, OfficialDiscriminator),
         "book": (BookGenerator, BookDiscriminator),
+        "best": (BestGenerator, BestDiscriminator),
     }
     generator, discriminator = of[recipe]
     narrow = {} if width is None else {"width": width}

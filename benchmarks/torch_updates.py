@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
 from benchmarks.torch_networks import trained
-from discogan_jax.losses import LossWeights
+from discogan_jax.state import Adam, DiscoGAN
 
 Batch = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -37,6 +37,24 @@ def feature_matching(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     return torch.stack(distances).sum()
 
 
+def vivid(images: Tensor, factor: float) -> Tensor:
+    """Multiplies the differences of each pixel's channels from their mean."""
+    if factor == 1:
+        return images
+    grey = images.mean(1, keepdim=True)
+    return grey + factor * (images - grey)
+
+
+def _adam(tx: Adam, fused: bool) -> dict[str, Any]:
+    """Returns the arguments of ``torch.optim.Adam`` for the same optimizer."""
+    return {
+        "lr": tx.learning_rate,
+        "betas": (tx.b1, tx.b2),
+        "weight_decay": tx.l2,
+        "fused": fused or None,
+    }
+
+
 def _only(total: str, terms: Terms) -> Terms:
     """Detaches all terms except the total."""
     return {k: v if k == total else v.detach() for k, v in terms.items()}
@@ -48,18 +66,27 @@ class Trainer(ABC):
     Attributes:
       nets: the networks, see `torch_networks.networks`.
       weights: weights of the losses.
+      ema: averages of the generators' parameters, or None.
       updates: number of finished updates of both players.
       terms: loss terms of the last update.
     """
 
-    def __init__(
-        self, nets: nn.ModuleDict, weights: LossWeights, adam: Mapping[str, Any], device: str
-    ):
+    def __init__(self, nets: nn.ModuleDict, gan: DiscoGAN, device: str, fused: bool = False):
+        """Places the networks and builds the optimizers.
+
+        Args:
+          nets: the networks.
+          gan: losses and optimizers.
+          device: ``"cpu"`` or ``"cuda"``.
+          fused: whether each optimizer is one kernel.
+        """
         self.nets = nets.to(device, memory_format=torch.channels_last)
-        self.weights, self.updates = weights, 0
+        self.weights, self.updates = gan.weights, 0
         self.gen, self.dis = trained([nets["ab"], nets["ba"]]), trained([nets["a"], nets["b"]])
-        self.gen_adam = torch.optim.Adam(self.gen, **adam)
-        self.dis_adam = torch.optim.Adam(self.dis, **adam)
+        self.gen_adam = torch.optim.Adam(self.gen, **_adam(gan.gen_tx, fused))
+        self.dis_adam = torch.optim.Adam(self.dis, **_adam(gan.dis_tx, fused))
+        self.ema_decay = gan.ema_decay
+        self.ema = [p.detach().clone() for p in self.gen] if gan.ema_decay else None
         self.terms: Terms = {}
 
     def rate(self) -> float | None:
@@ -78,7 +105,23 @@ class Trainer(ABC):
             if w.feature:
                 total = total + adversarial_weight * w.feature * terms[f"fm_{d}_loss"]
             total = total + cycle_weight * w.reconstruction * terms[f"const_{d}_loss"]
+            if w.identity:
+                total = total + w.identity * terms[f"identity_{d}_loss"]
         return total
+
+    def judge(self, d: str, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Applies a discriminator."""
+        return self.nets[d](vivid(images, self.weights.colour))
+
+    def error(self, images: Tensor, wanted: Tensor) -> Tensor:
+        """Computes the mean squared error of images."""
+        return F.mse_loss(*(vivid(x, self.weights.colour) for x in (images, wanted)))
+
+    def average(self) -> None:
+        """Updates the averages after an update of the generators."""
+        if self.ema is not None:
+            decay = min(self.ema_decay, (1 + self.updates) / (10 + self.updates))
+            torch._foreach_lerp_(self.ema, [p.detach() for p in self.gen], 1 - decay)
 
     @abstractmethod
     def d_update(self, batch: Batch) -> Terms:
@@ -105,15 +148,18 @@ class Published(Trainer):
         again = {"a": nets["ba"](fake["b"]), "b": nets["ab"](fake["a"])}
         terms: Terms = {}
         for d in "ab":
-            on_real, real_activations = nets[d](real[d])
-            on_fake, fake_activations = nets[d](fake[d])
+            on_real, real_activations = self.judge(d, real[d])
+            on_fake, fake_activations = self.judge(d, fake[d])
             terms[f"disc_{d}_loss"] = w.discriminator * (
                 adversarial(on_real, True) + adversarial(on_fake, False)
             )
             terms[f"gen_{d}_loss"] = adversarial(on_fake, True)
             if w.feature:
                 terms[f"fm_{d}_loss"] = feature_matching(real_activations, fake_activations)
-            terms[f"const_{d}_loss"] = F.mse_loss(again[d], real[d])
+            terms[f"const_{d}_loss"] = self.error(again[d], real[d])
+            if w.identity:
+                same = nets["ab" if d == "b" else "ba"](real[d])
+                terms[f"identity_{d}_loss"] = self.error(same, real[d])
         terms["disc_loss"] = terms["disc_a_loss"] + terms["disc_b_loss"]
         terms["gen_loss"] = self.generator_total(terms, self.rate())
         return terms
@@ -132,7 +178,9 @@ class Published(Trainer):
 
     def g_update(self, batch: Batch) -> Terms:
         """Updates the generators."""
-        return self._update(batch, self.gen_adam, "gen_loss")
+        terms = self._update(batch, self.gen_adam, "gen_loss")
+        self.average()
+        return terms
 
 
 class Tuned(Trainer):
@@ -141,8 +189,7 @@ class Tuned(Trainer):
     def __init__(
         self,
         nets: nn.ModuleDict,
-        weights: LossWeights,
-        adam: Mapping[str, Any],
+        gan: DiscoGAN,
         device: str,
         mode: str | None = None,
         bf16: bool = False,
@@ -151,13 +198,12 @@ class Tuned(Trainer):
 
         Args:
           nets: see `Trainer`.
-          weights: see `Trainer`.
-          adam: arguments of ``torch.optim.Adam``.
-          device: ``"cpu"`` or ``"cuda"``.
+          gan: see `Trainer`.
+          device: see `Trainer`.
           mode: mode of ``torch.compile``; None compiles nothing.
           bf16: whether to compute in bfloat16 under autocast; parameters stay float32.
         """
-        super().__init__(nets, weights, {**adam, "fused": True}, device)
+        super().__init__(nets, gan, device, fused=True)
         self.device, self.bf16, self.graphs = device, bf16, mode is not None and device == "cuda"
 
         def compiled(f: Callable[..., Terms]) -> Callable[..., Terms]:
@@ -172,7 +218,8 @@ class Tuned(Trainer):
             fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
         for d in "ab":
             terms[f"disc_{d}_loss"] = self.weights.discriminator * (
-                adversarial(nets[d](real[d])[0], True) + adversarial(nets[d](fake[d])[0], False)
+                adversarial(self.judge(d, real[d])[0], True)
+                + adversarial(self.judge(d, fake[d])[0], False)
             )
         terms["disc_loss"] = terms["disc_a_loss"] + terms["disc_b_loss"]
         return _only("disc_loss", terms)
@@ -183,13 +230,16 @@ class Tuned(Trainer):
         terms: Terms = {}
         for source, target in ("ab", "ba"):
             fake = nets[source + target](real[source])
-            logits, fake_activations = nets[target](fake)
+            logits, fake_activations = self.judge(target, fake)
             terms[f"gen_{target}_loss"] = adversarial(logits, True)
             if self.weights.feature:
-                _, real_activations = nets[target](real[target])
+                _, real_activations = self.judge(target, real[target])
                 terms[f"fm_{target}_loss"] = feature_matching(real_activations, fake_activations)
             again = nets[target + source](fake)
-            terms[f"const_{source}_loss"] = F.mse_loss(again, real[source])
+            terms[f"const_{source}_loss"] = self.error(again, real[source])
+            if self.weights.identity:
+                same = nets[source + target](real[target])
+                terms[f"identity_{target}_loss"] = self.error(same, real[target])
         terms["gen_loss"] = self.generator_total(terms, rate)
         return _only("gen_loss", terms)
 
@@ -214,4 +264,6 @@ class Tuned(Trainer):
 
     def g_update(self, batch: Batch) -> Terms:
         """Updates the generators."""
-        return self._update(self.gen_adam, "gen_loss", self._g_loss, batch, self.rate())
+        terms = self._update(self.gen_adam, "gen_loss", self._g_loss, batch, self.rate())
+        self.average()
+        return terms

@@ -18,6 +18,7 @@ they actually perform; the JSON also contains the compiled programs' own counts.
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -27,51 +28,29 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from benchmarks import flops, machine, report
+from benchmarks import flops, layers, machine, report
 from benchmarks.harness import Case, Implementation
 from discogan_jax import models, steps
+from discogan_jax.config import build
+from discogan_jax.config.schema import from_config
+from discogan_jax.configs import best, default, official
 from discogan_jax.host import keep_freed_memory
 from discogan_jax.images import Size
-from discogan_jax.losses import LossWeights
-from discogan_jax.state import Adam, DiscoGAN, create_state
+from discogan_jax.state import DiscoGAN, create_state
 
 WORKS = ("D update", "G update", "cycle")
 Calls = dict[str, Callable[[], Any]]
-WEIGHTS = {
-    "official": LossWeights(
-        adversarial=0.1,
-        feature=0.9,
-        discriminator=0.5,
-        rate_start=0.01,
-        rate=0.5,
-        rate_updates=10_000,
-    ),
-    "book": LossWeights(),
-}
-ADAM = {
-    "official": {"lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 1e-5},
-    "book": {"lr": 2e-4, "betas": (0.9, 0.999)},
-}
+CONFIGS = {"official": official, "book": default, "best": best}
 
 
 def library(
     recipe: str, size: models.ImageSize, width: int | None = None, dtype: Any = jnp.float32
 ) -> DiscoGAN:
-    """Returns this library's implementation of a recipe."""
-    generator, discriminator = {
-        "official": (models.official_generator, models.official_discriminator),
-        "book": (models.book_generator, models.book_discriminator),
-    }[recipe]
+    """Returns this library's implementation of a recipe; losses and optimizers are its config's."""
+    gan = build.gan(from_config(CONFIGS[recipe].get_config()))
     fields = {"dtype": dtype} if width is None else {"dtype": dtype, "width": width}
-    a = ADAM[recipe]
-    tx = Adam(a["lr"], *a["betas"], l2=a.get("weight_decay", 0.0))
-    return DiscoGAN(
-        generator(image_size=size, **fields),
-        discriminator(image_size=size, **fields),
-        tx,
-        tx,
-        WEIGHTS[recipe],
-    )
+    generator, discriminator = (make(image_size=size, **fields) for make in models.RECIPES[recipe])
+    return replace(gan, generator=generator, discriminator=discriminator)
 
 
 @contextmanager
@@ -88,10 +67,38 @@ def flax_layers() -> Iterator[None]:
 
     jax.clear_caches()
     try:
-        with mock.patch.multiple(models, Conv=nn.Conv, ConvTranspose=conv_transpose):
+        with mock.patch.multiple(
+            models, Conv=nn.Conv, ConvTranspose=conv_transpose, ResizeConv=ResizedConv
+        ):
             yield
     finally:
         jax.clear_caches()
+
+
+class ResizedConv(nn.Module):
+    """Computes what `ResizeConv` does, in two steps: copies pixels, then convolves.
+
+    Attributes:
+      features: output channels.
+      use_bias: adds a bias per output channel.
+      kernel_init: initial weights.
+      dtype: type of the computation.
+    """
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        """Up-samples feature maps."""
+        x = x.repeat(2, 1).repeat(2, 2)
+        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+        y = layers.plain_conv(x.astype(self.dtype), kernel.astype(self.dtype), 1, "SAME")
+        if self.use_bias:
+            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
 
 
 def jax_calls(
@@ -140,7 +147,7 @@ def torch_calls(
 
     Args:
       kind: ``"Published"`` or ``"Tuned"``.
-      recipe: ``"official"`` or ``"book"``.
+      recipe: ``"official"``, ``"book"`` or ``"best"``.
       images: uint8 images, as for `jax_calls`.
       device: PyTorch's name of the device.
       **fields: arguments of the class, and ``width`` of the networks.
@@ -155,7 +162,7 @@ def torch_calls(
     *_, height, width, channels = images["a"].shape
     size = height, width
     nets = torch_networks.networks(recipe, size, fields.pop("width", None), channels)
-    trainer = getattr(torch_updates, kind)(nets, WEIGHTS[recipe], ADAM[recipe], device, **fields)
+    trainer = getattr(torch_updates, kind)(nets, library(recipe, size), device, **fields)
     each = [
         {
             d: torch.from_numpy(x[i]).to(device).permute(0, 3, 1, 2)  # channels last in memory
@@ -183,9 +190,8 @@ def torch_kinds(device: str) -> dict[str, tuple[str, dict[str, Any]]]:
     if device == "cuda":
         for mode in ("reduce-overhead", "max-autotune"):
             kinds[f"torch compiled, {mode}"] = ("Tuned", {"mode": mode})
+            kinds[f"torch compiled, {mode}, bfloat16"] = ("Tuned", {"mode": mode, "bf16": True})
         kinds["torch tuned, bfloat16"] = ("Tuned", {"bf16": True})
-        graphs = {"mode": "reduce-overhead", "bf16": True}
-        kinds["torch compiled, reduce-overhead, bfloat16"] = ("Tuned", graphs)
     return kinds
 
 
@@ -201,7 +207,7 @@ def works(
     """Builds and compiles all implementations.
 
     Args:
-      recipe: ``"official"`` or ``"book"``.
+      recipe: ``"official"``, ``"book"`` or ``"best"``.
       batch: images of each domain in an update.
       size: the side of a square image, or height and width, in pixels.
       width: channels of the first level; the recipe's if None.
@@ -264,16 +270,18 @@ def works(
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", choices=("official", "book"), default="official")
+    parser.add_argument("--recipe", choices=tuple(CONFIGS), default="official")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=Size.of, default=Size(64, 64), help="such as 64 or 96x64")
     parser.add_argument("--channels", type=int, default=3, help="of the images")
+    parser.add_argument("--width", type=int, help="channels of the first level; the recipe's")
     parser.add_argument("--budget", type=float, default=360, help="seconds, compilation included")
     args = parser.parse_args()
     # As training does; this applies to PyTorch as well.
     keep_freed_memory(args.batch * args.size.height * args.size.width)
     name = f"train_step-{args.recipe}-{args.size}px-batch{args.batch}"
-    made = partial(works, args.recipe, args.batch, args.size, channels=args.channels)
+    more = {"width": args.width, "channels": args.channels}
+    made = partial(works, args.recipe, args.batch, args.size, **more)
     report.run(name, made, args.budget, vars(args) | {"size": args.size.plain})
 
 

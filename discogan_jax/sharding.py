@@ -1,11 +1,13 @@
 """Spreads a run over devices: the batch is split, the state is on each of them or split, too.
 
-``jit`` propagates the placement of its inputs through the whole step and adds the sums over the
-global batch: losses, batch statistics and gradients are those of one device.
+Losses, batch statistics and gradients are those of the global batch, hence of one device. Where
+each device has the whole state, the step is mapped over them, and `ops.reductions` combines its
+sums; where the state is split, ``jit`` adds what is needed.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -17,10 +19,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from discogan_jax import steps
 from discogan_jax.errors import InputError
+from discogan_jax.ops import reductions
 from discogan_jax.state import DOMAINS, DiscoGAN, Optimizer, TrainState
 from discogan_jax.steps import Metrics
 
 DATA_AXIS = "data"
+NETWORKS = "generator", "discriminator"
 MAX_NAMED = 4
 """Number of idle devices that are named."""
 
@@ -181,10 +185,40 @@ def train_step_for(shardings: TrainState) -> Any:
       shardings: a tree of shardings, from `of_state`.
 
     Returns:
-      `steps.train_step_jit` where every device has the whole state, else a `sharded_train_step`.
+      `steps.train_step_jit` on one device, a `mapped_train_step` where each of several has the
+      whole state, else a `sharded_train_step`.
     """
-    whole = all(where.is_fully_replicated for where in jax.tree.leaves(shardings))
-    return steps.train_step_jit if whole else sharded_train_step(shardings)
+    where = jax.tree.leaves(shardings)
+    if where[0].mesh.size == 1:
+        return steps.train_step_jit
+    whole = all(x.is_fully_replicated for x in where)
+    return mapped_train_step(where[0].mesh) if whole else sharded_train_step(shardings)
+
+
+def mapped_train_step(mesh: Mesh) -> jax.stages.Wrapped:
+    """Makes the jitted train step for a state that is whole on several devices.
+
+    Each computes with its part of the batches; what they sum is combined. Networks that have no
+    field ``axis_name``, which those of `models` have, leave the sums to XLA.
+
+    Args:
+      mesh: the devices.
+    """
+
+    def train_step(gan: DiscoGAN, state: TrainState, batches: Any) -> tuple[TrainState, Metrics]:
+        networks = {name: getattr(gan, name) for name in NETWORKS}
+        if not all(hasattr(network, "axis_name") for network in networks.values()):
+            return steps.train_step(gan, state, batches)
+        along = {name: x.clone(axis_name=DATA_AXIS) for name, x in networks.items()}
+        mapped = replace(gan, axis_name=DATA_AXIS, **along)
+        step = reductions.combined(partial(steps.train_step, mapped), DATA_AXIS)
+        specs = PartitionSpec(), PartitionSpec(None, DATA_AXIS)
+        spread = jax.shard_map(
+            step, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False
+        )
+        return spread(state, batches)
+
+    return jax.jit(train_step, static_argnums=0, donate_argnums=1)
 
 
 def sharded_train_step(shardings: TrainState) -> jax.stages.Wrapped:

@@ -324,6 +324,21 @@ FAULTS = [
         "test_devices.py::test_a_process_feeds_the_rows_of_its_devices_and_a_device_holds_its_part",
     ),
     Fault(
+        "sums over devices are not combined",
+        "sharding.py",
+        "reductions.combined(partial(steps.train_step, mapped), DATA_AXIS)",
+        "partial(steps.train_step, mapped)",
+        "test_scaling.py::"
+        "test_batch_norm_sums_no_more_often_than_its_statistics_depend_on_one_another",
+    ),
+    Fault(
+        "sums over devices that were combined are dealt out wrongly",
+        "ops/reductions.py",
+        "start += x.size",
+        "start = x.size",
+        "test_devices.py::test_every_way_to_use_eight_devices_makes_the_same_update",
+    ),
+    Fault(
         "gradients of a mapped batch are not averaged",
         "steps.py",
         "grads = losses.device_mean(grads, gan.axis_name)\n    gen =",

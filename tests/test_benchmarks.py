@@ -10,8 +10,10 @@ from functools import partial
 import golden_weights as gw
 import jax
 import numpy as np
+import optax
 import pytest
 import runs_here
+import tiny
 from PIL import Image
 from test_golden_official import trace_name
 
@@ -320,19 +322,21 @@ DIS, GEN = "disc_loss", "gen_loss"
 WEIGHT = {"kernel": "weight"}
 
 
-def trainer(kind, recipe, tensors, weights, **fields):
-    """Builds a PyTorch implementation with the golden weights, given by network."""
+def trainer(kind, recipe, tensors, weights=None, size=64, **fields):
+    """Builds a PyTorch implementation with some weights of the networks and of the losses."""
     torch = pytest.importorskip("torch")
     from benchmarks import torch_networks, torch_updates
 
     torch.set_num_threads(1)  # other tests run in parallel
-    nets = torch_networks.networks(recipe, 64, **fields)
+    nets = torch_networks.networks(recipe, size, **fields)
     for name, values in tensors.items():
         expected = {n for n, p in nets[name].named_parameters() if p.requires_grad}
         assert expected == set(values)
         found = {n: torch.tensor(x) for n, x in values.items()}
         nets[name].load_state_dict(found, strict=False)  # there are no running statistics
-    return getattr(torch_updates, kind)(nets, weights, train_step.ADAM[recipe], "cpu")
+    gan = train_step.library(recipe, 64)
+    gan = gan if weights is None else replace(gan, weights=weights)
+    return getattr(torch_updates, kind)(nets, gan, "cpu")
 
 
 def official(kind, extra, weights):
@@ -381,7 +385,7 @@ def terms_and_gradients(side, batch):
 @pytest.mark.parametrize("extra", [False, True])
 @KINDS
 def test_torch_official_losses_and_gradients(kind, extra):
-    weights = replace(train_step.WEIGHTS["official"], rate_start=None)
+    weights = replace(train_step.library("official", 64).weights, rate_start=None)
     side, golden, batch = official(kind, extra, weights)
     terms, gradients = terms_and_gradients(side, batch())
     for term in ("recon", "gen", "fm", "dis"):
@@ -402,7 +406,8 @@ def test_torch_official_losses_and_gradients(kind, extra):
 
 @KINDS
 def test_torch_nine_iterations(kind):
-    weights = replace(train_step.WEIGHTS["official"], rate_updates=6)
+    weights = train_step.library("official", 64).weights
+    weights = replace(weights, rate_start=0.01, rate_updates=6)
     side, golden, batch = official(kind, False, weights)
     columns = [trace_name(str(column)) for column in golden["run/trace_columns"]]
     seen = set()
@@ -452,7 +457,7 @@ def test_torch_book_losses_and_gradients(kind):
     for i, net in enumerate(networks):
         drawn = gw.book_tensors(5000 + i, shapes[i])
         tensors[net] = {book_name(n): book_layout(n, x) for n, x in drawn.items()}
-    side, golden = trainer(kind, "book", tensors, train_step.WEIGHTS["book"]), gw.load("book")
+    side, golden = trainer(kind, "book", tensors), gw.load("book")
     terms, gradients = terms_and_gradients(side, draw(5100, (4, 64, 64, 3)))
     for d, s in ("as", "bb"):
         names = {f"gen_{d}_loss": f"gen_{s}_loss", f"disc_{d}_loss": f"disc_{s}_loss"}
@@ -467,6 +472,74 @@ def test_torch_book_losses_and_gradients(kind):
             gradient[place] = gradients[total][ours][book_name(name)]
             label = f"fixed/grad_{total}/{theirs}/{name}"
             gw.check_gradient(gradient, golden[label], label, 3e-3)
+
+
+BEST = {"down_0": "main.0", "down_1": "main.2", "up_0": "main.4", "out": "main.6.1"}
+SGD = optax.sgd(1.0)
+BEST_JUDGE = {"down_0": "conv1", "down_1": "conv2", "out": "conv3"}
+
+
+def best_tensors(params):
+    """Converts parameters of the networks of `best` at 16 px to PyTorch's names and layout."""
+    return {
+        net: {
+            f"{(BEST if len(net) == 2 else BEST_JUDGE)[layer]}.{WEIGHT.get(kind, kind)}": np.array(
+                x.transpose(3, 2, 0, 1) if x.ndim == 4 else x
+            )
+            for layer, values in layers.items()
+            for kind, x in values.items()
+        }
+        for net, layers in params.items()
+    }
+
+
+@KINDS
+def test_torch_best_trains_as_the_library_does(kind):
+    gan, size = train_step.library("best", 16, 4), (16, 16)
+    before, batches = tiny.state(gan), tiny.batch(4, updates=3)
+    tensors = best_tensors(before.gen.params | before.dis.params)
+    side = trainer(kind, "best", tensors, size=size, width=4)
+    nchw = {d: np.array(x.transpose(0, 1, 4, 2, 3)) for d, x in batches.items()}
+    each = [{d: side_tensor(x[i]) for d, x in nchw.items()} for i in range(3)]
+
+    # With SGD at rate 1, the library's parameters show its gradients.
+    plain = replace(gan, gen_tx=SGD, dis_tx=SGD)
+    start = tiny.state(plain)
+    first = {d: x[0] for d, x in batches.items()}
+    terms, gradients = terms_and_gradients(side, each[0])
+    for step, total in ((tiny.d_step, DIS), (tiny.g_step, GEN)):
+        after, metrics = step(plain, start, first)
+        for name, value in metrics.items():
+            np.testing.assert_allclose(terms[name], value, rtol=1e-4, err_msg=name)
+        player = (start.dis, after.dis) if total == DIS else (start.gen, after.gen)
+        moved = jax.tree.map(lambda a, b: a - b, *(p.params for p in player))
+        for net, values in best_tensors(moved).items():
+            for name, expected in values.items():
+                scale = np.abs(expected).max()
+                found = gradients[total][net][name]
+                np.testing.assert_allclose(found, expected, atol=2e-3 * scale, err_msg=name)
+
+    # A cycle with both optimizers, and the averages after it.
+    side.nets.zero_grad()
+    terms, (after, metrics) = side.cycle(each), tiny.train_step(gan, before, batches)
+    assert "identity_a_loss" in terms
+    for name in terms.keys() & metrics.keys():
+        if kind == "Published" and name.startswith("disc"):
+            continue  # it computes these again in an update of the generators
+        np.testing.assert_allclose(terms[name].item(), metrics[name], rtol=5e-3, err_msg=name)
+    averages = best_tensors(after.ema)
+    names = [(net, n) for net in ("ab", "ba") for n, _ in side.nets[net].named_parameters()]
+    off = [
+        np.abs(x.numpy() - averages[net][n]).mean()
+        for x, (net, n) in zip(side.ema, names, strict=True)
+    ]
+    assert np.mean(off) < 0.05 * gan.gen_tx.learning_rate
+
+
+def side_tensor(x):
+    import torch
+
+    return torch.from_numpy(x).contiguous(memory_format=torch.channels_last)
 
 
 def curves(psnr, seconds_per_step=1.0, steps=(10, 20, 30), row="psnr"):

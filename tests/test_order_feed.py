@@ -1,6 +1,7 @@
 """The order of the images, and that every feed follows it."""
 
 import itertools
+import tracemalloc
 
 import jax
 import numpy as np
@@ -167,6 +168,18 @@ def test_rows_of_a_process_are_those_of_the_global_batch(arrays, margin):
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
     [fed] = feed.tf_feed(arrays, order, 5, start=3, stop=4, rows=slice(2, 4))
     np.testing.assert_array_equal(fed["b"], halves[1])
+
+
+def test_an_epoch_costs_a_step_nothing_that_grows_with_it():
+    order = Order((10**7, 10**7), 16, 3, flip=True)
+    one = np.zeros((1, 2, 2, 3), np.uint8)
+    images = {d: np.broadcast_to(one, (10**7, 2, 2, 3)) for d in "ab"}
+    tracemalloc.start()
+    batches = feed.host_batches(images, order, 5, 10**6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert batches["a"].shape == (3, 16, 2, 2, 3)
+    assert peak < 2**17  # a byte for each picture would be 80 times as much
 
 
 def test_the_feed_is_chosen_by_size(arrays, monkeypatch):

@@ -1293,6 +1293,13 @@ FAULTS = [
     ),
     # Exports and the page.
     Fault(
+        "a folder demo is hidden by the model of the package",
+        "runs/demo.py",
+        "path == Path(NAME) and not path.exists()",
+        "path == Path(NAME)",
+        "test_demo.py::test_what_commands_do_with_it",
+    ),
+    Fault(
         "an export that makes no numbers is written",
         "export/writing.py",
         "if not worst <= allowed:",

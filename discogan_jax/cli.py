@@ -20,7 +20,7 @@ COMMANDS = {
     "serve": "translate pictures on a web page",
     "report": "write a page about a run, or several side by side",
     "evaluate": "measure a run on its held-out images",
-    "export": "write a run for use without this code: StableHLO, ONNX or SavedModel",
+    "export": "write a run for use without this code, or as a page without a server",
     "card": "write a folder to share: model card and checkpoint",
     "runs": "list runs: state, step, speed, losses, evaluation",
     "verify": "check the checkpoints of a run for damage",

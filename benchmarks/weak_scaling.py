@@ -77,9 +77,13 @@ def seconds(args: argparse.Namespace, sums: bool) -> list[float]:
 def one_process(args: argparse.Namespace) -> processes.Numbers:
     """Trains as one of the processes."""
     process, number, port = args.process
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[process]})
+    core = sorted(os.sched_getaffinity(0))[process]
     info = multihost.process_info(f"127.0.0.1:{port}", number, process, {})
     with multihost.joined(info):
+        jax.devices()
+        # Only now, and all threads: a pool of one thread would wait for itself in a collective.
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), {core})
         taken = [np.median(seconds(args, sums)) for sums in (True, False)[:number]]
     found = {"cycle": float(taken[0])}
     if number > 1:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -82,8 +83,8 @@ def one_process(args: argparse.Namespace) -> processes.Numbers:
     with multihost.joined(info):
         jax.devices()
         # Only now, and all threads: a pool of one thread would wait for itself in a collective.
-        for thread in os.listdir("/proc/self/task"):
-            os.sched_setaffinity(int(thread), {core})
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
         taken = [np.median(seconds(args, sums)) for sums in (True, False)[:number]]
     found = {"cycle": float(taken[0])}
     if number > 1:

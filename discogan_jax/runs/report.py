@@ -81,7 +81,7 @@ def write(
     found = [read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
     for path, run in zip(paths, found, strict=True):
         for problem in run.pop("problems"):
-            logging.error("%s: %s", path, problem)
+            logging.error("%s: %s", printable(str(path), ""), printable(problem))
     text = page(found)
     require_ours(out, is_report, overwrite=overwrite)
     try:

@@ -120,7 +120,7 @@ class Trial:
 def assert_same_run(workdir, undisturbed, made):
     """Asserts equal parameters, bit for bit, and the same metrics of each step, except times."""
     runs_here.assert_same(*(runs_here.saved(w, made) for w in (workdir, undisturbed)))
-    timed = {"steps_per_second", "data_wait_fraction"}
+    timed = {"time", "steps_per_second", "data_wait_fraction"}
     written, expected = (
         [
             {k: v for k, v in x.items() if k not in timed}

@@ -309,7 +309,7 @@ def test_missing_packages_are_named(run, tmp_path, monkeypatch, capsys, name):
     monkeypatch.setitem(sys.modules, name, None)
     assert cli.main(["export", str(run.path), "--format", kind, "--out", str(tmp_path / "x")]) == 2
     err = capsys.readouterr().err
-    assert re.search(r"pip install ('discogan_jax\[onnx\]'|tensorflow)$", err)
+    assert re.search(r"pip install ('discogan_jax\[onnx\]'|tensorflow)\. See docs/export\.md", err)
     assert not list(tmp_path.iterdir())
 
 

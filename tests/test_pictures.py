@@ -117,12 +117,14 @@ def test_what_was_trained_on_before_a_change_stays_known(data, tmp_path):
     replace(data / "bags" / "val.npy", lambda x: np.concatenate([first, x[3:]]))
     begin(directory, s, change=True, step=7)
     said = "bags: of 8 held-out ones, 3 trained on before the run went on with other pictures"
-    assert pictures.remarks(directory, s, build.images(s)) == [said]
+    changed = "from step 7 on: other pictures (bags: 0 came, 3 went); samples show these"
+    assert pictures.remarks(directory, s, build.images(s)) == [changed, said]
     # Whatever changes later.
     replace(data / "shoes" / "train.npy", lambda x: x[1:])
     begin(directory, s, change=True, step=8)
     begin(directory, s, step=8)
-    assert pictures.remarks(directory, s, build.images(s)) == [said]
+    more = "from step 8 on: other pictures (shoes: 0 came, 1 went); samples show these"
+    assert pictures.remarks(directory, s, build.images(s)) == [changed, more, said]
 
 
 @pytest.mark.parametrize("killed_at", ["digests-", "data.json"])

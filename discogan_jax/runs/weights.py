@@ -133,8 +133,10 @@ def named_as_before(s: Settings, directory: Path) -> Settings:
       directory: the run directory; it need not exist.
     """
     named = s.train.init_from
+    if named is None or not directory.is_dir():
+        return s
     start = next((x["init"] for x in changes.read(directory) if "init" in x), None)
-    if named and start and named != start["from"]:
+    if start and named != start["from"]:
         with contextlib.suppress(InputError):  # which then is another start
             if read(named).digest == start["digest"]:
                 return replace(s, train=replace(s.train, init_from=start["from"]))

@@ -123,7 +123,8 @@ def test_the_table_fits(folder, width):
         assert (done["hue_error"], done["diversity"]) == ("7.5", "0.9")  # the worse direction
 
 
-def test_the_best_step_is_marked_where_it_is_evaluated(tmp_path, capsys):
+def test_the_best_step_is_marked_where_it_is_evaluated(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
     run = write_run(tmp_path / "run", 1000, STEPS, evaluation={"bags_to_shoes/hue_error": 5.0})
     config = json.loads((run / "config.json").read_text())
     config["train"] |= {"keep_best": "hue_error", "evaluate_every": 500}

@@ -625,7 +625,8 @@ def test_a_state_is_gathered_once_a_step(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sharding, "gathered", lambda tree: (gathered.append(int(tree.step)), whole(tree))[1]
     )
-    none = mock.Mock(spec=evaluate.References, real={}, left_out={}, remarks=[])
+    nothing = {"real": {}, "left_out": {}, "remarks": [], "other_pictures": []}
+    none = mock.Mock(spec=evaluate.References, **nothing)
     monkeypatch.setattr(evaluate, "fit_references", lambda *_: none)
     monkeypatch.setattr(evaluate, "measure", lambda *_: [])
     every = {"train__steps": 3, "train__sample_every": 2, "train__evaluate_every": 2}

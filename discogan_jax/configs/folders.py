@@ -1,4 +1,4 @@
-"""Any two folders of images: the recipe of `configs/best.py`, 32 px, 64 px on an accelerator.
+"""Any two folders of images: the recipe `best`, 32 px, 64 px on an accelerator.
 
     python -m experiments.folders --a=DIR_A --b=DIR_B
 

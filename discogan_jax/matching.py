@@ -5,6 +5,7 @@ These numbers need no network, so an index of a folder serves every checkpoint, 
 docs/match.md has how they were chosen.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,10 +38,11 @@ COLOUR, GRID = 4.0, Size(8, 8)
 """Weight of the foreground's colour beside the look, and the rows and columns of the look."""
 
 # Part of every index; raise it when pictures are described by other numbers than before.
-_VERSION = 1
+_VERSION = 2
 
 _SHAPE = {
     "digest": str,
+    "numbers": str,
     "names": [str],
     "left_out": {str: {"count": int, "names": [str]}},
 }
@@ -106,14 +108,18 @@ class Catalogue:
         first = np.argsort(distances, kind="stable")[:count]
         return [Match(self.names[i], float(distances[i])) for i in first]
 
-    def load(self, name: str, size: Size) -> UInt8[np.ndarray, "h w C"]:
+    def load(self, name: str, size: Size) -> UInt8[np.ndarray, "h w C"] | None:
         """Reads one of its pictures, cut as before the search but of another size.
 
-        Raises:
-          InputError: it is gone, or damaged by now.
+        Returns:
+          None, with a line in the log, if it is gone or damaged by now.
         """
         preparation = replace(self.preparation, size=size)
-        return preparation.apply(preparation.load(self.folder / name))
+        try:
+            return preparation.apply(preparation.load(self.folder / name))
+        except InputError as error:
+            logging.error("not shown: %s", printable(str(error)))
+            return None
 
     def __str__(self) -> str:
         left_out = f"; left out: {left_out_text(self.left_out)}" if self.left_out else ""
@@ -143,8 +149,6 @@ def open_catalogue(
         data_dir = translator.settings.data_dir if isinstance(translator, Run) else "data"
     root = listing.existing(str(folder))
     pictures, others, unlisted = listing.pictures_below(root)
-    for problem in unlisted:
-        logging.warning(problem)
     if not pictures:
         raise InputError(f"{root} holds no pictures, at any depth; name the catalogue's folder.")
 
@@ -153,13 +157,17 @@ def open_catalogue(
     name = cache.folder_name(f"{root.name}-{preparation.size}", facts)
     place = files.expanded(data_dir) / "catalogues" / f"{name}.npz"
     names, left_out = ([x.relative_to(root).as_posix() for x in xs] for xs in (pictures, others))
-    digest = listing.digest((name, root / name) for name in (*names, *left_out))
+    digest = listing.digest(((name, root / name) for name in (*names, *left_out)), exact=True)
     index = _read(place, digest)
     if index is None:
         index = _make(root, names, left_out, preparation, digest)
         _keep(place, *index)
     about, described = index
-    return Catalogue(root, preparation, about["names"], described, about["left_out"])
+    unused = about["left_out"]
+    if unlisted:
+        problems = [printable(text.rstrip("."), "") for text in unlisted[:MAX_NAMED]]
+        unused = unused | {"folder": {"count": len(unlisted), "names": problems}}
+    return Catalogue(root, preparation, about["names"], described, unused)
 
 
 def _make(
@@ -196,8 +204,13 @@ def _make(
         reason: {"count": len(found), "names": [printable(x, "") for x in found[:MAX_NAMED]]}
         for reason, found in left_out.items()
     }
-    about = {"digest": digest, "names": usable, "left_out": counted}
-    return about, np.concatenate(described)
+    numbers = np.concatenate(described)
+    about = {"digest": digest, "numbers": _hash(numbers), "names": usable, "left_out": counted}
+    return about, numbers
+
+
+def _hash(numbers: Float32[np.ndarray, "N F"]) -> str:
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 def describe(pictures: UInt8[np.ndarray, "N h w C"]) -> Float32[np.ndarray, "N F"]:
@@ -239,6 +252,8 @@ def _read(place: Path, digest: str) -> tuple[dict[str, Any], Float32[np.ndarray,
         shapes.check(about, _SHAPE)
         if described.dtype != np.float32 or described.shape[:1] != (len(about["names"]),):
             raise ValueError("its numbers are not those of its pictures")
+        if _hash(described) != about["numbers"]:
+            raise ValueError("its numbers have changed")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

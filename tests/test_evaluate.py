@@ -253,7 +253,9 @@ def test_what_cannot_be_written_is_refused_before_anything_is_measured(
     path.rmdir()
     notes = tmp_path / "notes.json"
     notes.write_text("{}")
-    assert refused("--out", str(notes)).startswith(f"{notes} is there and was not written by this")
+    for other in (notes, run / "config.json", run / "metrics.jsonl", run / "report.html"):
+        said = refused("--out", str(other))
+        assert said.startswith(f"{other} is there and was not written by this")
     if not faults.mounted("mount", "--bind", run, run):
         pytest.skip("nothing can be mounted here")
     try:

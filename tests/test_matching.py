@@ -107,9 +107,31 @@ def test_the_index_is_used_again_until_the_catalogue_changes(shop, run, tmp_path
     for content in (kept.read_bytes()[:200], b"", b"no index"):
         kept.write_bytes(content)
         np.testing.assert_array_equal(opened(shop, run, tmp_path).described, first.described)
+    # So are numbers that are others than those that were kept, and files that exchange names.
+    with np.load(kept) as saved:
+        about, numbers = saved["about"], saved["described"]
+    np.savez(kept, about=about, described=numbers[::-1])
+    np.testing.assert_array_equal(opened(shop, run, tmp_path).described, first.described)
+    for name in ("0.png", "2.png"):
+        os.utime(shop / name, (0, 0))
+        (shop / name).write_bytes((shop / name).read_bytes().ljust(20_000, b"\0"))
+        os.utime(shop / name, (0, 0))
+    before = opened(shop, run, tmp_path)
+    (shop / "0.png").rename(shop / "x")
+    (shop / "2.png").rename(shop / "0.png")
+    (shop / "x").rename(shop / "2.png")
+    after = opened(shop, run, tmp_path)
+    np.testing.assert_array_equal(after.described[:2], before.described[1::-1])
     # Where it cannot be kept, the search works all the same.
     (tmp_path / "file").touch()
     assert matching.open_catalogue(shop, run, "shoes", tmp_path / "file").names == first.names
+
+
+def test_a_picture_that_is_gone_by_now_is_not_shown(shop, run, tmp_path):
+    catalogue = opened(shop, run, tmp_path)
+    (shop / "0.png").unlink()
+    assert catalogue.load("0.png", images.Size(SIZE, SIZE)) is None
+    assert catalogue.load("2.png", images.Size(SIZE, SIZE)).shape == (SIZE, SIZE, 3)
 
 
 def test_catalogues_without_pictures_are_refused(run, tmp_path):

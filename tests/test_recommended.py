@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import jax
+import numpy as np
 import pytest
 import runs_here
 
-from discogan_jax import cli
+from discogan_jax import cli, images
 from discogan_jax.commands import train
 from discogan_jax.config.schema import flat, from_config, to_json
 from discogan_jax.configs import best, folders
@@ -82,3 +83,15 @@ def test_a_sweep_goes_on_with_the_settings_of_its_runs(data, tmp_path, monkeypat
     run.begin(tmp_path / "seed=1", from_config(old))
     assert cli.main([*FOLDERS, f"--workdir={tmp_path}", "--sweep=seed=0,1"]) == 0
     assert [s.data.image_size for s in found] == [Size(runs_here.SIZE, runs_here.SIZE)]
+
+
+def test_no_run_begins_among_its_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        (tmp_path / name / "train").mkdir(parents=True)
+        images.save(tmp_path / name / "train" / "0.png", np.zeros((16, 16, 3), np.uint8))
+    typed = ["train", "--a=a", "--b=b"]
+    for place in ("a/train", "b/train/deep/run"):
+        assert cli.main([*typed, f"--workdir={place}"]) == 2
+        assert "name another --workdir" in capsys.readouterr().err
+        assert not (tmp_path / place / "config.json").exists()

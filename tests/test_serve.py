@@ -113,11 +113,12 @@ def test_what_goes_with_a_translation(run, tmp_path):
         # In more detail than the run sees them.
         assert {decoded(x["picture"]).shape for x in found} == {(192, 192, 3)}
         assert "matches" not in visitor.send(png(), "ba").json()
-        # A message names no folder of this machine.
+        # What has gone meanwhile is not shown, and any name is.
         (tmp_path / "shop" / "1.png").unlink()
-        answer = visitor.send(png())
-        assert answer.status_code == 422
-        assert answer.text.startswith("1.png: there is no such file")
+        assert {x["name"] for x in visitor.send(png()).json()["matches"]} == {"0.png", "2.png"}
+        shop.catalogue.names[shop.catalogue.names.index("1.png")] = odd = "odd-\udcff.png"
+        (tmp_path / "shop" / odd).write_bytes(png(1, (SIZE, SIZE)))
+        assert "odd-\\udcff.png" in {x["name"] for x in visitor.send(png()).json()["matches"]}
     with pytest.raises(InputError, match="translates to bags and shoes, not 'hats'"):
         checkpoints.CheckpointCache(run.path, tmp_path / "shop", "hats")
 

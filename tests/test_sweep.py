@@ -171,6 +171,8 @@ def test_no_sweep_takes_rows_from_the_table_of_another(tmp_path):
     for variants_, seeds in ((RATES, [1]), (RATES[:1], [0])):
         with pytest.raises(InputError, match=r"sweep\.json has runs of another sweep \(optim"):
             fake.run(tmp_path, variants_, seeds)
+    with pytest.raises(InputError, match="is a run, no folder of several"):
+        fake.run(tmp_path / NAMES[0], RATES, [0])
     assert fake.trained == []
     assert (tmp_path / "sweep.json").read_text() == table
     assert len(fake.run(tmp_path, RATES, [0, 1])) == 4  # more of the same go on there

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discogan_jax.commands import frame, outputs
+from discogan_jax.commands import frame
 from discogan_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def add_arguments(parser: frame.Parser) -> None:
         "--out",
         type=frame.path,
         metavar="FILE",
-        help="JSON file for the result, of a run that cannot be written",
+        help="JSON file for the result, of a run that cannot be written; only an earlier result is "
+        "replaced",
     )
-    outputs.add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,8 +79,7 @@ def _place(arguments: argparse.Namespace, opened: "Run") -> Path:
     name = layout.evaluation_file(opened.step if chosen else None, raw=arguments.raw)
     path: Path = arguments.out or demo.results(opened.path) / name
     if arguments.out:
-        is_ours = lambda p: layout.find(p.parent, p.name)[0] is not None  # noqa: E731
-        files.require_ours(path, is_ours, overwrite=arguments.overwrite)
+        files.require_ours(path, layout.is_evaluation, overwrite=None)
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")

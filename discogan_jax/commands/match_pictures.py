@@ -169,7 +169,8 @@ def _sheet(
         (label, x.repeat(scale, axis=1).repeat(scale, axis=2))
         for label, x in zip(labels, shown, strict=True)
     ]
+    white = np.full((*size, shown[0].shape[-1]), 255, np.uint8)
     for rank, matches in enumerate(zip(*(row[:COUNT] for row in found), strict=True), 1):
-        pictures = np.stack([catalogue.load(x.name, size) for x in matches])
-        columns.append((str(rank), pictures))
+        read = [catalogue.load(x.name, size) for x in matches]
+        columns.append((str(rank), np.stack([white if x is None else x for x in read])))
     return images.grid(columns, cell=CELL)

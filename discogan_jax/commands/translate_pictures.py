@@ -124,6 +124,8 @@ def find(given: Sequence[str]) -> tuple[list[Item], list[Path], int]:
 
 
 def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise InputError("standard input is closed: name files, or give it a picture.")
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"standard input is too large: the limit is {MAX_BYTES:,} bytes.")

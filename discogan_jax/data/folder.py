@@ -15,6 +15,7 @@ from discogan_jax.data.decode import Item
 from discogan_jax.data.listing import Listing
 from discogan_jax.data.source import CachedSource, Places, Source, Wanted
 from discogan_jax.errors import InputError, printable
+from discogan_jax.files import expanded
 
 MOSTLY = 0.9
 """If so many of a folder's pictures are twice as wide as high, they may be pairs."""
@@ -36,6 +37,12 @@ class Folder(CachedSource):
     def label(self) -> str:
         """The name of the folder that the path leads to."""
         return f"{self.kind}:{listing.existing(self.folder).name}"
+
+    def searches(self, place: Path) -> bool:
+        """Whether pictures below a place would be some of these; no if there is no folder yet."""
+        if not expanded(self.folder).is_dir():
+            return False
+        return any(place.resolve().is_relative_to(x.resolve()) for x in listing.parts(self.folder))
 
     def shared_with(self, other: Source) -> Path | None:
         """Returns a folder that is searched for both."""

@@ -79,6 +79,19 @@ def list_folder(text: str, *, former: bool = False) -> Listing:
     return Listing(root, base, train, more[0][0] if more else None, searched, layout)
 
 
+def parts(text: str) -> list[Path]:
+    """Returns the folders that are searched for a set of pictures, at any depth.
+
+    Args:
+      text: path of the folder.
+
+    Raises:
+      InputError: there is no such folder, it cannot be listed, or it holds two domains.
+    """
+    _, splits, _ = _splits(existing(text))
+    return list(splits)
+
+
 class Below(NamedTuple):
     """What lies below a folder at any depth; hidden files and those of the system are left out.
 
@@ -108,15 +121,22 @@ def pictures_below(folder: Path) -> Below:
     return Below(sorted(set(files).difference(others)), others, [*map(_unlisted, errors)])
 
 
-def digest(files: Iterable[tuple[str, Path]]) -> str:
-    """Hashes the names of files that are given, their sizes and modification times."""
+def digest(files: Iterable[tuple[str, Path]], *, exact: bool = False) -> str:
+    """Hashes the names of files, their sizes and modification times.
+
+    Args:
+      files: names and paths.
+      exact: whether to hash what a copy does not keep, too: then files that exchanged their names
+        are noticed.
+    """
+    kept = "st_size", "st_mtime_ns", *(("st_ino", "st_ctime_ns") if exact else ())
     found = hashlib.sha256()
     for name, file in files:
         try:
             status = file.stat()
-            state = (status.st_size, status.st_mtime_ns)
+            state = [getattr(status, field) for field in kept]
         except OSError:  # a broken link; left out and counted when it is to be read
-            state = (-1, -1)
+            state = [-1] * len(kept)
         found.update(repr((name, *state)).encode())
     return found.hexdigest()
 

@@ -51,7 +51,7 @@ def require_ours(
     if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; name a file.")
     if mode and not overwrite and not _holds(is_ours, path):
-        way = "name another folder" if overwrite is None else _FLAG
+        way = "name another place" if overwrite is None else _FLAG
         raise InputError(
             f"{path} is there and was not written by this command, or has changed since: {way}."
         )

@@ -81,6 +81,11 @@ def evaluation_files(run: Path) -> list[str]:
     return [match[0] for match in sorted(found, key=lambda m: (bool(m[3]), int(m[2] or -1)))]
 
 
+def is_evaluation(path: Path) -> bool:
+    """Whether a file is an evaluation, or raises an error where it is none."""
+    return bool(read_json(path, _SHAPES[EVALUATION_FILE]))
+
+
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 

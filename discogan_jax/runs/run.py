@@ -10,7 +10,9 @@ import jax
 from discogan_jax import files, host, sharding, steps
 from discogan_jax.config import build, schema
 from discogan_jax.config.schema import Settings
+from discogan_jax.data import sources
 from discogan_jax.data.cache import Splits
+from discogan_jax.data.folder import Folder
 from discogan_jax.errors import InputError
 from discogan_jax.images import Preparation, in_batches
 from discogan_jax.runs import best, changes, demo, layout, manifest, pictures, reading
@@ -83,6 +85,17 @@ def withdraw(directory: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _require_outside(directory: Path, settings: Settings) -> None:
+    """Refuses a run among the pictures that it is trained on, where its samples would be some."""
+    for text in (settings.data.source_a, settings.data.source_b):
+        source = sources.parse(text)
+        if isinstance(source, Folder) and source.searches(directory):
+            raise InputError(
+                f"{directory} is in {source.folder}, where the samples of the run would be found "
+                "as pictures to train on: name another --workdir"
+            )
+
+
 def check_resumable(
     directory: Path,
     settings: Settings,
@@ -109,6 +122,7 @@ def check_resumable(
     """
     if not (directory / layout.CONFIG_FILE).exists():
         layout.require_free(directory)
+        _require_outside(directory, settings)
         return {}
     try:
         before = layout.read_settings(directory)

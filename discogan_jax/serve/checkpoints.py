@@ -191,10 +191,8 @@ class CheckpointCache:
         scale = -(-MATCH_SIDE // max(height, width))
         size = images.Size(scale * height, scale * width)
         (matches,) = self.catalogue.nearest(translation[None])
-        try:
-            return [Found(match, self.catalogue.load(match.name, size)) for match in matches]
-        except InputError as error:
-            raise InputError(str(error).replace(f"{self.catalogue.folder}{os.sep}", "")) from error
+        read = ((match, self.catalogue.load(match.name, size)) for match in matches)
+        return [Found(match, picture) for match, picture in read if picture is not None]
 
     def examples(self) -> Mapping[str, UInt8[np.ndarray, "N H W C"]]:
         """Finds held-out pictures of the domains that can be translated; none if not here."""

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from discogan_jax import host
-from discogan_jax.errors import InputError
+from discogan_jax.errors import InputError, printable
 from discogan_jax.images import FORMATS, MAX_PIXELS
 from discogan_jax.runs.translating import describe
 from discogan_jax.serve import assets
@@ -168,7 +168,11 @@ class Page:
         answer: dict[str, Any] = {"step": shown.step, "pictures": pictures}
         if shown.found is not None:
             answer["matches"] = [
-                {**found.match._asdict(), "picture": _data_url(found.picture)}
+                {
+                    "name": printable(found.match.name, ""),
+                    "distance": found.match.distance,
+                    "picture": _data_url(found.picture),
+                }
                 for found in shown.found
             ]
         return JSONResponse(answer)

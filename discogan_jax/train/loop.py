@@ -18,6 +18,7 @@ from discogan_jax.config.schema import Settings, from_config
 from discogan_jax.data import census
 from discogan_jax.data.arrays import InMemory
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
+from discogan_jax.evaluation import held_out
 from discogan_jax.runs import (
     changes,
     checkpoint,
@@ -207,6 +208,11 @@ def _introduce(setup: Setup, title: str) -> None:
         logging.info("%s", title)
     for d, x in setup.images.items():
         logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
+    if s.train.evaluate_every:
+        try:
+            held_out.choose(s, setup.images)
+        except InputError as error:
+            logging.warning("the run will not be evaluated: %s", error)
     logging.info(
         "batches of %d a domain at %s px on %s; compiling the training step",
         s.data.batch_size,

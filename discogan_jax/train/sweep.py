@@ -148,6 +148,8 @@ def run(
     """
     folder = Path(folder)
     jobs = plan(config, variants, folder, seeds)
+    if (folder / layout.CONFIG_FILE).exists():
+        raise InputError(f"{folder} is a run, no folder of several: name another --workdir")
     require_ours_in(folder, TABLE_FILE, RESULTS_FILE, runs=[job.directory for job in jobs])
     before = find_json(folder / RESULTS_FILE, _RESULTS) or {"runs": []}
     earlier = {record["directory"]: record for record in before["runs"]}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from discogan_jax.data.catalogue.items import TILT_RANGE, Item, Items, describe, draw
@@ -110,8 +111,11 @@ def write_archives(
     paths = {name: directory / f"{name}.tar.gz" for name in ARCHIVES.values()}
     missing = [k for k, n in ARCHIVES.items() if not _is_current(paths[n], wanted.record(k))]
     # Starting processes takes longer than a few drawings.
-    few = len(missing) * (wanted.train + wanted.val) <= 4 * _CHUNK
+    count = len(missing) * (wanted.train + wanted.val)
+    few = count <= 4 * _CHUNK
     workers = workers or (1 if few else min(_MAX_WORKERS, usable_cores()))
+    if not few:
+        logging.info("drawing %d bags and shoes into %s", count, directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         spawn = multiprocessing.get_context("spawn")

@@ -1,6 +1,5 @@
 """Configures Sphinx, which `make docs` runs; the pages load no external resources."""
 
-import importlib.metadata
 import os
 import sys
 import typing
@@ -14,9 +13,11 @@ sys.path[:0] = [str(DOCS.parent), str(DOCS / "_ext")]
 typing.GENERATING_DOCUMENTATION = "discogan_jax"  # type: ignore[attr-defined]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import discogan_jax  # noqa: E402
+
 project = "discogan_jax"
 author = "the discogan_jax authors"
-release = importlib.metadata.version("discogan_jax")
+release = discogan_jax.__version__
 html_title = f"{project} {release}"
 html_theme = "furo"
 html_static_path = ["_static"]

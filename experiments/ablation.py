@@ -5,7 +5,7 @@
 The variants are objective × feature matching × curriculum × identity term, and the book's code
 (literal) compared with the book's recipe (fixed): 18 variants of `configs/ablation.py` with three
 seeds each, 32 px, 300 steps; about 80 minutes on two CPU cores. The runs are in `runs/ablation`;
-the same command skips finished runs. docs/search.md has what it showed.
+the same command skips finished runs. docs/tables.md has what it showed.
 
 Its columns:
 

@@ -122,3 +122,8 @@ def test_every_command_that_a_page_shows_is_understood():
             cli.parser().parse_args(line.split())
             shown.add(line.split()[0])
     assert {"translate", "report", "evaluate", "export", "doctor"} <= shown
+
+
+def test_no_page_has_the_name_of_one_that_sphinx_makes():
+    made = {"search", "genindex", "modindex", "py-modindex"}
+    assert not made & {page.stem for page in (pages.ROOT / "docs").rglob("*.md")}

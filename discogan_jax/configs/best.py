@@ -4,7 +4,7 @@
 
 It keeps colours and lightness of the source, leaves black and grey as they are, and its generators
 have no batch norm: a translation depends on its picture alone. docs/recipes.md has each difference
-from `configs/official.py` with its reason, docs/search.md how they were found.
+from `configs/official.py` with its reason, docs/tables.md how they were found.
 
 On held-out photographs of bags and shoes (32 px, half the width, 5 seeds each, after 167 seconds of
 training on one CPU core), it is ahead of the paper's recipe in 6 of the 6 measures that decide and

@@ -16,12 +16,7 @@ from discogan_jax.errors import EXIT_SKIPPED, InputError
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_run("run directory, one of its checkpoints, or an export")
-    parser.add_argument(
-        "inputs",
-        metavar="INPUT",
-        nargs="+",
-        help="files, folders (with all below them), glob patterns, or - for standard input",
-    )
+    outputs.add_inputs(parser)
     parser.add_argument(
         "--catalogue",
         required=True,
@@ -47,11 +42,6 @@ def add_arguments(parser: frame.Parser) -> None:
         choices=("crop", "pad", "stretch"),
         help="how a picture of another shape is brought to the model's; as in training if not "
         "given",
-    )
-    parser.add_argument(
-        "--pairs",
-        choices=("left", "right"),
-        help="inputs show two pictures side by side, as in the pix2pix archives: take this one",
     )
     outputs.add_data_dir(parser)
     outputs.add_overwrite(parser)

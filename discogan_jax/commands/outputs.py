@@ -1,6 +1,21 @@
-"""Flags of the commands that write."""
+"""Arguments that several commands have: what they read, and where they write."""
 
 from discogan_jax.commands import frame
+
+
+def add_inputs(parser: frame.Parser) -> None:
+    """Adds the pictures that people name, and the flag ``--pairs``."""
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="files, folders (with all below them), glob patterns, or - for standard input",
+    )
+    parser.add_argument(
+        "--pairs",
+        choices=("left", "right"),
+        help="inputs show two pictures side by side, as in the pix2pix archives: take this one",
+    )
 
 
 def add_overwrite(parser: frame.Parser) -> None:

@@ -21,12 +21,7 @@ MAX_SIDE = 1 << 14
 def add_arguments(parser: frame.Parser) -> None:
     """Adds the arguments of the command."""
     parser.add_run("run directory, one of its checkpoints, or an export")
-    parser.add_argument(
-        "inputs",
-        metavar="INPUT",
-        nargs="+",
-        help="files, folders (with all below them), glob patterns, or - for standard input",
-    )
+    outputs.add_inputs(parser)
     parser.add_argument(
         "--to", required=True, metavar="DOMAIN", help="domain to translate to: shoes"
     )
@@ -64,11 +59,6 @@ def add_arguments(parser: frame.Parser) -> None:
         default=8,
         help="16 writes grey results with the values of the target's pictures, as 16-bit PNG or "
         "TIFF, or as floating-point TIFF; %(default)s if not given",
-    )
-    parser.add_argument(
-        "--pairs",
-        choices=("left", "right"),
-        help="inputs show two pictures side by side, as in the pix2pix archives: take this one",
     )
     parser.add_argument(
         "--grid",

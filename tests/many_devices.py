@@ -156,7 +156,7 @@ def difference(one, other):
 
 def layer_differences():
     """Computes the same for kernel gradients of single layers, in the forms of large layers."""
-    convolution.WORTHWHILE = convolution.MANY_POSITIONS = 0
+    convolution.WORTHWHILE = convolution.MANY_TILES = 0
     mesh = sharding.data_mesh()
     x = jax.random.normal(jax.random.key(0), (8, 8, 8, 16), jnp.float64)
     kernel = jax.random.normal(jax.random.key(1), (4, 4, 16, 16), jnp.float64)

@@ -1,9 +1,9 @@
 """The layers compared with plain ones; the networks' sizes, depths, ranges and types."""
 
+import itertools
 import re
 from dataclasses import replace
-from functools import cache
-from itertools import chain
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import tiny
 from flax import linen as nn
 
 from discogan_jax import models
-from discogan_jax.ops import convolution, layers
+from discogan_jax.ops import convolution, layers, winograd
 from discogan_jax.state import create_state
 
 pytestmark = pytest.mark.usefixtures("no_nan")
@@ -59,7 +59,7 @@ SHAPES = [  # size, channels, kernel, stride, padding
 def any_size(monkeypatch):
     """Makes small layers take the forms of large ones, too."""
     monkeypatch.setattr(convolution, "WORTHWHILE", 0)
-    monkeypatch.setattr(convolution, "MANY_POSITIONS", 0)
+    monkeypatch.setattr(convolution, "MANY_TILES", 0)
 
 
 def kernel_shape(name, channels, k):
@@ -74,10 +74,52 @@ def close(actual, expected, tolerance):
     )
 
 
+def exactly(side, a, b, stride):
+    """Computes a side of the convolution in float64 by NumPy, from padded inputs."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if side == "x":  # from y and the kernel
+        B, h, w, _ = a.shape
+        x = np.zeros((B, (h - 1) * stride + 4, (w - 1) * stride + 4, b.shape[2]))
+        for i, j in itertools.product(range(4), repeat=2):
+            rows = slice(i, i + stride * h, stride), slice(j, j + stride * w, stride)
+            x[:, rows[0], rows[1]] += a @ b[i, j].T
+        return x
+    patches = np.lib.stride_tricks.sliding_window_view(a, (4, 4), (1, 2))[:, ::stride, ::stride]
+    if side == "y":  # from x and the kernel
+        return np.einsum("bhwcij,ijco->bhwo", patches, b, optimize=True)
+    return np.einsum("bhwcij,bhwo->ijco", patches, b, optimize=True)
+
+
 def test_sums_of_winograd_are_never_rounded_to_bfloat16():
     window = convolution.window_of_conv((32, 32), (4, 4), 2, "SAME")
-    assert window.suits_winograd(16, jnp.float32, (64, 128))
-    assert not window.suits_winograd(16, jnp.bfloat16, (64, 128))
+    assert window.winograd_tile(16, jnp.float32, (64, 128))
+    assert not window.winograd_tile(16, jnp.bfloat16, (64, 128))
+
+
+@pytest.mark.parametrize(("tile", "bound"), [(2, 1e-5), (4, 6e-5)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_winograds_rounding_is_bounded(tile, bound, stride):
+    """Of a large layer: 256 products a sum, 128 positions of each tile."""
+    rng = np.random.default_rng(0)
+    window = convolution.window_of_conv((32, 32), (4, 4), stride, "SAME")
+    x, kernel, y = (
+        rng.normal(size=shape).astype(np.float32)
+        for shape in ((8, 32, 32, 64), (4, 4, 64, 32), (8, *window.output, 32))
+    )
+    padded = np.pad(x, [(0, 0), *window.padding, (0, 0)])
+    sides = {"x": padded, "kernel": kernel, "y": y}
+    for name, function in {
+        "y": winograd.conv,
+        "x": winograd.conv_transpose,
+        "kernel": winograd.conv_kernel_grad,
+    }.items():
+        given = [side for key, side in sides.items() if key != name]
+        if name == "x":
+            given.reverse()
+        found = np.asarray(jax.jit(partial(function, stride=stride, tile=tile))(*given))
+        exact = exactly(name, *given, stride)
+        error = np.abs(found - exact).max() / np.sqrt(np.mean(exact**2))
+        assert error < bound, (name, error)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -289,7 +331,7 @@ def test_depth_follows_the_image_size():
             assert y.shape == x.shape
         for judge in (models.book_discriminator(size), models.official_discriminator(size)):
             assert "out" in shapes(judge, size)["params"]
-    for make in chain(*models.RECIPES.values()):
+    for make in itertools.chain(*models.RECIPES.values()):
         with pytest.raises(ValueError, match=r"is 100x60; nearest: 96x56, 112x64$"):
             make((100, 60))
         with pytest.raises(ValueError, match=r"is 8; nearest: 16$"):

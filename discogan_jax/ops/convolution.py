@@ -29,8 +29,8 @@ _convolve = partial(lax.conv_general_dilated, dimension_numbers=_LAYOUT)
 # to gain (`docs/performance.md`), and the products take twice as long to compile.
 WORTHWHILE = 1e8
 
-# Positions, over the batch, below which Winograd's products have too few rows to gain by.
-MANY_POSITIONS = 512
+# Tiles, over the batch, below which Winograd's products have too few rows to gain by.
+MANY_TILES = 128
 
 Input = Float[Array, "B H W in"]
 Kernel = Float[Array, "k k in out"]
@@ -75,13 +75,19 @@ class Window(NamedTuple):
         enough = 2 * _known(batch) * self.positions * kernel_size >= WORTHWHILE
         return self.k % self.stride == 0 and enough
 
-    def suits_winograd(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> bool:
-        """Returns whether `winograd` is faster; never in bfloat16, which would round its sums."""
-        possible = self.k == 4 and self.stride <= 2
-        possible = possible and not any(m * self.stride % 4 for m in self.output)
-        large = _known(batch) * self.positions >= MANY_POSITIONS and min(channels) >= 16
+    def winograd_tile(self, batch: Any, dtype: Any, channels: tuple[int, ...]) -> int:
+        """Returns the size of the tiles with which `winograd` is fastest, or 0 if it is slower.
+
+        It is never used in bfloat16, which would round its sums.
+        """
+        possible = self.k == 4 and self.stride <= 2 and min(channels) >= 16
         exact = jnp.finfo(dtype).bits >= 32
-        return possible and large and exact and self.is_worthwhile(batch, 16 * math.prod(channels))
+        if possible and exact and self.is_worthwhile(batch, 16 * math.prod(channels)):
+            for tile in sorted(winograd.TILES, reverse=True):
+                whole = not any(m * self.stride % (2 * tile) for m in self.output)
+                if whole and _known(batch) * self.positions >= MANY_TILES * tile**2:
+                    return tile
+        return 0
 
 
 def _known(batch: Any) -> int:
@@ -130,8 +136,8 @@ def conv(x: Input, kernel: Kernel, window: Window) -> Output:
     """Convolves (correlates, as everywhere in the field)."""
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
-    if window.suits_winograd(x.shape[0], x.dtype, kernel.shape[2:]):
-        form = _conv_winograd
+    if tile := window.winograd_tile(x.shape[0], x.dtype, kernel.shape[2:]):
+        form: Form = partial(_conv_winograd, tile=tile)
     elif small and window.is_worthwhile(x.shape[0], kernel.size):
         form = _conv_products
     else:
@@ -145,8 +151,8 @@ def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
     # "col2im" adds up overlapping patches, which pays where they are few or narrow.
     if not window.is_worthwhile(y.shape[0], kernel.size):
         return _transpose_xla(y, kernel, window)
-    if window.suits_winograd(y.shape[0], y.dtype, kernel.shape[2:]):
-        form = _transpose_winograd
+    if tile := window.winograd_tile(y.shape[0], y.dtype, kernel.shape[2:]):
+        form: Form = partial(_transpose_winograd, tile=tile)
     elif window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
         form = _transpose_products
     else:
@@ -158,8 +164,8 @@ def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
 def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
     """Makes the gradient of `conv` and `conv_transpose` with respect to the kernel."""
     channels = x.shape[-1], y.shape[-1]
-    if window.suits_winograd(x.shape[0], x.dtype, channels):
-        form = _kernel_grad_winograd
+    if tile := window.winograd_tile(x.shape[0], x.dtype, channels):
+        form: Form = partial(_kernel_grad_winograd, tile=tile)
     elif y.shape[-1] >= 16 and window.is_worthwhile(x.shape[0], window.k**2 * math.prod(channels)):
         form = _kernel_grad_products
     else:
@@ -293,13 +299,13 @@ def _transpose_subpixels(y: Array, kernel: Array, window: Window) -> Array:
     return _squares(made.reshape(*made.shape[:3], s, s, C), window)
 
 
-def _conv_winograd(x: Array, kernel: Array, window: Window) -> Array:
-    return winograd.conv(_padded(x, window), kernel, window.stride)
+def _conv_winograd(x: Array, kernel: Array, window: Window, tile: int) -> Array:
+    return winograd.conv(_padded(x, window), kernel, window.stride, tile)
 
 
-def _transpose_winograd(y: Array, kernel: Array, window: Window) -> Array:
-    return _padded(winograd.conv_transpose(y, kernel, window.stride), window, -1)
+def _transpose_winograd(y: Array, kernel: Array, window: Window, tile: int) -> Array:
+    return _padded(winograd.conv_transpose(y, kernel, window.stride, tile), window, -1)
 
 
-def _kernel_grad_winograd(x: Array, y: Array, window: Window) -> Array:
-    return winograd.conv_kernel_grad(_padded(x, window), y, window.stride)
+def _kernel_grad_winograd(x: Array, y: Array, window: Window, tile: int) -> Array:
+    return winograd.conv_kernel_grad(_padded(x, window), y, window.stride, tile)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import jax
@@ -241,8 +242,8 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     def player(
         key: PRNGKeyArray, module: nn.Module, names: tuple[str, ...], tx: Optimizer
     ) -> Player:
-        image, keys = jnp.zeros((1, *image_shape)), jax.random.split(key, 2)
-        variables = {n: module.init(k, image, True) for n, k in zip(names, keys, strict=True)}
+        made = [_init(module, tuple(image_shape), k) for k in jax.random.split(key, 2)]
+        variables = dict(zip(names, made, strict=True))
         params = {name: v["params"] for name, v in variables.items()}
         batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
         return Player(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
@@ -256,6 +257,12 @@ def create_state(key: PRNGKeyArray, gan: DiscoGAN, image_shape: tuple[int, ...])
     ema, ema_stats = jax.tree.map(jnp.copy, averaged)
     step, updates = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
     return TrainState(step=step, updates=updates, gen=gen, dis=dis, ema=ema, ema_stats=ema_stats)
+
+
+# Compiled by itself, so that the networks of a kind are traced once: for the state and its shapes.
+@partial(jax.jit, static_argnums=(0, 1))
+def _init(module: nn.Module, image_shape: tuple[int, ...], key: PRNGKeyArray) -> Any:
+    return module.init(key, jnp.zeros((1, *image_shape)), True)
 
 
 def generators_only(state: TrainState) -> TrainState:

@@ -55,6 +55,13 @@ def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[
     return y, updated.get("batch_stats", {})
 
 
+@partial(jax.jit, static_argnums=0)
+def _infer(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> Array:
+    """Applies a network with its running statistics; both directions are one program."""
+    variables = {"params": params, "batch_stats": batch_stats}
+    return cast(Array, module.apply(variables, unit(x), False))
+
+
 def _update(
     player: Player,
     tx: Optimizer,
@@ -269,6 +276,8 @@ def translate(
 ) -> Float[Array, "B *shape"]:
     """Translates images, with averaged parameters and statistics where the state has them.
 
+    It is compiled by itself, once for each shape.
+
     Args:
       gan: what was trained.
       state: the trained state.
@@ -284,8 +293,7 @@ def translate(
     batch_stats = (state.gen.batch_stats if state.ema_stats is None else state.ema_stats)[direction]
     if train:
         return cast(Array, _apply(gan.generator, params, batch_stats, unit(x))[0])
-    variables = {"params": params, "batch_stats": batch_stats}
-    return cast(Array, gan.generator.apply(variables, unit(x), False))
+    return _infer(gan.generator, params, batch_stats, x)
 
 
 def eval_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> Metrics:
@@ -315,5 +323,4 @@ d_step_jit = jax.jit(d_step, static_argnums=0, donate_argnums=1)
 g_step_jit = jax.jit(g_step, static_argnums=0, donate_argnums=1)
 train_step_jit = jax.jit(train_step, static_argnums=0, donate_argnums=1)
 train_steps_jit = jax.jit(train_steps, static_argnums=0, donate_argnums=1)
-translate_jit = jax.jit(translate, static_argnums=(0, 3, 4))
 eval_step_jit = jax.jit(eval_step, static_argnums=0)

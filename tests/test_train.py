@@ -561,13 +561,13 @@ def test_other_objectives_and_recipes_train(
         if f"val_const_{name}_loss" in line:
             expected = found[f"const_{d}_sum"] / found[f"const_{d}_count"]
             np.testing.assert_allclose(line[f"val_const_{name}_loss"], expected, rtol=1e-4)
-    shoes = np.asarray(steps.translate_jit(gan, state, val["a"], "ab"))
+    shoes = np.asarray(steps.translate(gan, state, val["a"], "ab"))
     expected = diversity_ratio(shoes, np.float32(val["b"]) / 255)
     np.testing.assert_allclose(line["diversity_shoes"], expected, rtol=1e-4)
 
 
 def test_a_collapse_is_said_in_the_log_and_in_the_numbers(data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(steps, "translate_jit", lambda gan, state, x, way: jnp.full(x.shape, 0.5))
+    monkeypatch.setattr(steps, "translate", lambda gan, state, x, way: jnp.full(x.shape, 0.5))
     gan = {"loss__objective": "gan", "train__steps": 8, "train__sample_every": 2}
     with caplog.at_level(logging.WARNING, "absl"):
         train.train_and_evaluate(config(data, **gan), tmp_path)

@@ -245,6 +245,32 @@ def test_a_folder_that_cannot_be_listed_is_left_out(run, folder, tmp_path, monke
     assert sorted(path.name for path in out.iterdir()) == ["a-jpg.png", "a.png"]
 
 
+def test_a_call_goes_on_where_it_was_interrupted(run, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["translate", str(run.path), str(folder), "--to", "shoes", "--out", str(out)]
+    assert cli.main(arguments) == 1  # for the broken file
+    complete = {path: path.read_bytes() for path in out.rglob("*.png")}
+    (out / "a.png").unlink()
+    (out / "deep" / "grey.png").unlink()
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    capsys.readouterr()
+
+    assert cli.main([*arguments, "--skip-existing"]) == 1
+    said = capsys.readouterr()
+    assert f"2 translated into {out}" in said.out
+    assert "2 left out, they have a result there: " in said.out
+    assert "1 skipped, see above" in said.out
+    assert {path: path.read_bytes() for path in out.rglob("*.png")} == complete
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+    # A file of somebody else is no result.
+    picture(out / "a.png")
+    assert cli.main([*arguments, "--skip-existing"]) == 2
+    assert "a.png" in capsys.readouterr().err
+    assert cli.main([*arguments, "--skip-existing", "--grid"]) == 2
+    assert "--grid" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
 def test_a_translation_that_was_retouched_is_kept(run, folder, tmp_path, capsys, name):
     out = tmp_path / name

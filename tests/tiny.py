@@ -24,7 +24,7 @@ d_step, g_step, train_step, eval_step = (
     jax.jit(step, static_argnums=0)
     for step in (steps.d_step, steps.g_step, steps.train_step, steps.eval_step)
 )
-translate = jax.jit(steps.translate, static_argnums=(0, 3, 4))
+translate = steps.translate
 
 
 def conv(x, kernel, stride, padding):

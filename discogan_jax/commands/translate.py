@@ -66,6 +66,13 @@ def add_arguments(parser: frame.Parser) -> None:
         help="also write contact sheets: input, translation, the way back",
     )
     outputs.add_overwrite(parser)
+    parser.add_argument(
+        "--skip_existing",
+        "--skip-existing",
+        action="store_true",
+        help="leave out pictures that have a result of this program in the folder, of whatever "
+        "run: goes on where a call was interrupted",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,6 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     from discogan_jax.commands import translate_pictures
     from discogan_jax.export import open_translator
 
+    if arguments.skip_existing and (arguments.grid or arguments.overwrite):
+        raise InputError(
+            "--skip_existing writes neither contact sheets nor over files: leave out "
+            "--grid and --overwrite, or --skip_existing"
+        )
     size = _size(arguments.size)
     translator = open_translator(arguments.run, arguments.step)
     inputs, others, unlisted = translate_pictures.find(arguments.inputs)
@@ -87,10 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
         side=arguments.pairs,
         sheet=arguments.grid,
         overwrite=arguments.overwrite,
+        skip_existing=arguments.skip_existing,
     )
-    written, bad = len(made.written), len(inputs) - len(made.written) + unlisted
+    written, there = len(made.written), len(made.there)
+    bad = len(inputs) - written - there + unlisted
     results = _results(arguments.size, made.preparation.fit)
     frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
+    if there:
+        frame.say(f"{there} left out, they have a result there: {made.there[0]}, ...")
     for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
     for remark in translate_pictures.describe(translator, made, written, others, bad):

@@ -64,6 +64,7 @@ class Outcome:
     Attributes:
       preparation: what was done to the pictures.
       written: results.
+      there: results of an earlier call, which stay.
       sheets: contact sheets.
       remarks: numbers of pictures that are `clipped` (values beyond the range of the run), `faint`
         (values in a small part of it), `clear` (transparent, in part) or `paired` (twice as wide as
@@ -72,6 +73,7 @@ class Outcome:
 
     preparation: Preparation
     written: list[Path] = field(default_factory=list)
+    there: list[Path] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
     remarks: Counter[str] = field(default_factory=Counter)
 
@@ -144,6 +146,7 @@ def translate(
     side: str | None = None,
     sheet: bool = False,
     overwrite: bool = False,
+    skip_existing: bool = False,
 ) -> Outcome:
     """Translates pictures and writes the results.
 
@@ -159,6 +162,7 @@ def translate(
       side: side to take of pictures that show two, left or right; None for whole pictures.
       sheet: whether contact sheets of input, translation and the way back are written, too.
       overwrite: replace files that this program did not write, but no inputs.
+      skip_existing: leave out pictures whose results this program has written before.
 
     Raises:
       InputError: the run has no such domain, other files are in the place of the results, or the
@@ -175,9 +179,15 @@ def translate(
     sheets = -(-number // BATCH) if sheet else 0
     places = destinations(inputs, out, _suffix(values), sheets, overwrite=overwrite)
     later = iter(places[number:])
+    place_of = dict(zip(inputs, places, strict=False))
+    if skip_existing:
+        outcome.there = [
+            x for x in places[:number] if x.exists() and images.is_saved(x, TRANSLATION)
+        ]
+        there = {*outcome.there}
+        inputs = [x for x in inputs if place_of[x] not in there]
 
     fitted = read_all(inputs, side, outcome)
-    place_of = dict(zip(inputs, places, strict=False))
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
     while batch := list(islice(fitted, BATCH)):
         prepared = np.stack([x.prepared for x in batch])

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jaxtyping import Array, Float
 
 from discogan_jax.ops.layers import Conv, ConvTranspose, ResizeConv, depth_to_space, stripes
@@ -66,6 +67,9 @@ class Generator(nn.Module):
         checkerboard), ``"subpixel"`` (convolution to four times the channels, then
         `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
+      leak: share of the gradient that passes the last activation in training, added to what passes
+        anyway, which is nothing where a sigmoid is as good as 0 or 1: without it, a network whose
+        pictures have become white as a whole can stay so for good.
       norm: constructor of the normalization of every hidden layer but the first; None for biases
         in its place.
       use_bias: add biases on the first and the last layer.
@@ -78,6 +82,7 @@ class Generator(nn.Module):
     bottleneck: int | None = None
     upsample: Upsample = "transpose"
     output: Literal["sigmoid", "relu"] = "sigmoid"
+    leak: float = 0.0
     norm: Callable[..., nn.Module] | None = official_norm
     use_bias: bool = False
     kernel_init: Callable[..., Array] = official_init
@@ -145,8 +150,10 @@ class Generator(nn.Module):
                 x = rearrange(x)
             x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
-        activation = nn.sigmoid if self.output == "sigmoid" else nn.relu
-        return activation(_full(x))
+        x = _full(x)
+        y = nn.sigmoid(x) if self.output == "sigmoid" else nn.relu(x)
+        # Adds nothing to the image, only to its gradient.
+        return y + self.leak * (x - lax.stop_gradient(x)) if train and self.leak else y
 
 
 class Discriminator(nn.Module):
@@ -307,7 +314,7 @@ def best_generator(
     """
     recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
     if not batch_norm:
-        recipe |= {"norm": None, "kernel_init": he_init}
+        recipe |= {"norm": None, "kernel_init": he_init, "leak": 0.01}
     return official_generator(image_size, **(recipe | fields))
 
 

@@ -57,6 +57,20 @@ class Fitted(NamedTuple):
     item: Item
 
 
+class Result(NamedTuple):
+    """A translation that is to be written.
+
+    Attributes:
+      place: its file.
+      translation: what the networks made: bytes, or numbers in [0, 1].
+      size: size of the picture that was translated.
+    """
+
+    place: Path
+    translation: Shaped[np.ndarray, "h w C"]
+    size: Size
+
+
 @dataclass
 class Outcome:
     """What was written.
@@ -189,33 +203,50 @@ def translate(
 
     fitted = read_all(inputs, side, outcome)
     ways = [d for d in (way, way[::-1])[: 1 + sheet] if d in translator.directions]
-    while batch := list(islice(fitted, BATCH)):
-        prepared = np.stack([x.prepared for x in batch])
-        shown, made = there_and_back(translator, ways, prepared)
-        results = made.astype(np.float32) if values else shown[1]
-        for x, result in zip(batch, results, strict=True):
-            restored = outcome.preparation.restore(result, x.size, size)
-            pixels = images.from_unit(restored, values) if values else restored
-            if saved(place := place_of[x.item], pixels, TRANSLATION):
-                outcome.written.append(place)
-        if sheet:
-            labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
-            grid = images.grid(list(zip(labels, shown, strict=False)))
-            if saved(place := next(later), grid, SHEET):
-                outcome.sheets.append(place)
+
+    def translations() -> Iterator[Result]:
+        while batch := list(islice(fitted, BATCH)):
+            prepared = np.stack([x.prepared for x in batch])
+            shown, made = there_and_back(translator, ways, prepared)
+            results = made.astype(np.float32) if values else shown[1]
+            for x, result in zip(batch, results, strict=True):
+                yield Result(place_of[x.item], result, x.size)
+            if sheet:
+                labels = [translator.domains.route(r) for r in (way[0], way, way + way[0])]
+                grid = images.grid(list(zip(labels, shown, strict=False)))
+                if saved(place := next(later), grid, SHEET):
+                    outcome.sheets.append(place)
+
+    def write(result: Result) -> InputError | None:
+        restored = outcome.preparation.restore(result.translation, result.size, size)
+        pixels = images.from_unit(restored, values) if values else restored
+        return _refused(result.place, pixels, TRANSLATION)
+
+    # Files are written while the next pictures are translated.
+    for result, problem in map_ahead(write, translations()):
+        if problem is None:
+            outcome.written.append(result.place)
+        else:
+            frame.say(f"skipped: {problem}", sys.stderr)
     return outcome
 
 
 def saved(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> bool:
     """Saves a picture; reports a place that takes none, such as a name that is too long."""
+    if problem := _refused(place, pixels, role):
+        frame.say(f"skipped: {problem}", sys.stderr)
+    return problem is None
+
+
+def _refused(place: Path, pixels: Shaped[np.ndarray, "H W C"], role: str) -> InputError | None:
+    """Saves a picture; returns why its place takes none."""
     try:
         images.save(place, pixels, role)
     except InputError as error:
         if disk_full(error) or not isinstance(error.__cause__, OSError):
             raise  # no place will do
-        frame.say(f"skipped: {error}", sys.stderr)
-        return False
-    return True
+        return error
+    return None
 
 
 def read_all(inputs: Sequence[Item], side: str | None, outcome: Outcome) -> Iterator[Fitted]:

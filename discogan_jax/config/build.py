@@ -36,6 +36,7 @@ def gan(s: Settings) -> DiscoGAN:
         "dtype": jnp.dtype(s.train.precision),
     }
     generator, discriminator = models.RECIPES[s.model.recipe]
+    generator = partial(generator, leak=s.model.leak)
     # The schema refuses these with recipes that do not take them.
     if s.model.bottleneck:
         generator = partial(generator, bottleneck=s.model.bottleneck)

@@ -88,6 +88,8 @@ class Model:
       literal: the book's code with its defects, for comparison only.
       batch_norm: batch norm in the generators, as in the published recipes and in earlier runs of
         ``best``, whose config does without.
+      leak: share of the gradient that passes the generators' last activation whatever its value,
+        see `models.Generator`.
     """
 
     recipe: Recipe = "book"
@@ -95,6 +97,7 @@ class Model:
     bottleneck: Annotated[int, Range(0, MAX_BOTTLENECK)] = 0
     literal: bool = False
     batch_norm: bool = True
+    leak: Annotated[float, Range(0, 1), MayChangeOnRequest] = 0.0
 
 
 @dataclass(frozen=True)

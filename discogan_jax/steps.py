@@ -270,7 +270,7 @@ def train_steps(
 def translate(
     gan: DiscoGAN,
     state: TrainState,
-    x: Num[Array, "B *shape"],
+    x: Num[Any, "B *shape"],
     direction: str = "ab",
     train: bool = False,
 ) -> Float[Array, "B *shape"]:

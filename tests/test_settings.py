@@ -350,6 +350,7 @@ ON_REQUEST = {
     "loss.rate_updates": 7,
     "loss.feature_skip": 1,
     "loss.colour": 3.0,
+    "model.leak": 0.25,
     "optim.learning_rate": 0.5,
     "optim.d_learning_rate": 0.25,
     "optim.b1": 0.25,

@@ -211,7 +211,7 @@ class Run(Translator):
         """Translates images with running batch-norm statistics and averaged parameters."""
 
         def translate(batch: Images) -> jax.Array:
-            return steps.translate(self.gan, self.state, jax.numpy.asarray(batch), direction)
+            return steps.translate(self.gan, self.state, batch, direction)
 
         return in_batches(translate, images, batch_size)
 

@@ -35,7 +35,7 @@ def grid(setup: Setup, state: TrainState, step: int) -> UInt8[np.ndarray, "H W 3
     """
 
     def translate(x: Any, direction: str) -> jax.Array:
-        return steps.translate(setup.gan, state, jnp.asarray(x), direction)
+        return steps.translate(setup.gan, state, x, direction)
 
     paths = setup.gan.cycles or setup.gan.directions
     return draw(setup.held_out, setup.settings.domains, paths, translate, step)
@@ -117,6 +117,6 @@ def diversity(setup: Setup, state: TrainState) -> dict[str, float]:
         x, real = (np.asarray(setup.held_out[d][:BATCH_SIZE]) for d in direction)
         if min(len(x), len(real)) < 2:
             continue
-        made = np.asarray(steps.translate(setup.gan, state, jnp.asarray(x), direction))
+        made = np.asarray(steps.translate(setup.gan, state, x, direction))
         found[direction[1]] = diversity_ratio(made, images.to_unit(real))
     return found

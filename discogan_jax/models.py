@@ -14,7 +14,6 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 from jaxtyping import Array, Float
 
 from discogan_jax.ops.layers import Conv, ConvTranspose, ResizeConv, depth_to_space, stripes
@@ -55,6 +54,31 @@ def _normalized(net: Any, x: Array, name: str, *, train: bool) -> Any:
     return net.norm(name=name, dtype=net.dtype, **where)(x)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def leaky_sigmoid(x: Float[Array, "*shape"], leak: float) -> Float[Array, "*shape"]:
+    """Computes the sigmoid, with a gradient that can lead back from 0 and 1.
+
+    Where a sigmoid is as good as 0 or 1 it has no slope, so a network whose pictures have become
+    white as a whole would stay so for good. A gradient that leads towards 0 or 1 gets no more than
+    the sigmoid's own slope: what is white enough is not driven on.
+
+    Args:
+      x: numbers.
+      leak: the least slope for gradients whose descent brings `x` nearer to 0.
+    """
+    return nn.sigmoid(x)
+
+
+def _leaky_backward(leak: float, x: Array, cotangent: Array) -> tuple[Array]:
+    y = nn.sigmoid(x)
+    slope = y * (1 - y)
+    inwards = cotangent * x > 0
+    return (cotangent * jnp.where(inwards, jnp.maximum(slope, leak), slope),)
+
+
+leaky_sigmoid.defvjp(lambda x, leak: (nn.sigmoid(x), x), _leaky_backward)
+
+
 class Generator(nn.Module):
     """Maps images to images: strided convolutions down, then up again to the input's size.
 
@@ -67,9 +91,8 @@ class Generator(nn.Module):
         checkerboard), ``"subpixel"`` (convolution to four times the channels, then
         `depth_to_space`) or ``"reshape"`` (the book's literal reshape).
       output: last activation, ``"sigmoid"`` (range [0, 1]) or ``"relu"`` (the book's literal one).
-      leak: share of the gradient that passes the last activation in training, added to what passes
-        anyway, which is nothing where a sigmoid is as good as 0 or 1: without it, a network whose
-        pictures have become white as a whole can stay so for good.
+      leak: least slope of the sigmoid in training, for gradients that lead away from 0 and from 1;
+        see `leaky_sigmoid`.
       norm: constructor of the normalization of every hidden layer but the first; None for biases
         in its place.
       use_bias: add biases on the first and the last layer.
@@ -151,9 +174,9 @@ class Generator(nn.Module):
             x = conv(features=channels, use_bias=self.use_bias, name="out")(x)
 
         x = _full(x)
-        y = nn.sigmoid(x) if self.output == "sigmoid" else nn.relu(x)
-        # Adds nothing to the image, only to its gradient.
-        return y + self.leak * (x - lax.stop_gradient(x)) if train and self.leak else y
+        if self.output == "relu":
+            return nn.relu(x)
+        return leaky_sigmoid(x, self.leak) if train and self.leak else nn.sigmoid(x)
 
 
 class Discriminator(nn.Module):
@@ -314,7 +337,7 @@ def best_generator(
     """
     recipe: dict[str, Any] = {"upsample": "smooth", "use_bias": True}
     if not batch_norm:
-        recipe |= {"norm": None, "kernel_init": he_init, "leak": 0.01}
+        recipe |= {"norm": None, "kernel_init": he_init, "leak": 0.003}
     return official_generator(image_size, **(recipe | fields))
 
 

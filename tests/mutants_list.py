@@ -390,7 +390,7 @@ FAULTS = [
     Fault(
         "best has no gradient where its pictures are white",
         "configs/best.py",
-        "config.model.leak = 0.01",
+        "config.model.leak = 0.003",
         "config.model.leak = 0.0",
         "test_recommended.py::test_mostly_white_pictures_do_not_make_it_white_for_good",
     ),

@@ -88,8 +88,8 @@ class Model:
       literal: the book's code with its defects, for comparison only.
       batch_norm: batch norm in the generators, as in the published recipes and in earlier runs of
         ``best``, whose config does without.
-      leak: share of the gradient that passes the generators' last activation whatever its value,
-        see `models.Generator`.
+      leak: least slope of the generators' sigmoid for gradients that lead away from 0 and 1, see
+        `models.leaky_sigmoid`; 0 is the sigmoid's own.
     """
 
     recipe: Recipe = "book"

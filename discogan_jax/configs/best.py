@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.model.recipe = "best"
     config.model.batch_norm = False
     # So that pictures which are mostly white do not make the generators white for good.
-    config.model.leak = 0.01
+    config.model.leak = 0.003
     # Equal weights of the terms that a discriminator judges; colours are kept, and grey stays grey.
     config.loss.adversarial = 0.5
     config.loss.feature = 0.5

@@ -32,8 +32,6 @@ EARLIER = (
     "quality-edges-photos-32px",
 )
 AGAIN = "quality-bags-shoes-32px-again"
-# `best` since a share of its gradient passes the sigmoid.
-LEAKING = "quality-bags-shoes-32px-leak", "quality-bags-footwear-32px-leak"
 CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
 LARGE = "quality-bags-shoes-64px-cut-two"
 CHALLENGED = {
@@ -78,7 +76,7 @@ TABLES: dict[str, Callable[[Reports], str]] = {
     "matching, times": lambda found: matching.times(found["matching"]),
     "collectives": lambda found: tables.counts(_chosen(found, COLLECTIVES)),
     "projections": lambda found: tables.projections(_chosen(found, COLLECTIVES)),
-    **{name: _compared(name) for name in (SHOWN, *LEAKING, *EARLIER, *CUTS, LARGE)},
+    **{name: _compared(name) for name in (SHOWN, *EARLIER, *CUTS, LARGE)},
 }
 
 

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 warnings.filterwarnings("ignore", "Using padding='same' with even kernel", UserWarning)
 
 MAX_WIDTH = 512
+LEAK = 0.003  # of `best`
 
 
 Sides = tuple[int, int]  # height and width
@@ -83,6 +85,28 @@ class OfficialDiscriminator(nn.Module):
         return self.get_submodule(f"conv{self.levels + 1}")(x).mean((1, 2, 3)), activations
 
 
+class _Leaky(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.sigmoid(x)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, y = ctx.saved_tensors
+        slope = y * (1 - y)
+        return gradient * torch.where(gradient * x > 0, slope.clamp(min=LEAK), slope)
+
+
+class LeakySigmoid(nn.Module):
+    """Computes `models.leaky_sigmoid`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Computes the sigmoid."""
+        return _Leaky.apply(x)
+
+
 class BestGenerator(nn.Module):
     """The generator of `best`: biases for norms; pixels are copied and convolved from 32 px on."""
 
@@ -95,7 +119,7 @@ class BestGenerator(nn.Module):
         for i, (n_in, n) in enumerate(pairwise(down[:0:-1])):
             up = nn.ConvTranspose2d(n_in, n, 4, 2, 1) if i < 2 else _resized(n_in, n)
             layers += [up, nn.ReLU()]
-        self.main = nn.Sequential(*layers, _resized(down[1], channels), nn.Sigmoid())
+        self.main = nn.Sequential(*layers, _resized(down[1], channels), LeakySigmoid())
         for name, p in self.named_parameters():
             nn.init.zeros_(p) if name.endswith("bias") else nn.init.kaiming_normal_(p)
 

@@ -54,7 +54,6 @@ def _normalized(net: Any, x: Array, name: str, *, train: bool) -> Any:
     return net.norm(name=name, dtype=net.dtype, **where)(x)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
 def leaky_sigmoid(x: Float[Array, "*shape"], leak: float) -> Float[Array, "*shape"]:
     """Computes the sigmoid, with a gradient that can lead back from 0 and 1.
 
@@ -66,6 +65,11 @@ def leaky_sigmoid(x: Float[Array, "*shape"], leak: float) -> Float[Array, "*shap
       x: numbers.
       leak: the least slope for gradients whose descent brings `x` nearer to 0.
     """
+    return _leaky_sigmoid(x, leak)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _leaky_sigmoid(x: Array, leak: float) -> Array:
     return nn.sigmoid(x)
 
 
@@ -76,7 +80,7 @@ def _leaky_backward(leak: float, x: Array, cotangent: Array) -> tuple[Array]:
     return (cotangent * jnp.where(inwards, jnp.maximum(slope, leak), slope),)
 
 
-leaky_sigmoid.defvjp(lambda x, leak: (nn.sigmoid(x), x), _leaky_backward)
+_leaky_sigmoid.defvjp(lambda x, leak: (nn.sigmoid(x), x), _leaky_backward)
 
 
 class Generator(nn.Module):

@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = _results(arguments.size, made.preparation.fit)
     frame.say(f"{written} translated into {arguments.out}: {made.preparation}; results {results}")
     if there:
-        frame.say(f"{there} left out, they have a result there: {made.there[0]}, ...")
+        frame.say(f"{there} left out, they have a result there: the first is {made.there[0]}")
     for sheet in made.sheets:
         frame.say(f"contact sheet: {sheet}")
     for remark in translate_pictures.describe(translator, made, written, others, bad):

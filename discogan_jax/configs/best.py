@@ -11,6 +11,7 @@ training on one CPU core), it is ahead of the paper's recipe in 6 of the 6 measu
 behind in 0, and ahead of CycleGAN in 6 of 6 and behind in 0. To expect after 1,000 steps there, on
 1,000 pictures of each: reconstruction at 18.3 dB (`official`: 15.3), hue errors of 21° (50°),
 coverage of 0.28 (0.18). At full size and length it has not been run.
+All of this was measured with `model.leak=0`; docs/results.md has what is known with it.
 """
 
 from ml_collections import ConfigDict

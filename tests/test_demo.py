@@ -86,6 +86,9 @@ def test_a_run_starts_from_it():
     assert sum("gen/params" in name for name in found.arrays) == len(
         jax.tree.leaves(trained.state.gen.params)
     )
+    with pytest.raises(InputError, match=f"step {trained.step} alone: leave out best"):
+        weights.read("demo:best")
+    assert weights.read(f"demo:{trained.step}").step == trained.step
 
 
 def test_generators_in_half_precision(data, tmp_path):

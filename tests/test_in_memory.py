@@ -66,6 +66,7 @@ def test_equal_pictures_are_never_on_both_sides(tmp_path):
         ((drawn(0, size=8), drawn(1)), r"bags: .*uint8 \[40, 8, 8, 3\], do not have .*=16 and"),
         ((drawn(0), drawn(1)[:1]), "shoes: two different pictures"),
         ((drawn(0), (drawn(1), drawn(1)[:0])), "shoes: two different pictures"),
+        ((drawn(0), drawn(0)), "share the pictures of"),
         ((drawn(0),), "arrays of 2 domains are needed, not of 1"),
     ],
 )

@@ -28,6 +28,12 @@ class Arrays(Source):
     kind = "arrays"
     grammar = "arrays:DIR"
 
+    def shared_with(self, other: Source) -> Path | None:
+        """Returns the folder, if it is that of both."""
+        folder = expanded(self.text)
+        alike = isinstance(other, Arrays) and expanded(other.text).absolute() == folder.absolute()
+        return folder if alike else None
+
     def cache_folder(self, wanted: Wanted, places: Places) -> Path:
         """Returns the folder itself."""
         return expanded(self.text)

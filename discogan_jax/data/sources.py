@@ -156,12 +156,12 @@ def check_apart(source_a: str, source_b: str) -> None:
     """Refuses two sources that hold the same pictures, where these are not the sides of pairs.
 
     Raises:
-      InputError: a folder is searched for both.
+      InputError: pictures of one folder would be in both.
     """
     if folder := parse(source_a).shared_with(parse(source_b)):
         raise InputError(
             f"{source_a} and {source_b} share the pictures of {folder}; name two folders, neither "
-            "of them inside the other."
+            "of them inside the other, or give other arrays."
         )
 
 

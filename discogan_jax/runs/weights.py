@@ -90,7 +90,7 @@ def read(place: str | Path) -> Weights:
 def _split(place: str) -> tuple[Path, Step]:
     """Splits ``RUN:STEP``; a path that exists is taken as it is."""
     path, colon, step = place.rpartition(":")
-    if expanded(place).exists() or not colon or not expanded(path).exists():
+    if expanded(place).exists() or not colon or not demo.located(expanded(path)).exists():
         return expanded(place), None
     if step == "best":
         return expanded(path), "best"

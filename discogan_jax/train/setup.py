@@ -69,8 +69,14 @@ class Setup:
     def create_state(self) -> TrainState:
         """Draws the initial state on the devices."""
         s = self.settings
-        # Neither a partial nor a lambda: runs of one process then share the compiled program.
-        create = jax.jit(create_state, static_argnums=(1, 2), out_shardings=self.shardings)
+        # Neither a partial nor a lambda: runs of one process then share the compiled program. It
+        # runs once, so compiling it quickly is worth more than quick code; the numbers are equal.
+        create = jax.jit(
+            create_state,
+            static_argnums=(1, 2),
+            out_shardings=self.shardings,
+            compiler_options={"xla_backend_optimization_level": 0},
+        )
         return create(jax.random.key(s.seed), self.gan, build.image_shape(s))
 
     def lower_step(self) -> jax.stages.Lowered:

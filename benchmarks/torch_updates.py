@@ -18,6 +18,7 @@ from discogan_jax.state import Adam, DiscoGAN
 
 Batch = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
+BATCH_NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 
 
 def unit(batch: Batch) -> dict[str, Tensor]:
@@ -43,6 +44,13 @@ def vivid(images: Tensor, factor: float) -> Tensor:
         return images
     grey = images.mean(1, keepdim=True)
     return grey + factor * (images - grey)
+
+
+def at_once(net: nn.Module, apply: Callable[[Tensor], Tensor], *batches: Tensor) -> list[Tensor]:
+    """Applies a network to several batches, as to one unless batch norm couples their images."""
+    if any(isinstance(module, BATCH_NORMS) for module in net.modules()):
+        return [apply(x) for x in batches]
+    return [*apply(torch.cat(batches)).chunk(len(batches))]
 
 
 def _adam(tx: Adam, fused: bool) -> dict[str, Any]:
@@ -217,9 +225,13 @@ class Tuned(Trainer):
         with torch.no_grad():
             fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
         for d in "ab":
+
+            def logits(x: Tensor, d: str = d) -> Tensor:
+                return self.judge(d, x)[0]
+
+            on_real, on_fake = at_once(nets[d], logits, real[d], fake[d])
             terms[f"disc_{d}_loss"] = self.weights.discriminator * (
-                adversarial(self.judge(d, real[d])[0], True)
-                + adversarial(self.judge(d, fake[d])[0], False)
+                adversarial(on_real, True) + adversarial(on_fake, False)
             )
         terms["disc_loss"] = terms["disc_a_loss"] + terms["disc_b_loss"]
         return _only("disc_loss", terms)
@@ -229,7 +241,9 @@ class Tuned(Trainer):
         real, nets = unit(batch), self.nets
         terms: Terms = {}
         for source, target in ("ab", "ba"):
-            fake = nets[source + target](real[source])
+            net = nets[source + target]
+            inputs = (real[source], real[target]) if self.weights.identity else (real[source],)
+            fake, *same = at_once(net, net, *inputs)
             logits, fake_activations = self.judge(target, fake)
             terms[f"gen_{target}_loss"] = adversarial(logits, True)
             if self.weights.feature:
@@ -238,8 +252,7 @@ class Tuned(Trainer):
             again = nets[target + source](fake)
             terms[f"const_{source}_loss"] = self.error(again, real[source])
             if self.weights.identity:
-                same = nets[source + target](real[target])
-                terms[f"identity_{target}_loss"] = self.error(same, real[target])
+                terms[f"identity_{target}_loss"] = self.error(same[0], real[target])
         terms["gen_loss"] = self.generator_total(terms, rate)
         return _only("gen_loss", terms)
 

@@ -55,6 +55,25 @@ def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[
     return y, updated.get("batch_stats", {})
 
 
+def _apply_each(
+    module: nn.Module, params: Any, batch_stats: Any, *batches: Array
+) -> tuple[list[Any], Any]:
+    """Applies a network in training mode to several batches, each normalized by itself.
+
+    The running statistics that it returns are updated by the first batch alone.
+    """
+    if getattr(module, "norm", True) is not None or len({x.shape for x in batches}) > 1:
+        results = [_apply(module, params, batch_stats, x) for x in batches]
+        return [y for y, _ in results], results[0][1]
+    # Nothing couples the images: one larger batch has larger products. The batches' images take
+    # turns, so that those which are divided over devices stay where they are.
+    n = len(batches)
+    mixed = jnp.stack(batches, 1).reshape(-1, *batches[0].shape[1:])
+    y, stats = _apply(module, params, batch_stats, mixed)
+    turns = jax.tree.map(lambda z: z.reshape(-1, n, *z.shape[1:]), y)
+    return [jax.tree.map(lambda z, i=i: z[:, i], turns) for i in range(n)], stats
+
+
 @partial(jax.jit, static_argnums=0)
 def _infer(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> Array:
     """Applies a network with its running statistics; both directions are one program."""
@@ -105,11 +124,11 @@ def d_step(gan: DiscoGAN, state: TrainState, batch: Batch) -> tuple[TrainState, 
     def loss(params: dict[str, Any]) -> tuple[Array, tuple[Metrics, dict[str, Any]]]:
         metrics, batch_stats = {}, {}
         for d, own in params.items():
-            judge = partial(_apply, gan.discriminator, own, state.dis.batch_stats[d])
             # Tell real images from translations. Running statistics are those of real images,
             # which are what inference sees.
-            (on_real, _), batch_stats[d] = judge(vivid(real[d]))
-            (on_fake, _), _ = judge(vivid(fake[d]))
+            judge = partial(_apply_each, gan.discriminator, own, state.dis.batch_stats[d])
+            judged, batch_stats[d] = judge(vivid(real[d]), vivid(fake[d]))
+            (on_real, _), (on_fake, _) = judged
             metrics[f"disc_{d}_loss"] = gan.weights.discriminator * (
                 losses.adversarial(on_real, True, gan.axis_name)
                 + losses.adversarial(on_fake, False, gan.axis_name)
@@ -146,8 +165,9 @@ def generator_loss(
     batch_stats: dict[str, Any] = {}
     vivid = partial(losses.vivid, factor=weights.colour)
 
-    def generate(direction: str, x: Array) -> tuple[Array, Any]:
-        return _apply(gan.generator, params[direction], state.gen.batch_stats[direction], x)
+    def generate(direction: str, *batches: Array) -> tuple[list[Array], Any]:
+        stats = state.gen.batch_stats[direction]
+        return _apply_each(gan.generator, params[direction], stats, *batches)
 
     def judge(domain: str, x: Array) -> tuple[Array, Any]:
         params, stats = state.dis.params[domain], state.dis.batch_stats[domain]
@@ -157,8 +177,11 @@ def generator_loss(
         return losses.reconstruction(vivid(x), vivid(wanted), axis)
 
     for source, target in gan.directions:
+        # Translate, together with images of the target domain.
+        inputs = (real[source], real[target]) if weights.identity else (real[source],)
+        (fake, *same), batch_stats[source + target] = generate(source + target, *inputs)
+
         # Fool the discriminator of the target domain.
-        fake, batch_stats[source + target] = generate(source + target, real[source])
         logits, fake_features = judge(target, fake)
         adversarial = losses.adversarial(logits, True, axis)
         metrics[f"gen_{target}_loss"] = adversarial
@@ -176,7 +199,7 @@ def generator_loss(
 
         # Reconstruct the input.
         if source + target + source in gan.cycles:
-            again, stats = generate(target + source, fake)
+            (again,), stats = generate(target + source, fake)
             # In ReconGAN the way back never sees a real image: its statistics are those of
             # translations.
             batch_stats.setdefault(target + source, stats)
@@ -186,8 +209,7 @@ def generator_loss(
 
         # Leave images of the target domain as they are.
         if weights.identity:
-            same, _ = generate(source + target, real[target])
-            identity = error(same, real[target])
+            identity = error(same[0], real[target])
             metrics[f"identity_{target}_loss"] = identity
             total += weights.identity * identity
     return total, (metrics | {"gen_loss": total}, batch_stats)

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from discogan_jax import losses, steps
+from discogan_jax import losses, models, steps
 from discogan_jax.data.order import DeviceDataset, Order
 from discogan_jax.state import OBJECTIVES, Adam, DiscoGAN, Schedule, TrainState, create_state
 
@@ -225,6 +225,36 @@ def test_skipped_feature_maps_are_the_first_ones_and_identity_is_of_the_target()
         np.testing.assert_allclose(m["fm_b_loss"], times * distance, rtol=1e-5)
         # Twice an image differs from it by the image.
         np.testing.assert_allclose(m["identity_b_loss"], jnp.square(batch["b"]).mean(), rtol=1e-5)
+
+
+def test_batches_that_nothing_couples_are_one_and_come_apart_again(monkeypatch):
+    networks = [make(tiny.SIZE, width=8) for make in models.RECIPES["best"]]
+    weights = losses.LossWeights(feature=0.5, identity=2.0, colour=3.0)
+    gan = DiscoGAN(*networks, tiny.SGD, tiny.SGD, weights)
+    state, batch = create_state(jax.random.key(0), gan, (tiny.SIZE, tiny.SIZE, 3)), tiny.batch()
+
+    sizes = []
+    apply = steps._apply
+
+    def noted(module, params, stats, x):
+        sizes.append(len(x))
+        return apply(module, params, stats, x)
+
+    def both():
+        sizes.clear()
+        return [update(gan, state, batch) for update in (steps.d_step, steps.g_step)], [*sizes]
+
+    monkeypatch.setattr(steps, "_apply", noted)
+    mixed, of_mixed = both()
+    n = len(batch["a"])
+    # Translations, judgements of both; then, in each direction, translation and identity,
+    # judgements of translations and of real images, and reconstruction.
+    assert of_mixed == [n, n, 2 * n, 2 * n] + 2 * [2 * n, n, n, n]
+    # A network of an unknown kind may couple the images of a batch.
+    monkeypatch.setattr(steps, "getattr", lambda *_: True, raising=False)
+    apart, of_apart = both()
+    assert {*of_apart} == {n}
+    assert_close(mixed, apart)
 
 
 def test_l2_is_added_to_the_gradient_before_adam():

@@ -302,8 +302,10 @@ def run(s: Settings, width: int, seconds: float, points: int, directory: Path) -
       InputError: the images are too small, or the folder has a run of other settings.
       DivergedError: translations are not finite.
     """
+    # Wherever the pictures are, they are the same.
+    data = schema.to_json(s)["data"] | {"data_dir": None, "archives": None}
     about = {
-        "data": schema.to_json(s)["data"],
+        "data": data,
         **{"seed": s.seed, "width": width, "seconds": seconds, "parts": points},
     }
     found = find_json(directory / FILE)

@@ -43,7 +43,7 @@ def start(arguments: list[str]) -> NoReturn:
     raise AssertionError("the command ended before its first step")
 
 
-def _until_first_step(marks: dict[str, float], *args: Any) -> NoReturn:
+def _until_first_step(marks: dict[str, float], *args: Any, **rest: Any) -> NoReturn:
     """Trains in place of the command, and notes when what is done."""
     marks["flags read, JAX imported"] = since_start()
     from discogan_jax import steps
@@ -71,7 +71,7 @@ def _until_first_step(marks: dict[str, float], *args: Any) -> NoReturn:
 
     first_step.lower = step.lower
     build.images, steps.train_step_jit = open_images, first_step
-    loop.train_and_evaluate(*args, open_writer=open_writer)
+    loop.train_and_evaluate(*args, **rest, open_writer=open_writer)
     raise AssertionError("the run ended before its first step")
 
 

@@ -137,12 +137,12 @@ def conv(x: Input, kernel: Kernel, window: Window) -> Output:
     # Few positions, or few channels: XLA's own convolution does not fill the processor.
     small = window.positions <= 64 or kernel.shape[2] < 16
     if tile := window.winograd_tile(x.shape[0], x.dtype, kernel.shape[2:]):
-        form: Form = partial(_conv_winograd, tile=tile)
+        form: Form = _conv_winograd
     elif small and window.is_worthwhile(x.shape[0], kernel.size):
         form = _conv_products
     else:
         return _conv_xla(x, kernel, window)
-    return _on_cpu(form, _conv_xla, x, kernel, window)
+    return _on_cpu(form, _conv_xla, x, kernel, window, tile)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -152,12 +152,12 @@ def conv_transpose(y: Output, kernel: Kernel, window: Window) -> Input:
     if not window.is_worthwhile(y.shape[0], kernel.size):
         return _transpose_xla(y, kernel, window)
     if tile := window.winograd_tile(y.shape[0], y.dtype, kernel.shape[2:]):
-        form: Form = partial(_transpose_winograd, tile=tile)
+        form: Form = _transpose_winograd
     elif window.positions <= 64 or (window.stride > 1 and kernel.shape[2] < 32):
         form = _transpose_products
     else:
         form = _transpose_subpixels
-    return _on_cpu(form, _transpose_xla, y, kernel, window)
+    return _on_cpu(form, _transpose_xla, y, kernel, window, tile)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -165,16 +165,21 @@ def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
     """Makes the gradient of `conv` and `conv_transpose` with respect to the kernel."""
     channels = x.shape[-1], y.shape[-1]
     if tile := window.winograd_tile(x.shape[0], x.dtype, channels):
-        form: Form = partial(_kernel_grad_winograd, tile=tile)
+        form: Form = _kernel_grad_winograd
     elif y.shape[-1] >= 16 and window.is_worthwhile(x.shape[0], window.k**2 * math.prod(channels)):
         form = _kernel_grad_products
     else:
         form = _kernel_grad_canonical
-    return _on_cpu(form, _kernel_grad_xla, x, y, window)
+    return _on_cpu(form, _kernel_grad_xla, x, y, window, tile)
 
 
-def _on_cpu(form: Form, xla: Form, a: Array, b: Array, window: Window) -> Array:
-    """Computes by one form on CPU and by XLA's convolution on other platforms."""
+@partial(jax.jit, static_argnums=(0, 1, 4, 5), inline=True)
+def _on_cpu(form: Form, xla: Form, a: Array, b: Array, window: Window, tile: int = 0) -> Array:
+    """Computes by one form on CPU and by XLA's convolution on other platforms.
+
+    It is traced once for layers of equal shapes, and leaves no function behind in the program.
+    """
+    form = partial(form, tile=tile) if tile else form
     forms = partial(form, window=window), partial(xla, window=window)
     return lax.platform_dependent(a, b, cpu=forms[0], default=forms[1])
 

@@ -187,7 +187,7 @@ def _sum(weights: Sequence[int | float], parts: Sequence[Array]) -> Array:
     total = _times(first, x)
     for weight, part in others:
         x = _times(abs(weight), part)
-        total = total + x if weight > 0 else total - x
+        total = (lax.add if weight > 0 else lax.sub)(total, x)  # traced faster than operators
     return total
 
 

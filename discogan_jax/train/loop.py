@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def train_and_evaluate(
         recorder = Recorder(setup, workdir, checkpoints, writer, progress, clock, start)
         interrupts = stack.enter_context(Interrupts())
         recorder.start(state)
+        batches = chain([next(batches)], batches)  # before waiting for the compiler
         memory.check(compiling.result() if compiling else setup.lower_step().compile())
 
         alone, signal = jax.process_count() == 1, 0

@@ -75,7 +75,7 @@ class Setup:
             create_state,
             static_argnums=(1, 2),
             out_shardings=self.shardings,
-            compiler_options={"xla_backend_optimization_level": 0},
+            compiler_options={"xla_backend_optimization_level": 1},
         )
         return create(jax.random.key(s.seed), self.gan, build.image_shape(s))
 

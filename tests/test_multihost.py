@@ -1,4 +1,4 @@
-"""One run on several processes: two processes with two devices each, on this machine."""
+"""One run on several processes, on this machine: two with two devices each, four with one each."""
 
 import shutil
 import signal
@@ -112,12 +112,17 @@ def start(arguments, cache, devices, flags=(), program=None):
     )
 
 
-def start_two(arguments, cache, **kw):
+def start_several(arguments, cache, count, devices, **kw):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    shared = (f"--coordinator=localhost:{port}", "--processes=2")
-    return [start(arguments, cache, 2, (*shared, f"--process={i}"), **kw) for i in (0, 1)]
+    shared = (f"--coordinator=localhost:{port}", f"--processes={count}")
+    each = [(*shared, f"--process={i}") for i in range(count)]
+    return [start(arguments, cache, devices, flags, **kw) for flags in each]
+
+
+def start_two(arguments, cache, **kw):
+    return start_several(arguments, cache, 2, 2, **kw)
 
 
 def end(processes, timeout=300):
@@ -164,11 +169,15 @@ def test_two_processes_make_the_run_of_one(data, of_one, of_two):
     assert said == []
     assert "gen_loss" not in ended[1][2]
 
-    one, two = (lines(w / "metrics.jsonl") for w in (of_one, workdir))
-    assert [line["step"] for line in two] == list(range(2, 25, 2))
+    assert_same_run(data, of_one, workdir)
+
+
+def assert_same_run(data, of_one, workdir):
+    one, several = (lines(w / "metrics.jsonl") for w in (of_one, workdir))
+    assert [line["step"] for line in several] == list(range(2, 25, 2))
     # Sums over processes are added in a different order: equal except for rounding, which Adam and
     # the adversarial game amplify from step to step.
-    for a, b in zip(one[:3], two[:3], strict=True):
+    for a, b in zip(one[:3], several[:3], strict=True):
         losses = [name for name in a if name.endswith("_loss")]
         assert [b[name] for name in losses] == pytest.approx([a[name] for name in losses], rel=1e-3)
     made = config(data, **FIELDS)
@@ -177,6 +186,15 @@ def test_two_processes_make_the_run_of_one(data, of_one, of_two):
         saved(workdir, made, 6).gen.params,
         saved(of_one, made, 6).gen.params,
     )
+
+
+@pytest.mark.long
+def test_four_processes_make_the_run_of_one(data, cache, of_one, tmp_path):
+    arguments = runs_here.command(data, tmp_path / "run", **FIELDS)
+    ended = end(start_several(arguments, cache, count=4, devices=1))
+    assert [code for code, _, _ in ended] == [0] * 4, ended
+    assert ["gen_loss" in err for _, _, err in ended] == [True, False, False, False]
+    assert_same_run(data, of_one, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")

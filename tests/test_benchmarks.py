@@ -40,6 +40,7 @@ from benchmarks.harness import Case, Implementation
 from discogan_jax import images, models
 from discogan_jax.data import catalogue
 from discogan_jax.evaluation import probe
+from discogan_jax.runs import manifest
 
 
 class FakeClock:
@@ -210,8 +211,9 @@ def test_pages_follow_the_results():
 
     for seed in found["quality-bags-shoes-32px"]["recipes"]["best"]["values"]["psnr"]:
         seed[-1] += 1.0
-    assert changed() == {"docs/results.md", "discogan_jax/configs/best.py"}
-    cycle = found["train_step-book-64px-batch8"]["works"]["cycle"]
+    best_ones = {"docs/results.md", "docs/comparison.md", "discogan_jax/configs/best.py"}
+    assert changed() == best_ones
+    cycle = found["train_step-book-64px-batch16"]["works"]["cycle"]
     cycle["sides"]["torch published"]["ratio"] += 1.0
     assert {"README.md", "docs/performance.md"} < changed()
     with pytest.raises(ValueError, match="0 times instead of once"):
@@ -675,12 +677,21 @@ class TestComparison:
     def test_the_challenge_is_shown_where_it_was_run(self):
         found = render.load()
         head, *lines = pages.TABLES["challenged"](found).splitlines()
-        assert head.count("bags ↔ shoes, 32 px:") == head.count(":") == 3
+        assert [head.count(f"bags ↔ shoes, {size} px:") for size in (32, 64)] == [3, 3]
         assert len(lines) == 1 + 6
         for one in found.values():
             one.get("recipes", {}).pop("cyclegan", None)
         with pytest.raises(KeyError, match="no results have cyclegan"):
             pages.TABLES["challenged"](found)
+
+
+@pytest.mark.long
+def test_a_start_is_timed_until_its_first_step(data, tmp_path):
+    flags = runs_here.command(data, tmp_path / "run")
+    found = processes.take("benchmarks.startup", "second start", ["--", *flags])
+    assert [*found][-1] == "first step begun"
+    assert [*found.values()] == sorted(found.values())
+    assert manifest.steps(tmp_path / "run" / "checkpoints") == []
 
 
 @pytest.mark.long

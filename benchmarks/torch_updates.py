@@ -225,11 +225,8 @@ class Tuned(Trainer):
         with torch.no_grad():
             fake = {"b": nets["ab"](real["a"]), "a": nets["ba"](real["b"])}
         for d in "ab":
-
-            def logits(x: Tensor, d: str = d) -> Tensor:
-                return self.judge(d, x)[0]
-
-            on_real, on_fake = at_once(nets[d], logits, real[d], fake[d])
+            both = real[d], fake[d]
+            on_real, on_fake = at_once(nets[d], lambda x, d=d: self.judge(d, x)[0], *both)
             terms[f"disc_{d}_loss"] = self.weights.discriminator * (
                 adversarial(on_real, True) + adversarial(on_fake, False)
             )

@@ -174,7 +174,7 @@ def conv_kernel_grad(x: Input, y: Output, window: Window) -> Kernel:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 4, 5), inline=True)
-def _on_cpu(form: Form, xla: Form, a: Array, b: Array, window: Window, tile: int = 0) -> Array:
+def _on_cpu(form: Form, xla: Form, a: Array, b: Array, window: Window, tile: int) -> Array:
     """Computes by one form on CPU and by XLA's convolution on other platforms.
 
     It is traced once for layers of equal shapes, and leaves no function behind in the program.

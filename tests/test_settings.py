@@ -137,6 +137,7 @@ def test_edges_and_photos_alone_have_a_curriculum():
         ),
         ({"loss__rate_start": 0.1}, ["config.loss.rate_start", "without loss.rate"]),
         ({"model__bottleneck": 9}, ["config.model.bottleneck", "official"]),
+        ({"model__literal": True, "model__leak": 0.1}, ["config.model.literal", "leak=0.0"]),
         (
             {"model__recipe": "official", "model__literal": True, "train__keep": 0},
             ["config.model.literal", "book", "config.train.keep"],  # all at once

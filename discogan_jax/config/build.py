@@ -36,10 +36,11 @@ def gan(s: Settings) -> DiscoGAN:
         "dtype": jnp.dtype(s.train.precision),
     }
     generator, discriminator = models.RECIPES[s.model.recipe]
-    generator = partial(generator, leak=s.model.leak)
-    # The schema refuses these with recipes that do not take them.
+    # Networks that are added need not take these; the schema refuses what others do not take.
     if s.model.bottleneck:
         generator = partial(generator, bottleneck=s.model.bottleneck)
+    if s.model.leak or s.model.recipe == "best":
+        generator = partial(generator, leak=s.model.leak)
     if s.model.recipe == "best":
         generator = partial(generator, batch_norm=s.model.batch_norm)
     if s.model.literal:

@@ -290,8 +290,8 @@ def _contradictions(s: Settings) -> Iterator[str]:
     # Settings that another one leaves without effect.
     if s.loss.rate_start is not None and s.loss.rate is None:
         yield "loss.rate_start without loss.rate has no effect: set both or neither"
-    if s.model.literal and s.model.recipe != "book":
-        yield "model.literal is the book's code: it needs model.recipe='book'"
+    if s.model.literal and (s.model.recipe != "book" or s.model.leak):
+        yield "model.literal is the book's code: it needs model.recipe='book' and model.leak=0.0"
     if s.model.bottleneck and s.model.recipe != "official":
         yield "model.bottleneck needs model.recipe='official'"
     if not s.model.batch_norm and s.model.recipe != "best":

@@ -16,7 +16,7 @@ from absl import logging
 from discogan_jax import images, multihost, sharding
 from discogan_jax.config import build
 from discogan_jax.errors import DivergedError, InputError, InterruptedRunError
-from discogan_jax.evaluation import evaluate, held_out
+from discogan_jax.evaluation import evaluate
 from discogan_jax.runs import best, checkpoint, layout
 from discogan_jax.runs.run import Run
 from discogan_jax.state import TrainState
@@ -282,11 +282,7 @@ class Recorder:
     @cached_property
     def _references(self) -> evaluate.References:
         # Takes seconds, so only a run that evaluates does it.
-        references = evaluate.fit_references(self.setup.settings, self.setup.images)
-        counts = {d: len(x) for d, x in self.setup.held_out.items()}
-        for warning in held_out.few(self.setup.settings.domains, counts):
-            logging.warning(warning)
-        return references
+        return evaluate.fit_references(self.setup.settings, self.setup.images)
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
         """Measures the state on the held-out images and writes the evaluation of the run."""

@@ -55,6 +55,11 @@ def _apply(module: nn.Module, params: Any, batch_stats: Any, x: Array) -> tuple[
     return y, updated.get("batch_stats", {})
 
 
+def _couples(module: nn.Module) -> bool:
+    """Whether the images of a batch depend on one another; a network of another kind may do so."""
+    return getattr(module, "norm", True) is not None
+
+
 def _apply_each(
     module: nn.Module, params: Any, batch_stats: Any, *batches: Array
 ) -> tuple[list[Any], Any]:
@@ -62,7 +67,7 @@ def _apply_each(
 
     The running statistics that it returns are updated by the first batch alone.
     """
-    if getattr(module, "norm", True) is not None or len({x.shape for x in batches}) > 1:
+    if _couples(module) or len({x.shape for x in batches}) > 1:
         results = [_apply(module, params, batch_stats, x) for x in batches]
         return [y for y, _ in results], results[0][1]
     # Nothing couples the images: one larger batch has larger products. The batches' images take

@@ -18,7 +18,10 @@ from benchmarks.harness import Case
 from discogan_jax.host import keep_freed_memory
 
 SHAPES = {
-    "cpu": ((1, 64), (8, 64), (2, 128), (1, 256)),
+    "cpu": (
+        *((1, 32), (4, 32), (16, 32), (64, 32)),
+        *((1, 64), (4, 64), (64, 64), (1, 128), (4, 128), (1, 256)),
+    ),
     "gpu": ((1, 64), (16, 64), (64, 64), (256, 64), (64, 128), (16, 256)),
 }
 SIDES = {

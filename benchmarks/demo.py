@@ -1,10 +1,11 @@
 """Trains the demo, `configs/sample.py`, with several seeds: what `make demo` gives to anybody.
 
-    python -m benchmarks.demo --seeds 1 2 3 4 5 6 7 8 9 10
+    taskset -c 0 python -m benchmarks.demo --seeds 1 2 3 4 5 6 7 8 9 10
 
 The hues of the drawings are uniformly distributed, so that a run which mirrors them has found a map
 that is as good by all losses but the identity term; a single seed shows nothing. Times are those of
-the steps, without the start. Runs that are already in the folder are not repeated.
+the steps, without the start. Runs that are already in the folder are not repeated, and each seed
+has a folder of its own, so that processes can share the work as those of `quality` do.
 """
 
 import argparse
@@ -69,7 +70,10 @@ def main() -> None:
     config = sample.get_config()
     config.data.data_dir = args.data_dir
     with report.Clocked(None, {"steps": config.train.steps}) as clocked:
-        outcomes = sweep.run(config, [Variant("demo", {})], args.folder, seeds=args.seeds)
+        outcomes = []
+        for seed in args.seeds:
+            folder = args.folder / f"seed={seed}"
+            outcomes += sweep.run(config, [Variant("demo", {})], folder, seeds=[seed])
     if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("some runs failed:\n" + "\n".join(bad))
     measured = {name: [worse(o.measures, name) for o in outcomes] for name in MEASURES}

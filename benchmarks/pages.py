@@ -302,7 +302,7 @@ SPEED = (
     "{:.1f} to {:.1f} times as fast as the published PyTorch loop and {:.1f} to {:.1f} times as "
     "fast as the fastest PyTorch implementation"
 )
-DEMO = "after {:,} steps of training, {:.1f} minutes on two CPU cores"
+DEMO = "after {:,} steps of training, {:.1f} minutes on one CPU core"
 AHEAD = (
     "{} seeds each, after {:.0f} seconds of training on one CPU core), it is ahead of the paper's "
     "recipe in {} of the {} measures that decide and behind in {}, and ahead of CycleGAN in {} of "

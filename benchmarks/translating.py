@@ -6,7 +6,8 @@ The pictures are drawn JPEG files of 256 px. The reference is the compiled trans
 pictures, which are prepared and in memory, in batches as large as those of the command; `command`
 is the work of ``discogan translate``: it reads, prepares and translates the files and writes PNG
 files into a new folder, but starts no process; `--skip-existing` is its second call, with nothing
-to do. The networks are those of `official` and of `best` at 64 px, untrained, and the model `demo`.
+to do; the others are the command with an export in place of the run. The networks are those of
+`official` and of `best` at 64 px, untrained, and the model `demo`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from PIL import Image
 
 from benchmarks import report
 from benchmarks.harness import Case, Implementation
-from discogan_jax import runs, train
+from discogan_jax import export, runs, train
 from discogan_jax.commands import translate_pictures
 from discogan_jax.configs import best, official
 from discogan_jax.data.catalogue import items
@@ -31,6 +32,7 @@ from discogan_jax.images import fit
 from discogan_jax.runs.translating import Translator
 
 CONFIGS = {"official": official, "best": best}
+EXPORTS = "stablehlo", "onnx"
 
 
 def untrained(recipe: str, size: int, folder: Path) -> runs.Run:
@@ -44,23 +46,26 @@ def untrained(recipe: str, size: int, folder: Path) -> runs.Run:
     return runs.open(folder / recipe)
 
 
-def case(name: str, translator: Translator, folder: Path, out: Path) -> Case:
+def case(name: str, run: runs.Run, folder: Path, out: Path) -> Case:
     """Builds the sides of one model."""
     inputs = translate_pictures.find([str(folder)])[0]
-    to = translator.domains.b
-    preparation = translator.preparations["a"]
+    preparation = run.preparations["a"]
     prepared = np.stack([fit(np.asarray(Image.open(x.source)), preparation.size) for x in inputs])
 
-    def command(skip: bool) -> Any:
+    def command(translator: Translator, skip: bool = False) -> Any:
         if not skip:  # replacing a file waits for the disk
             shutil.rmtree(out, ignore_errors=True)
+        to = run.domains.b
         made = translate_pictures.translate(translator, inputs, to, out, skip_existing=skip)
         assert len(made.written) == (0 if skip else len(inputs)), made
         return made
 
-    loop = partial(translator.apply, prepared, "ab", translate_pictures.BATCH)
-    sides = {"bare loop": loop, "command": partial(command, False)}
-    sides["command, --skip-existing"] = partial(command, True)
+    loop = partial(run.apply, prepared, "ab", translate_pictures.BATCH)
+    sides = {"bare loop": loop, "command": partial(command, run)}
+    sides["command, --skip-existing"] = partial(command, run, skip=True)
+    for kind in EXPORTS:
+        place, _ = export.write(run, out.with_name(f"{name}.{kind}"), kind=kind)
+        sides[f"command, {kind}"] = partial(command, export.open_translator(place))
     for call in sides.values():
         call()
     made = [Implementation(side, call, times=len(inputs)) for side, call in sides.items()]

@@ -1,4 +1,4 @@
-# `make demo` needs Python 3.11 or later and nothing else, `make test` 3.11 to 3.13, for which there is TensorFlow.
+# `make demo` and `make test` need Python 3.11 to 3.13, for which there is TensorFlow, and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -48,15 +48,13 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.layers --budget 40
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
-	$(BIN)/python -m benchmarks.render
 
-# The book's recipe, other batch and image sizes, start-up, whole runs: about 30 minutes more.
+# The book's recipe, other batch and image sizes, start-up, whole runs: about 40 minutes more.
 bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
 	$(BIN)/python -m benchmarks.batch_sizes --budget 60
 	$(BIN)/python -m benchmarks.startup --budget 60
 	$(BIN)/python -m benchmarks.loop
-	$(BIN)/python -m benchmarks.render
 
 # The same on a GPU, planned for 15 minutes and not yet run; uses the packages that $(PYTHON) has
 # installed, needs no TensorFlow, saves after each command, and ends with a table.
@@ -74,11 +72,11 @@ bench-gpu:
 
 # Removes what `make demo` made: the virtual environment, drawings and prepared data, the sample run.
 clean:
-	rm -rf .venv data/catalogue data/archives data/arrays runs/sample
+	rm -rf .venv data/catalogue data/arrays runs/sample
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
-	@$(PYTHON) -c 'import sys; sys.version_info < (3, 14) or print("No TensorFlow is installed for Python", sys.version.split()[0] + ": no archives, no TFDS, no TensorBoard. make PYTHON=/path/to/python3.13 has them.")'
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 14) or print("No TensorFlow is installed for Python", sys.version.split()[0] + ": no archives, no drawings (make demo), no TFDS, no TensorBoard. make PYTHON=/path/to/python3.13 has them.")'
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt

@@ -35,7 +35,10 @@ EARLIER = (
 AGAIN = "quality-bags-shoes-32px-again"
 CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
 LARGER = "quality-bags-shoes-64px"
+FULL = "quality-bags-shoes-64px-full"
+LARGER_SETS = "quality-bags-footwear-64px", "quality-edges-photos-64px"
 LARGE_CUT = "quality-bags-shoes-64px-cut-two"
+COMPARED = (SHOWN, LARGER, FULL, *SETS, *LARGER_SETS, *EARLIER, *CUTS, LARGE_CUT)
 CHALLENGED = {"bags ↔ shoes, 32 px": SHOWN, "bags ↔ shoes, 64 px": LARGER}
 COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("best", "official", "book")}
 
@@ -75,7 +78,7 @@ TABLES: dict[str, Callable[[Reports], str]] = {
     "matching, times": lambda found: matching.times(found["matching"]),
     "collectives": lambda found: tables.counts(_chosen(found, COLLECTIVES)),
     "projections": lambda found: tables.projections(_chosen(found, COLLECTIVES)),
-    **{name: _compared(name) for name in (SHOWN, LARGER, *SETS, *EARLIER, *CUTS, LARGE_CUT)},
+    **{name: _compared(name) for name in COMPARED},
 }
 
 
@@ -278,9 +281,10 @@ def _repeated(found: Reports) -> Sequence[float]:
 
 def _step_times(found: Reports) -> Sequence[float]:
     ratios = []
-    for name in (SHOWN, LARGER, *SETS, *EARLIER, *CUTS, LARGE_CUT):
+    for name in COMPARED:
         curves = _curves(found, name)
-        ratios.append(curves["best"].seconds_per_step / curves["official"].seconds_per_step)
+        if "official" in curves:
+            ratios.append(curves["best"].seconds_per_step / curves["official"].seconds_per_step)
     return _range(ratios)
 
 

@@ -1,6 +1,8 @@
-"""Drawn bags ↔ drawn shoes at angles of -75° to 75°: the paper's rotation study, small, at 32 px.
+"""Bags ↔ shoes at angles of -75° to 75°: the paper's rotation study, small, at 32 px.
 
     python -m experiments.rotation
+
+draws the pictures and trains the variants; the config alone takes photographs.
 
 The objectives and losses are those of the authors' rotation tasks; size, width, batch, learning
 rate and averages are those of `configs/ablation.py`. At 32 px there are two feature maps, so that

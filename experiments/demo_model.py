@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: start it with python -m experiments.demo_model")
 
-STEPS = 2_000
+STEPS = 1_600
 
 
 def _parser() -> frame.Parser:

@@ -29,9 +29,9 @@ def get_config() -> ConfigDict:
     config.model.leak = 0.0
     config.loss.colour = 1.0
     # Minutes, with pictures on the way.
-    config.train.steps = 1000
-    config.train.sample_every = 250
+    config.train.steps = 800
+    config.train.sample_every = 200
     config.train.evaluate_every = 0
-    config.train.checkpoint_every = 250
+    config.train.checkpoint_every = 200
     config.train.keep_every = 0
     return config

@@ -32,10 +32,8 @@ EARLIER = (
 AGAIN = "quality-bags-shoes-32px-again"
 CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
 LARGER = "quality-bags-shoes-64px"
-FULL = "quality-bags-shoes-64px-full"
-LARGER_SETS = "quality-bags-footwear-64px", "quality-edges-photos-64px"
 LARGE_CUT = "quality-bags-shoes-64px-cut-two"
-COMPARED = (SHOWN, LARGER, FULL, *SETS, *LARGER_SETS, *EARLIER, *CUTS, LARGE_CUT)
+COMPARED = (SHOWN, LARGER, *SETS, *EARLIER, *CUTS, LARGE_CUT)
 CHALLENGED = {"bags ↔ shoes, 32 px": SHOWN, "bags ↔ shoes, 64 px": LARGER}
 COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("best", "official", "book")}
 

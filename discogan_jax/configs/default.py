@@ -4,8 +4,8 @@
 
 Meant for a GPU; not yet run at full length. At a size that is feasible on two CPU cores (32 px,
 half the width, batch 16, 1,000 steps) it is clearly worse than `official` on bags ↔ footwear and on
-edges ↔ photos, and collapses: docs/tables.md. It is the default because this library started from the book;
-for good results use `configs/best.py` or `configs/official.py`.
+edges ↔ photos, and collapses: docs/tables.md. It is the default because this library started from
+the book; for good results use `configs/best.py` or `configs/official.py`.
 """
 
 from ml_collections import ConfigDict

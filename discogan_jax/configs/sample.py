@@ -4,7 +4,7 @@
 
 `make demo` trains it, and so does `discogan train sample`, which needs no checkout.
 To expect: translations of held-out drawings that are recognisable as the other kind of object in
-the same colour. 10 seeds end with hue errors of 7° to 8° in the worse direction, where unrelated
+the same colour. 10 seeds end with hue errors of 7° to 10° in the worse direction, where unrelated
 hues are 90 degrees apart (docs/results.md).
 """
 

@@ -32,8 +32,9 @@ EARLIER = (
 AGAIN = "quality-bags-shoes-32px-again"
 CUTS = "quality-bags-shoes-32px-cut", "quality-edges-photos-32px-cut"
 LARGER = "quality-bags-shoes-64px"
+FULL = "quality-bags-shoes-64px-full"
 LARGE_CUT = "quality-bags-shoes-64px-cut-two"
-COMPARED = (SHOWN, LARGER, *SETS, *EARLIER, *CUTS, LARGE_CUT)
+COMPARED = (SHOWN, LARGER, FULL, *SETS, *EARLIER, *CUTS, LARGE_CUT)
 CHALLENGED = {"bags ↔ shoes, 32 px": SHOWN, "bags ↔ shoes, 64 px": LARGER}
 COLLECTIVES = {recipe: f"collectives-{recipe}-batch256" for recipe in ("best", "official", "book")}
 
@@ -395,6 +396,8 @@ SENTENCES: dict[str, dict[str, Numbers]] = {
         "64 px, with three seeds, {:.1f} dB ({:.1f}), {:.0f}° ({:.0f}°) and {:.2f} ({:.2f})": (
             _expected("best", "official", size=LARGER)
         ),
+        "full width there, with one seed, 750 steps: {:.1f} dB ({:.1f}), {:.0f}° ({:.0f}°) and "
+        "{:.2f} ({:.2f})": _expected("best", "official", size=FULL),
     },
     "discogan_jax/configs/sample.py": {
         "{} seeds end with hue errors of {:.0f}° to {:.0f}°": _demo_hues,

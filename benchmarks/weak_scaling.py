@@ -82,6 +82,9 @@ def one_process(args: argparse.Namespace) -> processes.Numbers:
     info = multihost.process_info(f"127.0.0.1:{port}", number, process, {})
     with multihost.joined(info):
         jax.devices()
+        # While both are at the same point: the first collective waits half a minute for the others,
+        # and compiling may take one of them so much longer.
+        multihost.all_max(0)
         # Only now, and all threads: a pool of one thread would wait for itself in a collective.
         for thread in Path("/proc/self/task").iterdir():
             os.sched_setaffinity(int(thread.name), {core})

@@ -49,7 +49,7 @@ bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.data --repeat 3 --budget 40
 
-# The book's recipe, other batch and image sizes, start-up, whole runs: about 40 minutes more.
+# The book's recipe, other batch and image sizes, start-up, whole runs: tens of minutes more.
 bench-long: .venv/installed-bench
 	$(BIN)/python -m benchmarks.train_step --recipe book --batch 8 --budget 90
 	$(BIN)/python -m benchmarks.batch_sizes --budget 60

@@ -69,17 +69,20 @@ def main() -> None:
     use_compile_cache()
     config = sample.get_config()
     config.data.data_dir = args.data_dir
-    with report.Clocked(None, {"steps": config.train.steps}) as clocked:
-        outcomes = []
-        for seed in args.seeds:
-            folder = args.folder / f"seed={seed}"
-            outcomes += sweep.run(config, [Variant("demo", {})], folder, seeds=[seed])
+    outcomes = []
+    for seed in args.seeds:
+        folder = args.folder / f"seed={seed}"
+        outcomes += sweep.run(config, [Variant("demo", {})], folder, seeds=[seed])
     if bad := [f"{o.job.directory}: {o.error}" for o in outcomes if o.error]:
         sys.exit("some runs failed:\n" + "\n".join(bad))
     measured = {name: [worse(o.measures, name) for o in outcomes] for name in MEASURES}
     seconds = [training_seconds(o.job.directory, o.job.settings.train.steps) for o in outcomes]
     found = {"seeds": args.seeds, "measures": measured, "seconds": seconds}
-    report.keep("demo", clocked.facts, found, table(found))
+    settings = {"steps": config.train.steps}
+    times = [o.seconds for o in outcomes if o.seconds is not None]
+    if len(times) == len(outcomes):  # unknown where a run was interrupted
+        settings["took"] = sum(times)
+    report.keep("demo", {"settings": settings}, found, table(found))
 
 
 if __name__ == "__main__":

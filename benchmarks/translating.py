@@ -27,6 +27,7 @@ from discogan_jax import export, runs, train
 from discogan_jax.commands import translate_pictures
 from discogan_jax.configs import best, official
 from discogan_jax.data.catalogue import items
+from discogan_jax.errors import InputError
 from discogan_jax.host import keep_freed_memory, use_compile_cache
 from discogan_jax.images import fit
 from discogan_jax.runs.translating import Translator
@@ -46,8 +47,8 @@ def untrained(recipe: str, size: int, folder: Path) -> runs.Run:
     return runs.open(folder / recipe)
 
 
-def case(name: str, run: runs.Run, folder: Path, out: Path) -> Case:
-    """Builds the sides of one model."""
+def case(name: str, run: runs.Run, folder: Path, out: Path, skipped: dict[str, str]) -> Case:
+    """Builds the sides of one model; notes why others are missing."""
     inputs = translate_pictures.find([str(folder)])[0]
     preparation = run.preparations["a"]
     prepared = np.stack([fit(np.asarray(Image.open(x.source)), preparation.size) for x in inputs])
@@ -64,8 +65,11 @@ def case(name: str, run: runs.Run, folder: Path, out: Path) -> Case:
     sides = {"bare loop": loop, "command": partial(command, run)}
     sides["command, --skip-existing"] = partial(command, run, skip=True)
     for kind in EXPORTS:
-        place, _ = export.write(run, out.with_name(f"{name}.{kind}"), kind=kind)
-        sides[f"command, {kind}"] = partial(command, export.open_translator(place))
+        try:
+            place, _ = export.write(run, out.with_name(f"{name}.{kind}"), kind=kind)
+            sides[f"command, {kind}"] = partial(command, export.open_translator(place))
+        except InputError as error:  # packages are missing
+            skipped[f"command, {kind}"] = str(error)
     for call in sides.values():
         call()
     made = [Implementation(side, call, times=len(inputs)) for side, call in sides.items()]
@@ -81,7 +85,9 @@ def works(number: int, folder: Path) -> tuple[Sequence[Case], dict[str, str]]:
         Image.fromarray(drawn).save(pictures / f"{i:05d}.jpg", quality=95)
     models = {recipe: untrained(recipe, 64, folder) for recipe in CONFIGS}
     found = models | {"demo": runs.open("demo")}
-    return [case(name, run, pictures, folder / f"out-{name}") for name, run in found.items()], {}
+    skipped: dict[str, str] = {}
+    made = [case(name, x, pictures, folder / f"out-{name}", skipped) for name, x in found.items()]
+    return made, skipped
 
 
 def main() -> None:

@@ -39,10 +39,10 @@ def gan(s: Settings) -> DiscoGAN:
     # Networks that are added need not take these; the schema refuses what others do not take.
     if s.model.bottleneck:
         generator = partial(generator, bottleneck=s.model.bottleneck)
-    if s.model.leak or s.model.recipe == "best":
+    if s.model.recipe == "best":  # whose own values are not those of earlier runs
+        generator = partial(generator, leak=s.model.leak, batch_norm=s.model.batch_norm)
+    elif s.model.leak:
         generator = partial(generator, leak=s.model.leak)
-    if s.model.recipe == "best":
-        generator = partial(generator, batch_norm=s.model.batch_norm)
     if s.model.literal:
         common["literal"] = True
 

@@ -72,17 +72,17 @@ def remarks(
             equal = "is equal to a training picture"
             equal = equal if leaked == 1 else "are equal to training pictures"
             found.append(f"{name}: {leaked:,} of {count:,} held-out pictures {equal}")
-    return [*found, *few(domains, {d: len(x) for d, x in rows.items()})]
+    return [*found, *few(domains, rows)]
 
 
-def few(domains: Domains, counts: Mapping[str, int]) -> list[str]:
+def few(domains: Domains, rows: Mapping[str, Int[np.ndarray, "_"]]) -> list[str]:
     """Warns, in a line, of domains with so few held-out images that chance decides.
 
     Args:
       domains: names of the domains.
-      counts: number of the measured images per domain.
+      rows: rows that `choose` returned.
     """
-    small = [f"{n} of {domains.name(d)}" for d, n in counts.items() if n < FEW_IMAGES]
+    small = [f"{len(x)} of {domains.name(d)}" for d, x in rows.items() if len(x) < FEW_IMAGES]
     if not small:
         return []
     return [

@@ -212,8 +212,7 @@ def _introduce(setup: Setup, title: str) -> None:
         logging.info("%s: %s", s.domains.name(d), census.describe(x.about))
     if s.train.evaluate_every:
         try:
-            rows = held_out.choose(s, setup.images)
-            for warning in held_out.few(s.domains, {d: len(x) for d, x in rows.items()}):
+            for warning in held_out.few(s.domains, held_out.choose(s, setup.images)):
                 logging.warning(warning)
         except InputError as error:
             logging.warning("the run will not be evaluated: %s", error)
